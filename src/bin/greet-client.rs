@@ -1,0 +1,3 @@
+//! The greeting client.
+
+fn main() {}

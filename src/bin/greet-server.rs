@@ -1,0 +1,3 @@
+//! The greeting server.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! oneloop: write a service as a state machine without I/O, get a single-threaded TCP server.
+
+pub mod net;
+pub mod service;

@@ -1,0 +1,213 @@
+//! What the loop needs of an operating system, as one small trait.
+//!
+//! [`Os`] is mio and socket2 over the real kernel. The loop is generic over [`Net`] and
+//! monomorphised, so the seam costs nothing; a simulated network can take the kernel's place.
+
+mod os;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::service::Time;
+
+pub use os::{Os, Stopper};
+
+/// A network, a poller and a clock, edge-triggered like epoll with `EPOLLET` and kqueue with
+/// `EV_CLEAR`.
+///
+/// The loop assumes no more than mio promises: an event may be spurious, late, merged with another
+/// one or split in two; only reading, writing and accepting tell the truth. What the loop must be
+/// able to rely on is that new readiness after a `WouldBlock` is announced by an event.
+pub trait Net {
+    /// A connection.
+    type Stream;
+    /// A listening socket.
+    type Listener;
+
+    /// Whether a read that returns less than was asked for has emptied the socket, provided that
+    /// no event has said that the peer has finished. True for epoll (epoll(7), question 9) and
+    /// kqueue; false where only `WouldBlock` re-arms the event, as on Windows.
+    const SHORT_READ_DRAINS: bool;
+
+    /// Waits for events, at most for `timeout`; `None` waits for as long as it takes.
+    ///
+    /// # Errors
+    /// `Interrupted` is to be treated as no events; anything else means that polling is broken.
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// The events of the last [`poll`](Self::poll).
+    fn events(&self) -> impl Iterator<Item = Readiness>;
+
+    /// The present.
+    fn now(&mut self) -> Time;
+
+    /// True from the moment that somebody outside the loop has asked it to stop.
+    fn stop_requested(&self) -> bool;
+
+    /// Opens a listening socket whose accepted streams inherit `options`, and registers it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        options: &ListenOptions,
+        token: Token,
+    ) -> io::Result<Self::Listener>;
+
+    /// The address a listener is really bound to.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn local_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+
+    /// Takes the next connection from the listener's queue.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the queue is empty; [`AcceptFailure::of`] sorts the others.
+    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// When descriptors have run out: takes the next connection from the queue by means of one
+    /// descriptor held in reserve, says `farewell` to it as well as can be, and closes it.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), or `OutOfMemory` when there is no reserve.
+    fn shed(&mut self, listener: &Self::Listener, farewell: &[u8]) -> io::Result<()>;
+
+    /// Begins to connect. Once the stream is writable, [`connected`](Self::connected) tells how it
+    /// went.
+    ///
+    /// # Errors
+    /// What the operating system says at once.
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<Self::Stream>;
+
+    /// Whether a connecting stream is connected by now.
+    ///
+    /// # Errors
+    /// Why it could not be connected.
+    fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool>;
+
+    /// Registers a stream, once and for both directions. Closing it ends the registration.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Reads what is there; 0 means that the peer has finished.
+    ///
+    /// # Errors
+    /// What the operating system says, `WouldBlock` and `Interrupted` among it.
+    fn read(&mut self, stream: &mut Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what fits.
+    ///
+    /// # Errors
+    /// What the operating system says, `WouldBlock` and `Interrupted` among it.
+    fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Shuts down the sending side: the peer reads what was written, then the end.
+    ///
+    /// # Errors
+    /// What the operating system says; the connection is gone then.
+    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+
+    /// Closes a stream.
+    fn close(&mut self, stream: Self::Stream);
+}
+
+/// Names the source of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub usize);
+
+/// One event: where something may have become possible. Hints, never facts: they say what is worth
+/// trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whose event it is.
+    pub token: Token,
+    /// Reading, or accepting, may give something.
+    pub readable: bool,
+    /// Writing may take something.
+    pub writable: bool,
+    /// The peer may have finished, or the connection be broken: a short read proves nothing any
+    /// more, only a read of 0 or an error does.
+    pub closed: bool,
+}
+
+/// What a listening socket is to be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenOptions {
+    /// How many established connections may wait to be accepted. The kernel may cap it
+    /// (`somaxconn`).
+    pub backlog: u32,
+    /// The most bytes that the kernel is to hold for a peer that does not read, as `SO_SNDBUF`
+    /// takes it (Linux doubles it for its own bookkeeping: socket(7)).
+    pub send_buffer_bytes: u32,
+}
+
+/// What an error of [`Net::accept`] means for the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptFailure {
+    /// The queue is empty; the next connection brings an event.
+    Empty,
+    /// This one connection failed, or the call was interrupted; the next may be there.
+    Passing,
+    /// Descriptors or kernel memory have run out. The queue is not empty and, with edge triggers,
+    /// no event will say when there is room again: try again by time.
+    Exhausted,
+    /// The listener itself is unusable.
+    Broken,
+}
+
+impl AcceptFailure {
+    /// Sorts an error of accept. What is not known to be lasting is held to be passing, as
+    /// accept(2) advises for the network errors that Linux passes on.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::WouldBlock, _) => Self::Empty,
+            (io::ErrorKind::OutOfMemory, _) => Self::Exhausted,
+            (_, Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS)) => Self::Exhausted,
+            (_, Some(errno::EBADF | errno::EINVAL | errno::ENOTSOCK)) => Self::Broken,
+            _ => Self::Passing,
+        }
+    }
+}
+
+/// Error numbers that std does not name. Those below 35 are the same on every Unix.
+#[cfg(not(windows))]
+pub(crate) mod errno {
+    const LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+    const SOLARIS: bool = cfg!(any(target_os = "illumos", target_os = "solaris"));
+
+    pub(crate) const EBADF: i32 = 9;
+    pub(crate) const EINVAL: i32 = 22;
+    pub(crate) const ENFILE: i32 = 23;
+    pub(crate) const EMFILE: i32 = 24;
+    pub(crate) const EINPROGRESS: i32 = pick(115, 150, 36);
+    pub(crate) const ENOTSOCK: i32 = pick(88, 95, 38);
+    pub(crate) const ENOBUFS: i32 = pick(105, 132, 55);
+
+    const fn pick(linux: i32, solaris: i32, bsd: i32) -> i32 {
+        if LINUX {
+            linux
+        } else if SOLARIS {
+            solaris
+        } else {
+            bsd
+        }
+    }
+}
+
+/// Winsock's error numbers.
+#[cfg(windows)]
+pub(crate) mod errno {
+    pub(crate) const EBADF: i32 = 10009;
+    pub(crate) const EINVAL: i32 = 10022;
+    pub(crate) const EMFILE: i32 = 10024;
+    pub(crate) const EINPROGRESS: i32 = 10036;
+    pub(crate) const ENOTSOCK: i32 = 10038;
+    pub(crate) const ENOBUFS: i32 = 10055;
+    pub(crate) const ENFILE: i32 = EMFILE + 100_000; // there is no such error
+}

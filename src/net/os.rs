@@ -1,0 +1,255 @@
+//! The real network: mio's poller, socket2's socket options.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{ListenOptions, Net, Readiness, Time, Token, errno};
+
+/// The operating system's network.
+#[derive(Debug)]
+pub struct Os {
+    poll: Poll,
+    events: Events,
+    started: Instant,
+    stopper: Stopper,
+    /// One descriptor held back, so that a connection can be turned away when all others are
+    /// taken.
+    reserve: Option<File>,
+}
+
+/// Asks a loop to stop, from another thread or from a signal handler's flag. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    requested: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Os {
+    /// Makes a poller.
+    ///
+    /// # Errors
+    /// If the operating system gives no poller: out of descriptors, most likely.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_POLL),
+            started: Instant::now(),
+            stopper: Stopper { requested: Arc::default(), waker },
+            reserve: open_reserve(),
+        })
+    }
+
+    /// A handle that stops the loop from outside.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Returns the writing end of a pipe; whatever is written into it wakes the loop, which then
+    /// looks at its [`Stopper`]. This is for signal handlers, which may write to a pipe and set
+    /// [`Stopper::flag`] but hardly anything else.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    #[cfg(unix)]
+    pub fn wake_pipe(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
+        let (reader, writer) = mio::net::UnixStream::pair()?;
+        // The reader is never read: with edge triggering each further byte is an event all the
+        // same. It lives as long as the process, as a signal handler's end does.
+        let reader = Box::leak(Box::new(reader));
+        self.poll.registry().register(reader, WAKER, Interest::READABLE)?;
+        Ok(writer.into())
+    }
+}
+
+impl Stopper {
+    /// Asks the loop to stop: it drains, as described at `Limits::drain`.
+    ///
+    /// # Errors
+    /// If the loop could not be woken; it stops at its next turn all the same.
+    pub fn stop(&self) -> io::Result<()> {
+        self.requested.store(true, Ordering::Release);
+        self.waker.wake()
+    }
+
+    /// The flag that [`stop`](Self::stop) sets, for a signal handler to set.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.requested)
+    }
+}
+
+impl Net for Os {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    // The systems on which mio's poller is epoll or kqueue, unless mio was told to use poll(2).
+    const SHORT_READ_DRAINS: bool = cfg!(all(
+        not(mio_unsupported_force_poll_poll),
+        any(
+            target_os = "android",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "illumos",
+            target_os = "ios",
+            target_os = "linux",
+            target_os = "macos",
+            target_os = "netbsd",
+            target_os = "openbsd",
+        )
+    ));
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.poll.poll(&mut self.events, timeout)
+    }
+
+    fn events(&self) -> impl Iterator<Item = Readiness> {
+        self.events.iter().filter(|event| event.token() != WAKER).map(|event| {
+            let closed = event.is_read_closed() || event.is_error() || event.is_write_closed();
+            Readiness {
+                token: Token(event.token().0),
+                // A hang-up or an error is met by trying: the call itself says what it is.
+                readable: event.is_readable() || closed,
+                writable: event.is_writable() || closed,
+                closed,
+            }
+        })
+    }
+
+    fn now(&mut self) -> Time {
+        Time::START + self.started.elapsed()
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stopper.requested.load(Ordering::Acquire)
+    }
+
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        options: &ListenOptions,
+        token: Token,
+    ) -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Not on Windows, where it would let another program take the port.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // `[::]` means IPv6 alone, whatever the system's default is; `--listen` repeats.
+            socket.set_only_v6(true)?;
+        }
+        // Accepted sockets inherit these two (tcp(7)), so they cost no call per connection.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_send_buffer_size(options.send_buffer_bytes as usize)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        // Not by mio or std, which listen with a backlog of 128: beyond it a connecting peer waits
+        // a second or more for its SYN to be sent again.
+        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+        let mut listener = TcpListener::from_std(socket.into());
+        self.poll.registry().register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+        Ok(listener)
+    }
+
+    fn local_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
+        listener.local_addr()
+    }
+
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        listener.accept()
+    }
+
+    fn shed(&mut self, listener: &TcpListener, farewell: &[u8]) -> io::Result<()> {
+        if self.reserve.take().is_none() {
+            self.reserve = open_reserve();
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let result = listener.accept().map(|(mut stream, _)| {
+            // As well as can be: a peer that is gone already needs no farewell.
+            let _ = stream.write(farewell);
+            let _ = stream.shutdown(Shutdown::Write);
+        });
+        self.reserve = open_reserve();
+        result
+    }
+
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(from) = from {
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+        }
+        match socket.connect(&to.into()) {
+            Err(error) if !is_in_progress(&error) => Err(error),
+            _ => Ok(TcpStream::from_std(socket.into())),
+        }
+    }
+
+    fn connected(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        // The order that mio's documentation of `TcpStream::connect` prescribes.
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            // Simultaneous open: a port of our own range connected to itself.
+            Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) if is_in_progress(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE.add(Interest::WRITABLE);
+        self.poll.registry().register(stream, mio::Token(token.0), both)
+    }
+
+    #[inline]
+    fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.read(buffer)
+    }
+
+    #[inline]
+    fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        stream.write(bytes)
+    }
+
+    fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        stream.shutdown(Shutdown::Write)
+    }
+
+    fn close(&mut self, stream: TcpStream) {
+        // No deregistration first: nothing duplicates our descriptors, so closing ends it
+        // (epoll(7), question 6; the same holds for kqueue and for mio on Windows).
+        drop(stream);
+    }
+}
+
+fn open_reserve() -> Option<File> {
+    File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
+}
+
+/// No connection has this token: see `tokens` in the reactor.
+const WAKER: mio::Token = mio::Token(usize::MAX);
+
+/// How many events one poll may bring: 12 KiB on Linux. More connections than that are served in
+/// several polls, and the kernel takes turns among them.
+const EVENTS_PER_POLL: usize = 1024;

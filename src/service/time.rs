@@ -1,0 +1,73 @@
+//! The loop's clock, as services see it.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A point in time on the clock of one loop: nanoseconds since the loop was made.
+///
+/// It never goes backwards. Under simulation it is virtual. 64 bits last for 584 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+impl Time {
+    /// The moment the loop was made.
+    pub const START: Self = Self(0);
+    /// A moment that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The point `nanos` nanoseconds after [`Time::START`].
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since [`Time::START`].
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    /// Saturates at [`Time::NEVER`].
+    fn add(self, after: Duration) -> Self {
+        // Multiplying the parts is cheaper than `Duration::as_nanos`, which is 128 bits wide.
+        let nanos = after.as_secs().saturating_mul(1_000_000_000);
+        Self(self.0.saturating_add(nanos).saturating_add(u64::from(after.subsec_nanos())))
+    }
+}
+
+impl Sub for Time {
+    type Output = Duration;
+
+    /// Zero if `earlier` is not earlier.
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adding_what_does_not_fit_gives_never() {
+        assert_eq!(Time::from_nanos(5) + Duration::MAX, Time::NEVER);
+        assert_eq!(Time::NEVER + Duration::from_nanos(1), Time::NEVER);
+    }
+
+    #[test]
+    fn the_difference_of_two_times_is_never_negative() {
+        let (early, late) = (Time::from_nanos(3), Time::from_nanos(10));
+        assert_eq!(late - early, Duration::from_nanos(7));
+        assert_eq!(early - late, Duration::ZERO);
+    }
+}

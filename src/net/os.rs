@@ -44,7 +44,10 @@ impl Os {
             poll,
             events: Events::with_capacity(EVENTS_PER_POLL),
             started: Instant::now(),
-            stopper: Stopper { requested: Arc::default(), waker },
+            stopper: Stopper {
+                requested: Arc::default(),
+                waker,
+            },
             reserve: open_reserve(),
         })
     }
@@ -67,7 +70,9 @@ impl Os {
         // The reader is never read: with edge triggering each further byte is an event all the
         // same. It lives as long as the process, as a signal handler's end does.
         let reader = Box::leak(Box::new(reader));
-        self.poll.registry().register(reader, WAKER, Interest::READABLE)?;
+        self.poll
+            .registry()
+            .register(reader, WAKER, Interest::READABLE)?;
         Ok(writer.into())
     }
 }
@@ -114,16 +119,19 @@ impl Net for Os {
     }
 
     fn events(&self) -> impl Iterator<Item = Readiness> {
-        self.events.iter().filter(|event| event.token() != WAKER).map(|event| {
-            let closed = event.is_read_closed() || event.is_error() || event.is_write_closed();
-            Readiness {
-                token: Token(event.token().0),
-                // A hang-up or an error is met by trying: the call itself says what it is.
-                readable: event.is_readable() || closed,
-                writable: event.is_writable() || closed,
-                closed,
-            }
-        })
+        self.events
+            .iter()
+            .filter(|event| event.token() != WAKER)
+            .map(|event| {
+                let closed = event.is_read_closed() || event.is_error() || event.is_write_closed();
+                Readiness {
+                    token: Token(event.token().0),
+                    // A hang-up or an error is met by trying: the call itself says what it is.
+                    readable: event.is_readable() || closed,
+                    writable: event.is_writable() || closed,
+                    closed,
+                }
+            })
     }
 
     fn now(&mut self) -> Time {
@@ -140,7 +148,11 @@ impl Net for Os {
         options: &ListenOptions,
         token: Token,
     ) -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         // Not on Windows, where it would let another program take the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
@@ -157,7 +169,9 @@ impl Net for Os {
         // a second or more for its SYN to be sent again.
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         let mut listener = TcpListener::from_std(socket.into());
-        self.poll.registry().register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+        self.poll
+            .registry()
+            .register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
         Ok(listener)
     }
 
@@ -215,7 +229,9 @@ impl Net for Os {
 
     fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
         let both = Interest::READABLE.add(Interest::WRITABLE);
-        self.poll.registry().register(stream, mio::Token(token.0), both)
+        self.poll
+            .registry()
+            .register(stream, mio::Token(token.0), both)
     }
 
     #[inline]

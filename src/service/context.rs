@@ -51,8 +51,18 @@ impl<'a> Context<'a> {
         output_bytes_max: usize,
         commands: &'a mut Commands,
     ) -> Self {
-        debug_assert!(output.is_empty(), "a session is stepped with its output empty");
-        Self { now, id, input, output, output_bytes_max, commands }
+        debug_assert!(
+            output.is_empty(),
+            "a session is stepped with its output empty"
+        );
+        Self {
+            now,
+            id,
+            input,
+            output,
+            output_bytes_max,
+            commands,
+        }
     }
 
     /// Marks the first `bytes` of the input as read.
@@ -146,7 +156,10 @@ impl<'a> Context<'a> {
     #[cold]
     fn refuse(&self, bytes: usize) -> Result<(), Full> {
         let max = self.output_bytes_max;
-        assert!(bytes <= max, "a message of {bytes} bytes never fits the output of {max} bytes");
+        assert!(
+            bytes <= max,
+            "a message of {bytes} bytes never fits the output of {max} bytes"
+        );
         Err(Full)
     }
 }
@@ -169,7 +182,10 @@ mod tests {
         body: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<u8>) {
         let (mut output, mut commands) = (Vec::new(), Commands::default());
-        let id = SessionId { index: 0, serial: 0 };
+        let id = SessionId {
+            index: 0,
+            serial: 0,
+        };
         let mut cx = Context::new(Time::START, id, input, &mut output, max, &mut commands);
         let result = body(&mut cx);
         (result, output)
@@ -178,7 +194,11 @@ mod tests {
     #[test]
     fn a_message_is_written_whole_or_not_at_all() {
         let (results, output) = with_context(b"", 8, |cx| {
-            [cx.write([b"abc", b"de"]), cx.write([b"fgh", b"i"]), cx.write([b"fgh"])]
+            [
+                cx.write([b"abc", b"de"]),
+                cx.write([b"fgh", b"i"]),
+                cx.write([b"fgh"]),
+            ]
         });
         assert_eq!(results, [Ok(()), Err(Full), Ok(())]);
         assert_eq!(output, b"abcdefgh");

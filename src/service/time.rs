@@ -41,7 +41,11 @@ impl Add<Duration> for Time {
     fn add(self, after: Duration) -> Self {
         // Multiplying the parts is cheaper than `Duration::as_nanos`, which is 128 bits wide.
         let nanos = after.as_secs().saturating_mul(1_000_000_000);
-        Self(self.0.saturating_add(nanos).saturating_add(u64::from(after.subsec_nanos())))
+        Self(
+            self.0
+                .saturating_add(nanos)
+                .saturating_add(u64::from(after.subsec_nanos())),
+        )
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) struct Deadlines {
     next: Time,
     /// One bit for each slot that is not empty.
     occupied: [u64; LEVELS],
-    heads: [u32; LEVELS * SLOTS],
+    /// The first key of each slot's list, and last of the list that is firing.
+    heads: [u32; LEVELS * SLOTS + 1],
 }
 
 impl Link {
@@ -58,7 +59,7 @@ impl Link {
 
 impl Deadlines {
     pub(crate) fn new() -> Self {
-        let heads = [NONE; LEVELS * SLOTS];
+        let heads = [NONE; LEVELS * SLOTS + 1];
         Self {
             tick: 0,
             next: Time::NEVER,
@@ -108,7 +109,7 @@ impl Deadlines {
         }
         let slot = (previous - HEAD) as usize;
         self.heads[slot] = next;
-        if next == NONE {
+        if next == NONE && slot != FIRING {
             self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
         }
     }
@@ -119,13 +120,16 @@ impl Deadlines {
         if now < self.next {
             return None;
         }
-        let (slot, tick) = self.earliest()?;
-        self.next = time_of(tick);
-        if now < self.next {
-            return None;
+        if self.heads[FIRING] == NONE {
+            let (slot, tick) = self.earliest()?;
+            self.next = time_of(tick);
+            if now < self.next {
+                return None;
+            }
+            self.tick = tick;
+            self.start_firing(links, slot);
         }
-        self.tick = tick;
-        let key = self.heads[slot];
+        let key = self.heads[FIRING];
         self.remove(links, key);
         Some(key)
     }
@@ -137,7 +141,16 @@ impl Deadlines {
 
     /// True if no deadline is filed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.occupied == [0; LEVELS]
+        self.occupied == [0; LEVELS] && self.heads[FIRING] == NONE
+    }
+
+    /// Moves a slot's list aside. The wheel stands at this slot now, so what is filed into it from
+    /// here on is due a round later, and must not be mixed with what is due.
+    fn start_firing(&mut self, links: &mut impl Links, slot: usize) {
+        let head = std::mem::replace(&mut self.heads[slot], NONE);
+        self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
+        self.heads[FIRING] = head;
+        links.link(head).previous = HEAD + FIRING as u32;
     }
 
     /// The slot for a deadline, and when that slot fires.
@@ -199,6 +212,7 @@ const LEVELS: usize = 6;
 /// Ticks that the wheel spans, some 2.3 years. What is further away fires at its end, and is filed
 /// again.
 const SPAN: u64 = 1 << (SLOT_BITS * LEVELS as u32);
+const FIRING: usize = LEVELS * SLOTS;
 const NONE: u32 = u32::MAX;
 /// Keys are below this.
 const HEAD: u32 = u32::MAX - 0xffff;

@@ -1,4 +1,5 @@
 //! oneloop: write a service as a state machine without I/O, get a single-threaded TCP server.
 
+pub mod escape;
 pub mod net;
 pub mod service;

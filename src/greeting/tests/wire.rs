@@ -1,7 +1,7 @@
 //! The loop's part of the contract, as small as it can be.
 
 use super::*;
-use crate::service::{Commands, Context, Peer, Service, SessionId};
+use crate::service::{Commands, Context, Output, Peer, Service, SessionId};
 
 /// One connection: what has come and is unread, what was said and when, what is waited for.
 pub(super) struct Wire {
@@ -26,8 +26,8 @@ impl Wire {
             ticket: None,
         };
         let mut commands = Commands::default();
-        let mut output = Vec::new();
-        let mut cx = Context::new(Time::START, ID, b"", &mut output, 0, &mut commands);
+        let mut output = Output::new(0);
+        let mut cx = Context::new(Time::START, ID, b"", &mut output, &mut commands);
         let session = greeter.open(peer, &mut cx);
         Self {
             now: Time::START,
@@ -127,18 +127,17 @@ impl Wire {
     /// One step and nothing else; what is written counts as sent.
     pub(super) fn step(&mut self, event: Event) -> Next {
         let mut commands = Commands::default();
-        let mut output = Vec::new();
-        let (input, max) = (&self.input, self.output_bytes_max);
-        let mut cx = Context::new(self.now, ID, input, &mut output, max, &mut commands);
+        let mut output = Output::new(self.output_bytes_max);
+        let mut cx = Context::new(self.now, ID, &self.input, &mut output, &mut commands);
         let next = self.greeter.step(&mut self.session, event, &mut cx);
         let unread = cx.input().len();
         self.input.drain(..self.input.len() - unread);
         if next == Next::Flush {
-            assert!(!output.is_empty(), "there is nothing to flush");
+            assert!(!output.as_slice().is_empty(), "there is nothing to flush");
             self.flushes += 1;
         }
-        if !output.is_empty() {
-            self.said.push((self.now, output));
+        if !output.as_slice().is_empty() {
+            self.said.push((self.now, output.as_slice().to_vec()));
         }
         next
     }

@@ -10,13 +10,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
-use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 
+#[cfg(not(unix))]
+mod stdin_thread;
 mod wire;
 use wire::Then;
 
@@ -57,11 +57,19 @@ fn main() -> io::Result<()> {
     }
 }
 
+#[cfg(unix)]
 fn watch_stdin(registry: &Registry) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
     let stdin = io::stdin().as_raw_fd();
     registry
-        .register(&mut SourceFd(&stdin), STDIN, Interest::READABLE)
+        .register(&mut mio::unix::SourceFd(&stdin), STDIN, Interest::READABLE)
         .map_err(|error| io::Error::other(format!("stdin must be a pipe or a terminal: {error}")))
+}
+
+#[cfg(not(unix))]
+fn watch_stdin(_: &Registry) -> io::Result<()> {
+    stdin_thread::exit_with_stdin();
+    Ok(())
 }
 
 fn exit_if_stdin_ended() {

@@ -8,12 +8,13 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+mod stdin_thread;
 mod wire;
 use wire::Then;
 
 fn main() -> io::Result<()> {
     let listener = wire::listen()?;
-    thread::spawn(exit_with_stdin);
+    stdin_thread::exit_with_stdin();
     loop {
         match listener.accept() {
             Ok((stream, _)) => serve_in_a_thread(stream),
@@ -21,12 +22,6 @@ fn main() -> io::Result<()> {
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
     }
-}
-
-fn exit_with_stdin() {
-    // An error is an end, too.
-    let _ = io::copy(&mut io::stdin(), &mut io::sink());
-    std::process::exit(0);
 }
 
 fn serve_in_a_thread(stream: TcpStream) {

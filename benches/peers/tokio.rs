@@ -7,13 +7,13 @@
 //! drain, counters, logs.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
 
+#[cfg(not(unix))]
+mod stdin_thread;
 mod wire;
 use wire::Then;
 
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
 }
 
 async fn accept_forever() -> io::Result<()> {
-    tokio::spawn(exit_with(stdin()?));
+    exit_with_stdin()?;
     let listener = wire::listen()?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
@@ -38,17 +38,26 @@ async fn accept_forever() -> io::Result<()> {
     }
 }
 
-/// Stdin as a pipe that the runtime watches: a thread for it would make each system call dearer,
-/// because the kernel must count references to descriptors that threads share.
-fn stdin() -> io::Result<pipe::Receiver> {
-    pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)
-        .map_err(|error| io::Error::other(format!("stdin must be a pipe: {error}")))
+/// Ends the process when stdin does. The runtime watches it, because a thread would make each
+/// system call dearer: the kernel counts references to descriptors that threads share.
+#[cfg(unix)]
+fn exit_with_stdin() -> io::Result<()> {
+    use std::os::fd::AsFd;
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    let mut stdin = tokio::net::unix::pipe::Receiver::from_owned_fd(stdin)
+        .map_err(|error| io::Error::other(format!("stdin must be a pipe: {error}")))?;
+    tokio::spawn(async move {
+        // An error is an end, too.
+        while let Ok(1..) = stdin.read(&mut [0; 256]).await {}
+        std::process::exit(0);
+    });
+    Ok(())
 }
 
-async fn exit_with(mut stdin: pipe::Receiver) {
-    // An error is an end, too.
-    while let Ok(1..) = stdin.read(&mut [0; 256]).await {}
-    std::process::exit(0);
+#[cfg(not(unix))]
+fn exit_with_stdin() -> io::Result<()> {
+    stdin_thread::exit_with_stdin();
+    Ok(())
 }
 
 async fn converse(mut stream: TcpStream) -> io::Result<()> {

@@ -5,7 +5,7 @@
  * A connection that does not take its replies is not read from until it has.
  *
  * What it lacks: deadlines, a limit on connections, names or unfinished lines, checks of names,
- * a drain, counters, logs. Memory that runs out ends it.
+ * a drain, counters, logs. Memory that runs out ends it; out of descriptors, libuv closes newcomers.
  *
  * Build: cc -O2 -o libuv libuv.c -luv
  */

@@ -88,7 +88,6 @@ impl Wire {
     }
 
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.peer_has_finished = true;
         self.offer(Event::PeerFinished);
         self
     }
@@ -105,6 +104,7 @@ impl Wire {
 
     /// Lets `event` happen, and all that the loop lets follow by itself.
     pub(super) fn offer(&mut self, event: Event) {
+        self.peer_has_finished |= event == Event::PeerFinished;
         let mut next_event = Some(event);
         while let Some(event) = next_event.take()
             && self.ended.is_none()

@@ -179,12 +179,8 @@ impl<S: Service, N: Net> Driver<S, N> {
         if connection.owes_output() {
             return self.flush(connection);
         }
-        match connection.phase {
-            Phase::Live => {}
-            Phase::Connecting { ticket } => return self.look_connected(connection, index, ticket),
-            Phase::Flushing => return self.finish(connection),
-            Phase::Lingering { bytes_left } => return self.linger(connection, bytes_left),
-            Phase::Dead => return Line::Nothing,
+        if connection.phase != Phase::Live {
+            return self.begin_or_end(connection, index);
         }
         if let Some(event) = connection.next_news() {
             let unread = connection.unread(&mut self.input);
@@ -194,6 +190,17 @@ impl<S: Service, N: Net> Driver<S, N> {
             self.receive(connection)
         } else {
             Line::Nothing
+        }
+    }
+
+    /// What is first in line before a session begins and after it has ended.
+    #[cold]
+    fn begin_or_end(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
+        match connection.phase {
+            Phase::Connecting { ticket } => self.look_connected(connection, index, ticket),
+            Phase::Flushing => self.finish(connection),
+            Phase::Lingering { bytes_left } => self.linger(connection, bytes_left),
+            Phase::Live | Phase::Dead => Line::Nothing,
         }
     }
 
@@ -254,18 +261,20 @@ impl<S: Service, N: Net> Driver<S, N> {
         let mut next = self.service.step(session, event, &mut cx);
         let input = cx.input();
         self.stepping = None;
-        if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
-            next = Next::Close(EndReason::InputFull);
+        if !input.is_empty() || connection.has_input() {
+            if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
+                next = Next::Close(EndReason::InputFull);
+            }
+            connection.keep_input(input);
         }
         let until = connection.until;
-        connection.keep_input(input);
         connection.waits(next);
         self.send(connection);
         self.set_due(connection, until);
     }
 
     /// Writes the output of a step. What the kernel does not take moves to the connection.
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, connection: &mut Slot<S, N>) {
         let output = self.output.as_slice();
         if output.is_empty() {

@@ -1,5 +1,7 @@
 //! What a name may be.
 
+use super::word;
+
 /// A name that may be greeted: UTF-8 without control characters, not too long. What it holds goes
 /// out as it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ impl<'a> Name<'a> {
     ///
     /// # Errors
     /// The first [`Fault`] in the order of that enum.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, Fault> {
         if bytes.len() > bytes_max {
             return Err(Fault::TooLong);
@@ -40,6 +42,7 @@ impl<'a> Name<'a> {
     }
 }
 
+#[inline(never)]
 fn check_text(bytes: &[u8]) -> Result<(), Fault> {
     let text = str::from_utf8(bytes).map_err(|_| Fault::NotUtf8)?;
     if text.chars().any(char::is_control) {
@@ -48,38 +51,20 @@ fn check_text(bytes: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether all bytes are in `0x20..=0x7e`; looks at eight at a time. The last word may overlap the
-/// one before, which costs less than going through a remainder byte by byte.
+/// Whether all bytes are in `0x20..=0x7e`. Words and half words may overlap, which
+/// costs less than going through a remainder byte by byte.
 #[inline]
 fn is_printable_ascii(bytes: &[u8]) -> bool {
     if let Some(last) = bytes.last_chunk::<8>() {
         let (words, _) = bytes.as_chunks::<8>();
-        return words
-            .iter()
-            .chain([last])
-            .all(|word| is_printable_word(*word));
+        let mut words = words.iter().chain([last]);
+        return words.all(|word| word::is_printable(u64::from_le_bytes(*word)));
     }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let [a, b, c, d] = *first;
-        let [e, f, g, h] = *last;
-        return is_printable_word([a, b, c, d, e, f, g, h]);
+    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return word::is_printable(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
     }
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
-
-/// For a byte below 0x80, adding 0x01 sets its top bit for 0x7f alone, and adding 0x60 sets it
-/// unless the byte is below 0x20; neither carries into the next byte. A byte from 0x80 on has its
-/// top bit set already, so it does not matter what its carry spoils.
-#[inline]
-fn is_printable_word(word: [u8; 8]) -> bool {
-    let word = u64::from_ne_bytes(word);
-    let too_high = word | word.wrapping_add(EACH);
-    let too_low = !word.wrapping_add(EACH * 0x60);
-    (too_high | too_low) & (EACH * 0x80) == 0
-}
-
-/// One in each byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
 
 #[cfg(test)]
 mod tests {

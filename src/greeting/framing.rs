@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::name::Text;
 use super::word;
 
 /// What ends a name. The end of the stream ends one as well, always.
@@ -85,14 +86,43 @@ impl fmt::Display for UnknownFraming {
 
 impl std::error::Error for UnknownFraming {}
 
-/// The first whole line of `input` without its ending, and how many bytes it takes up with it.
+/// A whole line at the front of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// The line without its ending.
+    pub(super) text: Text<'a>,
+    /// How many bytes it takes up with its ending.
+    pub(super) bytes: usize,
+}
+
+/// The first whole line of `input`.
 ///
 /// A partial line is searched again each time more of it has come. It is hardly longer than a name
 /// may be (see [`is_too_long`]), so that costs less than remembering how far the search got would.
 #[inline(always)]
-pub(super) fn first_line(input: &[u8]) -> Option<(&[u8], usize)> {
-    let end = find_line_feed(input)?;
-    Some((without_cr(&input[..end]), end + 1))
+pub(super) fn first_line(input: &[u8]) -> Option<Line<'_>> {
+    let place = word::first_unprintable(input);
+    let bytes = match &input[place..] {
+        [b'\n', ..] => place + 1,
+        [b'\r', b'\n', ..] => place + 2,
+        [] => return None,
+        _ => return first_odd_line(input, place),
+    };
+    let text = Text {
+        bytes: &input[..place],
+        plain: true,
+    };
+    Some(Line { text, bytes })
+}
+
+/// The first whole line of `input`, which has something in it that is not printable ASCII, at
+/// `place`, and no line feed before that.
+#[cold]
+fn first_odd_line(input: &[u8], place: usize) -> Option<Line<'_>> {
+    let end = place + memchr::memchr(b'\n', &input[place..])?;
+    let text = without_cr(&input[..end]).into();
+    let bytes = end + 1;
+    Some(Line { text, bytes })
 }
 
 /// The name that `bytes` are if no more follow: all of them but a line ending.
@@ -108,23 +138,6 @@ pub(super) fn is_too_long(bytes: &[u8], bytes_max: usize) -> bool {
     bytes.len() > bytes_max && shortest().len() > bytes_max
 }
 
-/// Looks at the first words itself: that is where nearly every line ends, and it costs a third of
-/// what getting `memchr` under way does.
-#[inline(always)]
-fn find_line_feed(bytes: &[u8]) -> Option<usize> {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let begin = 8 * index;
-        if index == WORDS {
-            return Some(begin + memchr::memchr(b'\n', &bytes[begin..])?);
-        }
-        if let Some(place) = word::find(b'\n', u64::from_le_bytes(*word)) {
-            return Some(begin + place);
-        }
-    }
-    Some(8 * words.len() + word::find(b'\n', word::load(tail))?)
-}
-
 #[inline]
 fn without_cr(line: &[u8]) -> &[u8] {
     match line {
@@ -133,22 +146,23 @@ fn without_cr(line: &[u8]) -> &[u8] {
     }
 }
 
-/// How many words are looked at before `memchr` is asked.
-const WORDS: usize = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_feed_is_found_wherever_it_is() {
-        for length in 0..70 {
-            for place in 0..length {
-                let mut bytes = vec![b'a'; length];
-                bytes[place..].fill(b'\n');
-                assert_eq!(find_line_feed(&bytes), Some(place), "{bytes:?}");
+    fn the_first_line_feed_is_found_wherever_it_is_and_whatever_precedes_it() {
+        for filler in [b'a', 0xff, 0x0b] {
+            for length in 0..70 {
+                for place in 0..length {
+                    let mut bytes = vec![filler; length];
+                    bytes[place..].fill(b'\n');
+                    let line = first_line(&bytes).expect("there is a line feed");
+                    assert_eq!((line.text.bytes, line.bytes), (&bytes[..place], place + 1));
+                    assert!(!line.text.plain || filler == b'a' || place == 0, "{line:?}");
+                }
+                assert_eq!(first_line(&vec![filler; length]), None);
             }
-            assert_eq!(find_line_feed(&vec![0x0b; length]), None);
         }
     }
 
@@ -166,11 +180,12 @@ mod tests {
 
     #[test]
     fn one_carriage_return_before_the_line_feed_belongs_to_the_line_ending() {
-        assert_eq!(first_line(b"Al\nBob\n"), Some((&b"Al"[..], 3)));
-        assert_eq!(first_line(b"Al\r\n"), Some((&b"Al"[..], 4)));
-        assert_eq!(first_line(b"Al\r\r\n"), Some((&b"Al\r"[..], 5)));
-        assert_eq!(first_line(b"\n"), Some((&b""[..], 1)));
-        assert_eq!(first_line(b"Al\r"), None);
+        let first = |input| first_line(input).map(|line| (line.text.bytes, line.bytes));
+        assert_eq!(first(b"Al\nBob\n"), Some((&b"Al"[..], 3)));
+        assert_eq!(first(b"Al\r\n"), Some((&b"Al"[..], 4)));
+        assert_eq!(first(b"Al\r\r\n"), Some((&b"Al\r"[..], 5)));
+        assert_eq!(first(b"\n"), Some((&b""[..], 1)));
+        assert_eq!(first(b"Al\r"), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 pub use config::Config;
 use framing::Ending;
 pub use framing::{Framing, UnknownFraming};
-use name::{Fault, Name};
+use name::{Fault, Name, Text};
 pub use session::Session;
 use session::{Asked, Closing, Manners, State, Wait};
 
@@ -216,11 +216,11 @@ impl Greeter {
             return Ok(());
         }
         while !cx.input().is_empty()
-            && let Some((line, bytes)) = framing::first_line(cx.input())
+            && let Some(line) = framing::first_line(cx.input())
         {
             manners.ending = Ending::Line;
-            self.answer(line, manners, Then::Ask, cx)?;
-            cx.consume(bytes);
+            self.answer(line.text, manners, Then::Ask, cx)?;
+            cx.consume(line.bytes);
         }
         Ok(())
     }
@@ -229,21 +229,21 @@ impl Greeter {
     #[inline(always)]
     fn answer(
         &self,
-        bytes: &[u8],
+        text: Text<'_>,
         manners: &mut Manners,
         then: Then,
         cx: &mut Context<'_>,
     ) -> Result<(), Stop> {
-        match bytes {
+        match text.bytes {
             words::EXIT => return last_words(words::GOOD_BYE, EndReason::Finished, cx),
             b"" => cx.write([then.words()])?,
-            _ => match Name::parse(bytes, self.config.name_bytes_max) {
+            _ => match Name::parse(text, self.config.name_bytes_max) {
                 Ok(name) => greet(name, then, cx)?,
                 Err(fault) => self.refuse(fault, manners, then, cx)?,
             },
         }
         if log::log_enabled!(log::Level::Debug) {
-            log_answer(cx.id(), bytes);
+            log_answer(cx.id(), text.bytes);
         }
         Ok(())
     }
@@ -279,7 +279,7 @@ impl Greeter {
     /// Answers all that is unread as one name: nothing follows, or nothing has for a while.
     fn answer_rest(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), Stop> {
         let rest = cx.input();
-        self.answer(framing::whole(rest), manners, Then::Pause, cx)?;
+        self.answer(framing::whole(rest).into(), manners, Then::Pause, cx)?;
         cx.consume(rest.len());
         Ok(())
     }

@@ -1,6 +1,12 @@
 //! What a name may be.
 
-use super::word;
+/// Some bytes, and what is known of them already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Text<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Known to be printable ASCII, as nearly every name is.
+    pub(super) plain: bool,
+}
 
 /// A name that may be greeted: UTF-8 without control characters, not too long. What it holds goes
 /// out as it came in.
@@ -18,21 +24,28 @@ pub(super) enum Fault {
     ControlCharacter,
 }
 
+impl<'a> From<&'a [u8]> for Text<'a> {
+    /// Bytes of which nothing is known.
+    fn from(bytes: &'a [u8]) -> Self {
+        let plain = false;
+        Self { bytes, plain }
+    }
+}
+
 impl<'a> Name<'a> {
-    /// The name that `bytes`, without their line ending, are.
+    /// The name that `text`, without its line ending, is.
     ///
     /// # Errors
     /// The first [`Fault`] in the order of that enum.
     #[inline(always)]
-    pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, Fault> {
-        if bytes.len() > bytes_max {
+    pub(super) fn parse(text: Text<'a>, bytes_max: usize) -> Result<Self, Fault> {
+        if text.bytes.len() > bytes_max {
             return Err(Fault::TooLong);
         }
-        // Nearly every name is printable ASCII, which is told at a fraction of the price of UTF-8.
-        if !is_printable_ascii(bytes) {
-            check_text(bytes)?;
+        if !text.plain {
+            check_text(text.bytes)?;
         }
-        Ok(Self(bytes))
+        Ok(Self(text.bytes))
     }
 
     /// The bytes as they came.
@@ -51,46 +64,10 @@ fn check_text(bytes: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether all bytes are in `0x20..=0x7e`. Words and half words may overlap, which
-/// costs less than going through a remainder byte by byte.
-#[inline]
-fn is_printable_ascii(bytes: &[u8]) -> bool {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let (words, _) = bytes.as_chunks::<8>();
-        let mut words = words.iter().chain([last]);
-        return words.all(|word| word::is_printable(u64::from_le_bytes(*word)));
-    }
-    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return word::is_printable(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
-    }
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn plainly_printable(bytes: &[u8]) -> bool {
-        bytes.iter().all(|byte| (0x20..=0x7e).contains(byte))
-    }
-
-    #[test]
-    fn every_byte_at_every_place_of_every_short_name_is_judged_as_by_the_plain_rule() {
-        for length in 1..=25 {
-            for place in 0..length {
-                for byte in 0..=u8::MAX {
-                    let mut name = vec![b'a'; length];
-                    name[place] = byte;
-                    assert_eq!(
-                        is_printable_ascii(&name),
-                        plainly_printable(&name),
-                        "{name:?}"
-                    );
-                }
-            }
-        }
-    }
 
     #[test]
     fn control_characters_are_refused_and_all_other_characters_are_not() {
@@ -100,15 +77,19 @@ mod tests {
                 '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Err(Fault::ControlCharacter),
                 _ => Ok(Name(text.as_bytes())),
             };
-            assert_eq!(Name::parse(text.as_bytes(), 9), expected, "{character:?}");
+            assert_eq!(
+                Name::parse(text.as_bytes().into(), 9),
+                expected,
+                "{character:?}"
+            );
         }
     }
 
     #[test]
     fn a_name_may_be_as_long_as_allowed_and_no_longer() {
-        assert!(Name::parse(b"12345678", 8).is_ok());
-        assert_eq!(Name::parse(b"123456789", 8), Err(Fault::TooLong));
-        assert_eq!(Name::parse(b"\xff\0", 1), Err(Fault::TooLong));
+        assert!(Name::parse(b"12345678"[..].into(), 8).is_ok());
+        assert_eq!(Name::parse(b"123456789"[..].into(), 8), Err(Fault::TooLong));
+        assert_eq!(Name::parse(b"\xff\0"[..].into(), 1), Err(Fault::TooLong));
     }
 
     proptest! {
@@ -119,7 +100,7 @@ mod tests {
                 Ok(text) if text.chars().any(char::is_control) => Err(Fault::ControlCharacter),
                 Ok(_) => Ok(Name(&bytes)),
             };
-            prop_assert_eq!(Name::parse(&bytes, 40), expected);
+            prop_assert_eq!(Name::parse(bytes[..].into(), 40), expected);
         }
     }
 }

@@ -13,12 +13,11 @@ pub(super) fn first_unprintable(bytes: &[u8]) -> usize {
             return number * 8 + first_mark(marks);
         }
     }
-    let marks = match bytes.last_chunk() {
-        // The last eight bytes end with the tail; shifted, the bytes beyond it are zero.
-        Some(last) => mark_unprintable((u64::from_le_bytes(*last) >> 8) >> (56 - 8 * tail.len())),
-        None => mark_unprintable(load(tail)),
-    };
-    words.len() * 8 + first_mark(marks)
+    match bytes.last_chunk() {
+        // The last eight bytes: those of them that are in the words above have no mark.
+        Some(last) => bytes.len() - 8 + first_mark(mark_unprintable(u64::from_le_bytes(*last))),
+        None => first_mark(mark_unprintable(load(tail))),
+    }
 }
 
 /// The top bits of the bytes that are not in `0x20..=0x7e`. Behind the first mark there may be

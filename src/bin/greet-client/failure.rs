@@ -80,11 +80,12 @@ impl fmt::Display for Failure {
                 timeout,
                 awaiting,
                 framing,
-            } => {
-                let timeout = humantime::format_duration(*timeout);
-                write!(f, "{server} did not {awaiting} within {timeout}: ")?;
-                f.write_str(stall_hint(*awaiting, *framing))
-            }
+            } => write!(
+                f,
+                "{server} did not {awaiting} within {}: {}",
+                humantime::format_duration(*timeout),
+                stall_hint(*awaiting, *framing)
+            ),
             Self::Closed { server, awaiting } => write!(
                 f,
                 "{server} closed the connection and did not {awaiting}: {}",

@@ -184,6 +184,31 @@ fn a_server_that_hung_up_while_the_user_was_thinking_still_has_its_last_word_sho
 }
 
 #[test]
+fn a_server_that_reset_the_connection_meanwhile_still_has_its_last_word_shown() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, QUESTION].concat());
+        // To close with the name unread is to reset the connection.
+        peer.peek(&mut [0]).expect("the client says a name");
+        say(
+            &mut peer,
+            [QUESTION, "Too many mistakes. Good bye!\n"].concat(),
+        );
+    });
+    let address = server.address();
+    let mut running = Running::start(client(&[&address]).stdin(Stdio::piped()));
+    let mut stdin = running.0.stdin.take().expect("standard input is a pipe");
+    stdin.write_all(b"Alice\n").expect("the client reads");
+    server.result();
+    // This one cannot even be sent.
+    stdin.write_all(b"Bob\n").expect("the client reads");
+    let outcome = finish(running);
+    outcome.expect_failed(5, &[&address]);
+    outcome.expect_shown(
+        "Welcome!\nWhat's your name?\nWhat's your name?\nToo many mistakes. Good bye!\n",
+    );
+}
+
+#[test]
 fn a_server_that_leaves_without_a_good_bye_is_code_5() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());

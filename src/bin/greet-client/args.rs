@@ -19,7 +19,7 @@ use crate::address::Address;
     max_term_width = 100
 )]
 pub(crate) struct Args {
-    /// Where the server listens: host:port, [::1]:6000, host or :port.
+    /// Where the server listens: host:port, host, or :port; an IPv6 host stands in brackets.
     #[arg(value_name = "ADDR", env = "GREET_ADDR", default_value = Address::DEFAULT)]
     pub(crate) server: Address,
 

@@ -6,17 +6,18 @@
 /// costs more to get under way than this does to finish.
 #[inline(always)]
 pub(super) fn first_unprintable(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
+    let mut place = 0;
+    while let Some(word) = bytes[place..].first_chunk() {
         let marks = mark_unprintable(u64::from_le_bytes(*word));
         if marks != 0 {
-            return number * 8 + first_mark(marks);
+            return place + first_mark(marks);
         }
+        place += 8;
     }
+    // The rest by the last eight bytes: those of them that were seen above have no mark.
     match bytes.last_chunk() {
-        // The last eight bytes: those of them that are in the words above have no mark.
         Some(last) => bytes.len() - 8 + first_mark(mark_unprintable(u64::from_le_bytes(*last))),
-        None => first_mark(mark_unprintable(load(tail))),
+        None => first_mark(mark_unprintable(load(bytes))),
     }
 }
 
@@ -39,10 +40,20 @@ fn first_mark(marks: u64) -> usize {
 }
 
 /// Up to seven bytes as a word, the first one lowest, zero where there are none.
+#[inline]
 fn load(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    let (Some(low), Some(high)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        return load_bytewise(bytes);
+    };
+    // Where the halves overlap they agree.
+    let high = u64::from(u32::from_le_bytes(*high)) << (8 * (bytes.len() - 4));
+    u64::from(u32::from_le_bytes(*low)) | high
+}
+
+#[inline]
+fn load_bytewise(bytes: &[u8]) -> u64 {
+    let next = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+    bytes.iter().rev().fold(0, next)
 }
 
 /// One in each byte of a word.

@@ -73,7 +73,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Does for a connection all that can be done now, within its share of the turn.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
         self.share = self.limits.turn_bytes_max as isize;
         while self.share > 0 {
@@ -84,6 +84,12 @@ impl<S: Service, N: Net> Driver<S, N> {
             }
         }
         Driven::OutOfShare
+    }
+
+    /// As [`drive`](Self::drive), for where it is not worth being inlined.
+    #[inline(never)]
+    pub(crate) fn drive_now_and_then(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
+        self.drive(connection, index)
     }
 
     /// The deadline of a connection has come; it is to be driven next.
@@ -174,7 +180,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Finds what is first in line: output that waits, then news for the session, then input.
-    #[inline]
+    #[inline(always)]
     fn first_in_line(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
         if connection.owes_output() {
             return self.flush(connection);
@@ -205,7 +211,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Reads once, behind what is unread.
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self, connection: &mut Slot<S, N>) -> Line {
         let unread = connection.unread(&mut self.input);
         let room = &mut self.input[unread..];
@@ -243,7 +249,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Steps the session; the first `unread` bytes of `self.input` are its input.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, connection: &mut Slot<S, N>, index: u32, event: Event, unread: usize) {
         self.counters.steps += 1;
         self.share -= STEP_BYTES;
@@ -372,7 +378,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Sets the deadline that holds after a step, before which the session's was `before`.
-    #[inline]
+    #[inline(always)]
     fn set_due(&self, connection: &mut Slot<S, N>, before: Time) {
         if connection.phase != Phase::Live || connection.owes_output() {
             connection.due = self.shortened(self.now + self.limits.write_timeout);

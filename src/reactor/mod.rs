@@ -294,6 +294,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Notes what the events say, and acts on none of them yet.
+    #[inline(never)]
     fn mark_ready(&mut self) {
         let counters = &mut self.driver.counters;
         for event in self.driver.net.events() {
@@ -338,6 +339,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Drives the connections that were ready when this turn began, each within its share. Those
     /// that have more to do stand in line again.
+    #[inline(never)]
     fn serve_ready(&mut self) {
         if self.serving.is_empty() {
             std::mem::swap(&mut self.ready, &mut self.serving);
@@ -370,7 +372,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             if connection.due <= now {
                 budget -= 1;
                 self.driver.expire(connection);
-                if self.driver.drive(connection, index) == Driven::OutOfShare {
+                if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
                     enqueue(&mut self.ready, connection, index);
                 }
             }
@@ -533,7 +535,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Ok(()) => self.driver.open(connection, index, None),
             Err(why) => self.driver.turn_away(connection, why),
         }
-        if self.driver.drive(connection, index) == Driven::OutOfShare {
+        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
             enqueue(&mut self.ready, connection, index);
         }
         if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {

@@ -25,7 +25,7 @@ pub(crate) struct Driver<S, N> {
     /// By what waits are divided at present, because the server is nearly full.
     pub(crate) wait_divisor: u32,
     /// Whose session is being stepped. What is left here after a panic is whose panic it was.
-    pub(crate) stepping: Option<u32>,
+    pub(crate) stepping: u32,
     /// What the connection that is being driven may still do in this turn, in bytes.
     share: isize,
     /// Every read goes in here, behind what the session has left unread.
@@ -64,7 +64,7 @@ impl<S: Service, N: Net> Driver<S, N> {
             commands: Commands::default(),
             now: Time::START,
             wait_divisor: 1,
-            stepping: None,
+            stepping: NOBODY.index,
             share: 0,
             input: vec![0; limits.input_bytes_max].into(),
             output: Output::new(limits.output_bytes_max),
@@ -263,10 +263,10 @@ impl<S: Service, N: Net> Driver<S, N> {
             .session
             .as_mut()
             .expect("a live connection has a session");
-        self.stepping = Some(index);
+        self.stepping = index;
         let mut next = self.service.step(session, event, &mut cx);
         let input = cx.input();
-        self.stepping = None;
+        self.stepping = NOBODY.index;
         if !input.is_empty() || connection.has_input() {
             if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
                 next = Next::Close(EndReason::InputFull);

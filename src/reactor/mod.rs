@@ -328,9 +328,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Ok(done) => return done,
                 Err(panic) => panic,
             };
-            let Some(index) = self.driver.stepping.take() else {
+            let index = std::mem::replace(&mut self.driver.stepping, NOBODY.index);
+            if index == NOBODY.index {
                 resume_unwind(panic); // our own bug
-            };
+            }
             self.driver
                 .panicked(&mut self.connections.0[index as usize]);
             self.settle(index);

@@ -197,7 +197,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// One turn of the loop.
     ///
     /// Slots are freed after all events of the batch, and given to new connections only after
-    /// that, so no event can meet a connection that it is not for.
+    /// that, so no event can meet a connection that it is not for. Those who ended at the door are
+    /// reaped at once: no later event, wake-up or sweep may find a connection that is on its way
+    /// out, and send it that way twice.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -208,6 +210,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.guarded(Self::expire_deadlines);
         self.reap_closed();
         self.guarded(Self::accept)?;
+        self.reap_closed();
         self.obey_commands();
         Ok(self.progress())
     }

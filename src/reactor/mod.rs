@@ -395,19 +395,25 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Frees the slots of the connections that ended in this turn.
+    #[inline]
     fn reap_closed(&mut self) {
         while let Some(index) = self.dead.pop() {
-            let connection = self.connections.0.remove(index as usize);
-            let why = connection.why.unwrap_or(EndReason::SocketFailed);
-            self.driver.counters.ended[why as usize] += 1;
-            self.driver.net.close(connection.stream);
-            self.leave(connection.address, why);
-            if let Some(session) = connection.session {
-                let address = connection.address;
-                self.driver.call(NOBODY, "closed", |service, _| {
-                    service.closed(session, address, why);
-                });
-            }
+            self.reap(index);
+        }
+    }
+
+    #[inline(never)]
+    fn reap(&mut self, index: u32) {
+        let connection = self.connections.0.remove(index as usize);
+        let why = connection.why.unwrap_or(EndReason::SocketFailed);
+        self.driver.counters.ended[why as usize] += 1;
+        self.driver.net.close(connection.stream);
+        self.leave(connection.address, why);
+        if let Some(session) = connection.session {
+            let address = connection.address;
+            self.driver.call(NOBODY, "closed", |service, _| {
+                service.closed(session, address, why);
+            });
         }
     }
 
@@ -440,8 +446,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 enqueue(&mut self.ready, connection, id.index);
             }
         }
-        for connect in std::mem::take(&mut self.driver.commands.connect) {
-            self.begin_connect(connect);
+        if !self.driver.commands.connect.is_empty() {
+            for connect in std::mem::take(&mut self.driver.commands.connect) {
+                self.begin_connect(connect);
+            }
         }
         let told = std::mem::take(&mut self.driver.commands.drain);
         if told || self.driver.net.stop_requested() {

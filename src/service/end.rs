@@ -58,6 +58,12 @@ impl EndReason {
         Self::ConnectFailed,
     ];
 
+    /// True for a connection that was turned away at the door.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Full | Self::AddressFull)
+    }
+
     /// The reason in plain words, as the log has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

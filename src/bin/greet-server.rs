@@ -1,3 +1,0 @@
-//! The greeting server.
-
-fn main() {}

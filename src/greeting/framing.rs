@@ -1,0 +1,163 @@
+//! How a name ends.
+//!
+//! TCP has no messages, so something in the bytes or in their timing must say where a name ends: a
+//! line feed, a silence, or the end of the stream.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What ends a name. The end of the stream ends one as well, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// A line feed, or silence from a peer that has not sent a line feed yet: serves people at a
+    /// terminal, programs that send lines, and programs that send bare names one at a time.
+    #[default]
+    Auto,
+    /// A line feed alone: the mode for programs. The server never waits for silence.
+    Line,
+    /// Silence alone: a line feed means nothing but that one at the end is not part of the name.
+    Silence,
+}
+
+/// A framing by a name that is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFraming(String);
+
+/// What ends the names of one peer: the [`Framing`], and what the peer has shown of itself since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// A line feed. In [`Framing::Auto`] this is a peer that has sent one.
+    Line,
+    /// A line feed or silence, whichever comes first.
+    Either,
+    /// Silence.
+    Silence,
+}
+
+impl Framing {
+    /// The framing's name, as the command line has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Line => "line",
+            Self::Silence => "silence",
+        }
+    }
+
+    /// What ends the names of a peer of which nothing is known yet.
+    pub(super) const fn ending(self) -> Ending {
+        match self {
+            Self::Auto => Ending::Either,
+            Self::Line => Ending::Line,
+            Self::Silence => Ending::Silence,
+        }
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Framing {
+    type Err = UnknownFraming;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFraming> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "line" => Ok(Self::Line),
+            "silence" => Ok(Self::Silence),
+            _ => Err(UnknownFraming(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for UnknownFraming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name) = self;
+        write!(f, "there is no framing {name:?}: use auto, line or silence")
+    }
+}
+
+impl std::error::Error for UnknownFraming {}
+
+/// The first whole line of `input` without its ending, and how many bytes it takes up with it.
+///
+/// A partial line is searched again each time more of it has come. It is hardly longer than a name
+/// may be (see [`is_too_long`]), so that costs less than remembering how far the search got would.
+#[inline]
+pub(super) fn first_line(input: &[u8]) -> Option<(&[u8], usize)> {
+    let end = memchr::memchr(b'\n', input)?;
+    Some((without_cr(&input[..end]), end + 1))
+}
+
+/// The name that `bytes` are if no more follow: all of them but a line ending.
+pub(super) fn whole(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"\n").map_or(bytes, without_cr)
+}
+
+/// Whether the name that begins with `bytes` is longer than `bytes_max`, whatever follows. What
+/// could still turn out to be its line ending, or the first half of one, does not count.
+#[inline]
+pub(super) fn is_too_long(bytes: &[u8], bytes_max: usize) -> bool {
+    let shortest = || without_cr(bytes.strip_suffix(b"\n").unwrap_or(bytes));
+    bytes.len() > bytes_max && shortest().len() > bytes_max
+}
+
+#[inline]
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_framing_is_known_by_the_name_it_is_displayed_with() {
+        for framing in [Framing::Auto, Framing::Line, Framing::Silence] {
+            assert_eq!(framing.to_string().parse(), Ok(framing));
+        }
+        let unknown = "Line".parse::<Framing>().unwrap_err().to_string();
+        assert_eq!(
+            unknown,
+            "there is no framing \"Line\": use auto, line or silence"
+        );
+    }
+
+    #[test]
+    fn one_carriage_return_before_the_line_feed_belongs_to_the_line_ending() {
+        assert_eq!(first_line(b"Al\nBob\n"), Some((&b"Al"[..], 3)));
+        assert_eq!(first_line(b"Al\r\n"), Some((&b"Al"[..], 4)));
+        assert_eq!(first_line(b"Al\r\r\n"), Some((&b"Al\r"[..], 5)));
+        assert_eq!(first_line(b"\n"), Some((&b""[..], 1)));
+        assert_eq!(first_line(b"Al\r"), None);
+    }
+
+    #[test]
+    fn without_more_to_come_everything_but_a_line_ending_is_the_name() {
+        for (bytes, name) in [
+            (&b"Al"[..], &b"Al"[..]),
+            (b"Al\n", b"Al"),
+            (b"Al\r\n", b"Al"),
+            (b"Al\r", b"Al\r"),
+            (b"Al\n\n", b"Al\n"),
+            (b"A\nl\r\r\n", b"A\nl\r"),
+            (b"\r\n", b""),
+        ] {
+            assert_eq!(whole(bytes), name);
+        }
+    }
+
+    #[test]
+    fn a_name_is_too_long_as_soon_as_no_line_ending_can_save_it() {
+        for bytes in [&b"abc"[..], b"abc\r", b"abc\n", b"abc\r\n"] {
+            assert!(!is_too_long(bytes, 3), "{bytes:?}");
+        }
+        for bytes in [&b"abcd"[..], b"abcd\r", b"abc\r\r", b"abc\r\r\n", b"abc\nd"] {
+            assert!(is_too_long(bytes, 3), "{bytes:?}");
+        }
+    }
+}

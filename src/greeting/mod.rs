@@ -1,0 +1,351 @@
+//! The greeting service: asks whoever connects for a name, says hello, asks again.
+//!
+//! The first user of the seam in [`service`](crate::service), and an example for the next one:
+//! [`Greeter`] is a table over (state, event) and knows nothing of sockets.
+
+mod config;
+mod framing;
+mod name;
+mod session;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::net::SocketAddr;
+
+pub use config::Config;
+use framing::Ending;
+pub use framing::{Framing, UnknownFraming};
+use name::{Fault, Name};
+pub use session::Session;
+use session::{Asked, Closing, Manners, State, Wait};
+
+use crate::escape::Escaped;
+use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service};
+
+/// The greeting service.
+#[derive(Clone, Debug)]
+pub struct Greeter {
+    config: Config,
+    too_long: String,
+}
+
+/// Why a session does not simply wait for more.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// There is no room for the next message; nothing of what led to it was consumed.
+    Full,
+    /// The last word is said.
+    End(EndReason),
+}
+
+/// What a reply is followed by, in the same write.
+#[derive(Clone, Copy)]
+enum Then {
+    /// The next question.
+    Ask,
+    /// Nothing: the question comes later, or never.
+    Pause,
+}
+
+impl Greeter {
+    /// A service that does as `config` says.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let too_long = words::too_long(config.name_bytes_max);
+        Self { config, too_long }
+    }
+}
+
+impl Default for Greeter {
+    fn default() -> Self {
+        Self::new(Config::default())
+    }
+}
+
+impl Service for Greeter {
+    type Session = Session;
+
+    fn open(&mut self, peer: Peer, _: &mut Context<'_>) -> Session {
+        log::info!("Accept new connection from {}", peer.address);
+        Session::new(self.config.framing.ending())
+    }
+
+    #[inline]
+    fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        match self.turn(session, event, cx) {
+            Ok(next) => next,
+            Err(Stop::Full) => Next::Flush,
+            Err(Stop::End(why)) => {
+                session.enter(State::Closing(Closing::Ended(why)), cx.id());
+                Next::Close(why)
+            }
+        }
+    }
+
+    fn closed(&mut self, _: Session, peer: SocketAddr, why: EndReason) {
+        log::info!("Connection from {peer} is closed ({why})");
+    }
+
+    fn refusal(&self, _: EndReason) -> &[u8] {
+        words::SERVER_FULL
+    }
+}
+
+impl Greeter {
+    /// The table: what each event means in each state.
+    #[inline]
+    fn turn(
+        &self,
+        session: &mut Session,
+        event: Event,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Stop> {
+        use {Event as E, State as S};
+        let quiet = cx.input().is_empty();
+        match (&mut session.state, event) {
+            (S::AwaitName(asked), E::Data) => self.hear(asked, cx),
+            (S::AwaitName(asked), E::PeerFinished) => self.finish(&mut asked.manners, cx),
+            (S::AwaitName(asked), E::Deadline) => match (asked.wait, asked.manners) {
+                (Wait::Name, _) => last_words(words::TOO_SLOW, EndReason::TimedOut, cx),
+                (Wait::Gap, manners) => self.reply(session, manners, cx),
+            },
+            (&mut S::AwaitName(Asked { manners, .. }), E::Drain) => {
+                session.enter(S::Closing(Closing::Owing(manners)), cx.id());
+                self.turn(session, event, cx)
+            }
+            (S::AwaitName(asked), E::Flushed) => Ok(self.allow_anew(asked, cx)),
+            (S::AwaitName(asked), E::Opened | E::Woken) => Ok(self.listen(asked, cx)),
+
+            (&mut S::Greeting(manners), E::Opened) => self.welcome(session, manners, cx),
+            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Deadline) => {
+                self.ask(session, manners, cx)
+            }
+            (S::Greeting(_) | S::Reply(_), E::PeerFinished) if quiet => {
+                Err(Stop::End(EndReason::PeerFinished))
+            }
+            (S::Greeting(_) | S::Reply(_), E::Drain) if quiet => {
+                last_words(words::GOOD_BYE, EndReason::Drained, cx)
+            }
+            (
+                &mut (S::Greeting(manners) | S::Reply(manners)),
+                E::Data | E::PeerFinished | E::Drain,
+            ) => {
+                self.ask(session, manners, cx)?;
+                self.turn(session, event, cx)
+            }
+            (S::Greeting(_) | S::Reply(_), E::Opened | E::Flushed | E::Woken) => {
+                Ok(self.leave_gap(cx))
+            }
+
+            (S::Closing(Closing::Owing(manners)), _) => self.drain(manners, cx),
+            (S::Closing(Closing::Ended(why)), _) => Err(Stop::End(*why)),
+        }
+    }
+
+    /// Opens the conversation: the question comes with the welcome or after the quiet gap.
+    fn welcome(
+        &self,
+        session: &mut Session,
+        manners: Manners,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Stop> {
+        if manners.ending != Ending::Line {
+            cx.write([words::WELCOME])?;
+            return Ok(self.leave_gap(cx));
+        }
+        cx.write([words::WELCOME, words::QUESTION])?;
+        Ok(self.await_name(session, manners, cx))
+    }
+
+    fn ask(
+        &self,
+        session: &mut Session,
+        manners: Manners,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Stop> {
+        cx.write([words::QUESTION])?;
+        Ok(self.await_name(session, manners, cx))
+    }
+
+    fn await_name(&self, session: &mut Session, manners: Manners, cx: &Context<'_>) -> Next {
+        let asked = Asked {
+            deadline: cx.after(self.config.name_timeout),
+            manners,
+            wait: Wait::Name,
+        };
+        session.enter(State::AwaitName(asked), cx.id());
+        let until = asked.deadline;
+        Next::Read { until }
+    }
+
+    /// Answers what is whole and waits for the rest.
+    #[inline]
+    fn hear(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, Stop> {
+        if self.answer_lines(&mut asked.manners, cx)? > 0 {
+            asked.deadline = cx.after(self.config.name_timeout);
+        }
+        if framing::is_too_long(cx.input(), self.config.name_bytes_max) {
+            return self.refuse_length(cx);
+        }
+        Ok(self.listen(asked, cx))
+    }
+
+    /// Answers each whole line, and says how many there were.
+    #[inline]
+    fn answer_lines(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<usize, Stop> {
+        let mut answered = 0;
+        if manners.ending == Ending::Silence {
+            return Ok(answered);
+        }
+        while let Some((line, bytes)) = framing::first_line(cx.input()) {
+            manners.ending = Ending::Line;
+            self.answer(line, manners, Then::Ask, cx)?;
+            cx.consume(bytes);
+            answered += 1;
+        }
+        Ok(answered)
+    }
+
+    /// Answers one name.
+    #[inline]
+    fn answer(
+        &self,
+        bytes: &[u8],
+        manners: &mut Manners,
+        then: Then,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        match bytes {
+            words::EXIT => return last_words(words::GOOD_BYE, EndReason::Finished, cx),
+            b"" => cx.write([then.words()])?,
+            _ => match Name::parse(bytes, self.config.name_bytes_max) {
+                Ok(name) => greet(name, then, cx)?,
+                Err(fault) => self.refuse(fault, manners, then, cx)?,
+            },
+        }
+        log::debug!("{:?}: answered {}", cx.id(), Escaped(bytes));
+        Ok(())
+    }
+
+    #[cold]
+    fn refuse(
+        &self,
+        fault: Fault,
+        manners: &mut Manners,
+        then: Then,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Stop> {
+        let sorry = match fault {
+            Fault::TooLong => return self.refuse_length(cx),
+            Fault::NotUtf8 => words::NOT_UTF8,
+            Fault::ControlCharacter => words::CONTROL_CHARACTER,
+        };
+        let mistakes = manners.mistakes.saturating_add(1);
+        if mistakes >= self.config.mistakes_max {
+            return last_words(words::TOO_MANY_MISTAKES, EndReason::Misbehaved, cx);
+        }
+        cx.write([sorry, then.words()])?;
+        // Only now: if there was no room, the same name is tried again.
+        manners.mistakes = mistakes;
+        Ok(())
+    }
+
+    #[cold]
+    fn refuse_length<T>(&self, cx: &mut Context<'_>) -> Result<T, Stop> {
+        last_words(self.too_long.as_bytes(), EndReason::Misbehaved, cx)
+    }
+
+    /// Answers all that is unread as one name: nothing follows, or nothing has for a while.
+    fn answer_rest(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let rest = cx.input();
+        self.answer(framing::whole(rest), manners, Then::Pause, cx)?;
+        cx.consume(rest.len());
+        Ok(())
+    }
+
+    /// The quiet gap has ended a name; another one precedes the next question.
+    fn reply(
+        &self,
+        session: &mut Session,
+        mut manners: Manners,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Stop> {
+        self.answer_rest(&mut manners, cx)?;
+        session.enter(State::Reply(manners), cx.id());
+        Ok(self.leave_gap(cx))
+    }
+
+    /// The peer has sent all it will: what is unread is owed an answer, and no question.
+    fn finish(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, Stop> {
+        self.answer_lines(manners, cx)?;
+        self.answer_rest(manners, cx)?;
+        Err(Stop::End(EndReason::PeerFinished))
+    }
+
+    /// The server stops. The beginning of a line is no name: it was never owed an answer.
+    fn drain(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, Stop> {
+        self.answer_lines(manners, cx)?;
+        if manners.ending != Ending::Line {
+            self.answer_rest(manners, cx)?;
+        }
+        last_words(words::GOOD_BYE, EndReason::Drained, cx)
+    }
+
+    /// The question has only just left, so the time for its answer begins now.
+    fn allow_anew(&self, asked: &mut Asked, cx: &Context<'_>) -> Next {
+        asked.deadline = cx.after(self.config.name_timeout);
+        self.listen(asked, cx)
+    }
+
+    /// Waits for a name, or for the rest of one.
+    #[inline]
+    fn listen(&self, asked: &mut Asked, cx: &Context<'_>) -> Next {
+        asked.wait = Wait::Name;
+        let mut until = asked.deadline;
+        if asked.manners.ending != Ending::Line && !cx.input().is_empty() {
+            let gap = cx.after(self.config.quiet_gap);
+            if gap <= until {
+                (asked.wait, until) = (Wait::Gap, gap);
+            }
+        }
+        Next::Read { until }
+    }
+
+    fn leave_gap(&self, cx: &Context<'_>) -> Next {
+        let until = cx.after(self.config.quiet_gap);
+        Next::Read { until }
+    }
+}
+
+impl From<Full> for Stop {
+    #[inline]
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
+impl Then {
+    #[inline]
+    const fn words(self) -> &'static [u8] {
+        match self {
+            Self::Ask => words::QUESTION,
+            Self::Pause => b"",
+        }
+    }
+}
+
+#[inline]
+fn greet(name: Name<'_>, then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
+    cx.write([
+        words::HELLO,
+        name.as_bytes(),
+        words::HELLO_END,
+        then.words(),
+    ])
+}
+
+fn last_words<T>(words: &[u8], why: EndReason, cx: &mut Context<'_>) -> Result<T, Stop> {
+    cx.write([words])?;
+    Err(Stop::End(why))
+}

@@ -1,0 +1,104 @@
+//! What is remembered of one connection.
+
+use super::framing::Ending;
+use crate::service::{EndReason, SessionId, Time};
+
+/// What a [`Greeter`](super::Greeter) remembers of one connection. The bytes of a name that is not
+/// whole yet stay in the connection's unread input.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) state: State,
+}
+
+/// Where a session stands.
+///
+/// ```text
+///          gap or bytes             a name            gap or bytes
+/// Greeting ────────────▶ AwaitName ───────▶ Reply ────────────────▶ AwaitName …
+///                        │    ▲  │                                  exit, a fault, a deadline,
+///                        └────┘  └───────────────────────▶ Closing  the end of the stream, drain
+///                        a line
+/// ```
+///
+/// A peer that ends its names with line feeds gets reply and question at once, so it stays in
+/// `AwaitName`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The welcome has been sent; the question follows after the quiet gap.
+    Greeting(Manners),
+    /// The question has been sent.
+    AwaitName(Asked),
+    /// A reply has been sent; the question follows after the quiet gap.
+    Reply(Manners),
+    /// No question will follow.
+    Closing(Closing),
+}
+
+/// A question that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// When a whole name must be there.
+    pub(super) deadline: Time,
+    pub(super) manners: Manners,
+    pub(super) wait: Wait,
+}
+
+/// What the deadline that the loop was given means. It must be remembered: the loop may cut a wait
+/// short, so the time at which it ends does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The time for a whole name is over.
+    Name,
+    /// The peer has been quiet: what has come is a name.
+    Gap,
+}
+
+/// What a peer has shown of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manners {
+    /// What ends its names.
+    pub(super) ending: Ending,
+    /// How many of its names were none.
+    pub(super) mistakes: u8,
+}
+
+/// The last stretch of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// The server stops, and there was no room yet for all that is owed.
+    Owing(Manners),
+    /// The last word is said.
+    Ended(EndReason),
+}
+
+impl Session {
+    pub(super) const fn new(ending: Ending) -> Self {
+        let manners = Manners {
+            ending,
+            mistakes: 0,
+        };
+        Self {
+            state: State::Greeting(manners),
+        }
+    }
+
+    /// The one way from state to state.
+    pub(super) fn enter(&mut self, to: State, id: SessionId) {
+        log::trace!("{id:?}: {} -> {}", self.state.as_str(), to.as_str());
+        self.state = to;
+    }
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Greeting(_) => "Greeting",
+            Self::AwaitName(_) => "AwaitName",
+            Self::Reply(_) => "Reply",
+            Self::Closing(_) => "Closing",
+        }
+    }
+}
+
+/// Every idle connection pays for its session.
+const _: () = assert!(size_of::<Session>() <= 16);

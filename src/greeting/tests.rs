@@ -1,0 +1,18 @@
+//! The conversation, driven in memory and in virtual time.
+
+mod conversation;
+mod limits;
+mod splits;
+mod table;
+mod wire;
+
+use std::time::Duration;
+
+use super::{Config, Framing, Greeter, Session};
+use crate::service::{EndReason, Event, Next, Time};
+use wire::Wire;
+
+const MS: Duration = Duration::from_millis(1);
+const GAP: Duration = Duration::from_millis(30);
+const NAME_TIMEOUT: Duration = Duration::from_secs(60);
+const EVERY_FRAMING: [Framing; 3] = [Framing::Auto, Framing::Line, Framing::Silence];

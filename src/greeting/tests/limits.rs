@@ -1,0 +1,3 @@
+//! Refusals, deadlines and back-pressure.
+
+use super::*;

@@ -1,0 +1,3 @@
+//! However the network cuts what a peer sends into reads, the peer sees the same.
+
+use super::*;

@@ -1,0 +1,3 @@
+//! Every event in every state.
+
+use super::*;

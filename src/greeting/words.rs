@@ -1,0 +1,29 @@
+//! The words of the protocol, byte for byte. Clients depend on them.
+
+/// The first line of every connection.
+pub(super) const WELCOME: &[u8] = b"Welcome!\n";
+/// Asks for a name. No line ending: the answer is typed behind it.
+pub(super) const QUESTION: &[u8] = b"What's your name?";
+/// A reply is `HELLO`, the name, `HELLO_END`.
+pub(super) const HELLO: &[u8] = b"Hello ";
+/// See [`HELLO`].
+pub(super) const HELLO_END: &[u8] = b"!\n";
+/// The name that ends a session.
+pub(super) const EXIT: &[u8] = b"exit";
+/// The last line after [`EXIT`], and when the server stops.
+pub(super) const GOOD_BYE: &[u8] = b"Good bye!\n";
+/// The name deadline has passed.
+pub(super) const TOO_SLOW: &[u8] = b"You took too long. Good bye!\n";
+/// The last mistake that is borne with.
+pub(super) const TOO_MANY_MISTAKES: &[u8] = b"Too many mistakes. Good bye!\n";
+/// A name that is not text.
+pub(super) const NOT_UTF8: &[u8] = b"Sorry, that name is not valid UTF-8.\n";
+/// A name that could steer a terminal.
+pub(super) const CONTROL_CHARACTER: &[u8] = b"Sorry, a name has no control characters.\n";
+/// Turned away at the door.
+pub(super) const SERVER_FULL: &[u8] = b"Sorry, the server is full. Please try again later.\n";
+
+/// The last line after a name longer than `bytes_max` bytes.
+pub(super) fn too_long(bytes_max: usize) -> String {
+    format!("Sorry, that name is longer than {bytes_max} bytes. Good bye!\n")
+}

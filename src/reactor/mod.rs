@@ -1,0 +1,688 @@
+//! The loop: one thread, one turn after the other, every connection in a slab.
+//!
+//! It knows nothing of what the bytes mean; that is the [`Service`]'s business. Read [`Reactor::turn`]
+//! first: the whole server is the order of its calls.
+
+mod connection;
+mod counters;
+mod deadlines;
+mod drive;
+mod limits;
+mod listener;
+mod muffle;
+mod tokens;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use log::{debug, warn};
+use slab::Slab;
+
+use crate::net::{AcceptFailure, ListenOptions, Net, Os};
+use crate::service::{Connect, EndReason, Service, SessionId, Time};
+use connection::{Connection, Phase};
+use deadlines::{Deadlines, Link, Links};
+use drive::{Driven, Driver, NOBODY};
+use listener::{Admission, Listener};
+use muffle::Muffle;
+use tokens::Source;
+
+pub use counters::{Counters, Usage};
+pub use limits::{Limits, WhenFull};
+
+/// A single-threaded server, and client, for one [`Service`].
+///
+/// ```no_run
+/// # use oneloop::{Context, Event, Limits, Next, Peer, Reactor, Service};
+/// # struct Echo;
+/// # impl Service for Echo {
+/// #     type Session = ();
+/// #     fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+/// #     fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
+/// #         Next::Read { until: cx.after(std::time::Duration::from_secs(60)) }
+/// #     }
+/// # }
+/// let mut reactor = Reactor::new(Echo, Limits::default())?;
+/// let address = reactor.listen("127.0.0.1:0".parse().expect("an address"))?;
+/// println!("listening on {address}");
+/// reactor.run()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Reactor<S: Service, N: Net = Os> {
+    driver: Driver<S, N>,
+    connections: Connections<N::Stream, S::Session>,
+    deadlines: Deadlines,
+    listeners: Vec<Listener<N::Listener>>,
+    /// Connections with something to do, whatever the reason: an event, a share used up, a
+    /// wake-up. With edge triggers nobody else remembers them.
+    ready: VecDeque<u32>,
+    /// Connections to be reaped at the end of the turn.
+    dead: Vec<u32>,
+    admission: Admission,
+    last_serial: u32,
+    alarm: Time,
+    drain: Option<Drain>,
+    /// Where the sweep that shortens deadlines has got to.
+    sweep: Option<u32>,
+    accept_log: Muffle,
+}
+
+/// A drain under way.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    until: Time,
+    cut: usize,
+}
+
+/// How a reactor's life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Connections that had not finished when the time to drain was over.
+    pub cut: usize,
+}
+
+/// Whether there will be another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The loop goes on.
+    Running,
+    /// The drain is over, and every connection gone.
+    Stopped(Stopped),
+}
+
+#[derive(Debug)]
+struct Connections<Stream, Session>(Slab<Connection<Stream, Session>>);
+
+impl<S: Service> Reactor<S, Os> {
+    /// A reactor on the operating system's network.
+    ///
+    /// # Errors
+    /// If the operating system gives no poller.
+    pub fn new(service: S, limits: Limits) -> io::Result<Self> {
+        Ok(Self::with_net(service, limits, Os::new()?))
+    }
+}
+
+impl<S: Service, N: Net> Reactor<S, N> {
+    /// A reactor on a network of your choice.
+    pub fn with_net(service: S, limits: Limits, net: N) -> Self {
+        Self {
+            driver: Driver::new(service, net, limits),
+            connections: Connections(Slab::new()),
+            deadlines: Deadlines::new(),
+            listeners: Vec::new(),
+            ready: VecDeque::new(),
+            dead: Vec::new(),
+            admission: Admission::default(),
+            last_serial: 0,
+            alarm: Time::NEVER,
+            drain: None,
+            sweep: None,
+            accept_log: Muffle::default(),
+        }
+    }
+
+    /// Listens on `address`, and says which it really is, for port 0 means any free one.
+    ///
+    /// # Errors
+    /// What the operating system says: the address is in use, most likely, or not ours.
+    pub fn listen(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
+        if self.listeners.len() == tokens::LISTENERS_MAX {
+            return Err(io::Error::other("too many listeners"));
+        }
+        let limits = &self.driver.limits;
+        let options = ListenOptions {
+            backlog: limits.backlog,
+            send_buffer_bytes: limits.send_buffer_bytes,
+        };
+        let token = tokens::listener(self.listeners.len());
+        let socket = self.driver.net.listen(address, &options, token)?;
+        let address = self.driver.net.local_address(&socket)?;
+        self.listeners.push(Listener::new(socket, address));
+        Ok(address)
+    }
+
+    /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
+    /// from within.
+    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
+        self.driver
+            .commands
+            .connect
+            .push(Connect { to, from, ticket });
+    }
+
+    /// Begins to stop: no more connections are accepted, every session gets
+    /// [`Event::Drain`](crate::service::Event::Drain), and those that have not finished after
+    /// `Limits::drain` are cut off. Further calls do nothing.
+    pub fn drain(&mut self) {
+        if self.drain.is_some() {
+            return;
+        }
+        let grace = self.driver.limits.drain;
+        self.drain = Some(Drain {
+            until: self.driver.now + grace,
+            cut: 0,
+        });
+        self.driver.draining = true;
+        // Closed now, so that who connects is refused at once and does not wait in a queue that
+        // nobody will look at.
+        self.listeners.clear();
+        let open = self.admission.inside;
+        self.driver.call(NOBODY, "draining", |service, _| {
+            service.draining(open, grace)
+        });
+        for (index, connection) in &mut self.connections.0 {
+            enqueue(&mut self.ready, connection, index as u32);
+        }
+    }
+
+    /// Serves until somebody asks it to stop, and everybody has left.
+    ///
+    /// # Errors
+    /// Only what makes serving impossible: polling is broken, or a listener is.
+    pub fn run(&mut self) -> io::Result<Stopped> {
+        loop {
+            if let Turn::Stopped(stopped) = self.turn()? {
+                return Ok(stopped);
+            }
+        }
+    }
+
+    /// One turn of the loop.
+    ///
+    /// Slots are freed after all events of the batch, and given to new connections only after
+    /// that, so no event can meet a connection that it is not for.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn turn(&mut self) -> io::Result<Turn> {
+        self.poll()?;
+        self.mark_ready();
+        self.serve_ready();
+        self.expire_deadlines();
+        self.reap_closed();
+        self.accept()?;
+        self.obey_commands();
+        Ok(self.progress())
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        &self.driver.service
+    }
+
+    /// The service, to change what all sessions share.
+    pub fn service_mut(&mut self) -> &mut S {
+        &mut self.driver.service
+    }
+
+    /// The network.
+    pub fn net(&self) -> &N {
+        &self.driver.net
+    }
+
+    /// The network, for what only it can do.
+    pub fn net_mut(&mut self) -> &mut N {
+        &mut self.driver.net
+    }
+
+    /// What has been counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.driver.counters
+    }
+
+    /// Connections that are open, those that are being turned away among them.
+    pub fn open_connections(&self) -> usize {
+        self.connections.0.len()
+    }
+
+    /// What is held at this moment. This looks at every slot: it is for tests and for diagnosis.
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage {
+            connections: self.connections.0.len(),
+            refused: self.admission.refused,
+            ready: self.ready.len(),
+            addresses: self.admission.addresses(),
+            ..Usage::default()
+        };
+        for (_, connection) in &self.connections.0 {
+            let held = connection.held_bytes();
+            usage.held_bytes += held;
+            usage.held_bytes_max = usage.held_bytes_max.max(held);
+            usage.deadlines += usize::from(connection.link.is_filed());
+        }
+        debug_assert_eq!(usage.deadlines == 0, self.deadlines.is_empty());
+        usage
+    }
+
+    /// Waits until something can be done.
+    fn poll(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        let polled = self.driver.net.poll(timeout);
+        self.driver.now = self.driver.net.now();
+        self.driver.counters.turns += 1;
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(context(&error, "polling for events failed")),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    /// How long the poll may wait; `None` for as long as it takes.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.sweep.is_some() {
+            return Some(Duration::ZERO);
+        }
+        let mut next = self.deadlines.next().min(self.alarm);
+        if let Some(drain) = self.drain {
+            next = next.min(drain.until);
+        }
+        if self.may_accept() {
+            let retries = self.listeners.iter().filter(|listener| listener.ready);
+            next = retries
+                .map(|listener| listener.retry_at)
+                .fold(next, Time::min);
+        }
+        (next != Time::NEVER).then(|| next - self.driver.now)
+    }
+
+    /// Notes what the events say, and acts on none of them yet.
+    fn mark_ready(&mut self) {
+        let counters = &mut self.driver.counters;
+        for event in self.driver.net.events() {
+            counters.events += 1;
+            match tokens::source(event.token) {
+                Source::Connection(id) => match self.connections.find(id) {
+                    Some(connection) => {
+                        connection.mark(event);
+                        enqueue(&mut self.ready, connection, id.index);
+                    }
+                    None => counters.stale_events += 1,
+                },
+                Source::Listener(number) => {
+                    if let Some(listener) = self.listeners.get_mut(number) {
+                        listener.ready = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drives the connections that were ready when this turn began, each within its share. Those
+    /// that have more to do stand in line again.
+    fn serve_ready(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(index) = self.ready.pop_front() else {
+                return;
+            };
+            let Some(connection) = self.connections.0.get_mut(index as usize) else {
+                continue;
+            };
+            connection.hints.queued = false;
+            if self.driver.drive(connection, index) == Driven::OutOfBudget {
+                enqueue(&mut self.ready, connection, index);
+            }
+            self.settle(index);
+        }
+    }
+
+    /// Acts on the deadlines that have come. Those that only moved away are filed again.
+    fn expire_deadlines(&mut self) {
+        let mut budget = self.driver.limits.turn_deadlines_max;
+        let now = self.driver.now;
+        if self.drain.is_some_and(|drain| drain.until <= now) {
+            self.cut_off();
+        }
+        while budget > 0 {
+            let Some(index) = self.deadlines.fire(&mut self.connections, now) else {
+                return;
+            };
+            let connection = &mut self.connections.0[index as usize];
+            if connection.due <= now {
+                budget -= 1;
+                self.driver.expire(connection, index);
+                if self.driver.drive(connection, index) == Driven::OutOfBudget {
+                    enqueue(&mut self.ready, connection, index);
+                }
+            }
+            self.settle(index);
+        }
+    }
+
+    /// Frees the slots of the connections that ended in this turn.
+    fn reap_closed(&mut self) {
+        while let Some(index) = self.dead.pop() {
+            let connection = self.connections.0.remove(index as usize);
+            let why = connection.why.unwrap_or(EndReason::SocketFailed);
+            self.driver.counters.ended[why as usize] += 1;
+            self.driver.net.close(connection.stream);
+            self.leave(connection.address, why);
+            if let Some(session) = connection.session {
+                let address = connection.address;
+                self.driver.call(NOBODY, "closed", |service, _| {
+                    service.closed(session, address, why);
+                });
+            }
+        }
+    }
+
+    /// Lets in who waits, within the budget, as long as there is room.
+    fn accept(&mut self) -> io::Result<()> {
+        for number in 0..self.listeners.len() {
+            let mut budget = self.driver.limits.turn_accepts_max;
+            while budget > 0 && self.is_due(number) {
+                budget -= 1;
+                self.accept_one(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out what sessions have asked for.
+    fn obey_commands(&mut self) {
+        let now = self.driver.now;
+        if self.alarm <= now {
+            self.alarm = Time::NEVER;
+            self.driver
+                .call(NOBODY, "alarm", |service, cx| service.alarm(cx));
+        }
+        if let Some(alarm) = self.driver.commands.alarm.take() {
+            self.alarm = alarm;
+        }
+        while let Some(id) = self.driver.commands.wake.pop() {
+            if let Some(connection) = self.connections.find(id) {
+                connection.hints.woken = true;
+                enqueue(&mut self.ready, connection, id.index);
+            }
+        }
+        for connect in std::mem::take(&mut self.driver.commands.connect) {
+            self.begin_connect(connect);
+        }
+        let told = std::mem::take(&mut self.driver.commands.drain);
+        if told || self.driver.net.stop_requested() {
+            self.drain();
+        }
+        self.continue_sweep();
+    }
+
+    /// Whether the drain is over, everybody having left.
+    fn progress(&self) -> Turn {
+        match self.drain {
+            Some(Drain { cut, .. }) if self.connections.0.is_empty() => {
+                Turn::Stopped(Stopped { cut })
+            }
+            _ => Turn::Running,
+        }
+    }
+
+    /// The time to drain is over: ends what is left, owed output or not.
+    fn cut_off(&mut self) {
+        self.ready.clear();
+        let mut cut = 0;
+        for index in 0..self.connections.0.capacity() {
+            let Some(connection) = self.connections.0.get_mut(index) else {
+                continue;
+            };
+            let queued = std::mem::take(&mut connection.hints.queued);
+            if connection.phase == Phase::Dead && !queued {
+                continue; // it is to be reaped already
+            }
+            if connection.is_unfinished() {
+                connection.end(EndReason::Cut);
+                cut += 1;
+            }
+            connection.phase = Phase::Dead;
+            self.settle(index as u32);
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.cut += cut;
+        }
+    }
+
+    /// After a connection was driven: files its deadline, or marks it to be reaped.
+    #[inline]
+    fn settle(&mut self, index: u32) {
+        let connection = &mut self.connections.0[index as usize];
+        if connection.phase == Phase::Dead {
+            // One that stands in line is reaped when its turn comes, so that the line never
+            // names a slot that was given to another.
+            if !connection.hints.queued {
+                self.deadlines.remove(&mut self.connections, index);
+                self.dead.push(index);
+            }
+        } else if connection.due < connection.link.fires() {
+            let (due, now) = (connection.due, self.driver.now);
+            self.deadlines.file(&mut self.connections, index, due, now);
+        }
+    }
+
+    /// Whether this listener is to be asked for a connection now.
+    fn is_due(&self, number: usize) -> bool {
+        let listener = &self.listeners[number];
+        listener.ready && listener.retry_at <= self.driver.now && self.may_accept()
+    }
+
+    /// False while the server is full and those who come are to wait.
+    fn may_accept(&self) -> bool {
+        let limits = &self.driver.limits;
+        limits.when_full == WhenFull::Refuse || self.admission.inside < limits.connections_max
+    }
+
+    fn accept_one(&mut self, number: usize) -> io::Result<()> {
+        match self.driver.net.accept(&self.listeners[number].socket) {
+            Ok((stream, address)) => self.admit(stream, address),
+            Err(error) => match AcceptFailure::of(&error) {
+                AcceptFailure::Empty => self.listeners[number].ready = false,
+                AcceptFailure::Passing => {
+                    self.driver.counters.accept_failures += 1;
+                    debug!("a connection could not be accepted: {error}");
+                }
+                AcceptFailure::Exhausted => self.accept_exhausted(number, &error),
+                AcceptFailure::Broken => {
+                    let address = self.listeners[number].address;
+                    return Err(context(&error, &format!("cannot accept on {address}")));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Lets a new connection in, or turns it away.
+    fn admit(&mut self, stream: N::Stream, address: SocketAddr) {
+        self.driver.counters.accepted += 1;
+        let limits = &self.driver.limits;
+        let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
+        let verdict = self.admission.check(address, max, per_address);
+        match verdict {
+            Ok(()) => self.admission.enter(address, per_address.is_some()),
+            Err(_) => self.admission.refused += 1,
+        }
+        let Some(index) = self.insert(stream, address, Phase::Flushing) else {
+            return self.leave(address, verdict.err().unwrap_or(EndReason::SocketFailed));
+        };
+        let connection = &mut self.connections.0[index as usize];
+        match verdict {
+            Ok(()) => self.driver.open(connection, index, None),
+            Err(why) => self.driver.turn_away(connection, why),
+        }
+        if self.driver.drive(connection, index) == Driven::OutOfBudget {
+            enqueue(&mut self.ready, connection, index);
+        }
+        if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
+            // Too many linger already: this one has had its word, as well as could be.
+            connection.phase = Phase::Dead;
+        }
+        self.settle(index);
+        self.watch_load();
+    }
+
+    /// Makes a slot for a stream and registers it. If that fails, the socket is closed, and
+    /// nobody else notices.
+    fn insert(&mut self, stream: N::Stream, address: SocketAddr, phase: Phase) -> Option<u32> {
+        let entry = self.connections.0.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("fewer descriptors than 2^32");
+        self.last_serial = tokens::next_serial(self.last_serial);
+        let id = SessionId {
+            index,
+            serial: self.last_serial,
+        };
+        let connection = entry.insert(Connection::new(stream, id.serial, address, phase));
+        match self
+            .driver
+            .net
+            .register(&mut connection.stream, tokens::connection(id))
+        {
+            Ok(()) => Some(index),
+            Err(error) => {
+                warn!("closing the connection with {address}: it could not be registered: {error}");
+                let connection = self.connections.0.remove(index as usize);
+                self.driver.net.close(connection.stream);
+                self.driver.counters.ended[EndReason::SocketFailed as usize] += 1;
+                None
+            }
+        }
+    }
+
+    /// Accounts for a connection that is gone.
+    fn leave(&mut self, address: SocketAddr, why: EndReason) {
+        match why {
+            EndReason::Full | EndReason::AddressFull => self.admission.refused -= 1,
+            _ => {
+                let counted = self.driver.limits.connections_per_address_max.is_some();
+                self.admission.leave(address, counted);
+            }
+        }
+        // A descriptor is free again: whoever waits need not wait for the timer.
+        for listener in &mut self.listeners {
+            listener.retry_at = Time::START;
+        }
+        self.watch_load();
+    }
+
+    /// Descriptors or kernel memory have run out.
+    fn accept_exhausted(&mut self, number: usize, error: &io::Error) {
+        self.driver.counters.accept_exhausted += 1;
+        if let Some(held_back) = self.accept_log.pass(self.driver.now) {
+            warn!("cannot accept connections: {error} ({held_back} lines like this held back)");
+        }
+        let listener = &mut self.listeners[number];
+        if self.driver.limits.when_full == WhenFull::Refuse {
+            let farewell = self.driver.service.refusal(EndReason::Full);
+            match self.driver.net.shed(&listener.socket, farewell) {
+                Ok(()) => {
+                    self.driver.counters.accepted += 1;
+                    self.driver.counters.ended[EndReason::Full as usize] += 1;
+                    return;
+                }
+                Err(error) if AcceptFailure::of(&error) == AcceptFailure::Empty => {
+                    listener.ready = false;
+                    return;
+                }
+                Err(_) => {}
+            }
+        }
+        listener.retry_at = self.driver.now + self.driver.limits.accept_retry;
+    }
+
+    fn begin_connect(&mut self, connect: Connect) {
+        let Connect { to, from, ticket } = connect;
+        self.driver.counters.connecting += 1;
+        let failure = match self.driver.net.connect(to, from) {
+            Ok(stream) => {
+                let counted = self.driver.limits.connections_per_address_max.is_some();
+                self.admission.enter(to, counted);
+                match self.insert(stream, to, Phase::Connecting { ticket }) {
+                    Some(index) => {
+                        let due = self.driver.now + self.driver.limits.connect_timeout;
+                        let connection = &mut self.connections.0[index as usize];
+                        connection.due = due;
+                        // Its first event says how it went.
+                        connection.hints.writable = false;
+                        return self.settle(index);
+                    }
+                    None => {
+                        self.leave(to, EndReason::SocketFailed);
+                        io::Error::other("it could not be registered")
+                    }
+                }
+            }
+            Err(error) => {
+                self.driver.counters.ended[EndReason::ConnectFailed as usize] += 1;
+                error
+            }
+        };
+        self.driver.call(NOBODY, "connect_failed", |service, cx| {
+            service.connect_failed(ticket, &failure, cx);
+        });
+    }
+
+    /// Adjusts how long waits may be to how full the server is. When they become shorter, those
+    /// under way are shortened too, by a sweep over the slots.
+    fn watch_load(&mut self) {
+        let limits = &self.driver.limits;
+        let open = self.admission.inside;
+        let divisor = limits.wait_divisor(open);
+        if divisor > self.driver.wait_divisor {
+            self.driver.wait_divisor = divisor;
+            self.sweep = Some(0);
+        } else {
+            // Down again only with some room, so that one connection coming and going at the
+            // threshold does not shorten the others' waits each time.
+            let calm = limits.wait_divisor(open + limits.connections_max / 20);
+            self.driver.wait_divisor = self.driver.wait_divisor.min(calm);
+        }
+    }
+
+    fn continue_sweep(&mut self) {
+        let Some(from) = self.sweep else { return };
+        let end = from.saturating_add(SWEEP_PER_TURN);
+        for index in from..end {
+            if let Some(connection) = self.connections.0.get_mut(index as usize) {
+                connection.due = self.driver.shortened(connection.due);
+                self.settle(index);
+            }
+        }
+        self.sweep = ((end as usize) < self.connections.0.capacity()).then_some(end);
+    }
+}
+
+impl<Stream, Session> Connections<Stream, Session> {
+    /// The connection with this id, unless it is gone.
+    #[inline]
+    fn find(&mut self, id: SessionId) -> Option<&mut Connection<Stream, Session>> {
+        self.0
+            .get_mut(id.index as usize)
+            .filter(|connection| connection.serial == id.serial)
+    }
+}
+
+impl<Stream, Session> Links for Connections<Stream, Session> {
+    #[inline]
+    fn link(&mut self, key: u32) -> &mut Link {
+        &mut self.0[key as usize].link
+    }
+}
+
+/// Puts a connection in line, once.
+#[inline]
+fn enqueue<Stream, Session>(
+    ready: &mut VecDeque<u32>,
+    connection: &mut Connection<Stream, Session>,
+    index: u32,
+) {
+    if !connection.hints.queued {
+        connection.hints.queued = true;
+        ready.push_back(index);
+    }
+}
+
+fn context(error: &io::Error, what: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Slots that the sweep looks at in one turn: some 50 µs of work.
+const SWEEP_PER_TURN: u32 = 1024;

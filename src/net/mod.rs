@@ -4,7 +4,7 @@
 //! monomorphised, so the seam costs nothing; a simulated network can take the kernel's place.
 
 mod os;
-pub mod sim;
+pub(crate) mod sim;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -62,7 +62,12 @@ pub(crate) struct Args {
     pub(crate) backlog: u32,
 
     /// What is logged: off, error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", env = "GREET_LOG_LEVEL", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "GREET_LOG_LEVEL",
+        default_value = "info"
+    )]
     pub(crate) log_level: LevelFilter,
 }
 
@@ -110,15 +115,21 @@ impl Args {
     }
 
     fn framing(&self) -> Framing {
-        self.framing.parse().expect("the parser lets only the three names pass")
+        self.framing
+            .parse()
+            .expect("the parser lets only the three names pass")
     }
 }
 
 /// Takes `HOST:PORT`, with a name or an address for the host.
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let advice = "expected an address and a port, like 127.0.0.1:6000 or [::1]:6000";
-    let mut found = text.to_socket_addrs().map_err(|error| format!("{error}; {advice}"))?;
-    found.next().ok_or_else(|| format!("the name has no address; {advice}"))
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; {advice}"))?;
+    found
+        .next()
+        .ok_or_else(|| format!("the name has no address; {advice}"))
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
@@ -161,7 +172,10 @@ mod tests {
     #[test]
     fn an_explicit_maximum_is_lowered_to_what_the_descriptors_allow() {
         let args = Args::parse_from(["greet-server", "--max-connections", "5000"]);
-        let limits = args.limits(Allowance { connections: 32, refusals: 16 });
+        let limits = args.limits(Allowance {
+            connections: 32,
+            refusals: 16,
+        });
         assert_eq!(limits.connections_max, 32);
     }
 }

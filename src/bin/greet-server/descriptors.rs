@@ -46,7 +46,11 @@ pub(crate) fn raise_limit() -> Allowance {
 
 /// How many connections the kernel lets wait at most, where it says so.
 pub(crate) fn somaxconn() -> Option<u32> {
-    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 /// Standard streams, poller, waker, signal pipe, reserve, listeners.
@@ -62,9 +66,27 @@ mod tests {
 
     #[test]
     fn most_descriptors_are_for_connections() {
-        assert_eq!(Allowance::of(20_000), Allowance { connections: 19_744, refusals: 240 });
-        assert_eq!(Allowance::of(1024), Allowance { connections: 992, refusals: 16 });
-        assert_eq!(Allowance::of(64), Allowance { connections: 32, refusals: 16 });
+        assert_eq!(
+            Allowance::of(20_000),
+            Allowance {
+                connections: 19_744,
+                refusals: 240
+            }
+        );
+        assert_eq!(
+            Allowance::of(1024),
+            Allowance {
+                connections: 992,
+                refusals: 16
+            }
+        );
+        assert_eq!(
+            Allowance::of(64),
+            Allowance {
+                connections: 32,
+                refusals: 16
+            }
+        );
     }
 
     #[test]

@@ -11,8 +11,14 @@ use simple_logger::SimpleLogger;
 /// Starts logging to standard error.
 pub(crate) fn start(level: LevelFilter) {
     let colors = stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let sink = SimpleLogger::new().with_level(level).with_utc_timestamps().with_colors(colors);
-    let logger = QuietWhenUnread { sink, unread: AtomicBool::new(false) };
+    let sink = SimpleLogger::new()
+        .with_level(level)
+        .with_utc_timestamps()
+        .with_colors(colors);
+    let logger = QuietWhenUnread {
+        sink,
+        unread: AtomicBool::new(false),
+    };
     log::set_max_level(level);
     log::set_boxed_logger(Box::new(logger)).expect("no logger was set before");
 }

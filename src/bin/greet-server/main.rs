@@ -36,22 +36,23 @@ fn serve(args: &Args) -> io::Result<ExitCode> {
     let signals = Signals::catch(&mut os)?;
     let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os);
     for &address in &args.listen {
-        let bound = reactor.listen(address).map_err(|error| cannot_listen(address, &error))?;
+        let bound = reactor
+            .listen(address)
+            .map_err(|error| cannot_listen(address, &error))?;
         announce(bound, args.log_level);
         advise(bound, connections_max);
     }
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {
-        warn!("The kernel caps the backlog of {} at {somaxconn}: raise net.core.somaxconn to have all of it", args.backlog);
+        warn!(
+            "The kernel caps the backlog of {} at {somaxconn}: raise net.core.somaxconn to have all of it",
+            args.backlog
+        );
     }
     run(&mut reactor, &signals, args)
 }
 
 /// Turns the loop until it has stopped.
-fn run(
-    reactor: &mut Reactor<Greeter>,
-    signals: &Signals,
-    args: &Args,
-) -> io::Result<ExitCode> {
+fn run(reactor: &mut Reactor<Greeter>, signals: &Signals, args: &Args) -> io::Result<ExitCode> {
     let mut stopping = false;
     loop {
         if let Turn::Stopped(stopped) = reactor.turn()? {
@@ -60,7 +61,9 @@ fn run(
         if signals.stop_requested() && !stopping {
             stopping = true;
             let (open, grace) = (reactor.open_connections(), args.drain);
-            info!("Stopping: {open} connections have {grace:?} to finish; a second signal stops at once");
+            info!(
+                "Stopping: {open} connections have {grace:?} to finish; a second signal stops at once"
+            );
         }
         if signals.take_report() {
             info!("{}", report(reactor));
@@ -84,7 +87,10 @@ fn announce(bound: std::net::SocketAddr, level: LevelFilter) {
         info!("Waiting for connection... (listening on {bound})");
     } else {
         // Not `eprintln!`, which panics when nobody reads.
-        let _ = writeln!(io::stderr(), "Waiting for connection... (listening on {bound})");
+        let _ = writeln!(
+            io::stderr(),
+            "Waiting for connection... (listening on {bound})"
+        );
     }
 }
 
@@ -114,7 +120,10 @@ fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error 
         }
         _ => "choose another address with --listen",
     };
-    io::Error::new(error.kind(), format!("Cannot listen on {address}: {error}; {advice}"))
+    io::Error::new(
+        error.kind(),
+        format!("Cannot listen on {address}: {error}; {advice}"),
+    )
 }
 
 /// The counters in one line, for SIGUSR1.

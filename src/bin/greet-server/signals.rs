@@ -24,7 +24,10 @@ impl Signals {
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
-        let signals = Self { stop: os.stopper().flag(), report: Arc::default() };
+        let signals = Self {
+            stop: os.stopper().flag(),
+            report: Arc::default(),
+        };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // In this order, so that the first signal finds the flag down.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop))?;
@@ -42,7 +45,10 @@ impl Signals {
     /// Elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
-        Ok(Self { stop: os.stopper().flag(), report: Arc::default() })
+        Ok(Self {
+            stop: os.stopper().flag(),
+            report: Arc::default(),
+        })
     }
 
     /// True once the server was asked to stop.

@@ -87,6 +87,7 @@ impl World {
             backlog: options.backlog as usize,
             send_buffer_bytes: options.send_buffer_bytes as usize,
             open: true,
+            waiting_since: None,
         });
         Ok(self.listeners.len() - 1)
     }
@@ -103,7 +104,10 @@ impl World {
         if self.descriptors.open >= self.descriptors.most {
             return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
-        let at = self.take_queued(listener)?;
+        let result = self.take_queued(listener);
+        let (now, listening) = (self.now, &mut self.listeners[listener]);
+        listening.waiting_since = (!listening.queue.is_empty()).then_some(now);
+        let at = result?;
         self.descriptors.open += 1;
         self.see(at, Seen::Accepted);
         Ok((at, self.end(at.other()).address))
@@ -118,7 +122,8 @@ impl World {
         let at = self.take_queued(listener)?;
         self.see(at, Seen::Shed);
         let taken = self.end_mut(at).outgoing.push(farewell);
-        self.see(at, Seen::Wrote(&farewell[..taken]));
+        let (bytes, offered) = (&farewell[..taken], farewell.len());
+        self.see(at, Seen::Wrote { bytes, offered });
         self.close(at);
         self.see(at, Seen::Closed);
         Ok(())
@@ -131,7 +136,7 @@ impl World {
         self.descriptors.open += 1;
         let port = FIRST_FREE_PORT + self.random.below(20_000) as u16;
         let from = SocketAddr::new(from.unwrap_or(to.ip()), port);
-        let at = self.connect(Owner::Loop, from, to, Link::ideal());
+        let at = self.connect(Owner::Loop, (from, to), Link::ideal(), self.now);
         self.see(at, Seen::Connecting);
         Ok(at)
     }
@@ -153,6 +158,7 @@ impl World {
         }
         self.end_mut(at).registration = Some(Registration::new(token));
         self.see(at, Seen::Registered);
+        self.live.push(at);
         let present = self.present(at);
         if present.any() {
             self.notify(at, present);
@@ -164,6 +170,8 @@ impl World {
         self.tally.reads += 1;
         self.note_provocation(at);
         let result = self.try_read(at, buffer);
+        let (now, more) = (self.now, self.present(at).any_of(Hints::FINISHED));
+        self.end_mut(at).care.read = more.then_some(now);
         match &result {
             Ok(0) => self.see(at, Seen::ReadEnd),
             Ok(bytes) => {
@@ -178,8 +186,12 @@ impl World {
     pub(super) fn write(&mut self, at: At, bytes: &[u8]) -> io::Result<usize> {
         self.tally.writes += 1;
         let result = self.try_write(at, bytes);
+        self.note_refusal(at, bytes.len(), result.as_ref().ok().copied());
         match &result {
-            Ok(taken) => self.see(at, Seen::Wrote(&bytes[..*taken])),
+            Ok(taken) => {
+                let (bytes, offered) = (&bytes[..*taken], bytes.len());
+                self.see(at, Seen::Wrote { bytes, offered });
+            }
             Err(error) => self.see(at, Seen::WriteFailed(error.kind())),
         }
         self.pump_soon(at);
@@ -198,6 +210,7 @@ impl World {
 
     pub(super) fn close_stream(&mut self, at: At) {
         self.see(at, Seen::Closed);
+        self.live.retain(|live| *live != at);
         self.descriptors.open -= 1;
         if let Some(registration) = self.end_mut(at).registration.take()
             && self.random.chance(self.faults.stale_events)
@@ -269,6 +282,14 @@ impl World {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(at)
+    }
+
+    /// Keeps in mind whether the loop has output to try again with.
+    fn note_refusal(&mut self, at: At, offered: usize, taken: Option<usize>) {
+        let (now, room) = (self.now, self.present(at).any_of(Hints::WRITE));
+        let end = self.end_mut(at);
+        end.care.owes = taken.unwrap_or(0) < offered && !end.is_broken();
+        end.care.write = (end.care.owes && room).then_some(now);
     }
 
     fn note_provocation(&mut self, at: At) {

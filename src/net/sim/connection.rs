@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::Link;
 use super::pipe::Pipe;
 use super::poller::{Hints, Registration};
+use super::{Link, Time};
 
 /// One end of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,18 @@ pub(super) struct End {
     pub(super) presence: Presence,
     pub(super) registration: Option<Registration>,
     pub(super) outgoing: Pipe,
+    pub(super) care: Care,
+}
+
+/// Since when the loop could have done something at its end, and has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Care {
+    /// There has been something to read, since it came or since the last attempt.
+    pub(super) read: Option<Time>,
+    /// The last write was not taken whole.
+    pub(super) owes: bool,
+    /// There has been room for the rest of it.
+    pub(super) write: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +120,27 @@ impl End {
             presence: Presence::Connecting,
             registration: None,
             outgoing: Pipe::new(link, send_buffer),
+            care: Care::default(),
+        }
+    }
+
+    /// Something has become possible at `now`.
+    pub(super) fn note_possible(&mut self, hints: Hints, now: Time) {
+        if hints.any_of(Hints::FINISHED) {
+            self.care.read.get_or_insert(now);
+        }
+        if hints.any_of(Hints::WRITE) && self.care.owes {
+            self.care.write.get_or_insert(now);
+        }
+    }
+
+    /// Since when the loop has left undone what it could do first: while output is owed, that is
+    /// to write, and input may wait.
+    pub(super) fn neglected_since(&self) -> Option<Time> {
+        if self.care.owes {
+            self.care.write
+        } else {
+            self.care.read
         }
     }
 

@@ -96,20 +96,24 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     /// A client begins to connect `from` an address `to` another.
     #[must_use]
     pub fn connect(&self, from: SocketAddr, to: SocketAddr, link: Link) -> Client {
-        let index = self.world.borrow_mut().call(from, to, link, None);
+        let mut world = self.world.borrow_mut();
+        let now = world.now;
+        let index = world.call(from, to, link, None, now);
         Client::new(Rc::clone(&self.world), index)
     }
 
-    /// As [`connect`](Self::connect), for a client that acts by itself.
-    pub fn connect_with(
+    /// As [`connect`](Self::connect), for a client that acts by itself and begins to connect when
+    /// it is `when`.
+    pub fn connect_at(
         &self,
+        when: Time,
         (from, to): (SocketAddr, SocketAddr),
         link: Link,
         behaviour: impl Behaviour + 'static,
     ) {
         let behaviour = Box::new(behaviour);
         let mut world = self.world.borrow_mut();
-        world.call(from, to, link, Some(behaviour));
+        world.call(from, to, link, Some(behaviour), when);
     }
 
     /// Listens at `address` for the connections that the loop itself makes; `spawn` makes the far
@@ -180,6 +184,24 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     #[must_use]
     pub fn descriptors_open(&self) -> usize {
         self.world.borrow().descriptors.open
+    }
+
+    /// The peer that the loop has neglected for longest, and since when: there was input that it
+    /// did not try to read, or room for output that had been refused before. A server that gives
+    /// everybody their turn has nobody here for long, except those it does not want to hear.
+    #[must_use]
+    pub fn most_neglected(&self) -> Option<(SocketAddr, Time)> {
+        self.world.borrow().most_neglected()
+    }
+
+    /// Since when somebody has waited in the queue of the listener at `address` and the loop has
+    /// not tried to accept.
+    #[must_use]
+    pub fn waiting_since(&self, address: SocketAddr) -> Option<Time> {
+        let world = self.world.borrow();
+        let mut open = world.listeners.iter().filter(|listener| listener.open);
+        open.find(|listener| listener.address == address)?
+            .waiting_since
     }
 
     /// When the next thing is due on the network itself, if anything is.

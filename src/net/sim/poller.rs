@@ -54,6 +54,10 @@ impl Hints {
         self != Self::NONE
     }
 
+    pub(super) fn any_of(self, other: Self) -> bool {
+        (self & other).any()
+    }
+
     pub(super) fn all_of(self, other: Self) -> bool {
         self & other == other
     }
@@ -182,7 +186,7 @@ pub(super) fn report(
     let terse = random.chance(faults.terse_events);
     let hints = if terse { raised } else { raised | present };
     // What has been dealt with since it was raised is no news: epoll looks again, too.
-    if !(raised & present).any() && !random.chance(faults.spurious_events) {
+    if !raised.any_of(present) && !random.chance(faults.spurious_events) {
         return;
     }
     registration.tell(hints);

@@ -29,8 +29,13 @@ pub enum Seen<'a> {
     /// Tried to read, and got an error; `WouldBlock` and `Interrupted` are no failures, but are
     /// told here all the same.
     ReadFailed(io::ErrorKind),
-    /// Wrote these bytes.
-    Wrote(&'a [u8]),
+    /// Wrote these bytes, out of `offered`.
+    Wrote {
+        /// What the network took.
+        bytes: &'a [u8],
+        /// How much it was given.
+        offered: usize,
+    },
     /// Tried to write, and got an error.
     WriteFailed(io::ErrorKind),
     /// Shut down its sending side.
@@ -71,7 +76,8 @@ impl Seen<'_> {
                 io::ErrorKind::Interrupted => "server reads: interrupted",
                 _ => "server reads: reset",
             },
-            Self::Wrote(_) => "server writes",
+            Self::Wrote { bytes, offered } if bytes.len() < *offered => "server writes, in part",
+            Self::Wrote { .. } => "server writes",
             Self::WriteFailed(kind) => match kind {
                 io::ErrorKind::WouldBlock => "server writes: would block",
                 io::ErrorKind::Interrupted => "server writes: interrupted",
@@ -84,7 +90,7 @@ impl Seen<'_> {
 
     pub(super) fn detail(&self) -> u64 {
         match self {
-            Self::Read(bytes) | Self::Wrote(bytes) => bytes.len() as u64,
+            Self::Read(bytes) | Self::Wrote { bytes, .. } => bytes.len() as u64,
             _ => 0,
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) stop: Stop,
     pub(super) horizon: Option<Time>,
     pub(super) tally: super::Tally,
+    /// The loop's registered ends.
+    pub(super) live: Vec<At>,
     connections: Vec<Connection>,
     clients: Vec<Actor>,
     /// Clients to which something has happened.
@@ -46,6 +48,8 @@ pub(super) struct Listening {
     pub(super) backlog: usize,
     pub(super) send_buffer_bytes: usize,
     pub(super) open: bool,
+    /// Since when somebody waits, or since the last attempt to accept.
+    pub(super) waiting_since: Option<Time>,
 }
 
 /// What the process has of descriptors.
@@ -118,6 +122,7 @@ impl World {
             stop: Stop::NotAsked,
             horizon: None,
             tally: super::Tally::default(),
+            live: Vec::new(),
             connections: Vec::new(),
             clients: Vec::new(),
             awake: VecDeque::new(),
@@ -143,9 +148,10 @@ impl World {
         to: SocketAddr,
         link: Link,
         behaviour: Option<Box<dyn Behaviour>>,
+        when: Time,
     ) -> usize {
         let client = self.clients.len();
-        let at = self.connect(Owner::Client(client), from, to, link);
+        let at = self.connect(Owner::Client(client), (from, to), link, when);
         self.add_actor(at, behaviour);
         client
     }
@@ -154,9 +160,9 @@ impl World {
     pub(super) fn connect(
         &mut self,
         owner: Owner,
-        from: SocketAddr,
-        to: SocketAddr,
+        (from, to): (SocketAddr, SocketAddr),
         link: Link,
+        when: Time,
     ) -> At {
         let connection = self.connections.len();
         let send_buffer = link.send_buffer_bytes;
@@ -164,7 +170,8 @@ impl World {
         let called = End::new(to, Owner::Loop, link, send_buffer);
         self.connections.push(Connection::new(caller, called));
         let at = At::new(connection, Side::Caller);
-        let arrives = self.arrival(at);
+        let end = self.connections[connection].end_mut(Side::Caller);
+        let arrives = end.outgoing.arrival(when, &mut self.random);
         let attempt = 0;
         self.plan(
             arrives,
@@ -200,6 +207,8 @@ impl World {
 
     /// Something is possible at an end: the loop gets an event, a client is called.
     pub(super) fn notify(&mut self, at: At, hints: Hints) {
+        let now = self.now;
+        self.end_mut(at).note_possible(hints, now);
         let owner = self.end(at).owner;
         match owner {
             Owner::Client(client) => self.awake.push_back(client),
@@ -299,13 +308,22 @@ impl World {
         self.end(at).present(&self.end(at.other()).outgoing)
     }
 
-    /// One of the loop's registered ends, if one is found among a few recent connections.
+    /// One of the loop's registered ends.
     pub(super) fn any_registered(&mut self) -> Option<At> {
-        let recent = self.connections.len().min(RECENT);
-        let newest = self.connections.len().checked_sub(1)?;
-        let connection = newest - self.random.below(recent);
-        let at = At::new(connection, Side::Called);
-        self.end(at).registration.is_some().then_some(at)
+        if self.live.is_empty() {
+            return None;
+        }
+        let place = self.random.below(self.live.len());
+        Some(self.live[place])
+    }
+
+    /// The peer that the loop has neglected for longest, and since when.
+    pub(super) fn most_neglected(&self) -> Option<(SocketAddr, Time)> {
+        let neglected = self.live.iter().filter_map(|&at| {
+            let since = self.end(at).neglected_since()?;
+            Some((self.end(at.other()).address, since))
+        });
+        neglected.min_by_key(|&(_, since)| since)
     }
 
     fn perform(&mut self, what: Action) {
@@ -453,8 +471,10 @@ impl World {
 
     fn enqueue(&mut self, listener: usize, connection: usize) {
         let called = At::new(connection, Side::Called);
+        let now = self.now;
         let listening = &mut self.listeners[listener];
         listening.queue.push_back(called);
+        listening.waiting_since.get_or_insert(now);
         let send_buffer = listening.send_buffer_bytes;
         self.end_mut(called).outgoing.set_send_buffer(send_buffer);
         self.answer(connection);
@@ -731,9 +751,6 @@ const LATENESS: Duration = Duration::from_millis(30);
 
 /// A behaviour that asks to be called at once is not called at once: time must go on.
 const SHORTEST_NAP: Duration = Duration::from_micros(1);
-
-/// Among how many connections a spurious event looks for its victim.
-const RECENT: usize = 64;
 
 const CALL_ATTEMPTS: u32 = 6;
 

@@ -94,6 +94,10 @@ impl World {
 
     pub(super) fn accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
         self.tally.accepts += 1;
+        if let Some(since) = self.listeners[listener].waiting_since {
+            let longest = &mut self.tally.longest_queue_neglect;
+            *longest = (*longest).max(self.now - since);
+        }
         if self.random.chance(self.faults.interruptions) {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -168,6 +172,7 @@ impl World {
 
     pub(super) fn read(&mut self, at: At, buffer: &mut [u8]) -> io::Result<usize> {
         self.tally.reads += 1;
+        self.note_attention(at);
         self.note_provocation(at);
         let result = self.try_read(at, buffer);
         let (now, more) = (self.now, self.present(at).any_of(Hints::FINISHED));
@@ -185,6 +190,7 @@ impl World {
 
     pub(super) fn write(&mut self, at: At, bytes: &[u8]) -> io::Result<usize> {
         self.tally.writes += 1;
+        self.note_attention(at);
         let result = self.try_write(at, bytes);
         self.note_refusal(at, bytes.len(), result.as_ref().ok().copied());
         match &result {
@@ -209,6 +215,7 @@ impl World {
     }
 
     pub(super) fn close_stream(&mut self, at: At) {
+        self.note_attention(at);
         self.see(at, Seen::Closed);
         self.live.retain(|live| *live != at);
         self.descriptors.open -= 1;
@@ -290,6 +297,16 @@ impl World {
         let end = self.end_mut(at);
         end.care.owes = taken.unwrap_or(0) < offered && !end.is_broken();
         end.care.write = (end.care.owes && room).then_some(now);
+        // Input had to wait for this output; from now on it need not.
+        end.care.read = end.care.read.map(|_| now);
+    }
+
+    /// The loop attends to a connection.
+    fn note_attention(&mut self, at: At) {
+        if let Some(since) = self.end(at).neglected_since() {
+            let longest = &mut self.tally.longest_neglect;
+            *longest = (*longest).max(self.now - since);
+        }
     }
 
     fn note_provocation(&mut self, at: At) {

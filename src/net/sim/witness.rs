@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Time;
 
@@ -60,6 +61,12 @@ pub struct Tally {
     pub writes: u64,
     /// Accepts, whatever came of them.
     pub accepts: u64,
+    /// The longest time for which there was input that the loop did not try to read, though it
+    /// owed no output, or room for output refused before that it did not try to write. What is
+    /// never attended to counts when it is closed.
+    pub longest_neglect: Duration,
+    /// The longest time for which somebody waited in a queue and the loop did not try to accept.
+    pub longest_queue_neglect: Duration,
 }
 
 impl Seen<'_> {

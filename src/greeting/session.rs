@@ -90,7 +90,7 @@ impl Session {
 }
 
 impl State {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Greeting(_) => "Greeting",
             Self::AwaitName(_) => "AwaitName",

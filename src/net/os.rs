@@ -123,13 +123,14 @@ impl Net for Os {
             .iter()
             .filter(|event| event.token() != WAKER)
             .map(|event| {
-                let closed = event.is_read_closed() || event.is_error() || event.is_write_closed();
+                let closed = event.is_read_closed() || event.is_error();
                 Readiness {
                     token: Token(event.token().0),
                     // A hang-up or an error is met by trying: the call itself says what it is.
                     readable: event.is_readable() || closed,
                     writable: event.is_writable() || closed,
-                    closed,
+                    // recv(2) stops short at an urgent byte, whatever is behind it.
+                    closed: closed || event.is_priority(),
                 }
             })
     }
@@ -228,10 +229,9 @@ impl Net for Os {
     }
 
     fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
-        let both = Interest::READABLE.add(Interest::WRITABLE);
         self.poll
             .registry()
-            .register(stream, mio::Token(token.0), both)
+            .register(stream, mio::Token(token.0), INTEREST)
     }
 
     #[inline]
@@ -262,6 +262,14 @@ fn open_reserve() -> Option<File> {
 fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
 }
+
+/// Both directions, and news of urgent data: see [`Readiness::closed`].
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const INTEREST: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// No connection has this token: see `tokens` in the reactor.
 const WAKER: mio::Token = mio::Token(usize::MAX);

@@ -5,10 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::error;
 
-use super::connection::{Connection, Phase, Wants};
+use super::connection::{Connection, News, Phase};
 use super::{Counters, Limits};
 use crate::net::Net;
-use crate::service::{Commands, Context, EndReason, Event, Next, Peer, Service, SessionId, Time};
+use crate::service::{
+    Commands, Context, EndReason, Event, Next, Output, Peer, Service, SessionId, Time,
+};
 
 /// What all connections share while they are driven.
 #[derive(Debug)]
@@ -22,19 +24,25 @@ pub(crate) struct Driver<S, N> {
     pub(crate) now: Time,
     /// By what waits are divided at present, because the server is nearly full.
     pub(crate) wait_divisor: u32,
-    pub(crate) draining: bool,
+    /// Whose session is being stepped. What is left here after a panic is whose panic it was.
+    pub(crate) stepping: u32,
+    /// What the connection that is being driven may still do in this turn, in bytes.
+    share: isize,
     /// Every read goes in here, behind what the session has left unread.
     input: Box<[u8]>,
     /// Every step writes in here; what the kernel does not take at once moves to the connection.
-    output: Vec<u8>,
+    output: Output,
 }
 
-/// Whether it is worth going on with a connection at once.
+/// What is first in line for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Made,
-    /// Everything waits for an event, a deadline or a wake-up.
-    Idle,
+enum Line {
+    /// Its session is to be told this; the first `unread` bytes of the input buffer are for it.
+    Tell { event: Event, unread: usize },
+    /// Something was done; look again.
+    Again,
+    /// Nothing until an event, a deadline or a wake-up.
+    Nothing,
 }
 
 /// How driving a connection ended for this turn.
@@ -42,7 +50,7 @@ enum Progress {
 pub(crate) enum Driven {
     Idle,
     /// It has used up its share of the turn; there is more to do.
-    OutOfBudget,
+    OutOfShare,
 }
 
 type Slot<S, N> = Connection<<N as Net>::Stream, <S as Service>::Session>;
@@ -56,41 +64,55 @@ impl<S: Service, N: Net> Driver<S, N> {
             commands: Commands::default(),
             now: Time::START,
             wait_divisor: 1,
-            draining: false,
+            stepping: NOBODY.index,
+            share: 0,
             input: vec![0; limits.input_bytes_max].into(),
-            output: Vec::with_capacity(limits.output_bytes_max),
+            output: Output::new(limits.output_bytes_max),
             limits,
         }
     }
 
     /// Does for a connection all that can be done now, within its share of the turn.
+    #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
-        let moved = self.moved();
-        let share = self.limits.turn_bytes_max as u64;
-        while self.advance(connection, index) == Progress::Made {
-            if self.moved() - moved >= share {
-                return Driven::OutOfBudget;
+        self.share = self.limits.turn_bytes_max as isize;
+        while self.share > 0 {
+            match self.first_in_line(connection, index) {
+                Line::Tell { event, unread } => self.step(connection, index, event, unread),
+                Line::Again => {}
+                Line::Nothing => return Driven::Idle,
             }
         }
-        Driven::Idle
+        Driven::OutOfShare
     }
 
-    /// The deadline of a connection has come.
-    pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>, index: u32) {
+    /// As [`drive`](Self::drive), for where it is not worth being inlined.
+    #[inline(never)]
+    pub(crate) fn drive_now_and_then(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
+        self.drive(connection, index)
+    }
+
+    /// The deadline of a connection has come; it is to be driven next.
+    pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>) {
         match connection.phase {
             Phase::Connecting { ticket } => {
                 self.connect_failed(connection, ticket, &ErrorKind::TimedOut.into());
             }
-            Phase::Live if !connection.owes_output() => {
-                self.step(connection, index, Event::Deadline);
-            }
+            Phase::Live if !connection.owes_output() => connection.news.add(News::DEADLINE),
             Phase::Live | Phase::Flushing => connection.end(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
             Phase::Dead => {}
         }
     }
 
-    /// An established connection begins its life.
+    /// The step of this connection's session panicked: ends it, and it alone.
+    pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
+        error!("the session with {} panicked", connection.address);
+        self.output.clear();
+        connection.end(EndReason::Panicked);
+    }
+
+    /// An established connection begins its life; it is to be driven next.
     pub(crate) fn open(&mut self, connection: &mut Slot<S, N>, index: u32, ticket: Option<u32>) {
         let peer = Peer {
             address: connection.address,
@@ -103,16 +125,16 @@ impl<S: Service, N: Net> Driver<S, N> {
         connection.phase = Phase::Live;
         connection.session = self.call(id, "open", |service, cx| service.open(peer, cx));
         match connection.session {
-            Some(_) => self.step(connection, index, Event::Opened),
+            Some(_) => connection.news.add(News::OPENED),
             None => connection.end(EndReason::Panicked),
         }
     }
 
-    /// Says goodbye to a peer that gets no session.
+    /// Says goodbye to a peer that gets no session; it is to be driven next.
     pub(crate) fn turn_away(&mut self, connection: &mut Slot<S, N>, why: EndReason) {
         connection.waits(Next::Close(why));
         connection.due = self.shortened(self.now + self.limits.write_timeout);
-        self.output.extend_from_slice(self.service.refusal(why));
+        self.output.append([self.service.refusal(why)]);
         self.send(connection);
     }
 
@@ -129,14 +151,15 @@ impl<S: Service, N: Net> Driver<S, N> {
         });
     }
 
-    /// Calls the service outside of any session. `None` if it panicked.
+    /// Calls the service outside of any step. `None` if it panicked.
     pub(crate) fn call<T>(
         &mut self,
         id: SessionId,
         what: &str,
         body: impl FnOnce(&mut S, &mut Context<'_>) -> T,
     ) -> Option<T> {
-        let mut cx = Context::new(self.now, id, &[], &mut self.output, 0, &mut self.commands);
+        let mut nowhere = Output::new(0);
+        let mut cx = Context::new(self.now, id, &[], &mut nowhere, &mut self.commands);
         let result = catch_unwind(AssertUnwindSafe(|| body(&mut self.service, &mut cx)));
         result
             .inspect_err(|_| error!("the service panicked in `{what}`"))
@@ -144,6 +167,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// The deadline that holds for a wait until `until`, which is shorter when the server is busy.
+    #[inline]
     pub(crate) fn shortened(&self, until: Time) -> Time {
         if self.wait_divisor == 1 {
             return until;
@@ -155,61 +179,40 @@ impl<S: Service, N: Net> Driver<S, N> {
         self.now + (wait / self.wait_divisor).max(self.limits.busy_wait_min)
     }
 
-    /// Tries the one thing that is first in line.
-    #[inline]
-    fn advance(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
+    /// Finds what is first in line: output that waits, then news for the session, then input.
+    #[inline(always)]
+    fn first_in_line(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
         if connection.owes_output() {
             return self.flush(connection);
         }
+        if connection.phase != Phase::Live {
+            return self.begin_or_end(connection, index);
+        }
+        if let Some(event) = connection.next_news() {
+            let unread = connection.unread(&mut self.input);
+            return Line::Tell { event, unread };
+        }
+        if connection.wants_reading() {
+            self.receive(connection)
+        } else {
+            Line::Nothing
+        }
+    }
+
+    /// What is first in line before a session begins and after it has ended.
+    #[cold]
+    fn begin_or_end(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
         match connection.phase {
-            Phase::Live => self.advance_session(connection, index),
-            Phase::Connecting { ticket } => self.advance_connect(connection, index, ticket),
+            Phase::Connecting { ticket } => self.look_connected(connection, index, ticket),
             Phase::Flushing => self.finish(connection),
             Phase::Lingering { bytes_left } => self.linger(connection, bytes_left),
-            Phase::Dead => Progress::Idle,
+            Phase::Live | Phase::Dead => Line::Nothing,
         }
     }
 
-    /// Tells the session what is first in line, or reads for it.
-    #[inline]
-    fn advance_session(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
-        let hints = &mut connection.hints;
-        let event = if connection.wants == Wants::Flushed {
-            Event::Flushed
-        } else if hints.woken {
-            hints.woken = false;
-            Event::Woken
-        } else if hints.offer && connection.wants == Wants::Input {
-            return self.offer_again(connection, index);
-        } else if self.draining {
-            if hints.drained {
-                return Progress::Idle;
-            }
-            hints.drained = true;
-            Event::Drain
-        } else if hints.readable && connection.wants == Wants::Input {
-            return self.receive(connection, index);
-        } else {
-            return Progress::Idle;
-        };
-        self.step(connection, index, event);
-        Progress::Made
-    }
-
-    /// Offers input that the session left while its output was full.
-    fn offer_again(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
-        connection.hints.offer = false;
-        if connection.hints.finished {
-            self.step(connection, index, Event::PeerFinished);
-        } else if connection.has_input() {
-            self.step(connection, index, Event::Data);
-        }
-        Progress::Made
-    }
-
-    /// Reads once, and lets the session see what came.
-    #[inline]
-    fn receive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
+    /// Reads once, behind what is unread.
+    #[inline(always)]
+    fn receive(&mut self, connection: &mut Slot<S, N>) -> Line {
         let unread = connection.unread(&mut self.input);
         let room = &mut self.input[unread..];
         let asked = room.len();
@@ -217,173 +220,165 @@ impl<S: Service, N: Net> Driver<S, N> {
             Ok(0) => {
                 connection.hints.readable = false;
                 connection.hints.finished = true;
-                self.step_on(connection, index, Event::PeerFinished, unread);
+                let event = Event::PeerFinished;
+                Line::Tell { event, unread }
             }
             Ok(bytes) => {
                 self.counters.bytes_in += bytes as u64;
+                self.share -= bytes as isize;
                 // A short read has emptied the socket, and new data will bring an event; but if
                 // the peer has finished, that event may have come already.
                 if N::SHORT_READ_DRAINS && bytes < asked && !connection.hints.closed {
                     connection.hints.readable = false;
                 }
-                self.step_on(connection, index, Event::Data, unread + bytes);
+                let (event, unread) = (Event::Data, unread + bytes);
+                Line::Tell { event, unread }
             }
-            Err(error) => return Self::read_failed(connection, &error),
+            Err(error) => Self::read_failed(connection, &error),
         }
-        Progress::Made
     }
 
-    fn read_failed(connection: &mut Slot<S, N>, error: &io::Error) -> Progress {
+    #[cold]
+    fn read_failed(connection: &mut Slot<S, N>, error: &io::Error) -> Line {
         match error.kind() {
-            ErrorKind::Interrupted => return Progress::Made,
+            ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.hints.readable = false,
             _ => connection.end(EndReason::Reset),
         }
-        Progress::Idle
-    }
-
-    /// Steps the session with the input that it has left unread.
-    fn step(&mut self, connection: &mut Slot<S, N>, index: u32, event: Event) {
-        let unread = connection.unread(&mut self.input);
-        self.step_on(connection, index, event, unread);
+        Line::Again
     }
 
     /// Steps the session; the first `unread` bytes of `self.input` are its input.
-    #[inline]
-    fn step_on(&mut self, connection: &mut Slot<S, N>, index: u32, event: Event, unread: usize) {
+    #[inline(always)]
+    fn step(&mut self, connection: &mut Slot<S, N>, index: u32, event: Event, unread: usize) {
         self.counters.steps += 1;
+        self.share -= STEP_BYTES;
         let id = SessionId {
             index,
             serial: connection.serial,
         };
-        let (input, output) = (&self.input[..unread], &mut self.output);
-        let output_max = self.limits.output_bytes_max;
-        let mut cx = Context::new(self.now, id, input, output, output_max, &mut self.commands);
+        let input = &self.input[..unread];
+        let mut cx = Context::new(self.now, id, input, &mut self.output, &mut self.commands);
         let session = connection
             .session
             .as_mut()
             .expect("a live connection has a session");
-        let service = &mut self.service;
-        // The seam is where a panic stops: what it may leave half-done is this session and the
-        // service's own fields, never the loop's.
-        let next = catch_unwind(AssertUnwindSafe(|| service.step(session, event, &mut cx)));
+        self.stepping = index;
+        let mut next = self.service.step(session, event, &mut cx);
         let input = cx.input();
-        let Ok(next) = next else {
-            error!("the session with {} panicked", connection.address);
-            self.output.clear();
-            return connection.end(EndReason::Panicked);
-        };
-        connection.keep_input(input);
-        let until = connection.until;
-        if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
-            connection.waits(Next::Close(EndReason::InputFull));
-        } else {
-            connection.waits(next);
+        self.stepping = NOBODY.index;
+        if !input.is_empty() || connection.has_input() {
+            if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
+                next = Next::Close(EndReason::InputFull);
+            }
+            connection.keep_input(input);
         }
+        let until = connection.until;
+        connection.waits(next);
         self.send(connection);
         self.set_due(connection, until);
     }
 
     /// Writes the output of a step. What the kernel does not take moves to the connection.
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, connection: &mut Slot<S, N>) {
-        if self.output.is_empty() {
+        let output = self.output.as_slice();
+        if output.is_empty() {
             return;
         }
-        let sent = self
-            .net
-            .write(&mut connection.stream, &self.output)
-            .unwrap_or_else(|error| {
-                Self::write_failed(connection, &error);
-                0
-            });
+        let sent = match self.net.write(&mut connection.stream, output) {
+            Ok(bytes) => bytes,
+            Err(error) => Self::write_failed(connection, &error),
+        };
         self.counters.bytes_out += sent as u64;
-        if sent < self.output.len() && connection.phase != Phase::Dead {
-            connection.keep_output(&self.output[sent..]);
+        self.share -= sent as isize;
+        if sent < output.len() && connection.phase != Phase::Dead {
+            connection.keep_output(&output[sent..]);
         }
         self.output.clear();
     }
 
     /// Writes what an earlier step has left.
-    fn flush(&mut self, connection: &mut Slot<S, N>) -> Progress {
+    #[cold]
+    fn flush(&mut self, connection: &mut Slot<S, N>) -> Line {
         if !connection.hints.writable {
-            return Progress::Idle;
+            return Line::Nothing;
         }
-        match connection.write_unsent(&mut self.net) {
-            Ok(bytes) => self.counters.bytes_out += bytes as u64,
+        let sent = match connection.write_unsent(&mut self.net) {
+            Ok(bytes) => bytes,
             Err(error) => Self::write_failed(connection, &error),
-        }
+        };
+        self.counters.bytes_out += sent as u64;
+        self.share -= sent as isize;
         if !connection.owes_output() && connection.phase == Phase::Live {
             // The write deadline no longer holds; the session's does.
             connection.due = self.shortened(connection.until);
         }
-        Progress::Made
+        Line::Again
     }
 
-    fn write_failed(connection: &mut Slot<S, N>, error: &io::Error) {
+    /// Handles the error of a write: nothing was written.
+    #[cold]
+    fn write_failed(connection: &mut Slot<S, N>, error: &io::Error) -> usize {
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.hints.writable = false,
             _ => connection.end(EndReason::Reset),
         }
+        0
     }
 
     /// Everything owed has left: shuts down our side and waits for the peer to finish too.
-    fn finish(&mut self, connection: &mut Slot<S, N>) -> Progress {
+    fn finish(&mut self, connection: &mut Slot<S, N>) -> Line {
         // If the peer has finished already, closing says the same and can cause no reset.
         if connection.hints.finished || self.net.finish(&mut connection.stream).is_err() {
             connection.phase = Phase::Dead;
-            return Progress::Idle;
+            return Line::Nothing;
         }
         let bytes_left = u32::try_from(self.limits.linger_bytes_max).unwrap_or(u32::MAX);
         connection.phase = Phase::Lingering { bytes_left };
         connection.due = self.now + self.limits.linger_timeout;
-        Progress::Made
+        Line::Again
     }
 
     /// Discards what the peer still sends, until it finishes too or has sent enough.
-    fn linger(&mut self, connection: &mut Slot<S, N>, bytes_left: u32) -> Progress {
+    fn linger(&mut self, connection: &mut Slot<S, N>, bytes_left: u32) -> Line {
         if !connection.hints.readable {
-            return Progress::Idle;
+            return Line::Nothing;
         }
         match self.net.read(&mut connection.stream, &mut self.input) {
-            Ok(0) => connection.phase = Phase::Dead,
             Ok(bytes) => {
                 self.counters.bytes_in += bytes as u64;
-                match bytes_left.checked_sub(bytes as u32) {
-                    Some(bytes_left) => connection.phase = Phase::Lingering { bytes_left },
-                    None => connection.phase = Phase::Dead,
-                }
+                self.share -= bytes as isize;
+                connection.phase = match bytes_left.checked_sub(bytes as u32) {
+                    Some(bytes_left) if bytes > 0 => Phase::Lingering { bytes_left },
+                    _ => Phase::Dead,
+                };
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.hints.readable = false;
-            }
-            Err(_) => connection.phase = Phase::Dead,
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock => connection.hints.readable = false,
+                _ => connection.phase = Phase::Dead,
+            },
         }
-        Progress::Made
+        Line::Again
     }
 
     /// Looks whether an outbound connection is established.
-    fn advance_connect(
-        &mut self,
-        connection: &mut Slot<S, N>,
-        index: u32,
-        ticket: u32,
-    ) -> Progress {
+    fn look_connected(&mut self, connection: &mut Slot<S, N>, index: u32, ticket: u32) -> Line {
         if !connection.hints.writable {
-            return Progress::Idle;
+            return Line::Nothing;
         }
         match self.net.connected(&connection.stream) {
             Ok(true) => self.open(connection, index, Some(ticket)),
             Ok(false) => connection.hints.writable = false,
             Err(error) => self.connect_failed(connection, ticket, &error),
         }
-        Progress::Made
+        Line::Again
     }
 
     /// Sets the deadline that holds after a step, before which the session's was `before`.
-    #[inline]
+    #[inline(always)]
     fn set_due(&self, connection: &mut Slot<S, N>, before: Time) {
         if connection.phase != Phase::Live || connection.owes_output() {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
@@ -393,12 +388,6 @@ impl<S: Service, N: Net> Driver<S, N> {
         // A deadline that the session did not move stays as it is, so that bytes dripping into a
         // busy server do not extend one that was shortened.
     }
-
-    /// How many bytes have moved so far, for any connection. A step counts for some too, so that
-    /// no session can hold the loop without moving any.
-    fn moved(&self) -> u64 {
-        self.counters.bytes_in + self.counters.bytes_out + self.counters.steps * STEP_BYTES
-    }
 }
 
 /// The session of a call that is not about a session.
@@ -407,5 +396,6 @@ pub(crate) const NOBODY: SessionId = SessionId {
     serial: u32::MAX,
 };
 
-/// What a step costs, in bytes moved: both take about 50 ns.
-const STEP_BYTES: u64 = 64;
+/// What a step costs of its connection's share, besides the bytes that it moves: no session can
+/// hold the loop without moving any.
+const STEP_BYTES: isize = 64;

@@ -12,9 +12,9 @@ mod listener;
 mod muffle;
 mod tokens;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use log::{debug, warn};
@@ -22,7 +22,7 @@ use slab::Slab;
 
 use crate::net::{AcceptFailure, ListenOptions, Net, Os};
 use crate::service::{Connect, EndReason, Service, SessionId, Time};
-use connection::{Connection, Phase};
+use connection::{Connection, News, Phase};
 use deadlines::{Deadlines, Link, Links};
 use drive::{Driven, Driver, NOBODY};
 use listener::{Admission, Listener};
@@ -58,7 +58,9 @@ pub struct Reactor<S: Service, N: Net = Os> {
     listeners: Vec<Listener<N::Listener>>,
     /// Connections with something to do, whatever the reason: an event, a share used up, a
     /// wake-up. With edge triggers nobody else remembers them.
-    ready: VecDeque<u32>,
+    ready: Vec<u32>,
+    /// The ready list of a moment ago, last first: those whose turn it is.
+    serving: Vec<u32>,
     /// Connections to be reaped at the end of the turn.
     dead: Vec<u32>,
     admission: Admission,
@@ -114,7 +116,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             connections: Connections(Slab::new()),
             deadlines: Deadlines::new(),
             listeners: Vec::new(),
-            ready: VecDeque::new(),
+            ready: Vec::new(),
+            serving: Vec::new(),
             dead: Vec::new(),
             admission: Admission::default(),
             last_serial: 0,
@@ -166,7 +169,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
             until: self.driver.now + grace,
             cut: 0,
         });
-        self.driver.draining = true;
         // Closed now, so that who connects is refused at once and does not wait in a queue that
         // nobody will look at.
         self.listeners.clear();
@@ -175,6 +177,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             service.draining(open, grace)
         });
         for (index, connection) in &mut self.connections.0 {
+            connection.news.add(News::DRAIN);
             enqueue(&mut self.ready, connection, index as u32);
         }
     }
@@ -194,17 +197,20 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// One turn of the loop.
     ///
     /// Slots are freed after all events of the batch, and given to new connections only after
-    /// that, so no event can meet a connection that it is not for.
+    /// that, so no event can meet a connection that it is not for. Those who ended at the door are
+    /// reaped at once: no later event, wake-up or sweep may find a connection that is on its way
+    /// out, and send it that way twice.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn turn(&mut self) -> io::Result<Turn> {
         self.poll()?;
         self.mark_ready();
-        self.serve_ready();
-        self.expire_deadlines();
+        self.guarded(Self::serve_ready);
+        self.guarded(Self::expire_deadlines);
         self.reap_closed();
-        self.accept()?;
+        self.guarded(Self::accept)?;
+        self.reap_closed();
         self.obey_commands();
         Ok(self.progress())
     }
@@ -291,6 +297,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Notes what the events say, and acts on none of them yet.
+    #[inline(never)]
     fn mark_ready(&mut self) {
         let counters = &mut self.driver.counters;
         for event in self.driver.net.events() {
@@ -312,21 +319,45 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
+    /// Does `work`, which steps sessions, and survives their panics: the session that panicked
+    /// ends, then the work goes on where it was. Each kind of work takes what it does next off a
+    /// list first, so nothing is done twice.
+    ///
+    /// The seam is where a panic stops: what it may leave half-done is the session and the
+    /// service's own fields. The loop's are in order at that point, but for the output of the step.
+    fn guarded<T>(&mut self, work: impl Fn(&mut Self) -> T) -> T {
+        loop {
+            let panic = match catch_unwind(AssertUnwindSafe(|| work(self))) {
+                Ok(done) => return done,
+                Err(panic) => panic,
+            };
+            let index = std::mem::replace(&mut self.driver.stepping, NOBODY.index);
+            if index == NOBODY.index {
+                resume_unwind(panic); // our own bug
+            }
+            self.driver
+                .panicked(&mut self.connections.0[index as usize]);
+            self.settle(index);
+        }
+    }
+
     /// Drives the connections that were ready when this turn began, each within its share. Those
     /// that have more to do stand in line again.
+    #[inline(never)]
     fn serve_ready(&mut self) {
-        for _ in 0..self.ready.len() {
-            let Some(index) = self.ready.pop_front() else {
-                return;
-            };
-            let Some(connection) = self.connections.0.get_mut(index as usize) else {
-                continue;
-            };
+        if self.serving.is_empty() {
+            std::mem::swap(&mut self.ready, &mut self.serving);
+            self.serving.reverse();
+        }
+        while let Some(index) = self.serving.pop() {
+            let connection = &mut self.connections.0[index as usize];
             connection.hints.queued = false;
-            if self.driver.drive(connection, index) == Driven::OutOfBudget {
+            if self.driver.drive(connection, index) == Driven::OutOfShare {
                 enqueue(&mut self.ready, connection, index);
             }
-            self.settle(index);
+            if !connection.is_settled() {
+                self.settle(index);
+            }
         }
     }
 
@@ -344,8 +375,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             let connection = &mut self.connections.0[index as usize];
             if connection.due <= now {
                 budget -= 1;
-                self.driver.expire(connection, index);
-                if self.driver.drive(connection, index) == Driven::OutOfBudget {
+                self.driver.expire(connection);
+                if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
                     enqueue(&mut self.ready, connection, index);
                 }
             }
@@ -395,7 +426,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         while let Some(id) = self.driver.commands.wake.pop() {
             if let Some(connection) = self.connections.find(id) {
-                connection.hints.woken = true;
+                connection.news.add(News::WOKEN);
                 enqueue(&mut self.ready, connection, id.index);
             }
         }
@@ -444,7 +475,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// After a connection was driven: files its deadline, or marks it to be reaped.
-    #[inline]
     fn settle(&mut self, index: u32) {
         let connection = &mut self.connections.0[index as usize];
         if connection.phase == Phase::Dead {
@@ -509,7 +539,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Ok(()) => self.driver.open(connection, index, None),
             Err(why) => self.driver.turn_away(connection, why),
         }
-        if self.driver.drive(connection, index) == Driven::OutOfBudget {
+        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
             enqueue(&mut self.ready, connection, index);
         }
         if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
@@ -670,13 +700,13 @@ impl<Stream, Session> Links for Connections<Stream, Session> {
 /// Puts a connection in line, once.
 #[inline]
 fn enqueue<Stream, Session>(
-    ready: &mut VecDeque<u32>,
+    ready: &mut Vec<u32>,
     connection: &mut Connection<Stream, Session>,
     index: u32,
 ) {
     if !connection.hints.queued {
         connection.hints.queued = true;
-        ready.push_back(index);
+        ready.push(index);
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::output::Output;
 use super::{SessionId, Time};
 
 /// A session's view of its connection during one call: the unread input, room for output, the
@@ -13,8 +14,7 @@ pub struct Context<'a> {
     now: Time,
     id: SessionId,
     input: &'a [u8],
-    output: &'a mut Vec<u8>,
-    output_bytes_max: usize,
+    output: &'a mut Output,
     commands: &'a mut Commands,
 }
 
@@ -43,24 +43,20 @@ pub(crate) struct Connect {
 pub struct Full;
 
 impl<'a> Context<'a> {
+    #[inline]
     pub(crate) fn new(
         now: Time,
         id: SessionId,
         input: &'a [u8],
-        output: &'a mut Vec<u8>,
-        output_bytes_max: usize,
+        output: &'a mut Output,
         commands: &'a mut Commands,
     ) -> Self {
-        debug_assert!(
-            output.is_empty(),
-            "a session is stepped with its output empty"
-        );
+        debug_assert_eq!(output.as_slice(), b"", "a step begins with no output");
         Self {
             now,
             id,
             input,
             output,
-            output_bytes_max,
             commands,
         }
     }
@@ -81,16 +77,15 @@ impl<'a> Context<'a> {
     ///
     /// # Panics
     /// If the parts together are longer than `Limits::output_bytes_max`: they could never be sent.
-    #[inline]
+    // Always: inlined, the lengths of literal parts are constants and their copies single stores,
+    // which saves a service more than a hundred instructions for each message.
+    #[inline(always)]
     pub fn write<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> Result<(), Full> {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        if bytes > self.room() {
-            return self.refuse(bytes);
+        if self.output.append(parts) {
+            Ok(())
+        } else {
+            self.refuse(parts.iter().map(|part| part.len()).sum())
         }
-        for part in parts {
-            self.output.extend_from_slice(part);
-        }
-        Ok(())
     }
 
     /// Steps `session` with [`Event::Woken`](super::Event::Woken) soon: this is how a session
@@ -129,7 +124,7 @@ impl<'a> Context<'a> {
     #[inline]
     #[must_use]
     pub fn room(&self) -> usize {
-        self.output_bytes_max - self.output.len()
+        self.output.room()
     }
 
     /// The present: read once for each turn of the loop.
@@ -155,7 +150,7 @@ impl<'a> Context<'a> {
 
     #[cold]
     fn refuse(&self, bytes: usize) -> Result<(), Full> {
-        let max = self.output_bytes_max;
+        let max = self.output.bytes_max();
         assert!(
             bytes <= max,
             "a message of {bytes} bytes never fits the output of {max} bytes"
@@ -181,14 +176,14 @@ mod tests {
         max: usize,
         body: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<u8>) {
-        let (mut output, mut commands) = (Vec::new(), Commands::default());
+        let (mut output, mut commands) = (Output::new(max), Commands::default());
         let id = SessionId {
             index: 0,
             serial: 0,
         };
-        let mut cx = Context::new(Time::START, id, input, &mut output, max, &mut commands);
+        let mut cx = Context::new(Time::START, id, input, &mut output, &mut commands);
         let result = body(&mut cx);
-        (result, output)
+        (result, output.as_slice().to_vec())
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod context;
 mod end;
+mod output;
 mod time;
 
 use std::io;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub(crate) use context::{Commands, Connect};
 pub use context::{Context, Full};
 pub use end::EndReason;
+pub(crate) use output::Output;
 pub use time::Time;
 
 /// A server's behaviour: one value for the whole loop, one [`Session`](Self::Session) for each

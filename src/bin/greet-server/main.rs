@@ -126,19 +126,26 @@ fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error 
     )
 }
 
-/// The counters in one line, for SIGUSR1.
+/// What is held and what was counted, in one line, for SIGUSR1.
 fn report(reactor: &Reactor<Greeter>) -> String {
-    let counters = reactor.counters();
+    let (usage, counters) = (reactor.usage(), reactor.counters());
     let ended = oneloop::EndReason::ALL
         .into_iter()
         .filter(|&reason| counters.ended(reason) > 0)
         .map(|reason| format!("{} {reason}", counters.ended(reason)))
         .collect::<Vec<_>>()
-        .join(", ");
+        .join("; ");
     format!(
-        "{} connections open, {} accepted; ended: {ended}; {} turns, {} events, {} bytes in, {} out",
-        reactor.open_connections(),
+        "{} connections open, {} being turned away, {} deadlines filed, {} bytes held, \
+         {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
+         {} bytes in, {} bytes out; ended: {ended}",
+        usage.connections,
+        usage.refused,
+        usage.deadlines,
+        usage.held_bytes,
         counters.accepted,
+        counters.accept_failures,
+        counters.accept_exhausted,
         counters.turns,
         counters.events,
         counters.bytes_in,

@@ -1,7 +1,7 @@
 //! The loop's part of the contract, as small as it can be.
 
 use super::*;
-use crate::service::{Commands, Context, Peer, Service, SessionId};
+use crate::service::{Commands, Context, Output, Peer, Service, SessionId};
 
 /// One connection: what has come and is unread, what was said and when, what is waited for.
 pub(super) struct Wire {
@@ -13,6 +13,7 @@ pub(super) struct Wire {
     greeter: Greeter,
     input: Vec<u8>,
     output_bytes_max: usize,
+    steps: usize,
     peer_has_finished: bool,
     said: Vec<(Time, Vec<u8>)>,
 }
@@ -26,8 +27,8 @@ impl Wire {
             ticket: None,
         };
         let mut commands = Commands::default();
-        let mut output = Vec::new();
-        let mut cx = Context::new(Time::START, ID, b"", &mut output, 0, &mut commands);
+        let mut output = Output::new(0);
+        let mut cx = Context::new(Time::START, ID, b"", &mut output, &mut commands);
         let session = greeter.open(peer, &mut cx);
         Self {
             now: Time::START,
@@ -38,6 +39,7 @@ impl Wire {
             greeter,
             input: Vec::new(),
             output_bytes_max: 1 << 16,
+            steps: 0,
             peer_has_finished: false,
             said: Vec::new(),
         }
@@ -88,7 +90,6 @@ impl Wire {
     }
 
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.peer_has_finished = true;
         self.offer(Event::PeerFinished);
         self
     }
@@ -105,6 +106,7 @@ impl Wire {
 
     /// Lets `event` happen, and all that the loop lets follow by itself.
     pub(super) fn offer(&mut self, event: Event) {
+        self.peer_has_finished |= event == Event::PeerFinished;
         let mut next_event = Some(event);
         while let Some(event) = next_event.take()
             && self.ended.is_none()
@@ -126,19 +128,20 @@ impl Wire {
 
     /// One step and nothing else; what is written counts as sent.
     pub(super) fn step(&mut self, event: Event) -> Next {
+        self.steps += 1;
+        assert!(self.steps < STEPS_MAX, "the session goes round in circles");
         let mut commands = Commands::default();
-        let mut output = Vec::new();
-        let (input, max) = (&self.input, self.output_bytes_max);
-        let mut cx = Context::new(self.now, ID, input, &mut output, max, &mut commands);
+        let mut output = Output::new(self.output_bytes_max);
+        let mut cx = Context::new(self.now, ID, &self.input, &mut output, &mut commands);
         let next = self.greeter.step(&mut self.session, event, &mut cx);
         let unread = cx.input().len();
         self.input.drain(..self.input.len() - unread);
         if next == Next::Flush {
-            assert!(!output.is_empty(), "there is nothing to flush");
+            assert!(!output.as_slice().is_empty(), "there is nothing to flush");
             self.flushes += 1;
         }
-        if !output.is_empty() {
-            self.said.push((self.now, output));
+        if !output.as_slice().is_empty() {
+            self.said.push((self.now, output.as_slice().to_vec()));
         }
         next
     }
@@ -168,6 +171,9 @@ impl Wire {
         self.said().concat()
     }
 }
+
+/// Far more than any test needs: a session that never comes to rest fails instead of hanging.
+const STEPS_MAX: usize = 100_000;
 
 const ID: SessionId = SessionId {
     index: 3,

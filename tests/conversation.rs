@@ -1,0 +1,3 @@
+//! Whole conversations on real sockets.
+#![cfg(unix)]
+mod common;

@@ -1,0 +1,313 @@
+//! The servers that benchmarks compare ours with speak the same wire, byte for byte: a comparison
+//! with one that does not would mean nothing.
+
+#![cfg(unix)]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[path = "../benches/peers/mod.rs"]
+mod peers;
+
+use peers::{Peer, Pin, Running, Unavailable};
+
+#[test]
+fn the_c_epoll_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::C_EPOLL);
+}
+
+#[test]
+fn the_libevent_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::LIBEVENT);
+}
+
+#[test]
+fn the_libuv_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::LIBUV);
+}
+
+#[test]
+fn the_go_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::GO);
+}
+
+#[test]
+fn the_tutorial_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::TUTORIAL);
+}
+
+#[test]
+fn the_threads_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::THREADS);
+}
+
+#[test]
+fn the_tokio_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::TOKIO);
+}
+
+#[test]
+fn the_mio_example_peer_speaks_the_wire() {
+    speaks_the_wire(&Peer::MIO_EXAMPLE);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error_that_names_it() {
+    let error = Peer::ours("/nowhere/greet-server", &[]).start(Pin::Anywhere);
+    let Err(Unavailable::Failed(why)) = error else {
+        panic!("{error:?}");
+    };
+    assert!(why.contains("/nowhere/greet-server"), "{why}");
+}
+
+#[test]
+fn a_pinned_peer_keeps_to_its_core() {
+    let Some(core) = allowed_cores("self").and_then(|cores| first_number(&cores)) else {
+        return skip(
+            "pinning",
+            "there is no /proc to tell which cores are allowed",
+        );
+    };
+    let running = Peer::THREADS.start(Pin::Core(core));
+    let running = running.expect("a peer in Rust needs nothing but this package");
+    if running.pinned_to().is_none() {
+        return skip("pinning", "there is no `taskset`; install util-linux");
+    }
+    let cores = allowed_cores(&running.pid().to_string());
+    assert_eq!(cores, Some(core.to_string()));
+}
+
+#[test]
+fn our_own_address_is_found_in_the_line_that_tells_it() {
+    let script =
+        "echo starting; echo 'INFO Waiting for connection... (listening on 127.0.0.1:61)' >&2; cat";
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = folder.join("says-where-it-listens.sh");
+    std::fs::write(&program, script).expect("the target folder can be written to");
+    let peer = Peer::program("script", "sh", &[&program.display().to_string()]);
+    let running = start(&peer).expect("every Unix has a shell");
+    assert_eq!(running.address(), SocketAddr::from(([127, 0, 0, 1], 61)));
+}
+
+fn speaks_the_wire(peer: &Peer) {
+    let Some(running) = start(peer) else { return };
+    let address = running.address();
+    answers_a_name_in_two_parts(address);
+    takes_off_one_carriage_return(address);
+    answers_pipelined_names_in_order(address);
+    says_good_bye_after_what_was_asked_before(address);
+    answers_what_came_before_the_end_of_stream(address);
+    survives_a_peer_that_resets(address);
+    loses_nothing_when_replies_are_not_taken(address);
+    measures(&running);
+    assert!(running.ends_with_its_stdin(), "{} goes on", peer.name());
+}
+
+fn answers_a_name_in_two_parts(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    let cut = "Zoë".len() - 1;
+    client.send(&"Zoë".as_bytes()[..cut]);
+    // An exchange on another connection: a server with one thread has read the first part then.
+    let mut other = Client::connect(address);
+    other.send(b"Ann\n");
+    other.expect("Hello Ann!\nWhat's your name?");
+    client.send(&"Zoë".as_bytes()[cut..]);
+    client.send(b"\nBo");
+    client.expect("Hello Zoë!\nWhat's your name?");
+    client.send(b"b\n");
+    client.expect("Hello Bob!\nWhat's your name?");
+}
+
+fn takes_off_one_carriage_return(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    client.send(b"Ann\r\nBob\r\r\nC\rarol\n");
+    client.expect("Hello Ann!\nWhat's your name?");
+    client.expect("Hello Bob\r!\nWhat's your name?");
+    client.expect("Hello C\rarol!\nWhat's your name?");
+    client.send(b"Dan\r");
+    client.send(b"\n");
+    client.expect("Hello Dan!\nWhat's your name?");
+}
+
+fn answers_pipelined_names_in_order(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    let (asked, answered) = conversation(50);
+    client.send(asked.as_bytes());
+    client.expect(&answered);
+    let long = "n".repeat(1000);
+    client.send(format!("{long}\n").as_bytes());
+    client.expect(&format!("Hello {long}!\nWhat's your name?"));
+}
+
+fn says_good_bye_after_what_was_asked_before(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    client.send(b"Ann\nexits\nexit\r\n");
+    client.expect("Hello Ann!\nWhat's your name?");
+    client.expect("Hello exits!\nWhat's your name?Good bye!\n");
+    client.expect_end();
+}
+
+fn answers_what_came_before_the_end_of_stream(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    client.send(b"Ann\nBob\n");
+    client.finish();
+    client.expect("Hello Ann!\nWhat's your name?Hello Bob!\nWhat's your name?");
+    client.expect_end();
+    let mut silent = Client::connect(address);
+    silent.finish();
+    silent.expect_end();
+}
+
+fn survives_a_peer_that_resets(address: SocketAddr) {
+    let rude = TcpStream::connect(address).expect("it listens");
+    let mut witness = Client::connect(address);
+    // What was not read when a socket closes makes the kernel send a reset.
+    rude.peek(&mut [0]).expect("the welcome comes");
+    drop(rude);
+    witness.send(b"Ann\n");
+    witness.expect("Hello Ann!\nWhat's your name?");
+    Client::connect(address).send(b"half a na");
+    witness.send(b"Bob\n");
+    witness.expect("Hello Bob!\nWhat's your name?");
+}
+
+/// Sends until the server stops reading, or until everything is sent; only then takes replies. They
+/// are more than the kernel keeps, so every peer comes to the write that takes a part only.
+fn loses_nothing_when_replies_are_not_taken(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    let (asked, answered) = conversation(300_000);
+    let sent = client.send_until_it_stalls(asked.as_bytes());
+    let mut reader = Client(client.0.try_clone().expect("descriptors are left"));
+    let rest = thread::spawn(move || {
+        client.send(&asked.as_bytes()[sent..]);
+        client.send(b"exit\n");
+    });
+    reader.expect(&answered);
+    reader.expect("Good bye!\n");
+    reader.expect_end();
+    rest.join().expect("all could be sent");
+}
+
+fn measures(running: &Running) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let memory = running.memory().expect("it runs");
+    assert!(memory.private_dirty > 0 && memory.private_dirty <= memory.resident);
+    let before = running.cpu_time().expect("it runs");
+    let (asked, answered) = conversation(1000);
+    let mut client = Client::connect(running.address());
+    let started = Instant::now();
+    while running.cpu_time().expect("it runs") == before {
+        assert!(started.elapsed() < PATIENCE, "work takes no time");
+        client.send(asked.as_bytes());
+        client.expect(&answered);
+    }
+}
+
+/// Starts a peer; one that cannot be had here is skipped, aloud even when tests are quiet.
+fn start(peer: &Peer) -> Option<Running> {
+    match peer.start(Pin::Anywhere) {
+        Ok(running) => Some(running),
+        Err(Unavailable::Skipped(why)) => {
+            skip(peer.name(), &why);
+            None
+        }
+        Err(Unavailable::Failed(why)) => panic!("{}: {why}", peer.name()),
+    }
+}
+
+fn skip(what: &str, why: &str) {
+    // Not `eprintln!`, which the test harness keeps to itself.
+    let _ = writeln!(io::stderr(), "{what} skipped: {why}");
+}
+
+fn allowed_cores(process: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let cores = |line: &str| line.strip_prefix("Cpus_allowed_list:").map(str::to_owned);
+    status
+        .lines()
+        .find_map(cores)
+        .map(|cores| cores.trim().to_owned())
+}
+
+fn first_number(list: &str) -> Option<usize> {
+    list.split([',', '-']).next()?.parse().ok()
+}
+
+/// What to send for that many different names, and what must come back.
+fn conversation(names: usize) -> (String, String) {
+    let asked = (0..names).map(|n| format!("name-{n}\n")).collect();
+    let answer = |n| format!("Hello name-{n}!\nWhat's your name?");
+    (asked, (0..names).map(answer).collect())
+}
+
+/// A blocking client that expects bytes, each within 20 s.
+struct Client(TcpStream);
+
+impl Client {
+    /// Connects and takes the welcome.
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_nodelay(true).expect("a TCP option");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("not a zero duration");
+        let mut client = Self(stream);
+        client.expect("Welcome!\nWhat's your name?");
+        client
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.set_write_timeout(Some(PATIENCE)).expect("not zero");
+        self.0.write_all(bytes).expect("the server reads");
+    }
+
+    /// Returns how many bytes were sent before the server took none for a while.
+    fn send_until_it_stalls(&mut self, bytes: &[u8]) -> usize {
+        self.0.set_write_timeout(Some(STALL)).expect("not zero");
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.0.write(&bytes[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("cannot send: {error}"),
+            }
+        }
+        sent
+    }
+
+    fn finish(&mut self) {
+        self.0.shutdown(Shutdown::Write).expect("it is connected");
+    }
+
+    fn expect(&mut self, expected: &str) {
+        let mut received = vec![0; expected.len()];
+        if let Err(error) = self.0.read_exact(&mut received) {
+            panic!("no {:?}…: {error}", expected.get(..80).unwrap_or(expected));
+        }
+        let expected = expected.as_bytes();
+        if let Some(at) = (0..expected.len()).find(|&at| received[at] != expected[at]) {
+            let around = at.saturating_sub(20)..expected.len().min(at + 40);
+            panic!(
+                "byte {at}: expected {:?}, received {:?}",
+                String::from_utf8_lossy(&expected[around.clone()]),
+                String::from_utf8_lossy(&received[around])
+            );
+        }
+    }
+
+    fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).expect("an orderly end");
+        assert_eq!(String::from_utf8_lossy(&rest), "");
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a server must take nothing to count as one that has stopped reading. One that was only
+/// slow is asked the same: the test then proves less, and does not fail.
+const STALL: Duration = Duration::from_millis(300);

@@ -97,6 +97,7 @@ impl World {
         if let Some(since) = self.listeners[listener].waiting_since {
             let longest = &mut self.tally.longest_queue_neglect;
             *longest = (*longest).max(self.now - since);
+            self.listeners[listener].waiting_since = Some(self.now);
         }
         if self.random.chance(self.faults.interruptions) {
             return Err(io::ErrorKind::Interrupted.into());
@@ -163,7 +164,9 @@ impl World {
         self.end_mut(at).registration = Some(Registration::new(token));
         self.see(at, Seen::Registered);
         self.live.push(at);
-        let present = self.present(at);
+        let (now, present) = (self.now, self.present(at));
+        // What came while it waited in the queue is no fault of the loop's.
+        self.end_mut(at).care.read = present.any_of(Hints::FINISHED).then_some(now);
         if present.any() {
             self.notify(at, present);
         }

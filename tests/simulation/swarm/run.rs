@@ -317,7 +317,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// How many clients are always on their way.
 const AHEAD: usize = 4;
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// The longest script, the longest deadlines, and the kernel's patience with who has vanished.
 const LONGEST_VISIT: Duration = Duration::from_secs(3600);
 /// Addresses have ports, and there are only so many.

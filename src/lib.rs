@@ -16,6 +16,7 @@ pub mod greeting;
 pub mod net;
 pub mod reactor;
 pub mod service;
+pub mod sim;
 
 pub use reactor::{Counters, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId, Time};

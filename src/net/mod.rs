@@ -4,6 +4,7 @@
 //! monomorphised, so the seam costs nothing; a simulated network can take the kernel's place.
 
 mod os;
+pub(crate) mod sim;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

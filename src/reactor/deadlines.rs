@@ -171,7 +171,9 @@ impl Deadlines {
 
     /// The slot that fires first, and at which tick. Sets `next` to never if all are empty.
     fn earliest(&mut self) -> Option<(usize, u64)> {
-        let slots = (0..LEVELS).filter_map(|level| {
+        // Of slots that fire at the same tick the widest is first: once the wheel stands at that
+        // tick, it holds for fired.
+        let slots = (0..LEVELS).rev().filter_map(|level| {
             let shift = level as u32 * SLOT_BITS;
             let turn = self.tick >> shift;
             let ahead = self.slots_ahead(level, turn as u32 % SLOTS as u32)?;
@@ -323,6 +325,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn slots_of_all_levels_that_fire_at_one_tick_all_fire() {
+        // Filed at time 0, the second of them waits in level 1, in a slot that begins at tick 64;
+        // the first one, filed a little later, fires at that very tick from level 0.
+        let mut both = Both::new(2);
+        let tick = |tick: u64| Time::from_nanos(tick << TICK_BITS);
+        both.set(0, tick(70));
+        both.pass(Duration::from_nanos(10 << TICK_BITS));
+        both.set(1, tick(63));
+        for _ in 0..100 {
+            both.pass(TICK);
+        }
+        assert!(both.wheel.is_empty());
     }
 
     #[test]

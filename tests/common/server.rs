@@ -213,7 +213,9 @@ impl Drop for Server {
         let _ = self.child.wait();
         if thread::panicking() {
             println!("the server's last words:");
-            for line in self.log.lines().iter().rev().take(20).rev() {
+            let mut lines = self.log.lines();
+            lines.retain(|line| !line.contains(REPORT));
+            for line in lines.iter().rev().take(20).rev() {
                 println!("  {line}");
             }
         }

@@ -74,20 +74,20 @@ impl Service for Greeter {
 
     #[inline]
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        // A row of the table, tried first and apart: this pair is nearly all of a busy server's
-        // work, and among the others it would save registers that it does not use.
-        let turned = match (&mut session.state, event) {
-            (State::AwaitName(asked), Event::Data) => self.hear(asked, cx),
-            _ => self.turn(session, event, cx),
-        };
-        match turned {
-            Ok(next) => next,
-            Err(Stop::Full) => Next::Flush,
-            Err(Stop::End(why)) => {
-                session.enter(State::Closing(Closing::Ended(why)), cx.id());
-                Next::Close(why)
+        // A part of one row of the table, tried first and apart: plain names from a peer that sends
+        // lines are nearly all of a busy server's work. What it leaves, the table sees.
+        if let (State::AwaitName(asked), Event::Data) = (&mut session.state, event)
+            && asked.manners.ending == Ending::Line
+            && self.greet_plain_lines(cx)
+        {
+            asked.deadline = cx.after(self.config.name_timeout);
+            if cx.input().is_empty() {
+                asked.wait = Wait::Name;
+                let until = asked.deadline;
+                return Next::Read { until };
             }
         }
+        self.look_up(session, event, cx)
     }
 
     fn closed(&mut self, _: Session, peer: SocketAddr, why: EndReason) {
@@ -100,6 +100,35 @@ impl Service for Greeter {
 }
 
 impl Greeter {
+    /// Greets line by line, as long as the lines are plain names and the replies fit; says whether
+    /// there was one. A leaf: what it does not need does not take up its registers.
+    #[inline(never)]
+    fn greet_plain_lines(&self, cx: &mut Context<'_>) -> bool {
+        if log::log_enabled!(log::Level::Debug) {
+            return false;
+        }
+        let before = cx.input().len();
+        while !cx.input().is_empty()
+            && let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
+            && line.text != words::EXIT
+            && greet(line.text, Then::Ask, cx).is_ok()
+        {
+            cx.consume(line.bytes);
+        }
+        cx.input().len() < before
+    }
+
+    fn look_up(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        match self.turn(session, event, cx) {
+            Ok(next) => next,
+            Err(Stop::Full) => Next::Flush,
+            Err(Stop::End(why)) => {
+                session.enter(State::Closing(Closing::Ended(why)), cx.id());
+                Next::Close(why)
+            }
+        }
+    }
+
     /// The table: what each event means in each state.
     #[inline(never)]
     fn turn(
@@ -195,7 +224,6 @@ impl Greeter {
     }
 
     /// Answers what is whole and waits for the rest.
-    #[inline(never)]
     fn hear(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, Stop> {
         let before = cx.input().len();
         self.answer_lines(&mut asked.manners, cx)?;
@@ -208,25 +236,20 @@ impl Greeter {
         Ok(self.listen(asked, cx))
     }
 
-    /// Answers each whole line. Inlined, as is what it calls, because this loop is the hot path: the
-    /// calls would cost as much as the work.
-    #[inline(always)]
+    /// Answers each whole line.
     fn answer_lines(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), Stop> {
         if manners.ending == Ending::Silence {
             return Ok(());
         }
-        while !cx.input().is_empty()
-            && let Some((line, bytes)) = framing::first_line(cx.input())
-        {
+        while let Some(line) = framing::first_line(cx.input()) {
             manners.ending = Ending::Line;
-            self.answer(line, manners, Then::Ask, cx)?;
-            cx.consume(bytes);
+            self.answer(line.text, manners, Then::Ask, cx)?;
+            cx.consume(line.bytes);
         }
         Ok(())
     }
 
     /// Answers one name.
-    #[inline(always)]
     fn answer(
         &self,
         bytes: &[u8],
@@ -238,7 +261,7 @@ impl Greeter {
             words::EXIT => return last_words(words::GOOD_BYE, EndReason::Finished, cx),
             b"" => cx.write([then.words()])?,
             _ => match Name::parse(bytes, self.config.name_bytes_max) {
-                Ok(name) => greet(name, then, cx)?,
+                Ok(name) => greet(name.as_bytes(), then, cx)?,
                 Err(fault) => self.refuse(fault, manners, then, cx)?,
             },
         }
@@ -369,12 +392,12 @@ impl Then {
 }
 
 #[inline(always)]
-fn greet(name: Name<'_>, then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
+fn greet(name: &[u8], then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
     let end = match then {
         Then::Ask => words::HELLO_END_AND_QUESTION,
         Then::Pause => words::HELLO_END,
     };
-    cx.write([words::HELLO, name.as_bytes(), end])
+    cx.write([words::HELLO, name, end])
 }
 
 /// Apart, so that what formatting needs stays out of the way of those who do not log names.

@@ -1,7 +1,5 @@
 //! What a name may be.
 
-use super::word;
-
 /// A name that may be greeted: UTF-8 without control characters, not too long. What it holds goes
 /// out as it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +21,13 @@ impl<'a> Name<'a> {
     ///
     /// # Errors
     /// The first [`Fault`] in the order of that enum.
-    #[inline(always)]
     pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, Fault> {
         if bytes.len() > bytes_max {
             return Err(Fault::TooLong);
         }
-        // Nearly every name is printable ASCII, which is told at a fraction of the price of UTF-8.
-        if !is_printable_ascii(bytes) {
-            check_text(bytes)?;
+        let text = str::from_utf8(bytes).map_err(|_| Fault::NotUtf8)?;
+        if text.chars().any(char::is_control) {
+            return Err(Fault::ControlCharacter);
         }
         Ok(Self(bytes))
     }
@@ -42,55 +39,10 @@ impl<'a> Name<'a> {
     }
 }
 
-#[inline(never)]
-fn check_text(bytes: &[u8]) -> Result<(), Fault> {
-    let text = str::from_utf8(bytes).map_err(|_| Fault::NotUtf8)?;
-    if text.chars().any(char::is_control) {
-        return Err(Fault::ControlCharacter);
-    }
-    Ok(())
-}
-
-/// Whether all bytes are in `0x20..=0x7e`. Words and half words may overlap, which
-/// costs less than going through a remainder byte by byte.
-#[inline]
-fn is_printable_ascii(bytes: &[u8]) -> bool {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let (words, _) = bytes.as_chunks::<8>();
-        let mut words = words.iter().chain([last]);
-        return words.all(|word| word::is_printable(u64::from_le_bytes(*word)));
-    }
-    if let (Some([a, b, c, d]), Some([e, f, g, h])) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return word::is_printable(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
-    }
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn plainly_printable(bytes: &[u8]) -> bool {
-        bytes.iter().all(|byte| (0x20..=0x7e).contains(byte))
-    }
-
-    #[test]
-    fn every_byte_at_every_place_of_every_short_name_is_judged_as_by_the_plain_rule() {
-        for length in 1..=25 {
-            for place in 0..length {
-                for byte in 0..=u8::MAX {
-                    let mut name = vec![b'a'; length];
-                    name[place] = byte;
-                    assert_eq!(
-                        is_printable_ascii(&name),
-                        plainly_printable(&name),
-                        "{name:?}"
-                    );
-                }
-            }
-        }
-    }
 
     #[test]
     fn control_characters_are_refused_and_all_other_characters_are_not() {

@@ -148,7 +148,7 @@ impl Net for Os {
             .iter()
             .filter(|event| !self.is_wake_up(event))
             .map(|event| {
-                let closed = event.is_read_closed() || event.is_error() || event.is_write_closed();
+                let closed = event.is_read_closed() || event.is_error();
                 Readiness {
                     token: Token(event.token().0),
                     // A hang-up or an error is met by trying: the call itself says what it is.

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     match serve(&args) {
         Ok(exit) => exit,
         Err(error) => {
-            error!("{error}");
+            if log::log_enabled!(log::Level::Error) {
+                error!("{error}");
+            } else {
+                // Whoever wants no log still wants to know why there is no server.
+                let _ = writeln!(io::stderr(), "{error}");
+            }
             ExitCode::FAILURE
         }
     }

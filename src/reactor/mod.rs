@@ -267,15 +267,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Waits until something can be done.
     fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
-        let polled = self.driver.net.poll(timeout);
+        let mut polled = self.driver.net.poll(timeout);
+        if is_interrupted(&polled) {
+            // Again, without waiting: what came while we slept is to be served before deadlines
+            // are looked at. A process that was stopped for a while needs that most.
+            polled = self.driver.net.poll(Some(Duration::ZERO));
+        }
         self.driver.now = self.driver.net.now();
         self.driver.counters.turns += 1;
-        match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(context(&error, "polling for events failed")),
-            Ok(()) => {}
+        if is_interrupted(&polled) {
+            return Ok(());
         }
-        Ok(())
+        polled.map_err(|error| context(&error, "polling for events failed"))
     }
 
     /// How long the poll may wait; `None` for as long as it takes.
@@ -748,6 +751,10 @@ fn enqueue<Stream, Session>(
         connection.hints.queued = true;
         ready.push(index);
     }
+}
+
+fn is_interrupted<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::Interrupted)
 }
 
 fn context(error: &io::Error, what: &str) -> io::Error {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use oneloop::Time;
@@ -16,6 +17,8 @@ pub(crate) struct Faulty {
     plan: Shared,
     /// Events that come besides the real ones.
     extra: Vec<Readiness>,
+    /// The last poll was interrupted, and has brought nothing.
+    interrupted: bool,
 }
 
 /// What is to go wrong; the test changes it while the reactor runs.
@@ -25,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) accepts: VecDeque<i32>,
     /// What every accept fails with after those.
     pub(crate) all_accepts: Option<i32>,
+    /// How long the next poll sleeps before a signal interrupts it.
+    pub(crate) doze: Option<Duration>,
     /// How many registrations fail.
     pub(crate) registrations: usize,
     /// Whether each poll brings, for each connection there ever was, an event with every flag and
@@ -49,6 +54,7 @@ impl Shared {
             os,
             plan,
             extra: Vec::new(),
+            interrupted: false,
         }
     }
 }
@@ -69,6 +75,12 @@ impl Net for Faulty {
     const SHORT_READ_DRAINS: bool = Os::SHORT_READ_DRAINS;
 
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let doze = self.plan.change(|plan| plan.doze.take());
+        self.interrupted = doze.is_some();
+        if let Some(doze) = doze {
+            thread::sleep(doze);
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         self.os.poll(timeout)?;
         self.extra = self.plan.change(|plan| {
             let tokens = if plan.replay { &plan.tokens[..] } else { &[] };
@@ -78,7 +90,8 @@ impl Net for Faulty {
     }
 
     fn events(&self) -> impl Iterator<Item = Readiness> {
-        self.os.events().chain(self.extra.iter().copied())
+        let real = self.os.events().filter(|_| !self.interrupted);
+        real.chain(self.extra.iter().copied())
     }
 
     fn now(&mut self) -> Time {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -115,13 +116,22 @@ fn f5_a_hangup_of_the_terminal_drains() {
     assert_eq!(server.exit().code(), Some(0));
 }
 
-/// A client that asks for more than it ever reads, so that the server owes it something.
+/// A client that asks for more than it ever reads, so that the server owes it something for good.
 fn deaf_client(server: &Server) -> Client {
-    let deaf = Client::connect(server.address());
+    let deaf = Client::connect_narrow(server.address(), 1024);
     let mut sender = Client(deaf.0.try_clone().unwrap());
     thread::spawn(move || sender.send_all_it_takes(&b"name\n".repeat(1000), 1 << 30));
-    eventually("output waits", || {
-        (server.report().count("bytes held") > 6000).then_some(())
+    let mut before = 0;
+    eventually("output is stuck", || {
+        let report = server.report();
+        let now = report.count("bytes out");
+        let is_stuck = report.count("bytes held") > 0 && now == before;
+        before = now;
+        thread::sleep(LONG_ENOUGH_TO_MOVE);
+        is_stuck.then_some(())
     });
     deaf
 }
+
+/// Output that moves at all moves within this time.
+const LONG_ENOUGH_TO_MOVE: Duration = Duration::from_millis(200);

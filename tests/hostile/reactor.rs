@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oneloop::greeting::{Greeter, Session};
+use oneloop::greeting::{Config, Greeter, Session};
 use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, Stopped, WhenFull};
 
 use crate::common::client::reply;
@@ -255,6 +255,23 @@ fn e9_what_came_in_time_is_answered_though_the_server_slept_past_the_deadline() 
     silent.expect_last(TOO_SLOW);
     drop((client, silent));
     scene.end();
+}
+
+#[test]
+fn e9_what_came_before_a_signal_interrupted_the_poll_is_in_time() {
+    let plan = Shared::default();
+    let greeter = Greeter::new(Config {
+        name_timeout: Duration::from_secs(1),
+        ..Config::default()
+    });
+    let inside = Inside::start(greeter, Limits::default(), plan.wrap());
+    let mut client = Client::acquainted(inside.address());
+    plan.change(|plan| plan.doze = Some(Duration::from_millis(1500)));
+    inside.look();
+    client.send("alice\n");
+    client.expect(reply("alice"));
+    client.leave();
+    inside.end();
 }
 
 #[test]

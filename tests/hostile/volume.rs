@@ -254,13 +254,13 @@ fn d9_thousands_of_deadlines_at_the_same_moment_are_all_met() {
 
 #[test]
 fn d10_a_fleet_of_silent_peers_holds_a_full_server_for_seconds_only() {
-    let scene = Scene::brief(&["--max-connections", "10", "--name-timeout", "60s"]);
+    let scene = Scene::brief(&["--max-connections", "10", "--name-timeout", "40s"]);
     let began = Instant::now();
     let fleet: Vec<_> = (0..10).map(|_| scene.client()).collect();
     eventually("the server is full", || {
         (scene.report().open() == 10).then_some(())
     });
-    // 60 s shrink to a fifteenth of it.
+    // 40 s shrink to a quarter of it.
     scene.log().wait_for("(timed out)", 0);
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     Client::acquainted(scene.address()).leave();
@@ -274,7 +274,7 @@ fn d10_names_dripping_into_a_full_server_do_not_win_its_deadlines_back() {
         "--max-connections",
         "4",
         "--name-timeout",
-        "45s",
+        "40s",
         "--framing",
         "line",
     ];

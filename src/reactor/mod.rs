@@ -267,15 +267,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Waits until something can be done.
     fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
-        let polled = self.driver.net.poll(timeout);
+        let mut polled = self.driver.net.poll(timeout);
+        if is_interrupted(&polled) {
+            // Again, without waiting: what came while we slept is to be served before deadlines
+            // are looked at. A process that was stopped for a while needs that most.
+            polled = self.driver.net.poll(Some(Duration::ZERO));
+        }
         self.driver.now = self.driver.net.now();
         self.driver.counters.turns += 1;
-        match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(context(&error, "polling for events failed")),
-            Ok(()) => {}
+        if is_interrupted(&polled) {
+            return Ok(());
         }
-        Ok(())
+        polled.map_err(|error| context(&error, "polling for events failed"))
     }
 
     /// How long the poll may wait; `None` for as long as it takes.
@@ -522,13 +525,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     fn accept_one(&mut self, number: usize) -> io::Result<()> {
         match self.driver.net.accept(&self.listeners[number].socket) {
-            Ok((stream, address)) => self.admit(stream, address),
+            Ok((stream, address)) => {
+                self.listeners[number].failures = 0;
+                self.admit(stream, address);
+            }
             Err(error) => match AcceptFailure::of(&error) {
                 AcceptFailure::Empty => self.listeners[number].ready = false,
-                AcceptFailure::Passing => {
-                    self.driver.counters.accept_failures += 1;
-                    debug!("a connection could not be accepted: {error}");
-                }
+                AcceptFailure::Passing => self.accept_failed(number, &error),
                 AcceptFailure::Exhausted => self.accept_exhausted(number, &error),
                 AcceptFailure::Broken => {
                     let address = self.listeners[number].address;
@@ -586,10 +589,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         {
             Ok(()) => Some(index),
             Err(error) => {
-                warn!("closing the connection with {address}: it could not be registered: {error}");
                 let connection = self.connections.0.remove(index as usize);
                 self.driver.net.close(connection.stream);
                 self.driver.counters.ended[EndReason::SocketFailed as usize] += 1;
+                self.complain("closed a connection that could not be registered", &error);
                 None
             }
         }
@@ -611,12 +614,22 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.watch_load();
     }
 
+    /// One connection could not be accepted. If that is so for as many in a row as one turn may
+    /// accept, it is not about those connections: then the listener rests, or the loop would spin.
+    fn accept_failed(&mut self, number: usize, error: &io::Error) {
+        self.driver.counters.accept_failures += 1;
+        debug!("a connection could not be accepted: {error}");
+        let listener = &mut self.listeners[number];
+        listener.failures += 1;
+        if listener.failures >= self.driver.limits.turn_accepts_max {
+            listener.failures = 0;
+            self.rest(number, error);
+        }
+    }
+
     /// Descriptors or kernel memory have run out.
     fn accept_exhausted(&mut self, number: usize, error: &io::Error) {
         self.driver.counters.accept_exhausted += 1;
-        if let Some(held_back) = self.accept_log.pass(self.driver.now) {
-            warn!("cannot accept connections: {error} ({held_back} lines like this held back)");
-        }
         let listener = &mut self.listeners[number];
         if self.driver.limits.when_full == WhenFull::Refuse {
             let farewell = refusal(&self.driver.service, EndReason::Full);
@@ -624,7 +637,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Ok(()) => {
                     self.driver.counters.accepted += 1;
                     self.driver.counters.ended[EndReason::Full as usize] += 1;
-                    return;
+                    return self.complain("cannot accept connections", error);
                 }
                 Err(error) if AcceptFailure::of(&error) == AcceptFailure::Empty => {
                     listener.ready = false;
@@ -633,7 +646,20 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Err(_) => {}
             }
         }
-        listener.retry_at = self.driver.now + self.driver.limits.accept_retry;
+        self.rest(number, error);
+    }
+
+    /// Asks this listener for nothing until the retry timer, or somebody's leaving.
+    fn rest(&mut self, number: usize, error: &io::Error) {
+        self.listeners[number].retry_at = self.driver.now + self.driver.limits.accept_retry;
+        self.complain("cannot accept connections", error);
+    }
+
+    /// Warns of what peers can cause by the thousand.
+    fn complain(&mut self, what: &str, error: &io::Error) {
+        if let Some(held_back) = self.accept_log.pass(self.driver.now) {
+            warn!("{what}: {error} ({held_back} lines like this held back)");
+        }
     }
 
     fn begin_connect(&mut self, connect: Connect) {
@@ -725,6 +751,10 @@ fn enqueue<Stream, Session>(
         connection.hints.queued = true;
         ready.push(index);
     }
+}
+
+fn is_interrupted<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::Interrupted)
 }
 
 fn context(error: &io::Error, what: &str) -> io::Error {

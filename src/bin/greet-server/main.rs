@@ -141,11 +141,12 @@ fn report(reactor: &Reactor<Greeter>) -> String {
         .collect::<Vec<_>>()
         .join("; ");
     format!(
-        "{} connections open, {} being turned away, {} deadlines filed, {} bytes held, \
-         {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
+        "{} connections open, {} being turned away, {} addresses counted, {} deadlines filed, \
+         {} bytes held, {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
          {} bytes in, {} bytes out; ended: {ended}",
         usage.connections,
         usage.refused,
+        usage.addresses,
         usage.deadlines,
         usage.held_bytes,
         counters.accepted,

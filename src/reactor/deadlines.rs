@@ -126,7 +126,7 @@ impl Deadlines {
             if now < self.next {
                 return None;
             }
-            self.tick = tick;
+            self.tick = self.tick.max(tick);
             self.start_firing(links, slot);
         }
         let key = self.heads[FIRING];
@@ -158,9 +158,14 @@ impl Deadlines {
         let due_tick = (due.as_nanos() >> TICK_BITS)
             .saturating_add(1)
             .max(self.tick);
-        let distance = (due_tick - self.tick).min(SPAN - 1);
+        let distance = (due_tick - self.tick).min(SPAN);
         let due_tick = self.tick + distance;
-        let level = (distance | 1).ilog2() / SLOT_BITS;
+        let mut level = (distance | 1).ilog2() / SLOT_BITS;
+        let ahead = |level| (due_tick >> (level * SLOT_BITS)) - (self.tick >> (level * SLOT_BITS));
+        if ahead(level) == SLOTS as u64 {
+            // A whole round ahead is the present slot, and what is in that is due.
+            level += 1;
+        }
         let shift = level * SLOT_BITS;
         let index = (due_tick >> shift) as usize % SLOTS;
         (
@@ -171,9 +176,7 @@ impl Deadlines {
 
     /// The slot that fires first, and at which tick. Sets `next` to never if all are empty.
     fn earliest(&mut self) -> Option<(usize, u64)> {
-        // Of slots that fire at the same tick the widest is first: once the wheel stands at that
-        // tick, it holds for fired.
-        let slots = (0..LEVELS).rev().filter_map(|level| {
+        let slots = (0..LEVELS).filter_map(|level| {
             let shift = level as u32 * SLOT_BITS;
             let turn = self.tick >> shift;
             let ahead = self.slots_ahead(level, turn as u32 % SLOTS as u32)?;
@@ -187,16 +190,12 @@ impl Deadlines {
         earliest
     }
 
-    /// How many slots after the present one the next occupied slot of a level is.
+    /// How many slots after the present one the next occupied slot of a level is. What is in the
+    /// present one is due: the wheel came here with it, from this level or another one.
     fn slots_ahead(&self, level: usize, present: u32) -> Option<u64> {
-        let ahead = self.occupied[level].rotate_right(present);
-        match ahead {
+        match self.occupied[level].rotate_right(present) {
             0 => None,
-            // Above level 0 the present slot has fired already: what is in it is due a whole
-            // round later.
-            1 if level > 0 => Some(SLOTS as u64),
-            _ if level > 0 => Some(u64::from((ahead & !1).trailing_zeros())),
-            _ => Some(u64::from(ahead.trailing_zeros())),
+            ahead => Some(u64::from(ahead.trailing_zeros())),
         }
     }
 }
@@ -211,9 +210,9 @@ const TICK_BITS: u32 = 20;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 6;
-/// Ticks that the wheel spans, some 2.3 years. What is further away fires at its end, and is filed
-/// again.
-const SPAN: u64 = 1 << (SLOT_BITS * LEVELS as u32);
+/// Ticks that the wheel spans, some 2.2 years: a round of the highest level but for the present
+/// slot. What is further away fires at its end, and is filed again.
+const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
 const FIRING: usize = LEVELS * SLOTS;
 const NONE: u32 = u32::MAX;
 /// Keys are below this.
@@ -329,14 +328,16 @@ mod tests {
 
     #[test]
     fn slots_of_all_levels_that_fire_at_one_tick_all_fire() {
-        // Filed at time 0, the second of them waits in level 1, in a slot that begins at tick 64;
-        // the first one, filed a little later, fires at that very tick from level 0.
-        let mut both = Both::new(2);
-        let tick = |tick: u64| Time::from_nanos(tick << TICK_BITS);
-        both.set(0, tick(70));
-        both.pass(Duration::from_nanos(10 << TICK_BITS));
-        both.set(1, tick(63));
-        for _ in 0..100 {
+        let at = |tick: u64| Time::from_nanos(tick << TICK_BITS);
+        // Tick 8192 begins a slot on every one of the first three levels. Filed from further and
+        // further away, these deadlines wait in all of them, in either order.
+        let filed = [(1, 8200), (8000, 8199), (8130, 8250), (8180, 8191)];
+        let mut both = Both::new(filed.len());
+        for (key, (when, due)) in filed.into_iter().enumerate() {
+            both.pass(at(when) - both.now);
+            both.set(key as u32, at(due));
+        }
+        for _ in 0..200 {
             both.pass(TICK);
         }
         assert!(both.wheel.is_empty());

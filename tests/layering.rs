@@ -74,11 +74,11 @@ fn sources(path: &Path) -> Vec<PathBuf> {
     let paths = entries.map(|entry| entry.expect("a readable folder").path());
     paths
         .flat_map(|path| sources(&path))
-        .filter(is_source)
+        .filter(|path| is_source(path))
         .collect()
 }
 
-fn is_source(path: &PathBuf) -> bool {
+fn is_source(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "rs")
         && !path.ends_with("tests.rs")
         && !path.components().any(|part| part.as_os_str() == "tests")

@@ -188,7 +188,7 @@ impl<S: Service, N: Net> Driver<S, N> {
         if connection.phase != Phase::Live {
             return self.begin_or_end(connection, index);
         }
-        if let Some(event) = connection.next_news() {
+        if let Some(event) = connection.next_news(self.now) {
             let unread = connection.unread(&mut self.input);
             return Line::Tell { event, unread };
         }
@@ -310,8 +310,10 @@ impl<S: Service, N: Net> Driver<S, N> {
         };
         self.counters.bytes_out += sent as u64;
         self.share -= sent as isize;
-        if !connection.owes_output() && connection.phase == Phase::Live {
-            // The write deadline no longer holds; the session's does.
+        if !connection.owes_output() && connection.phase == Phase::Live && !connection.is_flushing()
+        {
+            // The write deadline no longer holds; the session's does. One that waited for this
+            // has none until it is told.
             connection.due = self.shortened(connection.until);
         }
         Line::Again

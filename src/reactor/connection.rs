@@ -331,9 +331,14 @@ impl News {
         self.0 == 0
     }
 
+    #[inline]
+    pub(crate) fn remove(&mut self, news: Self) {
+        self.0 &= !news.0;
+    }
+
     fn take(&mut self, news: Self) -> bool {
         let there = self.0 & news.0 != 0;
-        self.0 &= !news.0;
+        self.remove(news);
         there
     }
 }

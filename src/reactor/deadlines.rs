@@ -28,7 +28,7 @@ pub(crate) trait Links {
 /// The wheel.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    /// The tick up to which everything has fired.
+    /// The tick up to which everything has fired, itself included.
     tick: u64,
     /// A lower bound of what fires next.
     next: Time,
@@ -126,7 +126,8 @@ impl Deadlines {
             if now < self.next {
                 return None;
             }
-            self.tick = self.tick.max(tick);
+            // Not `tick` itself: slots of other levels may be due at it too.
+            self.tick = tick - 1;
             self.start_firing(links, slot);
         }
         let key = self.heads[FIRING];
@@ -144,8 +145,7 @@ impl Deadlines {
         self.occupied == [0; LEVELS] && self.heads[FIRING] == NONE
     }
 
-    /// Moves a slot's list aside. The wheel stands at this slot now, so what is filed into it from
-    /// here on is due a round later, and must not be mixed with what is due.
+    /// Moves a slot's list aside, so that what is filed meanwhile is not mixed with what is due.
     fn start_firing(&mut self, links: &mut impl Links, slot: usize) {
         let head = std::mem::replace(&mut self.heads[slot], NONE);
         self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
@@ -155,17 +155,11 @@ impl Deadlines {
 
     /// The slot for a deadline, and when that slot fires.
     fn place(&self, due: Time) -> (usize, Time) {
-        let due_tick = (due.as_nanos() >> TICK_BITS)
-            .saturating_add(1)
-            .max(self.tick);
-        let distance = (due_tick - self.tick).min(SPAN);
-        let due_tick = self.tick + distance;
-        let mut level = (distance | 1).ilog2() / SLOT_BITS;
-        let ahead = |level| (due_tick >> (level * SLOT_BITS)) - (self.tick >> (level * SLOT_BITS));
-        if ahead(level) == SLOTS as u64 {
-            // A whole round ahead is the present slot, and what is in that is due.
-            level += 1;
-        }
+        let soonest = self.tick + 1;
+        let due_tick = (due.as_nanos() >> TICK_BITS) + 1;
+        let distance = due_tick.saturating_sub(soonest).min(SPAN - 1);
+        let due_tick = soonest + distance;
+        let level = (distance | 1).ilog2() / SLOT_BITS;
         let shift = level * SLOT_BITS;
         let index = (due_tick >> shift) as usize % SLOTS;
         (
@@ -178,10 +172,10 @@ impl Deadlines {
     fn earliest(&mut self) -> Option<(usize, u64)> {
         let slots = (0..LEVELS).filter_map(|level| {
             let shift = level as u32 * SLOT_BITS;
-            let turn = self.tick >> shift;
-            let ahead = self.slots_ahead(level, turn as u32 % SLOTS as u32)?;
-            let slot = level * SLOTS + ((turn + ahead) as usize % SLOTS);
-            Some((slot, (turn + ahead) << shift))
+            let present = self.tick >> shift;
+            let turn = present + self.slots_ahead(level, present as u32 % SLOTS as u32)?;
+            let slot = level * SLOTS + turn as usize % SLOTS;
+            Some((slot, turn << shift))
         });
         let earliest = slots.min_by_key(|&(_, tick)| tick);
         if earliest.is_none() {
@@ -190,13 +184,15 @@ impl Deadlines {
         earliest
     }
 
-    /// How many slots after the present one the next occupied slot of a level is. What is in the
-    /// present one is due: the wheel came here with it, from this level or another one.
+    /// How many slots after the present one the next occupied slot of a level is: 1 to 64, for what
+    /// is in the present slot, which has fired, is due a whole round later.
     fn slots_ahead(&self, level: usize, present: u32) -> Option<u64> {
-        match self.occupied[level].rotate_right(present) {
-            0 => None,
-            ahead => Some(u64::from(ahead.trailing_zeros())),
-        }
+        let occupied = self.occupied[level];
+        let ahead = occupied
+            .rotate_right(present)
+            .rotate_right(1)
+            .trailing_zeros();
+        (occupied != 0).then(|| u64::from(ahead) + 1)
     }
 }
 
@@ -210,9 +206,9 @@ const TICK_BITS: u32 = 20;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 6;
-/// Ticks that the wheel spans, some 2.2 years: a round of the highest level but for the present
-/// slot. What is further away fires at its end, and is filed again.
-const SPAN: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
+/// Ticks that the wheel spans, some 2.3 years. What is further away fires at its end, and is filed
+/// again.
+const SPAN: u64 = 1 << (SLOT_BITS * LEVELS as u32);
 const FIRING: usize = LEVELS * SLOTS;
 const NONE: u32 = u32::MAX;
 /// Keys are below this.
@@ -328,17 +324,21 @@ mod tests {
 
     #[test]
     fn slots_of_all_levels_that_fire_at_one_tick_all_fire() {
-        let at = |tick: u64| Time::from_nanos(tick << TICK_BITS);
-        // Tick 8192 begins a slot on every one of the first three levels. Filed from further and
-        // further away, these deadlines wait in all of them, in either order.
-        let filed = [(1, 8200), (8000, 8199), (8130, 8250), (8180, 8191)];
-        let mut both = Both::new(filed.len());
-        for (key, (when, due)) in filed.into_iter().enumerate() {
-            both.pass(at(when) - both.now);
-            both.set(key as u32, at(due));
+        // Each is filed so that its slot, of another level each time, begins at the same tick.
+        let mut both = Both::new(4);
+        let begin = 2 << (3 * SLOT_BITS);
+        let time = |tick: u64| Time::from_nanos(tick << TICK_BITS);
+        for level in (0..4).rev() {
+            let width = 1 << (level * SLOT_BITS);
+            both.now = time(begin - width - 1);
+            both.set(
+                level,
+                Time::from_nanos(time(begin + width / 2).as_nanos() - 1),
+            );
+            assert_eq!(both.slots.link(level).fires(), time(begin), "level {level}");
         }
-        for _ in 0..200 {
-            both.pass(TICK);
+        for _ in 0..64 * 64 {
+            both.pass(TICK * 100);
         }
         assert!(both.wheel.is_empty());
     }

@@ -134,7 +134,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     pub(crate) fn turn_away(&mut self, connection: &mut Slot<S, N>, why: EndReason) {
         connection.waits(Next::Close(why));
         connection.due = self.shortened(self.now + self.limits.write_timeout);
-        self.output.append([self.service.refusal(why)]);
+        self.output.append([refusal(&self.service, why)]);
         self.send(connection);
     }
 
@@ -386,10 +386,20 @@ impl<S: Service, N: Net> Driver<S, N> {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
         } else if connection.until != before {
             connection.due = self.shortened(connection.until);
+            // One that came just now, and is still to be told, holds no more.
+            connection.news.remove(News::DEADLINE);
         }
         // A deadline that the session did not move stays as it is, so that bytes dripping into a
         // busy server do not extend one that was shortened.
     }
+}
+
+/// What the service says to those who are turned away; nothing if it panics over it.
+pub(crate) fn refusal<S: Service>(service: &S, why: EndReason) -> &[u8] {
+    catch_unwind(AssertUnwindSafe(|| service.refusal(why))).unwrap_or_else(|_| {
+        error!("the service panicked in `refusal`");
+        b""
+    })
 }
 
 /// The session of a call that is not about a session.

@@ -4,10 +4,15 @@
 //! The protocol's words are spelled out here again, on purpose: a test that took them from the
 //! library would not notice them change.
 
-#![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses a part of this"
+)]
 
 pub(crate) mod client;
 pub(crate) mod descriptors;
+pub(crate) mod inside;
 pub(crate) mod scene;
 pub(crate) mod server;
 
@@ -15,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use client::Client;
+pub(crate) use inside::Inside;
 pub(crate) use scene::Scene;
 pub(crate) use server::{Report, Server};
 

@@ -38,6 +38,7 @@ impl Scene {
     #[track_caller]
     pub(crate) fn brief(flags: &[&str]) -> Self {
         let server = Server::start(flags);
+        server.report(); // it is past its beginning, in which it reads files
         let descriptors = server.descriptors();
         Self {
             server,

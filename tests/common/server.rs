@@ -131,14 +131,38 @@ impl Server {
         self.exit().code()
     }
 
+    /// Limits the descriptors so that `free` more can be opened. The limit is one on their
+    /// numbers, not on how many there are.
+    pub(crate) fn leave_descriptors(&self, free: usize) {
+        let taken = self.descriptor_numbers();
+        let limit = (0..).filter(|number| !taken.contains(number)).nth(free);
+        self.limit_descriptors(limit.expect("there is no end of numbers"));
+    }
+
+    pub(crate) fn limit_descriptors(&self, limit: usize) {
+        let status = Command::new("prlimit")
+            .arg(format!("--pid={}", self.pid()))
+            .arg(format!("--nofile={limit}:"))
+            .status();
+        assert!(status.expect("running prlimit").success());
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("looking").is_none()
     }
 
     /// How many descriptors are open.
     pub(crate) fn descriptors(&self) -> usize {
+        self.descriptor_numbers().len()
+    }
+
+    fn descriptor_numbers(&self) -> Vec<usize> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the server runs");
-        entries.count()
+        let number = |name: std::ffi::OsString| name.into_string().ok()?.parse().ok();
+        entries
+            .map(|entry| entry.expect("the server runs").file_name())
+            .map(|name| number(name).expect("a number"))
+            .collect()
     }
 
     /// Memory that is resident, in KiB.
@@ -189,7 +213,9 @@ impl Drop for Server {
         let _ = self.child.wait();
         if thread::panicking() {
             println!("the server's last words:");
-            for line in self.log.lines().iter().rev().take(20).rev() {
+            let mut lines = self.log.lines();
+            lines.retain(|line| !line.contains(REPORT));
+            for line in lines.iter().rev().take(20).rev() {
                 println!("  {line}");
             }
         }

@@ -12,7 +12,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod faults;
 mod framing;
+mod operator;
+mod reactor;
 mod tcp;
 mod text;
 mod volume;

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     match serve(&args) {
         Ok(exit) => exit,
         Err(error) => {
-            error!("{error}");
+            if log::log_enabled!(log::Level::Error) {
+                error!("{error}");
+            } else {
+                // Whoever wants no log still wants to know why there is no server.
+                let _ = writeln!(io::stderr(), "{error}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -136,11 +141,12 @@ fn report(reactor: &Reactor<Greeter>) -> String {
         .collect::<Vec<_>>()
         .join("; ");
     format!(
-        "{} connections open, {} being turned away, {} deadlines filed, {} bytes held, \
-         {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
+        "{} connections open, {} being turned away, {} addresses counted, {} deadlines filed, \
+         {} bytes held, {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
          {} bytes in, {} bytes out; ended: {ended}",
         usage.connections,
         usage.refused,
+        usage.addresses,
         usage.deadlines,
         usage.held_bytes,
         counters.accepted,

@@ -268,7 +268,9 @@ impl<S: Service, N: Net> Driver<S, N> {
         let input = cx.input();
         self.stepping = NOBODY.index;
         if !input.is_empty() || connection.has_input() {
-            if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
+            // Before any other event the session may not have seen all of it.
+            let seen = event == Event::Data && matches!(next, Next::Read { .. });
+            if seen && input.len() == self.input.len() {
                 next = Next::Close(EndReason::InputFull);
             }
             connection.keep_input(input);

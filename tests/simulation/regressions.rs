@@ -54,3 +54,44 @@ fn a_deadline_that_passes_while_output_leaves_does_not_come_after_it() {
     simulation.run_for(Duration::from_secs(6));
     assert!(client.at_end());
 }
+
+/// Looks at its input only when it is offered it a second time.
+struct Hesitant;
+
+impl Service for Hesitant {
+    type Session = usize;
+
+    fn open(&mut self, _: Peer, _: &mut Context<'_>) -> usize {
+        0
+    }
+
+    fn step(&mut self, offers: &mut usize, event: Event, cx: &mut Context<'_>) -> Next {
+        if event != Event::Data {
+            return Next::Read {
+                until: cx.after(LONG),
+            };
+        }
+        *offers += 1;
+        if *offers == 1 {
+            return Next::Flush;
+        }
+        cx.consume(cx.input().len());
+        Next::Close(EndReason::Finished)
+    }
+}
+
+#[test]
+fn input_that_was_left_for_want_of_room_is_offered_again_before_it_is_too_much() {
+    let limits = Limits {
+        input_bytes_max: 8,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(Hesitant, limits, 1);
+    let client = simulation.connect();
+    client.send(b"12345678");
+    simulation.run_for(SHORT);
+    client.close();
+    simulation.run_for(LONG);
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.ended(EndReason::Finished), 1);
+}

@@ -182,11 +182,13 @@ impl Oracle {
     /// The server has written `bytes`, `whole` if that is all it had.
     pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
+        // While output is owed, nothing is added to it: all of it was said at one time.
+        let said = self.owes_since.unwrap_or(now);
         let mut unparsed = std::mem::take(&mut self.unparsed);
         unparsed.extend_from_slice(bytes);
         let mut rest = &unparsed[..];
         while let Some((message, bytes)) = next_message(rest, rules)? {
-            self.check(rules, now, &message)?;
+            self.check(rules, said, &message)?;
             rest = &rest[bytes..];
         }
         self.unparsed = rest.to_vec();

@@ -67,9 +67,6 @@ fn run_on<const EDGE: bool>(plan: Plan, order: &Order) -> Report {
     let mut run = Run::<EDGE>::new(plan, order);
     let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
     let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
-    if verdict.is_err() && order.trace {
-        eprintln!("{:?}", run.reactor);
-    }
     Report {
         verdict: verdict.map_err(|wrong| format!("turn {}: {wrong}", run.turns)),
         digest: run.network.digest(),

@@ -151,6 +151,8 @@ impl<Stream, Session> Connection<Stream, Session> {
             Next::Flush => {
                 self.wants = Wants::Flushed;
                 self.news.add(News::FLUSHED);
+                // It has none until it is told, and then it sets one, be it the same again.
+                self.until = Time::NEVER;
             }
             Next::Close(why) => {
                 self.why = Some(why);
@@ -199,11 +201,6 @@ impl<Stream, Session> Connection<Stream, Session> {
             return Some(Event::Drain);
         }
         None
-    }
-
-    /// True if its session waits for its output to leave, and has not been told that it has.
-    pub(crate) fn is_flushing(&self) -> bool {
-        self.wants == Wants::Flushed
     }
 
     /// True if its session wants input, and there may be some.

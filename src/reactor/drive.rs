@@ -312,10 +312,8 @@ impl<S: Service, N: Net> Driver<S, N> {
         };
         self.counters.bytes_out += sent as u64;
         self.share -= sent as isize;
-        if !connection.owes_output() && connection.phase == Phase::Live && !connection.is_flushing()
-        {
-            // The write deadline no longer holds; the session's does. One that waited for this
-            // has none until it is told.
+        if !connection.owes_output() && connection.phase == Phase::Live {
+            // The write deadline no longer holds; the session's does.
             connection.due = self.shortened(connection.until);
         }
         Line::Again

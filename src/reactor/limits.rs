@@ -29,6 +29,11 @@ pub struct Limits {
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
     /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB.
     pub send_buffer_bytes: u32,
+    /// The most bytes the kernel holds of what a peer sent and nobody has read, as `SO_RCVBUF`
+    /// takes it. Default 32 KiB, which Linux doubles; without a limit the kernel lets it grow to
+    /// many megabytes for a peer that is read from fast and then not any more. It also bounds how
+    /// much may be on its way on a long line: raise it for bulk.
+    pub receive_buffer_bytes: u32,
     /// The most unread input the loop holds for a session, which is also the most it reads at
     /// once. Default 8 KiB. A session that leaves more unread than that has ended.
     pub input_bytes_max: usize,
@@ -83,6 +88,7 @@ impl Default for Limits {
             refusals_max: 16,
             backlog: 4096,
             send_buffer_bytes: 32 * 1024,
+            receive_buffer_bytes: 32 * 1024,
             input_bytes_max: 8 * 1024,
             output_bytes_max: 7 * 1024,
             turn_bytes_max: 64 * 1024,

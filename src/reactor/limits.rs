@@ -58,7 +58,8 @@ pub struct Limits {
     /// How long an outbound connection may take to be made. Default 10 s.
     pub connect_timeout: Duration,
     /// How long the loop waits before it tries to accept again when descriptors or kernel memory
-    /// have run out. Default 100 ms; a connection that ends cuts the wait short.
+    /// have run out, or as many accepts in a row have failed as one turn may hold. Default 100 ms;
+    /// a connection that ends cuts the wait short.
     pub accept_retry: Duration,
     /// How long all connections together may take to finish when the server stops. Default 10 s.
     pub drain: Duration,

@@ -140,6 +140,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let options = ListenOptions {
             backlog: limits.backlog,
             send_buffer_bytes: limits.send_buffer_bytes,
+            receive_buffer_bytes: limits.receive_buffer_bytes,
         };
         let token = tokens::listener(self.listeners.len());
         let socket = self.driver.net.listen(address, &options, token)?;

@@ -11,6 +11,8 @@
 //!
 #![doc = include_str!("../README.md")]
 
+#[doc(hidden)]
+pub mod bugs;
 pub mod escape;
 pub mod greeting;
 pub mod net;

@@ -138,7 +138,7 @@ impl<const EDGE: bool> Run<EDGE> {
             if comes {
                 let when = self.next_at.max(now);
                 self.coming.push(when);
-                let player = Player::new(&mut visitor);
+                let player = self.watch.client(Player::new(&mut visitor), number);
                 let ends = (visitor.address, self.address);
                 self.network.connect_at(when, ends, visitor.link, player);
             }

@@ -288,9 +288,9 @@ mod tests {
     use super::*;
 
     fn report(rates: &[u64], p99: u64) -> Value {
-        let series = rates.iter().map(|rate| {
-            json!({"lasted_s": 1.0, "completed": rate, "p50_ns": 1000, "p99_ns": p99})
-        });
+        let series = rates
+            .iter()
+            .map(|rate| json!({"lasted_s": 1.0, "completed": rate, "p50_ns": 1000, "p99_ns": p99}));
         json!({"runs": [{
             "plan": {"scenario": "exchange", "connections": 10, "loop": "closed"},
             "ending": "complete",
@@ -308,16 +308,31 @@ mod tests {
     fn a_change_beyond_the_noise_is_told_and_a_smaller_one_is_not() {
         let old = report(&[1000, 1010, 990, 1005], 5000);
         assert_eq!(verdict_of(&old, &old), Verdict::Same);
-        assert_eq!(verdict_of(&old, &report(&[1030, 1035, 1025], 5000)), Verdict::Same);
-        assert_eq!(verdict_of(&old, &report(&[1230, 1235, 1225], 5000)), Verdict::Better);
-        assert_eq!(verdict_of(&old, &report(&[830, 835, 825], 5000)), Verdict::Worse);
-        assert_eq!(verdict_of(&old, &report(&[300, 2300, 900], 5000)), Verdict::Same);
+        assert_eq!(
+            verdict_of(&old, &report(&[1030, 1035, 1025], 5000)),
+            Verdict::Same
+        );
+        assert_eq!(
+            verdict_of(&old, &report(&[1230, 1235, 1225], 5000)),
+            Verdict::Better
+        );
+        assert_eq!(
+            verdict_of(&old, &report(&[830, 835, 825], 5000)),
+            Verdict::Worse
+        );
+        assert_eq!(
+            verdict_of(&old, &report(&[300, 2300, 900], 5000)),
+            Verdict::Same
+        );
     }
 
     #[test]
     fn better_in_one_thing_and_worse_in_another_is_worse() {
         let old = report(&[1000, 1010, 990], 5000);
-        assert_eq!(verdict_of(&old, &report(&[2000, 2010, 1990], 9000)), Verdict::Worse);
+        assert_eq!(
+            verdict_of(&old, &report(&[2000, 2010, 1990], 9000)),
+            Verdict::Worse
+        );
     }
 
     #[test]
@@ -334,7 +349,11 @@ mod tests {
     #[test]
     fn only_reports_with_a_run_of_the_same_plan_are_compared() {
         let report = report(&[1000], 5000);
-        assert!(compare(&json!({"other": 1}), &report).unwrap_err().contains("--json"));
+        assert!(
+            compare(&json!({"other": 1}), &report)
+                .unwrap_err()
+                .contains("--json")
+        );
         let mut other = report.clone();
         other["runs"][0]["plan"]["connections"] = json!(11);
         assert!(compare(&other, &report).is_err());

@@ -92,7 +92,10 @@ impl Chart<'_> {
             .light_line_style(TRANSPARENT)
             .draw()?;
         for (line, colour) in self.lines.iter().zip(LINES) {
-            chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?;
+            chart.draw_series(LineSeries::new(
+                line.iter().copied(),
+                colour.stroke_width(2),
+            ))?;
             if line.len() <= 12 {
                 let dots = line.iter().map(|&at| Circle::new(at, 3, colour.filled()));
                 chart.draw_series(dots)?;
@@ -108,7 +111,9 @@ type Drawn = Result<(), DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBack
 fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Option<(f64, f64)> {
     let (low, high) = values
         .filter(|value| value.is_finite())
-        .fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        .fold((f64::MAX, f64::MIN), |(low, high), v| {
+            (low.min(v), high.max(v))
+        });
     if low > high {
         return None;
     }
@@ -134,11 +139,7 @@ fn themed(svg: String, (width, height): (u32, u32)) -> String {
 /// Colours that stand for those of the page.
 const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
-const LINES: [RGBColor; COLOURS] = [
-    RGBColor(3, 3, 3),
-    RGBColor(4, 4, 4),
-    RGBColor(5, 5, 5),
-];
+const LINES: [RGBColor; COLOURS] = [RGBColor(3, 3, 3), RGBColor(4, 4, 4), RGBColor(5, 5, 5)];
 /// How many lines can be told apart.
 pub(crate) const COLOURS: usize = 3;
 

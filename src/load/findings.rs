@@ -47,7 +47,10 @@ impl Outcome {
     #[must_use]
     pub fn generator_is_bottleneck(&self) -> Option<bool> {
         let own = self.costs.generator_share()?;
-        let server_has_time = self.costs.server_share().is_none_or(|share| share < 0.95 * own);
+        let server_has_time = self
+            .costs
+            .server_share()
+            .is_none_or(|share| share < 0.95 * own);
         Some(own > BUSY && server_has_time)
     }
 
@@ -125,7 +128,9 @@ impl Outcome {
         let works = self.plan.active() > 0 && self.completed > 0;
         match (self.plan.pace(), self.plan.scenario) {
             (Pace::Closed { .. }, Scenario::Exchange(_) | Scenario::Mixed { .. }) if works => {
-                Some(note("closed loop: each connection waits for its answer, so a server that stalls is asked less meanwhile, and the percentiles cannot see the stall. To see it, give --rate"))
+                Some(note(
+                    "closed loop: each connection waits for its answer, so a server that stalls is asked less meanwhile, and the percentiles cannot see the stall. To see it, give --rate",
+                ))
             }
             _ => None,
         }

@@ -41,13 +41,19 @@ fn header(report: &Report) -> String {
         Verdict::Failed => "✗ failed",
         Verdict::Interrupted => "… interrupted",
     };
-    let what = report.runs.first().map_or(String::new(), |run| match report.shape {
-        Shape::Single => text::describe(run),
-        Shape::Sweep => {
-            let scenario = run.plan.scenario.as_str();
-            format!("{scenario}: the same with more and more connections, to {}", run.plan.target)
-        }
-    });
+    let what = report
+        .runs
+        .first()
+        .map_or(String::new(), |run| match report.shape {
+            Shape::Single => text::describe(run),
+            Shape::Sweep => {
+                let scenario = run.plan.scenario.as_str();
+                format!(
+                    "{scenario}: the same with more and more connections, to {}",
+                    run.plan.target
+                )
+            }
+        });
     format!(
         "<header><h1>greet-load <span class=\"verdict {}\">{sign}</span></h1><p>{}</p></header>\n",
         verdict.as_str(),
@@ -58,7 +64,12 @@ fn header(report: &Report) -> String {
 /// One run: its figures, its charts, its findings.
 fn push_run(body: &mut String, run: &Outcome) {
     push_tiles(body, run);
-    push_findings(body, run.findings().iter().map(|f| (f.weight.word(), f.text.clone())));
+    push_findings(
+        body,
+        run.findings()
+            .iter()
+            .map(|f| (f.weight.word(), f.text.clone())),
+    );
     push_faults(body, &run.faults);
     push_run_charts(body, run);
     push_percentiles(body, run);
@@ -88,36 +99,65 @@ fn push_tiles(body: &mut String, run: &Outcome) {
     let unit = run.plan.scenario.unit();
     let rate = match run.throughput() {
         Some(rate) => (format!("{unit}s a second"), figures::rate(rate)),
-        None => ("proved alive".to_owned(), figures::count(run.connections.proved.into())),
+        None => (
+            "proved alive".to_owned(),
+            figures::count(run.connections.proved.into()),
+        ),
     };
     let tiles = [
         rate,
         ("median".to_owned(), at(50.0)),
         ("99 % are faster than".to_owned(), at(99.0)),
         ("highest".to_owned(), at(100.0)),
-        (format!("server CPU per {unit}"), figures::duration_or_dash(run.costs.server_each())),
+        (
+            format!("server CPU per {unit}"),
+            figures::duration_or_dash(run.costs.server_each()),
+        ),
         ("errors".to_owned(), figures::count(run.faults.total())),
     ];
     body.push_str("<section class=\"tiles\">");
     for (name, value) in tiles {
-        push(body, format_args!("<div><b>{value}</b><span>{}</span></div>", escape(&name)));
+        push(
+            body,
+            format_args!("<div><b>{value}</b><span>{}</span></div>", escape(&name)),
+        );
     }
     body.push_str("</section>\n");
 }
 
 /// The curve, the table, and each step behind it.
 fn push_sweep(body: &mut String, runs: &[Outcome]) {
-    let unit = runs.first().map_or("exchange", |run| run.plan.scenario.unit());
+    let unit = runs
+        .first()
+        .map_or("exchange", |run| run.plan.scenario.unit());
     push_findings(body, sweep_findings(runs));
-    push_figure(body, &format!("{unit}s a second, by connections"), &[], &scaling(runs));
+    push_figure(
+        body,
+        &format!("{unit}s a second, by connections"),
+        &[],
+        &scaling(runs),
+    );
     let names = ["median", "99th percentile", "highest"];
-    push_figure(body, "Latency, by connections", &names, &latency_scaling(runs));
+    push_figure(
+        body,
+        "Latency, by connections",
+        &names,
+        &latency_scaling(runs),
+    );
     let names = ["server", "generator"];
-    push_figure(body, &format!("CPU time per {unit}, by connections"), &names, &cpu_scaling(runs));
+    push_figure(
+        body,
+        &format!("CPU time per {unit}, by connections"),
+        &names,
+        &cpu_scaling(runs),
+    );
     push_sweep_table(body, runs);
     for run in runs {
         let connections = figures::plural(run.plan.connections.into(), "connection");
-        push(body, format_args!("<details><summary>{connections}</summary>\n"));
+        push(
+            body,
+            format_args!("<details><summary>{connections}</summary>\n"),
+        );
         push_tiles(body, run);
         push_faults(body, &run.faults);
         push_run_charts(body, run);
@@ -133,14 +173,27 @@ fn sweep_findings(runs: &[Outcome]) -> impl Iterator<Item = (&'static str, Strin
 }
 
 fn push_sweep_table(body: &mut String, runs: &[Outcome]) {
-    let unit = runs.first().map_or("exchange", |run| run.plan.scenario.unit());
+    let unit = runs
+        .first()
+        .map_or("exchange", |run| run.plan.scenario.unit());
     let rate = format!("{unit}s/s");
-    let heads = ["connections", &rate, "p50", "p99", "p99.9", "max", "server CPU", "generator CPU", "errors"];
+    let heads = [
+        "connections",
+        &rate,
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "server CPU",
+        "generator CPU",
+        "errors",
+    ];
     let rows = runs.iter().map(|run| {
         let at = |p| figures::duration_or_dash(percentile(&run.latency, p));
         vec![
             figures::count(run.plan.connections.into()),
-            run.throughput().map_or_else(|| "-".to_owned(), figures::rate),
+            run.throughput()
+                .map_or_else(|| "-".to_owned(), figures::rate),
             at(50.0),
             at(99.0),
             at(99.9),
@@ -167,7 +220,13 @@ fn push_percentiles(body: &mut String, run: &Outcome) {
         row
     });
     push_table(body, &heads, rows);
-    push(body, format_args!("<p class=\"small\">Latency is {}.</p>\n", text::latency_is(run)));
+    push(
+        body,
+        format_args!(
+            "<p class=\"small\">Latency is {}.</p>\n",
+            text::latency_is(run)
+        ),
+    );
 }
 
 fn push_table(body: &mut String, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) {
@@ -199,7 +258,13 @@ fn push_faults(body: &mut String, faults: &Faults) {
 
 fn push_findings(body: &mut String, findings: impl Iterator<Item = (&'static str, String)>) {
     for (word, text) in findings {
-        push(body, format_args!("<p class=\"finding {word}\"><b>{word}</b> {}</p>\n", escape(&text)));
+        push(
+            body,
+            format_args!(
+                "<p class=\"finding {word}\"><b>{word}</b> {}</p>\n",
+                escape(&text)
+            ),
+        );
     }
 }
 
@@ -227,15 +292,18 @@ fn push_footer(body: &mut String, report: &Report) {
     let started = Duration::from_secs(report.started_unix());
     let started = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + started);
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    push(body, format_args!(
-        "<footer><p><code>greet-load {}</code></p><p>{started}, greet-load {} on {} {} with {}, against {server}. \
+    push(
+        body,
+        format_args!(
+            "<footer><p><code>greet-load {}</code></p><p>{started}, greet-load {} on {} {} with {}, against {server}. \
          Every byte of every answer was compared with what the name sent must yield.</p></footer>\n",
-        escape(&report.command.join(" ")),
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH,
-        figures::plural(cpus as u64, "CPU"),
-    ));
+            escape(&report.command.join(" ")),
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+            figures::plural(cpus as u64, "CPU"),
+        ),
+    );
 }
 
 /// A chart in two sizes, of which the page shows the one that fits.
@@ -252,11 +320,17 @@ fn push_figure(body: &mut String, title: &str, names: &[&str], chart: &Chart<'_>
     push(body, format_args!("<figure><figcaption><b>{title}</b>"));
     for (place, name) in names.iter().enumerate().filter(|_| names.len() > 1) {
         let number = place + 1;
-        push(body, format_args!(" <span class=\"key line-{number}\">{}</span>", escape(name)));
+        push(
+            body,
+            format_args!(" <span class=\"key line-{number}\">{}</span>", escape(name)),
+        );
     }
     body.push_str("</figcaption>");
     for (class, svg) in drawn.iter().flatten() {
-        push(body, format_args!("<div class=\"{class}\" aria-label=\"{title}\">{svg}</div>"));
+        push(
+            body,
+            format_args!("<div class=\"{class}\" aria-label=\"{title}\">{svg}</div>"),
+        );
     }
     if drawn[0].is_none() {
         body.push_str("<p class=\"small\">Nothing was measured.</p>");
@@ -265,18 +339,27 @@ fn push_figure(body: &mut String, title: &str, names: &[&str], chart: &Chart<'_>
 }
 
 fn throughput_over_time(run: &Outcome) -> Chart<'static> {
-    let rate = run.series.iter().filter(|interval| !interval.lasted.is_zero()).map(|interval| {
-        let rate = interval.completed as f64 / interval.lasted.as_secs_f64();
-        (middle(interval), rate)
-    });
-    chart(SECONDS, axis(Scale::Linear, "a second", &thousands), vec![rate.collect()])
+    let rate = run
+        .series
+        .iter()
+        .filter(|interval| !interval.lasted.is_zero())
+        .map(|interval| {
+            let rate = interval.completed as f64 / interval.lasted.as_secs_f64();
+            (middle(interval), rate)
+        });
+    chart(
+        SECONDS,
+        axis(Scale::Linear, "a second", &thousands),
+        vec![rate.collect()],
+    )
 }
 
 fn latency_over_time(run: &Outcome) -> Chart<'static> {
     let line = |of: fn(super::record::Spread) -> Duration| {
-        let points = run.series.iter().filter_map(|interval| {
-            Some((middle(interval), above_zero(of(interval.latency?))))
-        });
+        let points = run
+            .series
+            .iter()
+            .filter_map(|interval| Some((middle(interval), above_zero(of(interval.latency?)))));
         points.collect::<Vec<_>>()
     };
     let lines = vec![line(|s| s.p50), line(|s| s.p99), line(|s| s.max)];
@@ -299,20 +382,33 @@ fn distribution(known: &[(&str, &Latencies)]) -> Chart<'static> {
         });
         points.collect::<Vec<_>>()
     };
-    let lines = known.iter().map(|&(_, latencies)| line(latencies)).collect();
-    chart(axis(Scale::Logarithmic, "percentile", &nines), LATENCY, lines)
+    let lines = known
+        .iter()
+        .map(|&(_, latencies)| line(latencies))
+        .collect();
+    chart(
+        axis(Scale::Logarithmic, "percentile", &nines),
+        LATENCY,
+        lines,
+    )
 }
 
 fn scaling(runs: &[Outcome]) -> Chart<'static> {
-    let points = runs.iter().filter_map(|run| Some((connections(run), run.throughput()?)));
-    chart(CONNECTIONS, axis(Scale::Linear, "a second", &thousands), vec![points.collect()])
+    let points = runs
+        .iter()
+        .filter_map(|run| Some((connections(run), run.throughput()?)));
+    chart(
+        CONNECTIONS,
+        axis(Scale::Linear, "a second", &thousands),
+        vec![points.collect()],
+    )
 }
 
 fn latency_scaling(runs: &[Outcome]) -> Chart<'static> {
     let line = |p: f64| {
-        let points = runs.iter().filter_map(|run| {
-            Some((connections(run), above_zero(percentile(&run.latency, p)?)))
-        });
+        let points = runs
+            .iter()
+            .filter_map(|run| Some((connections(run), above_zero(percentile(&run.latency, p)?))));
         points.collect::<Vec<_>>()
     };
     chart(CONNECTIONS, LATENCY, [50.0, 99.0, 100.0].map(line).to_vec())
@@ -320,10 +416,15 @@ fn latency_scaling(runs: &[Outcome]) -> Chart<'static> {
 
 fn cpu_scaling(runs: &[Outcome]) -> Chart<'static> {
     let line = |of: fn(&Outcome) -> Option<Duration>| {
-        let points = runs.iter().filter_map(|run| Some((connections(run), of(run)?.as_secs_f64())));
+        let points = runs
+            .iter()
+            .filter_map(|run| Some((connections(run), of(run)?.as_secs_f64())));
         points.collect::<Vec<_>>()
     };
-    let lines = vec![line(|run| run.costs.server_each()), line(|run| run.costs.generator_each())];
+    let lines = vec![
+        line(|run| run.costs.server_each()),
+        line(|run| run.costs.generator_each()),
+    ];
     chart(CONNECTIONS, axis(Scale::Linear, "CPU time", &time), lines)
 }
 

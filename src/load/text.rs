@@ -43,6 +43,20 @@ pub fn report(outcome: &Outcome) -> String {
     text
 }
 
+/// A step of a sweep in a line, to be shown as soon as it is known.
+#[must_use]
+pub fn step(outcome: &Outcome) -> String {
+    let rate = outcome.throughput();
+    format!(
+        "{}: {} {}s/s, p99 {}, {}",
+        figures::plural(outcome.plan.connections.into(), "connection"),
+        rate.map_or_else(|| "-".to_owned(), figures::rate),
+        outcome.plan.scenario.unit(),
+        figures::duration_or_dash(percentile(&outcome.latency, 99.0)),
+        figures::plural(outcome.faults.total(), "error"),
+    )
+}
+
 /// A run in one line for each, and the curve of the throughput.
 #[must_use]
 pub fn sweep(outcomes: &[Outcome]) -> String {
@@ -197,8 +211,7 @@ fn percentiles(outcome: &Outcome) -> String {
     let names = PERCENTILES.map(|(name, _)| name);
     table.set_header([""].into_iter().chain(names));
     for (name, latencies) in distributions(outcome) {
-        let values =
-            PERCENTILES.map(|(_, p)| figures::duration_or_dash(percentile(latencies, p)));
+        let values = PERCENTILES.map(|(_, p)| figures::duration_or_dash(percentile(latencies, p)));
         table.add_row([name.to_owned()].into_iter().chain(values));
     }
     align_right(&mut table);
@@ -331,8 +344,11 @@ fn push_faults(text: &mut String, outcome: &Outcome) {
     }
     if !outcome.oldest_missing.is_zero() {
         let age = figures::duration(outcome.oldest_missing);
-        writeln!(text, "{INDENT}the oldest missing answer was waited for {age}")
-            .expect("a string grows");
+        writeln!(
+            text,
+            "{INDENT}the oldest missing answer was waited for {age}"
+        )
+        .expect("a string grows");
     }
 }
 

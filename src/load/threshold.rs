@@ -157,7 +157,11 @@ impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.failed { "FAILED" } else { "passed" };
         let measured = self.measured.as_deref().unwrap_or("nothing");
-        write!(f, "{verdict}: --fail-if {} (measured {measured})", self.condition)
+        write!(
+            f,
+            "{verdict}: --fail-if {} (measured {measured})",
+            self.condition
+        )
     }
 }
 
@@ -170,7 +174,10 @@ mod tests {
     #[test]
     fn conditions_are_read_as_they_are_written() {
         let read = Threshold::parse_list("p99>5ms, errors>0,p99.9>=1s,throughput<1e4").unwrap();
-        let parts: Vec<_> = read.iter().map(|t| (t.metric, t.relation, t.bound)).collect();
+        let parts: Vec<_> = read
+            .iter()
+            .map(|t| (t.metric, t.relation, t.bound))
+            .collect();
         assert_eq!(
             parts,
             [
@@ -184,7 +191,15 @@ mod tests {
 
     #[test]
     fn a_condition_that_cannot_be_understood_says_what_could() {
-        for wrong in ["p99", "p99>5", "p101>5ms", "speed<3", "errors>x", "errors>inf", ""] {
+        for wrong in [
+            "p99",
+            "p99>5",
+            "p101>5ms",
+            "speed<3",
+            "errors>x",
+            "errors>inf",
+            "",
+        ] {
             let error = Threshold::parse_list(wrong).unwrap_err();
             assert!(error.contains("p99>5ms"), "{wrong}: {error}");
         }

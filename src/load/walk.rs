@@ -35,11 +35,6 @@ impl Walk {
         self.under_way -= 1;
     }
 
-    /// The slot after the last one begun.
-    pub(crate) fn next(&self) -> u32 {
-        self.next
-    }
-
     pub(crate) fn under_way(&self) -> u32 {
         self.under_way
     }
@@ -73,6 +68,6 @@ mod tests {
     fn a_walk_keeps_below_the_limit_given() {
         let mut walk = Walk::new(0, 10);
         assert_eq!(std::iter::from_fn(|| walk.begin(2)).count(), 2);
-        assert_eq!(walk.next(), 2);
+        assert_eq!(walk.begin(3), Some(2));
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Chart<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Axis<'a> {
     pub(crate) scale: Scale,
+    /// What it shows; on the upright axis only for who reads this code, since the title says it.
     pub(crate) label: &'a str,
     pub(crate) show: &'a dyn Fn(f64) -> String,
 }
@@ -27,6 +28,8 @@ pub(crate) enum Scale {
     /// From zero.
     Linear,
     Logarithmic,
+    /// Logarithmic, from a power of ten to another, so that at least two of them are labelled.
+    Decades,
 }
 
 impl std::fmt::Debug for Axis<'_> {
@@ -52,11 +55,9 @@ impl Chart<'_> {
         let (x_lin, y_lin) = (x.0..x.1, y.0..y.1);
         match (self.x.scale, self.y.scale) {
             (Scale::Linear, Scale::Linear) => self.draw_on(&area, x_lin, y_lin),
-            (Scale::Linear, Scale::Logarithmic) => self.draw_on(&area, x_lin, y_lin.log_scale()),
-            (Scale::Logarithmic, Scale::Linear) => self.draw_on(&area, x_lin.log_scale(), y_lin),
-            (Scale::Logarithmic, Scale::Logarithmic) => {
-                self.draw_on(&area, x_lin.log_scale(), y_lin.log_scale())
-            }
+            (Scale::Linear, _) => self.draw_on(&area, x_lin, y_lin.log_scale()),
+            (_, Scale::Linear) => self.draw_on(&area, x_lin.log_scale(), y_lin),
+            _ => self.draw_on(&area, x_lin.log_scale(), y_lin.log_scale()),
         }
     }
 
@@ -74,19 +75,18 @@ impl Chart<'_> {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .margin_right(18)
-            .x_label_area_size(44)
-            .y_label_area_size(74)
+            .x_label_area_size(50)
+            .y_label_area_size(66)
             .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()
             .x_labels(if narrow { 5 } else { 9 })
             .y_labels(6)
             .x_desc(self.x.label)
-            .y_desc(self.y.label)
             .x_label_formatter(&|x| (self.x.show)(*x))
             .y_label_formatter(&|y| (self.y.show)(*y))
-            .label_style(("sans-serif", 12).into_font().color(&INK))
-            .axis_desc_style(("sans-serif", 12).into_font().color(&INK))
+            .label_style(("sans-serif", FONT).into_font().color(&INK))
+            .axis_desc_style(("sans-serif", FONT).into_font().color(&INK))
             .axis_style(GRID)
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
@@ -121,7 +121,15 @@ fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Option<(f64, f64)> 
         Scale::Linear => (0.0, (high * 1.05).max(f64::MIN_POSITIVE)),
         // One value alone makes no range.
         Scale::Logarithmic => (low * 0.9, high * 1.15),
+        Scale::Decades => (
+            decade(low * 0.999, f64::floor),
+            decade(high * 1.001, f64::ceil),
+        ),
     })
+}
+
+fn decade(value: f64, round: fn(f64) -> f64) -> f64 {
+    10f64.powf(round(value.log10()))
 }
 
 /// Puts the page's colours in the place of ours, and lets the chart be as wide as the page.
@@ -136,6 +144,8 @@ fn themed(svg: String, (width, height): (u32, u32)) -> String {
     svg
 }
 
+/// In pixels.
+const FONT: u32 = 14;
 /// Colours that stand for those of the page.
 const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
@@ -164,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_chart_leaves_its_colours_to_the_page() {
-        for scale in [Scale::Linear, Scale::Logarithmic] {
+        for scale in [Scale::Linear, Scale::Logarithmic, Scale::Decades] {
             let svg = chart(vec![vec![(1.0, 5.0), (10.0, 7.0)]], scale).expect("two points");
             for name in ["var(--ink)", "var(--grid)", "var(--line-1)", "viewBox"] {
                 assert!(svg.contains(name), "{name} is not in {svg}");
@@ -176,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_single_point_can_be_drawn_and_nothing_cannot() {
-        for scale in [Scale::Linear, Scale::Logarithmic] {
+        for scale in [Scale::Linear, Scale::Logarithmic, Scale::Decades] {
             let svg = chart(vec![vec![(1.0, 5.0)]], scale).expect("one point");
             assert!(!svg.contains("NaN"), "{svg}");
             assert_eq!(chart(vec![vec![]], scale), None);

@@ -85,12 +85,7 @@ fn push_run_charts(body: &mut String, run: &Outcome) {
     push_figure(body, "Latency over time", &names, &latency_over_time(run));
     let known = text::distributions(run);
     let names: Vec<_> = known.iter().map(|&(name, _)| name).collect();
-    push_figure(
-        body,
-        "Latency distribution: how much is slower",
-        &names,
-        &distribution(&known),
-    );
+    push_figure(body, "Latency by percentile", &names, &distribution(&known));
 }
 
 /// The figures that matter most, large.
@@ -339,19 +334,18 @@ fn push_figure(body: &mut String, title: &str, names: &[&str], chart: &Chart<'_>
 }
 
 fn throughput_over_time(run: &Outcome) -> Chart<'static> {
-    let rate = run
+    let whole = run.series.iter().map(|interval| interval.lasted).max();
+    // Answers to what was under way at the end make a last interval of their own.
+    let full = run
         .series
         .iter()
-        .filter(|interval| !interval.lasted.is_zero())
-        .map(|interval| {
-            let rate = interval.completed as f64 / interval.lasted.as_secs_f64();
-            (middle(interval), rate)
-        });
-    chart(
-        SECONDS,
-        axis(Scale::Linear, "a second", &thousands),
-        vec![rate.collect()],
-    )
+        .filter(|interval| interval.start < run.measured && Some(interval.lasted * 2) > whole);
+    let rate = full.map(|interval| {
+        let rate = interval.completed as f64 / interval.lasted.as_secs_f64();
+        (middle(interval), rate)
+    });
+    let y = axis(Scale::Linear, "a second", &thousands);
+    chart(SECONDS, y, vec![rate.collect()])
 }
 
 fn latency_over_time(run: &Outcome) -> Chart<'static> {
@@ -447,7 +441,7 @@ const fn axis<'a>(scale: Scale, label: &'a str, show: &'a dyn Fn(f64) -> String)
 
 const SECONDS: Axis<'static> = axis(Scale::Linear, "seconds", &plain);
 const CONNECTIONS: Axis<'static> = axis(Scale::Logarithmic, "connections", &thousands);
-const LATENCY: Axis<'static> = axis(Scale::Logarithmic, "latency", &time);
+const LATENCY: Axis<'static> = axis(Scale::Decades, "latency", &time);
 
 fn plain(value: f64) -> String {
     let text = format!("{value:.2}");

@@ -120,6 +120,7 @@ impl Report {
 
 fn judgement(judgement: &Judgement) -> Value {
     json!({
+        "connections": judgement.connections,
         "condition": judgement.condition,
         "measured": judgement.measured,
         "failed": judgement.failed,

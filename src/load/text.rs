@@ -240,31 +240,29 @@ fn histogram(latencies: &Latencies) -> String {
     text
 }
 
-/// Counts below each of a dozen bounds, each twice or more the one before.
+/// Counts below each of some dozen round bounds.
 fn buckets(latencies: &Latencies) -> Vec<(u64, u64)> {
-    let (low, high) = (latencies.min().max(1), latencies.max().max(2));
-    let doublings = (high as f64 / low as f64).log2().ceil().max(1.0);
-    let step = (doublings / 12.0).ceil().exp2();
-    let mut bounds = vec![nice(low)];
-    while *bounds.last().expect("never empty") <= high {
-        bounds.push((*bounds.last().expect("never empty") as f64 * step) as u64);
+    let (low, high) = (latencies.min().max(1), latencies.max().max(1));
+    let decades = (high as f64 / low as f64).log10();
+    let steps = SERIES
+        .iter()
+        .find(|steps| steps.len() as f64 * decades <= 12.0);
+    let steps = steps.unwrap_or(&SERIES[SERIES.len() - 1]);
+    let bounds = (0..).flat_map(|decade| steps.iter().map(move |step| round(step, decade)));
+    let mut from = 0;
+    let mut buckets = Vec::new();
+    for below in bounds.skip_while(|&bound| bound <= low) {
+        buckets.push((below, latencies.count_between(from, below - 1)));
+        from = below;
+        if below > high {
+            break;
+        }
     }
-    let starts = [0].into_iter().chain(bounds.iter().copied());
-    starts
-        .zip(&bounds)
-        .map(|(from, &below)| (below, latencies.count_between(from, below - 1)))
-        .skip_while(|&(_, count)| count == 0)
-        .collect()
+    buckets
 }
 
-/// The next number above that is a power of two times a whole number of microseconds, if it is
-/// that much.
-fn nice(nanos: u64) -> u64 {
-    let mut bound = 1000;
-    while bound <= nanos {
-        bound *= 2;
-    }
-    bound
+fn round(step: &f64, decade: i32) -> u64 {
+    (step * 10f64.powi(decade)).round() as u64
 }
 
 /// A bar of at most `width` characters.
@@ -399,4 +397,32 @@ impl Weight {
     }
 }
 
+/// Round numbers at equal distances on a logarithmic scale, the finest first.
+const SERIES: [&[f64]; 5] = [
+    &[1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0],
+    &[1.0, 1.6, 2.5, 4.0, 6.3],
+    &[1.0, 2.0, 5.0],
+    &[1.0, 3.0],
+    &[1.0],
+];
 const INDENT: &str = "              ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::record;
+
+    #[test]
+    fn every_latency_is_below_one_of_at_most_a_score_of_bounds() {
+        for (low, high) in [(1, 1), (5, 9), (17_000, 8_000_000), (1, 3_000_000_000_000)] {
+            let mut latencies = record::latencies();
+            for value in [low, low, high] {
+                latencies.saturating_record(value);
+            }
+            let buckets = buckets(&latencies);
+            assert!(buckets.len() <= 20, "{buckets:?}");
+            assert_eq!(buckets.iter().map(|&(_, count)| count).sum::<u64>(), 3);
+            assert!(buckets[0].1 >= 2, "{buckets:?}");
+        }
+    }
+}

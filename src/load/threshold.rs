@@ -21,6 +21,8 @@ pub struct Threshold {
 /// Whether a condition held.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
+    /// The connections of the run.
+    pub connections: u32,
     /// The condition, as it was given.
     pub condition: String,
     /// What was measured; `None` if nothing was.
@@ -60,6 +62,7 @@ impl Threshold {
         let measured = self.metric.of(outcome);
         let failed = measured.is_none_or(|value| self.relation.holds(value, self.bound));
         Judgement {
+            connections: outcome.plan.connections,
             condition: self.text.clone(),
             measured: measured.map(|value| self.metric.show(value)),
             failed,
@@ -157,10 +160,11 @@ impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.failed { "FAILED" } else { "passed" };
         let measured = self.measured.as_deref().unwrap_or("nothing");
+        let connections = figures::plural(self.connections.into(), "connection");
+        let condition = &self.condition;
         write!(
             f,
-            "{verdict}: --fail-if {} (measured {measured})",
-            self.condition
+            "{verdict}: --fail-if {condition} at {connections} (measured {measured})"
         )
     }
 }

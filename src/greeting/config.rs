@@ -22,8 +22,8 @@ pub struct Config {
     /// How long a peer has for a whole name, from the question on, however slowly its bytes drip
     /// in. Default 60 s: enough to type a name, too little to hold connections for nothing.
     pub name_timeout: Duration,
-    /// The length of the longest name, in bytes, without its line ending. Default 1024: the most
-    /// that the tutorial's server took for one name.
+    /// The length of the longest name, in bytes, without its line ending. Default 1024: longer than
+    /// any name, and as much as one read of a simple server or client takes in.
     pub name_bytes_max: usize,
     /// The mistake that ends the session, counted from 1; 0 is like 1. Default 10: a person finds
     /// out what is wrong, a broken program does not go on for ever.

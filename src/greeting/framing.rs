@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::word;
+
 /// What ends a name. The end of the stream ends one as well, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Framing {
@@ -83,14 +85,41 @@ impl fmt::Display for UnknownFraming {
 
 impl std::error::Error for UnknownFraming {}
 
-/// The first whole line of `input` without its ending, and how many bytes it takes up with it.
+/// A whole line at the front of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// The line without its ending.
+    pub(super) text: &'a [u8],
+    /// How many bytes it takes up with its ending.
+    pub(super) bytes: usize,
+}
+
+/// The first whole line of `input`.
 ///
 /// A partial line is searched again each time more of it has come. It is hardly longer than a name
 /// may be (see [`is_too_long`]), so that costs less than remembering how far the search got would.
-#[inline]
-pub(super) fn first_line(input: &[u8]) -> Option<(&[u8], usize)> {
+pub(super) fn first_line(input: &[u8]) -> Option<Line<'_>> {
     let end = memchr::memchr(b'\n', input)?;
-    Some((without_cr(&input[..end]), end + 1))
+    Some(Line {
+        text: without_cr(&input[..end]),
+        bytes: end + 1,
+    })
+}
+
+/// The first line of `input` if it is whole, not empty, not longer than `bytes_max` and printable
+/// ASCII, and so a name beyond doubt. Nearly every name is found and judged in this one pass.
+#[inline(always)]
+pub(super) fn plain_line(input: &[u8], bytes_max: usize) -> Option<Line<'_>> {
+    let end = word::first_unprintable(input);
+    let bytes = match &input[end..] {
+        [b'\n', ..] => end + 1,
+        [b'\r', b'\n', ..] => end + 2,
+        _ => return None,
+    };
+    let text = &input[..end];
+    (1..=bytes_max)
+        .contains(&end)
+        .then_some(Line { text, bytes })
 }
 
 /// The name that `bytes` are if no more follow: all of them but a line ending.
@@ -108,12 +137,30 @@ pub(super) fn is_too_long(bytes: &[u8], bytes_max: usize) -> bool {
 
 #[inline]
 fn without_cr(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
+    match line {
+        [line @ .., b'\r'] => line,
+        line => line,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_line_is_the_first_line_and_a_name(
+            input in "[a\u{c0}\u{7f} \r\n]{0,20}\r?\n?[a\r\n]{0,9}"
+        ) {
+            let input = input.as_bytes();
+            let is_plain = |line: &Line<'_>| {
+                let printable = line.text.iter().all(|byte| (0x20..=0x7e).contains(byte));
+                printable && (1..=9).contains(&line.text.len())
+            };
+            prop_assert_eq!(plain_line(input, 9), first_line(input).filter(is_plain));
+        }
+    }
 
     #[test]
     fn every_framing_is_known_by_the_name_it_is_displayed_with() {
@@ -129,11 +176,12 @@ mod tests {
 
     #[test]
     fn one_carriage_return_before_the_line_feed_belongs_to_the_line_ending() {
-        assert_eq!(first_line(b"Al\nBob\n"), Some((&b"Al"[..], 3)));
-        assert_eq!(first_line(b"Al\r\n"), Some((&b"Al"[..], 4)));
-        assert_eq!(first_line(b"Al\r\r\n"), Some((&b"Al\r"[..], 5)));
-        assert_eq!(first_line(b"\n"), Some((&b""[..], 1)));
-        assert_eq!(first_line(b"Al\r"), None);
+        let first = |input| first_line(input).map(|line| (line.text, line.bytes));
+        assert_eq!(first(b"Al\nBob\n"), Some((&b"Al"[..], 3)));
+        assert_eq!(first(b"Al\r\n"), Some((&b"Al"[..], 4)));
+        assert_eq!(first(b"Al\r\r\n"), Some((&b"Al\r"[..], 5)));
+        assert_eq!(first(b"\n"), Some((&b""[..], 1)));
+        assert_eq!(first(b"Al\r"), None);
     }
 
     #[test]

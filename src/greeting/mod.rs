@@ -9,6 +9,7 @@ mod name;
 mod session;
 #[cfg(test)]
 mod tests;
+mod word;
 mod words;
 
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ pub use session::Session;
 use session::{Asked, Closing, Manners, State, Wait};
 
 use crate::escape::Escaped;
-use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service};
+use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId};
 
 /// The greeting service.
 #[derive(Clone, Debug)]
@@ -73,14 +74,20 @@ impl Service for Greeter {
 
     #[inline]
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        match self.turn(session, event, cx) {
-            Ok(next) => next,
-            Err(Stop::Full) => Next::Flush,
-            Err(Stop::End(why)) => {
-                session.enter(State::Closing(Closing::Ended(why)), cx.id());
-                Next::Close(why)
+        // A part of one row of the table, tried first and apart: plain names from a peer that sends
+        // lines are nearly all of a busy server's work. What it leaves, the table sees.
+        if let (State::AwaitName(asked), Event::Data) = (&mut session.state, event)
+            && asked.manners.ending == Ending::Line
+            && self.greet_plain_lines(cx)
+        {
+            asked.deadline = cx.after(self.config.name_timeout);
+            if cx.input().is_empty() {
+                asked.wait = Wait::Name;
+                let until = asked.deadline;
+                return Next::Read { until };
             }
         }
+        self.look_up(session, event, cx)
     }
 
     fn closed(&mut self, _: Session, peer: SocketAddr, why: EndReason) {
@@ -93,8 +100,37 @@ impl Service for Greeter {
 }
 
 impl Greeter {
+    /// Greets line by line, as long as the lines are plain names and the replies fit; says whether
+    /// there was one. A leaf: what it does not need does not take up its registers.
+    #[inline(never)]
+    fn greet_plain_lines(&self, cx: &mut Context<'_>) -> bool {
+        if log::log_enabled!(log::Level::Debug) {
+            return false;
+        }
+        let before = cx.input().len();
+        while !cx.input().is_empty()
+            && let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
+            && line.text != words::EXIT
+            && greet(line.text, Then::Ask, cx).is_ok()
+        {
+            cx.consume(line.bytes);
+        }
+        cx.input().len() < before
+    }
+
+    fn look_up(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        match self.turn(session, event, cx) {
+            Ok(next) => next,
+            Err(Stop::Full) => Next::Flush,
+            Err(Stop::End(why)) => {
+                session.enter(State::Closing(Closing::Ended(why)), cx.id());
+                Next::Close(why)
+            }
+        }
+    }
+
     /// The table: what each event means in each state.
-    #[inline]
+    #[inline(never)]
     fn turn(
         &self,
         session: &mut Session,
@@ -111,8 +147,7 @@ impl Greeter {
                 (Wait::Gap, manners) => self.reply(session, manners, cx),
             },
             (&mut S::AwaitName(Asked { manners, .. }), E::Drain) => {
-                session.enter(S::Closing(Closing::Owing(manners)), cx.id());
-                self.turn(session, event, cx)
+                self.begin_to_drain(session, manners, cx)
             }
             (S::AwaitName(asked), E::Flushed) => Ok(self.allow_anew(asked, cx)),
             (S::AwaitName(asked), E::Opened | E::Woken) => Ok(self.listen(asked, cx)),
@@ -130,10 +165,7 @@ impl Greeter {
             (
                 &mut (S::Greeting(manners) | S::Reply(manners)),
                 E::Data | E::PeerFinished | E::Drain,
-            ) => {
-                self.ask(session, manners, cx)?;
-                self.turn(session, event, cx)
-            }
+            ) => self.ask_first(session, manners, event, cx),
             (S::Greeting(_) | S::Reply(_), E::Opened | E::Flushed | E::Woken) => {
                 Ok(self.leave_gap(cx))
             }
@@ -168,6 +200,18 @@ impl Greeter {
         Ok(self.await_name(session, manners, cx))
     }
 
+    /// What comes before its question is taken for the answer to it.
+    fn ask_first(
+        &self,
+        session: &mut Session,
+        manners: Manners,
+        event: Event,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Stop> {
+        self.ask(session, manners, cx)?;
+        self.turn(session, event, cx)
+    }
+
     fn await_name(&self, session: &mut Session, manners: Manners, cx: &Context<'_>) -> Next {
         let asked = Asked {
             deadline: cx.after(self.config.name_timeout),
@@ -180,9 +224,10 @@ impl Greeter {
     }
 
     /// Answers what is whole and waits for the rest.
-    #[inline]
     fn hear(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, Stop> {
-        if self.answer_lines(&mut asked.manners, cx)? > 0 {
+        let before = cx.input().len();
+        self.answer_lines(&mut asked.manners, cx)?;
+        if cx.input().len() < before {
             asked.deadline = cx.after(self.config.name_timeout);
         }
         if framing::is_too_long(cx.input(), self.config.name_bytes_max) {
@@ -191,24 +236,20 @@ impl Greeter {
         Ok(self.listen(asked, cx))
     }
 
-    /// Answers each whole line, and says how many there were.
-    #[inline]
-    fn answer_lines(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<usize, Stop> {
-        let mut answered = 0;
+    /// Answers each whole line.
+    fn answer_lines(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), Stop> {
         if manners.ending == Ending::Silence {
-            return Ok(answered);
+            return Ok(());
         }
-        while let Some((line, bytes)) = framing::first_line(cx.input()) {
+        while let Some(line) = framing::first_line(cx.input()) {
             manners.ending = Ending::Line;
-            self.answer(line, manners, Then::Ask, cx)?;
-            cx.consume(bytes);
-            answered += 1;
+            self.answer(line.text, manners, Then::Ask, cx)?;
+            cx.consume(line.bytes);
         }
-        Ok(answered)
+        Ok(())
     }
 
     /// Answers one name.
-    #[inline]
     fn answer(
         &self,
         bytes: &[u8],
@@ -220,11 +261,13 @@ impl Greeter {
             words::EXIT => return last_words(words::GOOD_BYE, EndReason::Finished, cx),
             b"" => cx.write([then.words()])?,
             _ => match Name::parse(bytes, self.config.name_bytes_max) {
-                Ok(name) => greet(name, then, cx)?,
+                Ok(name) => greet(name.as_bytes(), then, cx)?,
                 Err(fault) => self.refuse(fault, manners, then, cx)?,
             },
         }
-        log::debug!("{:?}: answered {}", cx.id(), Escaped(bytes));
+        if log::log_enabled!(log::Level::Debug) {
+            log_answer(cx.id(), bytes);
+        }
         Ok(())
     }
 
@@ -283,7 +326,20 @@ impl Greeter {
         Err(Stop::End(EndReason::PeerFinished))
     }
 
+    /// The server stops: no question will be waited for again.
+    #[cold]
+    fn begin_to_drain(
+        &self,
+        session: &mut Session,
+        manners: Manners,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Stop> {
+        session.enter(State::Closing(Closing::Owing(manners)), cx.id());
+        self.turn(session, Event::Drain, cx)
+    }
+
     /// The server stops. The beginning of a line is no name: it was never owed an answer.
+    #[cold]
     fn drain(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, Stop> {
         self.answer_lines(manners, cx)?;
         if manners.ending != Ending::Line {
@@ -335,14 +391,19 @@ impl Then {
     }
 }
 
-#[inline]
-fn greet(name: Name<'_>, then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
-    cx.write([
-        words::HELLO,
-        name.as_bytes(),
-        words::HELLO_END,
-        then.words(),
-    ])
+#[inline(always)]
+fn greet(name: &[u8], then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
+    let end = match then {
+        Then::Ask => words::HELLO_END_AND_QUESTION,
+        Then::Pause => words::HELLO_END,
+    };
+    cx.write([words::HELLO, name, end])
+}
+
+/// Apart, so that what formatting needs stays out of the way of those who do not log names.
+#[cold]
+fn log_answer(id: SessionId, bytes: &[u8]) {
+    log::debug!("{id:?}: answered {}", Escaped(bytes));
 }
 
 fn last_words<T>(words: &[u8], why: EndReason, cx: &mut Context<'_>) -> Result<T, Stop> {

@@ -4,10 +4,12 @@
 pub(super) const WELCOME: &[u8] = b"Welcome!\n";
 /// Asks for a name. No line ending: the answer is typed behind it.
 pub(super) const QUESTION: &[u8] = b"What's your name?";
-/// A reply is `HELLO`, the name, `HELLO_END`.
+/// A reply is `HELLO`, the name, and one of the two below.
 pub(super) const HELLO: &[u8] = b"Hello ";
-/// See [`HELLO`].
+/// The end of a reply that no question follows.
 pub(super) const HELLO_END: &[u8] = b"!\n";
+/// The end of a reply with the next [`QUESTION`].
+pub(super) const HELLO_END_AND_QUESTION: &[u8] = b"!\nWhat's your name?";
 /// The name that ends a session.
 pub(super) const EXIT: &[u8] = b"exit";
 /// The last line after [`EXIT`], and when the server stops.
@@ -26,4 +28,14 @@ pub(super) const SERVER_FULL: &[u8] = b"Sorry, the server is full. Please try ag
 /// The last line after a name longer than `bytes_max` bytes.
 pub(super) fn too_long(bytes_max: usize) -> String {
     format!("Sorry, that name is longer than {bytes_max} bytes. Good bye!\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_ends_in_the_same_words_with_a_question_and_without() {
+        assert_eq!([HELLO_END, QUESTION].concat(), HELLO_END_AND_QUESTION);
+    }
 }

@@ -230,10 +230,11 @@ impl Service for Generator {
             Event::Woken => self.act(session, cx),
             Event::PeerFinished => return self.finish(session, cx),
             Event::Drain => return Next::Close(EndReason::Drained),
+            Event::Deadline if session.state == State::Greeting => Err(Fault::Missing),
             Event::Opened | Event::Flushed | Event::Deadline => Ok(()),
         };
         match outcome {
-            Ok(()) => Next::Read { until: Time::NEVER },
+            Ok(()) => self.wait(session),
             Err(fault) => {
                 self.lose(session, fault);
                 self.go_on(cx);
@@ -271,6 +272,16 @@ impl Service for Generator {
 
 /// What a session does.
 impl Generator {
+    /// A greeting is waited for on its own; all else is looked at when the run ends.
+    #[inline]
+    fn wait(&self, session: &Session) -> Next {
+        let until = match session.state {
+            State::Greeting => self.slots[session.slot as usize].begun + self.plan.grace,
+            _ => Time::NEVER,
+        };
+        Next::Read { until }
+    }
+
     /// Compares what has come, and says what may be said now.
     #[inline]
     fn hear(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {

@@ -249,14 +249,17 @@ fn buckets(latencies: &Latencies) -> Vec<(u64, u64)> {
         .find(|steps| steps.len() as f64 * decades <= 12.0);
     let steps = steps.unwrap_or(&SERIES[SERIES.len() - 1]);
     let bounds = (0..).flat_map(|decade| steps.iter().map(move |step| round(step, decade)));
-    let mut from = 0;
     let mut buckets = Vec::new();
     for below in bounds.skip_while(|&bound| bound <= low) {
-        buckets.push((below, latencies.count_between(from, below - 1)));
-        from = below;
+        buckets.push((below, 0));
         if below > high {
             break;
         }
+    }
+    for recorded in latencies.iter_recorded() {
+        let value = recorded.value_iterated_to().min(high);
+        let place = buckets.partition_point(|&(below, _)| below <= value);
+        buckets[place].1 += recorded.count_at_value();
     }
     buckets
 }

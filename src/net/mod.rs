@@ -4,6 +4,7 @@
 //! monomorphised, so the seam costs nothing; a simulated network can take the kernel's place.
 
 mod os;
+pub(crate) mod sim;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -130,8 +131,8 @@ pub struct Readiness {
     pub readable: bool,
     /// Writing may take something.
     pub writable: bool,
-    /// The peer may have finished, or the connection be broken: a short read proves nothing any
-    /// more, only a read of 0 or an error does.
+    /// The peer may have finished, the connection be broken, or urgent data have come, at which a
+    /// read stops: a short read proves nothing any more, only a read of 0 or an error does.
     pub closed: bool,
 }
 

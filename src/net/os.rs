@@ -1,5 +1,6 @@
 //! The real network: mio's poller, socket2's socket options.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -23,6 +24,11 @@ pub struct Os {
     /// One descriptor held back, so that a connection can be turned away when all others are
     /// taken.
     reserve: Option<File>,
+    /// The reading ends of the pipes that wake the loop.
+    #[cfg(unix)]
+    wake_pipes: Vec<mio::net::UnixStream>,
+    /// The last events had one of the poller's own among them.
+    woken: Cell<bool>,
 }
 
 /// Asks a loop to stop, from another thread or from a signal handler's flag. Cheap to clone.
@@ -49,6 +55,9 @@ impl Os {
                 waker,
             },
             reserve: open_reserve(),
+            #[cfg(unix)]
+            wake_pipes: Vec::new(),
+            woken: Cell::new(false),
         })
     }
 
@@ -66,13 +75,11 @@ impl Os {
     /// What the operating system says.
     #[cfg(unix)]
     pub fn wake_pipe(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
-        let (reader, writer) = mio::net::UnixStream::pair()?;
-        // The reader is never read: with edge triggering each further byte is an event all the
-        // same. It lives as long as the process, as a signal handler's end does.
-        let reader = Box::leak(Box::new(reader));
+        let (mut reader, writer) = mio::net::UnixStream::pair()?;
         self.poll
             .registry()
-            .register(reader, WAKER, Interest::READABLE)?;
+            .register(&mut reader, WAKER, Interest::READABLE)?;
+        self.wake_pipes.push(reader);
         Ok(writer.into())
     }
 
@@ -91,6 +98,24 @@ impl Os {
             WAKER,
             Interest::READABLE,
         )
+    }
+
+    /// Takes out what has woken the loop: a pipe that is full wakes nobody.
+    fn empty_wake_pipes(&self) {
+        #[cfg(unix)]
+        for mut pipe in &self.wake_pipes {
+            while pipe.read(&mut [0; 512]).is_ok_and(|bytes| bytes > 0) {}
+        }
+    }
+
+    /// Whether an event is the poller's own, which is for nobody else.
+    #[inline]
+    fn is_wake_up(&self, event: &mio::event::Event) -> bool {
+        let is_own = event.token() == WAKER;
+        if is_own {
+            self.woken.set(true);
+        }
+        is_own
     }
 }
 
@@ -138,15 +163,16 @@ impl Net for Os {
     fn events(&self) -> impl Iterator<Item = Readiness> {
         self.events
             .iter()
-            .filter(|event| event.token() != WAKER)
+            .filter(|event| !self.is_wake_up(event))
             .map(|event| {
-                let closed = event.is_read_closed() || event.is_error() || event.is_write_closed();
+                let closed = event.is_read_closed() || event.is_error();
                 Readiness {
                     token: Token(event.token().0),
                     // A hang-up or an error is met by trying: the call itself says what it is.
                     readable: event.is_readable() || closed,
                     writable: event.is_writable() || closed,
-                    closed,
+                    // recv(2) stops short at an urgent byte, whatever is behind it.
+                    closed: closed || event.is_priority(),
                 }
             })
     }
@@ -156,6 +182,10 @@ impl Net for Os {
     }
 
     fn stop_requested(&self) -> bool {
+        // Before the look at the flag: whoever sets it after that wakes the loop anew.
+        if self.woken.take() {
+            self.empty_wake_pipes();
+        }
         self.stopper.requested.load(Ordering::Acquire)
     }
 
@@ -245,10 +275,9 @@ impl Net for Os {
     }
 
     fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
-        let both = Interest::READABLE.add(Interest::WRITABLE);
         self.poll
             .registry()
-            .register(stream, mio::Token(token.0), both)
+            .register(stream, mio::Token(token.0), INTEREST)
     }
 
     #[inline]
@@ -280,9 +309,39 @@ fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
 }
 
+/// Both directions, and news of urgent data: see [`Readiness::closed`].
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const INTEREST: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// No connection has this token: see `tokens` in the reactor.
 const WAKER: mio::Token = mio::Token(usize::MAX);
 
 /// How many events one poll may bring: 12 KiB on Linux. More connections than that are served in
 /// several polls, and the kernel takes turns among them.
 const EVENTS_PER_POLL: usize = 1024;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wake_pipe_wakes_however_often_it_has_done_so() {
+        let mut os = Os::new().unwrap();
+        let mut pipe = os.wake_pipe().unwrap();
+        for _ in 0..1000 {
+            pipe.write_all(b"!").expect("room for a byte");
+            let began = Instant::now();
+            os.poll(Some(Duration::from_secs(20))).unwrap();
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "nobody was woken"
+            );
+            assert_eq!(os.events().count(), 0);
+            assert!(!os.stop_requested());
+        }
+    }
+}

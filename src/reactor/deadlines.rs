@@ -28,7 +28,7 @@ pub(crate) trait Links {
 /// The wheel.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    /// The tick up to which everything has fired.
+    /// The tick up to which everything has fired, itself included.
     tick: u64,
     /// A lower bound of what fires next.
     next: Time,
@@ -126,7 +126,8 @@ impl Deadlines {
             if now < self.next {
                 return None;
             }
-            self.tick = tick;
+            // Not `tick` itself: slots of other levels may be due at it too.
+            self.tick = tick - 1;
             self.start_firing(links, slot);
         }
         let key = self.heads[FIRING];
@@ -144,8 +145,7 @@ impl Deadlines {
         self.occupied == [0; LEVELS] && self.heads[FIRING] == NONE
     }
 
-    /// Moves a slot's list aside. The wheel stands at this slot now, so what is filed into it from
-    /// here on is due a round later, and must not be mixed with what is due.
+    /// Moves a slot's list aside, so that what is filed meanwhile is not mixed with what is due.
     fn start_firing(&mut self, links: &mut impl Links, slot: usize) {
         let head = std::mem::replace(&mut self.heads[slot], NONE);
         self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
@@ -155,11 +155,10 @@ impl Deadlines {
 
     /// The slot for a deadline, and when that slot fires.
     fn place(&self, due: Time) -> (usize, Time) {
-        let due_tick = (due.as_nanos() >> TICK_BITS)
-            .saturating_add(1)
-            .max(self.tick);
-        let distance = (due_tick - self.tick).min(SPAN - 1);
-        let due_tick = self.tick + distance;
+        let soonest = self.tick + 1;
+        let due_tick = (due.as_nanos() >> TICK_BITS) + 1;
+        let distance = due_tick.saturating_sub(soonest).min(SPAN - 1);
+        let due_tick = soonest + distance;
         let level = (distance | 1).ilog2() / SLOT_BITS;
         let shift = level * SLOT_BITS;
         let index = (due_tick >> shift) as usize % SLOTS;
@@ -173,10 +172,10 @@ impl Deadlines {
     fn earliest(&mut self) -> Option<(usize, u64)> {
         let slots = (0..LEVELS).filter_map(|level| {
             let shift = level as u32 * SLOT_BITS;
-            let turn = self.tick >> shift;
-            let ahead = self.slots_ahead(level, turn as u32 % SLOTS as u32)?;
-            let slot = level * SLOTS + ((turn + ahead) as usize % SLOTS);
-            Some((slot, (turn + ahead) << shift))
+            let present = self.tick >> shift;
+            let turn = present + self.slots_ahead(level, present as u32 % SLOTS as u32)?;
+            let slot = level * SLOTS + turn as usize % SLOTS;
+            Some((slot, turn << shift))
         });
         let earliest = slots.min_by_key(|&(_, tick)| tick);
         if earliest.is_none() {
@@ -185,17 +184,15 @@ impl Deadlines {
         earliest
     }
 
-    /// How many slots after the present one the next occupied slot of a level is.
+    /// How many slots after the present one the next occupied slot of a level is: 1 to 64, for what
+    /// is in the present slot, which has fired, is due a whole round later.
     fn slots_ahead(&self, level: usize, present: u32) -> Option<u64> {
-        let ahead = self.occupied[level].rotate_right(present);
-        match ahead {
-            0 => None,
-            // Above level 0 the present slot has fired already: what is in it is due a whole
-            // round later.
-            1 if level > 0 => Some(SLOTS as u64),
-            _ if level > 0 => Some(u64::from((ahead & !1).trailing_zeros())),
-            _ => Some(u64::from(ahead.trailing_zeros())),
-        }
+        let occupied = self.occupied[level];
+        let ahead = occupied
+            .rotate_right(present)
+            .rotate_right(1)
+            .trailing_zeros();
+        (occupied != 0).then(|| u64::from(ahead) + 1)
     }
 }
 
@@ -323,6 +320,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn slots_of_all_levels_that_fire_at_one_tick_all_fire() {
+        // Each is filed so that its slot, of another level each time, begins at the same tick.
+        let mut both = Both::new(4);
+        let begin = 2 << (3 * SLOT_BITS);
+        let time = |tick: u64| Time::from_nanos(tick << TICK_BITS);
+        for level in (0..4).rev() {
+            let width = 1 << (level * SLOT_BITS);
+            both.now = time(begin - width - 1);
+            both.set(
+                level,
+                Time::from_nanos(time(begin + width / 2).as_nanos() - 1),
+            );
+            assert_eq!(both.slots.link(level).fires(), time(begin), "level {level}");
+        }
+        for _ in 0..64 * 64 {
+            both.pass(TICK * 100);
+        }
+        assert!(both.wheel.is_empty());
     }
 
     #[test]

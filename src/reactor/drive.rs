@@ -25,7 +25,7 @@ pub(crate) struct Driver<S, N> {
     /// By what waits are divided at present, because the server is nearly full.
     pub(crate) wait_divisor: u32,
     /// Whose session is being stepped. What is left here after a panic is whose panic it was.
-    pub(crate) stepping: Option<u32>,
+    pub(crate) stepping: u32,
     /// What the connection that is being driven may still do in this turn, in bytes.
     share: isize,
     /// Every read goes in here, behind what the session has left unread.
@@ -64,7 +64,7 @@ impl<S: Service, N: Net> Driver<S, N> {
             commands: Commands::default(),
             now: Time::START,
             wait_divisor: 1,
-            stepping: None,
+            stepping: NOBODY.index,
             share: 0,
             input: vec![0; limits.input_bytes_max].into(),
             output: Output::new(limits.output_bytes_max),
@@ -73,7 +73,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Does for a connection all that can be done now, within its share of the turn.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
         self.share = self.limits.turn_bytes_max as isize;
         while self.share > 0 {
@@ -84,6 +84,12 @@ impl<S: Service, N: Net> Driver<S, N> {
             }
         }
         Driven::OutOfShare
+    }
+
+    /// As [`drive`](Self::drive), for where it is not worth being inlined.
+    #[inline(never)]
+    pub(crate) fn drive_now_and_then(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
+        self.drive(connection, index)
     }
 
     /// The deadline of a connection has come; it is to be driven next.
@@ -128,7 +134,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     pub(crate) fn turn_away(&mut self, connection: &mut Slot<S, N>, why: EndReason) {
         connection.waits(Next::Close(why));
         connection.due = self.shortened(self.now + self.limits.write_timeout);
-        self.output.append([self.service.refusal(why)]);
+        self.output.append([refusal(&self.service, why)]);
         self.send(connection);
     }
 
@@ -174,17 +180,13 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Finds what is first in line: output that waits, then news for the session, then input.
-    #[inline]
+    #[inline(always)]
     fn first_in_line(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
         if connection.owes_output() {
             return self.flush(connection);
         }
-        match connection.phase {
-            Phase::Live => {}
-            Phase::Connecting { ticket } => return self.look_connected(connection, index, ticket),
-            Phase::Flushing => return self.finish(connection),
-            Phase::Lingering { bytes_left } => return self.linger(connection, bytes_left),
-            Phase::Dead => return Line::Nothing,
+        if connection.phase != Phase::Live {
+            return self.begin_or_end(connection, index);
         }
         if let Some(event) = connection.next_news() {
             let unread = connection.unread(&mut self.input);
@@ -197,8 +199,19 @@ impl<S: Service, N: Net> Driver<S, N> {
         }
     }
 
+    /// What is first in line before a session begins and after it has ended.
+    #[cold]
+    fn begin_or_end(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
+        match connection.phase {
+            Phase::Connecting { ticket } => self.look_connected(connection, index, ticket),
+            Phase::Flushing => self.finish(connection),
+            Phase::Lingering { bytes_left } => self.linger(connection, bytes_left),
+            Phase::Live | Phase::Dead => Line::Nothing,
+        }
+    }
+
     /// Reads once, behind what is unread.
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self, connection: &mut Slot<S, N>) -> Line {
         let unread = connection.unread(&mut self.input);
         let room = &mut self.input[unread..];
@@ -236,7 +249,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Steps the session; the first `unread` bytes of `self.input` are its input.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, connection: &mut Slot<S, N>, index: u32, event: Event, unread: usize) {
         self.counters.steps += 1;
         self.share -= STEP_BYTES;
@@ -250,22 +263,24 @@ impl<S: Service, N: Net> Driver<S, N> {
             .session
             .as_mut()
             .expect("a live connection has a session");
-        self.stepping = Some(index);
+        self.stepping = index;
         let mut next = self.service.step(session, event, &mut cx);
         let input = cx.input();
-        self.stepping = None;
-        if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
-            next = Next::Close(EndReason::InputFull);
+        self.stepping = NOBODY.index;
+        if !input.is_empty() || connection.has_input() {
+            if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
+                next = Next::Close(EndReason::InputFull);
+            }
+            connection.keep_input(input);
         }
         let until = connection.until;
-        connection.keep_input(input);
         connection.waits(next);
         self.send(connection);
         self.set_due(connection, until);
     }
 
     /// Writes the output of a step. What the kernel does not take moves to the connection.
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, connection: &mut Slot<S, N>) {
         let output = self.output.as_slice();
         if output.is_empty() {
@@ -363,16 +378,26 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Sets the deadline that holds after a step, before which the session's was `before`.
-    #[inline]
+    #[inline(always)]
     fn set_due(&self, connection: &mut Slot<S, N>, before: Time) {
         if connection.phase != Phase::Live || connection.owes_output() {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
         } else if connection.until != before {
             connection.due = self.shortened(connection.until);
+            // One that came just now, and is still to be told, holds no more.
+            connection.news.remove(News::DEADLINE);
         }
         // A deadline that the session did not move stays as it is, so that bytes dripping into a
         // busy server do not extend one that was shortened.
     }
+}
+
+/// What the service says to those who are turned away; nothing if it panics over it.
+pub(crate) fn refusal<S: Service>(service: &S, why: EndReason) -> &[u8] {
+    catch_unwind(AssertUnwindSafe(|| service.refusal(why))).unwrap_or_else(|_| {
+        error!("the service panicked in `refusal`");
+        b""
+    })
 }
 
 /// The session of a call that is not about a session.

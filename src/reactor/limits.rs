@@ -58,9 +58,9 @@ pub struct Limits {
     /// How long all connections together may take to finish when the server stops. Default 10 s.
     pub drain: Duration,
     /// When the server fills up, waits become shorter: from 80 % of
-    /// [`connections_max`](Self::connections_max) a quarter, from 90 % a fifteenth of what was
-    /// asked for, but never less than this. Default 2 s. A fleet of silent peers then holds the
-    /// server for seconds, not minutes.
+    /// [`connections_max`](Self::connections_max) half, from 90 % a quarter of what was asked for,
+    /// but never less than this. Default 2 s. A fleet of silent peers then holds a full server for
+    /// 15 s instead of a minute, and somebody who types has still time to.
     pub busy_wait_min: Duration,
 }
 
@@ -105,8 +105,8 @@ impl Limits {
         let tenths = open.saturating_mul(10) / self.connections_max.max(1);
         match tenths {
             0..8 => 1,
-            8 => 4,
-            _ => 15,
+            8 => 2,
+            _ => 4,
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
             ..Limits::default()
         };
         let divisors = [0, 79, 80, 89, 90, 100].map(|open| limits.wait_divisor(open));
-        assert_eq!(divisors, [1, 1, 4, 4, 15, 15]);
+        assert_eq!(divisors, [1, 1, 2, 2, 4, 4]);
     }
 
     #[test]

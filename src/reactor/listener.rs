@@ -13,8 +13,10 @@ pub(crate) struct Listener<L> {
     /// The queue may hold a connection: no accept has said `WouldBlock` since the last event. With
     /// edge triggers no further event will come until one has.
     pub(crate) ready: bool,
-    /// After descriptors had run out: when to try again.
+    /// After descriptors had run out, or accepting failed too often: when to try again.
     pub(crate) retry_at: Time,
+    /// Accepts that failed, each for a reason of its own, since one succeeded.
+    pub(crate) failures: usize,
 }
 
 impl<L> Listener<L> {
@@ -24,6 +26,7 @@ impl<L> Listener<L> {
             address,
             ready: false,
             retry_at: Time::START,
+            failures: 0,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::net::{AcceptFailure, ListenOptions, Net, Os};
 use crate::service::{Connect, EndReason, Service, SessionId, Time};
 use connection::{Connection, News, Phase};
 use deadlines::{Deadlines, Link, Links};
-use drive::{Driven, Driver, NOBODY};
+use drive::{Driven, Driver, NOBODY, refusal};
 use listener::{Admission, Listener};
 use muffle::Muffle;
 use tokens::Source;
@@ -197,7 +197,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// One turn of the loop.
     ///
     /// Slots are freed after all events of the batch, and given to new connections only after
-    /// that, so no event can meet a connection that it is not for.
+    /// that, so no event can meet a connection that it is not for. Those who ended at the door are
+    /// reaped at once: no later event, wake-up or sweep may find a connection that is on its way
+    /// out, and send it that way twice.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -208,6 +210,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.guarded(Self::expire_deadlines);
         self.reap_closed();
         self.guarded(Self::accept)?;
+        self.reap_closed();
         self.obey_commands();
         Ok(self.progress())
     }
@@ -264,19 +267,22 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Waits until something can be done.
     fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
-        let polled = self.driver.net.poll(timeout);
+        let mut polled = self.driver.net.poll(timeout);
+        if is_interrupted(&polled) {
+            // Again, without waiting: what came while we slept is to be served before deadlines
+            // are looked at. A process that was stopped for a while needs that most.
+            polled = self.driver.net.poll(Some(Duration::ZERO));
+        }
         self.driver.now = self.driver.net.now();
         self.driver.counters.turns += 1;
-        match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(context(&error, "polling for events failed")),
-            Ok(()) => {}
+        if is_interrupted(&polled) {
+            return Ok(());
         }
-        Ok(())
+        polled.map_err(|error| context(&error, "polling for events failed"))
     }
 
     /// How long the poll may wait; `None` for as long as it takes.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&mut self) -> Option<Duration> {
         let to_connect = !self.driver.commands.connect.is_empty();
         if !self.ready.is_empty() || self.sweep.is_some() || to_connect {
             return Some(Duration::ZERO);
@@ -291,10 +297,21 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 .map(|listener| listener.retry_at)
                 .fold(next, Time::min);
         }
-        (next != Time::NEVER).then(|| next - self.driver.now)
+        if next == Time::NEVER {
+            return None;
+        }
+        let wait = next - self.driver.now;
+        // The time of this turn is as old as the turn. That matters for short waits only, and
+        // busy servers, which could do without reading the clock twice a turn, have none.
+        Some(if wait < SHORT_WAIT {
+            next - self.driver.net.now()
+        } else {
+            wait
+        })
     }
 
     /// Notes what the events say, and acts on none of them yet.
+    #[inline(never)]
     fn mark_ready(&mut self) {
         let counters = &mut self.driver.counters;
         for event in self.driver.net.events() {
@@ -328,9 +345,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Ok(done) => return done,
                 Err(panic) => panic,
             };
-            let Some(index) = self.driver.stepping.take() else {
+            let index = std::mem::replace(&mut self.driver.stepping, NOBODY.index);
+            if index == NOBODY.index {
                 resume_unwind(panic); // our own bug
-            };
+            }
             self.driver
                 .panicked(&mut self.connections.0[index as usize]);
             self.settle(index);
@@ -339,6 +357,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Drives the connections that were ready when this turn began, each within its share. Those
     /// that have more to do stand in line again.
+    #[inline(never)]
     fn serve_ready(&mut self) {
         if self.serving.is_empty() {
             std::mem::swap(&mut self.ready, &mut self.serving);
@@ -371,7 +390,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             if connection.due <= now {
                 budget -= 1;
                 self.driver.expire(connection);
-                if self.driver.drive(connection, index) == Driven::OutOfShare {
+                if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
                     enqueue(&mut self.ready, connection, index);
                 }
             }
@@ -380,19 +399,25 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Frees the slots of the connections that ended in this turn.
+    #[inline]
     fn reap_closed(&mut self) {
         while let Some(index) = self.dead.pop() {
-            let connection = self.connections.0.remove(index as usize);
-            let why = connection.why.unwrap_or(EndReason::SocketFailed);
-            self.driver.counters.ended[why as usize] += 1;
-            self.driver.net.close(connection.stream);
-            self.leave(connection.address, why);
-            if let Some(session) = connection.session {
-                let address = connection.address;
-                self.driver.call(NOBODY, "closed", |service, _| {
-                    service.closed(session, address, why);
-                });
-            }
+            self.reap(index);
+        }
+    }
+
+    #[inline(never)]
+    fn reap(&mut self, index: u32) {
+        let connection = self.connections.0.remove(index as usize);
+        let why = connection.why.unwrap_or(EndReason::SocketFailed);
+        self.driver.counters.ended[why as usize] += 1;
+        self.driver.net.close(connection.stream);
+        self.leave(connection.address, why);
+        if let Some(session) = connection.session {
+            let address = connection.address;
+            self.driver.call(NOBODY, "closed", |service, _| {
+                service.closed(session, address, why);
+            });
         }
     }
 
@@ -425,8 +450,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 enqueue(&mut self.ready, connection, id.index);
             }
         }
-        for connect in std::mem::take(&mut self.driver.commands.connect) {
-            self.begin_connect(connect);
+        if !self.driver.commands.connect.is_empty() {
+            for connect in std::mem::take(&mut self.driver.commands.connect) {
+                self.begin_connect(connect);
+            }
         }
         let told = std::mem::take(&mut self.driver.commands.drain);
         if told || self.driver.net.stop_requested() {
@@ -499,13 +526,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     fn accept_one(&mut self, number: usize) -> io::Result<()> {
         match self.driver.net.accept(&self.listeners[number].socket) {
-            Ok((stream, address)) => self.admit(stream, address),
+            Ok((stream, address)) => {
+                self.listeners[number].failures = 0;
+                self.admit(stream, address);
+            }
             Err(error) => match AcceptFailure::of(&error) {
                 AcceptFailure::Empty => self.listeners[number].ready = false,
-                AcceptFailure::Passing => {
-                    self.driver.counters.accept_failures += 1;
-                    debug!("a connection could not be accepted: {error}");
-                }
+                AcceptFailure::Passing => self.accept_failed(number, &error),
                 AcceptFailure::Exhausted => self.accept_exhausted(number, &error),
                 AcceptFailure::Broken => {
                     let address = self.listeners[number].address;
@@ -534,7 +561,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Ok(()) => self.driver.open(connection, index, None),
             Err(why) => self.driver.turn_away(connection, why),
         }
-        if self.driver.drive(connection, index) == Driven::OutOfShare {
+        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
             enqueue(&mut self.ready, connection, index);
         }
         if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
@@ -563,10 +590,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         {
             Ok(()) => Some(index),
             Err(error) => {
-                warn!("closing the connection with {address}: it could not be registered: {error}");
                 let connection = self.connections.0.remove(index as usize);
                 self.driver.net.close(connection.stream);
                 self.driver.counters.ended[EndReason::SocketFailed as usize] += 1;
+                self.complain("closed a connection that could not be registered", &error);
                 None
             }
         }
@@ -588,20 +615,30 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.watch_load();
     }
 
+    /// One connection could not be accepted. If that is so for as many in a row as one turn may
+    /// accept, it is not about those connections: then the listener rests, or the loop would spin.
+    fn accept_failed(&mut self, number: usize, error: &io::Error) {
+        self.driver.counters.accept_failures += 1;
+        debug!("a connection could not be accepted: {error}");
+        let listener = &mut self.listeners[number];
+        listener.failures += 1;
+        if listener.failures >= self.driver.limits.turn_accepts_max {
+            listener.failures = 0;
+            self.rest(number, error);
+        }
+    }
+
     /// Descriptors or kernel memory have run out.
     fn accept_exhausted(&mut self, number: usize, error: &io::Error) {
         self.driver.counters.accept_exhausted += 1;
-        if let Some(held_back) = self.accept_log.pass(self.driver.now) {
-            warn!("cannot accept connections: {error} ({held_back} lines like this held back)");
-        }
         let listener = &mut self.listeners[number];
         if self.driver.limits.when_full == WhenFull::Refuse {
-            let farewell = self.driver.service.refusal(EndReason::Full);
+            let farewell = refusal(&self.driver.service, EndReason::Full);
             match self.driver.net.shed(&listener.socket, farewell) {
                 Ok(()) => {
                     self.driver.counters.accepted += 1;
                     self.driver.counters.ended[EndReason::Full as usize] += 1;
-                    return;
+                    return self.complain("cannot accept connections", error);
                 }
                 Err(error) if AcceptFailure::of(&error) == AcceptFailure::Empty => {
                     listener.ready = false;
@@ -610,39 +647,51 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Err(_) => {}
             }
         }
-        listener.retry_at = self.driver.now + self.driver.limits.accept_retry;
+        self.rest(number, error);
+    }
+
+    /// Asks this listener for nothing until the retry timer, or somebody's leaving.
+    fn rest(&mut self, number: usize, error: &io::Error) {
+        self.listeners[number].retry_at = self.driver.now + self.driver.limits.accept_retry;
+        self.complain("cannot accept connections", error);
+    }
+
+    /// Warns of what peers can cause by the thousand.
+    fn complain(&mut self, what: &str, error: &io::Error) {
+        if let Some(held_back) = self.accept_log.pass(self.driver.now) {
+            warn!("{what}: {error} ({held_back} lines like this held back)");
+        }
     }
 
     fn begin_connect(&mut self, connect: Connect) {
-        let Connect { to, from, ticket } = connect;
         self.driver.counters.connecting += 1;
-        let failure = match self.driver.net.connect(to, from) {
-            Ok(stream) => {
-                let counted = self.driver.limits.connections_per_address_max.is_some();
-                self.admission.enter(to, counted);
-                match self.insert(stream, to, Phase::Connecting { ticket }) {
-                    Some(index) => {
-                        let due = self.driver.now + self.driver.limits.connect_timeout;
-                        let connection = &mut self.connections.0[index as usize];
-                        connection.due = due;
-                        // Its first event says how it went.
-                        connection.hints.writable = false;
-                        return self.settle(index);
-                    }
-                    None => {
-                        self.leave(to, EndReason::SocketFailed);
-                        io::Error::other("it could not be registered")
-                    }
-                }
-            }
-            Err(error) => {
-                self.driver.counters.ended[EndReason::ConnectFailed as usize] += 1;
-                error
-            }
+        if let Err(error) = self.try_connect(connect) {
+            self.driver.call(NOBODY, "connect_failed", |service, cx| {
+                service.connect_failed(connect.ticket, &error, cx);
+            });
+        }
+    }
+
+    /// Makes a slot for a connection that is to be established. Its first event says how it went.
+    fn try_connect(&mut self, connect: Connect) -> io::Result<()> {
+        let Connect { to, from, ticket } = connect;
+        let connected = match self.drain {
+            None => self.driver.net.connect(to, from),
+            Some(_) => Err(io::Error::other("the loop is stopping")),
         };
-        self.driver.call(NOBODY, "connect_failed", |service, cx| {
-            service.connect_failed(ticket, &failure, cx);
-        });
+        let ended = &mut self.driver.counters.ended[EndReason::ConnectFailed as usize];
+        let stream = connected.inspect_err(|_| *ended += 1)?;
+        let counted = self.driver.limits.connections_per_address_max.is_some();
+        self.admission.enter(to, counted);
+        let Some(index) = self.insert(stream, to, Phase::Connecting { ticket }) else {
+            self.leave(to, EndReason::SocketFailed);
+            return Err(io::Error::other("the socket could not be registered"));
+        };
+        let connection = &mut self.connections.0[index as usize];
+        connection.due = self.driver.now + self.driver.limits.connect_timeout;
+        connection.hints.writable = false;
+        self.settle(index);
+        Ok(())
     }
 
     /// Adjusts how long waits may be to how full the server is. When they become shorter, those
@@ -705,9 +754,15 @@ fn enqueue<Stream, Session>(
     }
 }
 
+fn is_interrupted<T>(result: &io::Result<T>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::Interrupted)
+}
+
 fn context(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
+/// Waits below this are measured from the very present.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// Slots that the sweep looks at in one turn: some 50 µs of work.
 const SWEEP_PER_TURN: u32 = 1024;

@@ -77,7 +77,9 @@ impl<'a> Context<'a> {
     ///
     /// # Panics
     /// If the parts together are longer than `Limits::output_bytes_max`: they could never be sent.
-    #[inline]
+    // Always: inlined, the lengths of literal parts are constants and their copies single stores,
+    // which saves a service more than a hundred instructions for each message.
+    #[inline(always)]
     pub fn write<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> Result<(), Full> {
         if self.output.append(parts) {
             Ok(())

@@ -38,14 +38,15 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     /// Saturates at [`Time::NEVER`].
+    #[inline]
     fn add(self, after: Duration) -> Self {
-        // Multiplying the parts is cheaper than `Duration::as_nanos`, which is 128 bits wide.
-        let nanos = after.as_secs().saturating_mul(1_000_000_000);
-        Self(
-            self.0
-                .saturating_add(nanos)
-                .saturating_add(u64::from(after.subsec_nanos())),
-        )
+        // Cheaper than `Duration::as_nanos`, which is 128 bits wide: anything below 272 years is
+        // multiplied and added without a check for overflow.
+        if after.as_secs() >> 33 != 0 {
+            return Self::NEVER;
+        }
+        let nanos = after.as_secs() * 1_000_000_000 + u64::from(after.subsec_nanos());
+        Self(self.0.saturating_add(nanos))
     }
 }
 

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     match serve(&args) {
         Ok(exit) => exit,
         Err(error) => {
-            error!("{error}");
+            if log::log_enabled!(log::Level::Error) {
+                error!("{error}");
+            } else {
+                // Whoever wants no log still wants to know why there is no server.
+                let _ = writeln!(io::stderr(), "{error}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -126,19 +131,27 @@ fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error 
     )
 }
 
-/// The counters in one line, for SIGUSR1.
+/// What is held and what was counted, in one line, for SIGUSR1.
 fn report(reactor: &Reactor<Greeter>) -> String {
-    let counters = reactor.counters();
+    let (usage, counters) = (reactor.usage(), reactor.counters());
     let ended = oneloop::EndReason::ALL
         .into_iter()
         .filter(|&reason| counters.ended(reason) > 0)
         .map(|reason| format!("{} {reason}", counters.ended(reason)))
         .collect::<Vec<_>>()
-        .join(", ");
+        .join("; ");
     format!(
-        "{} connections open, {} accepted; ended: {ended}; {} turns, {} events, {} bytes in, {} out",
-        reactor.open_connections(),
+        "{} connections open, {} being turned away, {} addresses counted, {} deadlines filed, \
+         {} bytes held, {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
+         {} bytes in, {} bytes out; ended: {ended}",
+        usage.connections,
+        usage.refused,
+        usage.addresses,
+        usage.deadlines,
+        usage.held_bytes,
         counters.accepted,
+        counters.accept_failures,
+        counters.accept_exhausted,
         counters.turns,
         counters.events,
         counters.bytes_in,

@@ -13,6 +13,7 @@ pub(super) struct Wire {
     greeter: Greeter,
     input: Vec<u8>,
     output_bytes_max: usize,
+    steps: usize,
     peer_has_finished: bool,
     said: Vec<(Time, Vec<u8>)>,
 }
@@ -38,6 +39,7 @@ impl Wire {
             greeter,
             input: Vec::new(),
             output_bytes_max: 1 << 16,
+            steps: 0,
             peer_has_finished: false,
             said: Vec::new(),
         }
@@ -126,6 +128,8 @@ impl Wire {
 
     /// One step and nothing else; what is written counts as sent.
     pub(super) fn step(&mut self, event: Event) -> Next {
+        self.steps += 1;
+        assert!(self.steps < STEPS_MAX, "the session goes round in circles");
         let mut commands = Commands::default();
         let mut output = Output::new(self.output_bytes_max);
         let mut cx = Context::new(self.now, ID, &self.input, &mut output, &mut commands);
@@ -167,6 +171,9 @@ impl Wire {
         self.said().concat()
     }
 }
+
+/// Far more than any test needs: a session that never comes to rest fails instead of hanging.
+const STEPS_MAX: usize = 100_000;
 
 const ID: SessionId = SessionId {
     index: 3,

@@ -1,3 +1,0 @@
-//! The greeting client.
-
-fn main() {}

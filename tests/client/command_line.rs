@@ -1,0 +1,112 @@
+//! Flags, their variables in the environment, help, and misuse.
+
+use std::process::Stdio;
+
+use crate::program::{Outcome, Running, client, finish, run};
+use crate::standin::{Delivery, Standin, WELCOME, read_once, say, staller, tutorial};
+
+/// What clap says about misuse, with code 2.
+#[track_caller]
+fn expect_misuse(outcome: &Outcome, words: &[&str]) {
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    for word in words {
+        assert!(outcome.stderr.contains(word), "{word:?} in {outcome:?}");
+    }
+}
+
+#[test]
+fn misuse_is_code_2_and_says_what_would_be_right() {
+    let cases: [(&[&str], &str); 10] = [
+        (&["host:port"], "1 to 65535"),
+        (&["host:0"], "1 to 65535"),
+        (&["fe80::1%lo:6000"], "brackets"),
+        (&["--timeout", "0s"], "from 1ms to 1day"),
+        (&["--timeout", "10"], "250ms or 10s"),
+        (&["--name", ""], "cannot be empty"),
+        (&["--name", "Alice\nBob"], "once for each name"),
+        (&["--framing", "auto"], "possible values: silence, line"),
+        (&["--nmae", "Alice"], "--name"),
+        (&["here", "there"], "unexpected argument"),
+    ];
+    for (args, words) in cases {
+        expect_misuse(&run(&mut client(args)), &[words]);
+    }
+}
+
+#[test]
+fn every_flag_can_be_given_in_the_environment() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, "What's your name?"].concat());
+        read_once(&mut peer)
+    });
+    let mut command = client(&[]);
+    command
+        .env("GREET_ADDR", server.address())
+        .env("GREET_NAME", "Alice")
+        .env("GREET_FRAMING", "line")
+        .env("GREET_TIMEOUT", "10s");
+    // Without a reply: the connection ends after the first name.
+    run(&mut command).expect_failed(5, &["did not ask for another name"]);
+    assert_eq!(server.result(), b"Alice\n");
+
+    let server = staller("");
+    let mut command = client(&[&server.address()]);
+    run(command.env("GREET_TIMEOUT", "150ms")).expect_failed(4, &["within 150ms"]);
+
+    expect_misuse(
+        &run(client(&[]).env("GREET_TIMEOUT", "soon")),
+        &["--timeout"],
+    );
+    expect_misuse(
+        &run(client(&[]).env("GREET_FRAMING", "auto")),
+        &["--framing"],
+    );
+}
+
+#[test]
+fn a_flag_beats_its_variable() {
+    let server = tutorial(Delivery::Segments);
+    let mut command = client(&[&server.address(), "--name", "Alice"]);
+    command
+        .env("GREET_ADDR", "127.0.0.1:1")
+        .env("GREET_NAME", "Bob");
+    assert_eq!(run(&mut command).code, Some(0));
+    assert_eq!(server.result(), [&b"Alice"[..], b"exit"]);
+}
+
+#[test]
+fn a_port_alone_is_a_port_of_this_host() {
+    let server = tutorial(Delivery::Segments);
+    let address = server.address();
+    let port = address
+        .strip_prefix("127.0.0.1")
+        .expect("stand-ins listen on loopback");
+    assert_eq!(run(&mut client(&[port])).code, Some(0));
+    assert_eq!(server.result(), [b"exit"]);
+}
+
+#[test]
+fn help_begins_with_examples_and_ends_with_the_exit_codes() {
+    let outcome = run(&mut client(&["--help"]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let help = String::from_utf8(outcome.stdout).expect("help is text");
+    assert!(help.starts_with("Examples:\n  greet-client "), "{help}");
+    let (_, codes) = help.split_once("Exit codes:\n").expect("codes are listed");
+    let listed: Vec<&str> = codes.lines().take(7).map(|line| &line[..4]).collect();
+    let expected = ["  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  5 ", "  6 "];
+    assert_eq!(listed, expected);
+    for word in ["GREET_ADDR", "GREET_NAME", "GREET_FRAMING", "GREET_TIMEOUT"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+    assert!(!help.contains('\x1b'), "a pipe gets no colours");
+}
+
+#[test]
+fn help_that_nobody_reads_is_no_failure() {
+    let (reader, writer) = std::io::pipe().expect("pipes can be made");
+    drop(reader);
+    let mut command = client(&["--help"]);
+    command.stdout(writer).stderr(Stdio::piped());
+    finish(Running::start_as_is(&mut command)).expect_done("");
+}

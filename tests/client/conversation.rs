@@ -1,0 +1,248 @@
+//! Conversations that go well, whatever the server's segments and the user's files look like.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::program::{Outcome, client, run, run_with_input};
+use crate::standin::{
+    DELIVERIES, Delivery, PATIENCE, QUESTION, Standin, WELCOME, read_once, say, tutorial,
+};
+
+const ALICE_AND_BOB: &str = "\
+Welcome!
+What's your name?
+Hello Alice!
+What's your name?
+Hello Bob!
+What's your name?
+Good bye!
+";
+
+const NOBODY: &str = "\
+Welcome!
+What's your name?
+Good bye!
+";
+
+/// What the tutorial's server makes of `input` in a pipe, and what it read.
+#[track_caller]
+fn pipe(input: impl Into<Vec<u8>>) -> (Outcome, Vec<Vec<u8>>) {
+    let server = tutorial(Delivery::Segments);
+    let outcome = run_with_input(&mut client(&[&server.address()]), input);
+    (outcome, server.result())
+}
+
+#[test]
+fn names_of_the_command_line_are_greeted_and_then_the_client_leaves() {
+    let server = tutorial(Delivery::Segments);
+    let address = server.address();
+    let outcome = run(&mut client(&[&address, "--name", "Alice", "--name", "Bob"]));
+    outcome.expect_done(ALICE_AND_BOB);
+    assert_eq!(server.result(), [&b"Alice"[..], b"Bob", b"exit"]);
+}
+
+#[test]
+fn names_from_a_pipe_are_greeted_without_a_prompt() {
+    let (outcome, names) = pipe("Alice\nBob\n");
+    outcome.expect_done(ALICE_AND_BOB);
+    assert_eq!(names, [&b"Alice"[..], b"Bob", b"exit"]);
+}
+
+#[test]
+fn names_of_the_command_line_leave_standard_input_alone() {
+    let server = tutorial(Delivery::Segments);
+    let address = server.address();
+    let mut command = client(&[&address, "--name", "Alice", "--name", "Bob"]);
+    run_with_input(&mut command, "Carol\n").expect_done(ALICE_AND_BOB);
+}
+
+#[test]
+fn the_last_name_needs_no_newline() {
+    pipe("Alice\nBob").0.expect_done(ALICE_AND_BOB);
+}
+
+#[test]
+fn empty_lines_are_no_names() {
+    let (outcome, names) = pipe("\nAlice\n\r\n\nBob\n\n");
+    outcome.expect_done(ALICE_AND_BOB);
+    assert_eq!(names.len(), 3);
+}
+
+#[test]
+fn the_line_endings_of_windows_are_no_part_of_a_name() {
+    let (outcome, names) = pipe("Alice\r\nBob\r\n");
+    outcome.expect_done(ALICE_AND_BOB);
+    assert_eq!(names, [&b"Alice"[..], b"Bob", b"exit"]);
+}
+
+#[test]
+fn no_names_at_all_is_a_polite_exit() {
+    let (outcome, names) = pipe("");
+    outcome.expect_done(NOBODY);
+    assert_eq!(names, [b"exit"]);
+}
+
+#[test]
+fn the_name_exit_ends_the_conversation_whatever_follows() {
+    let (outcome, names) = pipe("Alice\nBob\nexit\nCarol\n");
+    outcome.expect_done(ALICE_AND_BOB);
+    assert_eq!(names, [&b"Alice"[..], b"Bob", b"exit"]);
+
+    let server = tutorial(Delivery::Segments);
+    let address = server.address();
+    let outcome = run(&mut client(&[
+        &address, "--name", "exit", "--name", "Carol",
+    ]));
+    outcome.expect_done(NOBODY);
+}
+
+#[test]
+fn a_name_goes_out_byte_for_byte() {
+    let (outcome, names) = pipe("  Zo\u{eb} \t\x1b\r x\n");
+    assert_eq!(outcome.code, Some(0));
+    assert_eq!(names[0], "  Zo\u{eb} \t\x1b\r x".as_bytes());
+}
+
+#[test]
+fn what_the_server_says_reaches_a_pipe_byte_for_byte() {
+    let words = "\x1b[31mWelcome!\x07\r\nWhat's your name?\u{9b}Good bye\nGood bye!\n";
+    let server = Standin::start(move |mut peer| {
+        say(&mut peer, words);
+        read_once(&mut peer)
+    });
+    let outcome = run(&mut client(&[&server.address()]));
+    outcome.expect_done("\x1b[31mWelcome!\x07\r\nWhat's your name?\n\u{9b}Good bye\nGood bye!\n");
+}
+
+#[test]
+fn a_name_that_is_the_question_does_not_confuse_the_client() {
+    for delivery in DELIVERIES {
+        let server = tutorial(delivery);
+        let outcome = run_with_input(
+            &mut client(&[&server.address()]),
+            "What's your name?\nBob\n",
+        );
+        outcome.expect_done(
+            "Welcome!\nWhat's your name?\nHello What's your name?!\nWhat's your name?\n\
+             Hello Bob!\nWhat's your name?\nGood bye!\n",
+        );
+        assert_eq!(server.result().len(), 3);
+    }
+}
+
+#[test]
+fn a_hundred_conversations_in_a_row_end_well_however_the_bytes_are_cut() {
+    for round in 0..100 {
+        let delivery = DELIVERIES[round % DELIVERIES.len()];
+        let server = tutorial(delivery);
+        let outcome = run_with_input(&mut client(&[&server.address()]), "Alice\nBob\n");
+        assert_eq!(
+            outcome.code,
+            Some(0),
+            "round {round}, {delivery:?}: {outcome:?}"
+        );
+        outcome.expect_done(ALICE_AND_BOB);
+        assert_eq!(server.result(), [&b"Alice"[..], b"Bob", b"exit"]);
+    }
+}
+
+#[test]
+fn no_name_goes_out_before_it_is_asked_for() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, WELCOME);
+        let mut early = vec![has_more(&peer)];
+        say(&mut peer, QUESTION);
+        read_once(&mut peer);
+        say(&mut peer, "Hello Alice!\nWhat's your nam");
+        early.push(has_more(&peer));
+        say(&mut peer, "e?");
+        read_once(&mut peer);
+        say(&mut peer, "Good bye!\n");
+        early
+    });
+    let outcome = run_with_input(&mut client(&[&server.address()]), "Alice\n");
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(server.result(), [false, false]);
+}
+
+/// Whether the client says something within a tenth of a second.
+fn has_more(peer: &TcpStream) -> bool {
+    peer.set_read_timeout(Some(Duration::from_millis(100)))
+        .expect("the wait is not zero");
+    let more = peer.peek(&mut [0]).is_ok();
+    peer.set_read_timeout(Some(PATIENCE))
+        .expect("the wait is not zero");
+    more
+}
+
+#[test]
+fn a_refused_name_is_shown_and_the_conversation_goes_on() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, QUESTION].concat());
+        read_once(&mut peer);
+        say(&mut peer, "Sorry, a name has no control characters.\n");
+        say(&mut peer, QUESTION);
+        let farewell = read_once(&mut peer);
+        say(&mut peer, "Good bye!\n");
+        farewell
+    });
+    let outcome = run_with_input(&mut client(&[&server.address()]), "\x07\n");
+    outcome.expect_done(
+        "Welcome!\nWhat's your name?\nSorry, a name has no control characters.\n\
+         What's your name?\nGood bye!\n",
+    );
+    assert_eq!(server.result(), b"exit");
+}
+
+#[test]
+fn line_framing_ends_every_name_with_a_newline() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, QUESTION].concat());
+        let name = read_once(&mut peer);
+        say(&mut peer, "Hello Alice!\nWhat's your name?");
+        let farewell = read_once(&mut peer);
+        say(&mut peer, "Good bye!\n");
+        [name, farewell]
+    });
+    let address = server.address();
+    let outcome = run(&mut client(&[
+        &address,
+        "--framing",
+        "line",
+        "--name",
+        "Alice",
+    ]));
+    outcome
+        .expect_done("Welcome!\nWhat's your name?\nHello Alice!\nWhat's your name?\nGood bye!\n");
+    assert_eq!(server.result(), [b"Alice\n", &b"exit\n"[..]]);
+}
+
+#[test]
+fn a_server_that_does_not_close_after_its_good_bye_is_not_waited_for() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, QUESTION].concat());
+        read_once(&mut peer);
+        say(&mut peer, "Good bye!\n");
+        read_once(&mut peer)
+    });
+    run(&mut client(&[&server.address()])).expect_done(NOBODY);
+    assert_eq!(server.result(), b"", "the client closes");
+}
+
+#[test]
+fn a_name_that_is_not_text_is_left_to_the_server_to_judge() {
+    let server = Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, QUESTION].concat());
+        let name = read_once(&mut peer);
+        say(
+            &mut peer,
+            "Sorry, that name is not valid UTF-8.\nWhat's your name?",
+        );
+        read_once(&mut peer);
+        say(&mut peer, "Good bye!\n");
+        name
+    });
+    let outcome = run_with_input(&mut client(&[&server.address()]), b"\xff\xfe\n");
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(server.result(), b"\xff\xfe");
+}

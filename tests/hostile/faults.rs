@@ -1,0 +1,176 @@
+//! The real network with faults that no real kernel produces on demand.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use oneloop::Time;
+use oneloop::net::{ListenOptions, Net, Os, Readiness, Token};
+
+/// The operating system's network, but for what [`Plan`] says.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    os: Os,
+    plan: Shared,
+    /// Events that come besides the real ones.
+    extra: Vec<Readiness>,
+    /// The last poll was interrupted, and has brought nothing.
+    interrupted: bool,
+}
+
+/// What is to go wrong; the test changes it while the reactor runs.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Error numbers that the next accepts fail with.
+    pub(crate) accepts: VecDeque<i32>,
+    /// What every accept fails with after those.
+    pub(crate) all_accepts: Option<i32>,
+    /// How long the next poll sleeps before a signal interrupts it.
+    pub(crate) doze: Option<Duration>,
+    /// How many registrations fail.
+    pub(crate) registrations: usize,
+    /// Whether each poll brings, for each connection there ever was, an event with every flag and
+    /// one with none.
+    pub(crate) replay: bool,
+    tokens: Vec<Token>,
+}
+
+/// A plan that is shared with the test.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared(Arc<Mutex<Plan>>);
+
+impl Shared {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Plan) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a network that follows this plan.
+    pub(crate) fn wrap(&self) -> impl FnOnce(Os) -> Faulty + Send + 'static {
+        let plan = self.clone();
+        move |os| Faulty {
+            os,
+            plan,
+            extra: Vec::new(),
+            interrupted: false,
+        }
+    }
+}
+
+impl Faulty {
+    fn accept_fault(&self) -> Option<io::Error> {
+        let fault = self
+            .plan
+            .change(|plan| plan.accepts.pop_front().or(plan.all_accepts));
+        fault.map(io::Error::from_raw_os_error)
+    }
+}
+
+impl Net for Faulty {
+    type Stream = <Os as Net>::Stream;
+    type Listener = <Os as Net>::Listener;
+
+    const SHORT_READ_DRAINS: bool = Os::SHORT_READ_DRAINS;
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let doze = self.plan.change(|plan| plan.doze.take());
+        self.interrupted = doze.is_some();
+        if let Some(doze) = doze {
+            thread::sleep(doze);
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.os.poll(timeout)?;
+        self.extra = self.plan.change(|plan| {
+            let tokens = if plan.replay { &plan.tokens[..] } else { &[] };
+            tokens.iter().copied().flat_map(every_and_no_flag).collect()
+        });
+        Ok(())
+    }
+
+    fn events(&self) -> impl Iterator<Item = Readiness> {
+        let real = self.os.events().filter(|_| !self.interrupted);
+        real.chain(self.extra.iter().copied())
+    }
+
+    fn now(&mut self) -> Time {
+        self.os.now()
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.os.stop_requested()
+    }
+
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        options: &ListenOptions,
+        token: Token,
+    ) -> io::Result<Self::Listener> {
+        self.os.listen(address, options, token)
+    }
+
+    fn local_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr> {
+        self.os.local_address(listener)
+    }
+
+    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
+        match self.accept_fault() {
+            Some(fault) => Err(fault),
+            None => self.os.accept(listener),
+        }
+    }
+
+    fn shed(&mut self, listener: &Self::Listener, farewell: &[u8]) -> io::Result<()> {
+        self.os.shed(listener, farewell)
+    }
+
+    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<Self::Stream> {
+        self.os.connect(to, from)
+    }
+
+    fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool> {
+        self.os.connected(stream)
+    }
+
+    fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
+        self.plan.change(|plan| {
+            plan.tokens.push(token);
+            plan.registrations = match plan.registrations.checked_sub(1) {
+                Some(left) => left,
+                None => return Ok(()),
+            };
+            Err(io::Error::from_raw_os_error(ENOSPC))
+        })?;
+        self.os.register(stream, token)
+    }
+
+    fn read(&mut self, stream: &mut Self::Stream, buffer: &mut [u8]) -> io::Result<usize> {
+        self.os.read(stream, buffer)
+    }
+
+    fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize> {
+        self.os.write(stream, bytes)
+    }
+
+    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()> {
+        self.os.finish(stream)
+    }
+
+    fn close(&mut self, stream: Self::Stream) {
+        self.os.close(stream);
+    }
+}
+
+fn every_and_no_flag(token: Token) -> [Readiness; 2] {
+    [true, false].map(|flag| Readiness {
+        token,
+        readable: flag,
+        writable: flag,
+        closed: flag,
+    })
+}
+
+/// What epoll says when a user has too many watches.
+const ENOSPC: i32 = 28;

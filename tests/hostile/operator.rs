@@ -1,0 +1,137 @@
+//! Group F: the operator and the tools.
+
+use std::io::ErrorKind;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::common::client::reply;
+use crate::common::descriptors::affordable;
+use crate::common::{Client, GOOD_BYE, QUESTION, Scene, Server, eventually};
+
+#[test]
+fn f1_a_thousand_busy_clients_get_their_answers_and_their_goodbye_when_the_server_stops() {
+    let mut server = Server::start(&["--framing", "line"]);
+    let mut clients: Vec<_> = (0..affordable(1000))
+        .map(|_| Client::welcomed(server.address()))
+        .collect();
+    let names: String = (0..100).map(|number| format!("name {number}\n")).collect();
+    let half = clients.len() / 2;
+    clients[..half]
+        .iter_mut()
+        .for_each(|client| client.send(&names));
+    server.signal(Signal::SIGTERM);
+    clients[half..]
+        .iter_mut()
+        .for_each(|client| client.send(&names));
+    let refused = eventually("connects are refused", || {
+        Client::try_connect(server.address()).err()
+    });
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    for client in &mut clients {
+        let said = String::from_utf8(client.rest().expect("no reset")).expect("text");
+        let replies = said.strip_suffix(GOOD_BYE).expect("a goodbye");
+        let answered = replies.matches(QUESTION).count();
+        let expected: String = (0..answered)
+            .map(|number| reply(&format!("name {number}")))
+            .collect();
+        assert_eq!(replies, expected);
+    }
+    drop(clients);
+    assert_eq!(server.exit().code(), Some(0));
+}
+
+#[test]
+fn f1_a_name_that_has_no_end_yet_is_owed_no_answer_and_one_without_a_line_is() {
+    let mut server = Server::start(&["--quiet-gap", "10s"]);
+    let mut line = Client::connect(server.address());
+    line.send("alice\nbo");
+    line.expect(crate::common::WELCOME);
+    line.expect(QUESTION);
+    line.expect(reply("alice"));
+    let mut bare = Client::connect(server.address());
+    bare.expect(crate::common::WELCOME);
+    bare.send("carol");
+    bare.expect(QUESTION);
+    server.signal(Signal::SIGTERM);
+    line.expect_last(GOOD_BYE);
+    bare.expect_last(format!("Hello carol!\n{GOOD_BYE}"));
+    drop((line, bare));
+    assert_eq!(server.exit().code(), Some(0));
+}
+
+#[test]
+fn f1_a_straggler_is_cut_off_at_the_end_of_the_drain_and_the_exit_code_says_so() {
+    let mut server = Server::start(&["--drain", "500ms"]);
+    let mut polite = Client::acquainted(server.address());
+    let _deaf = deaf_client(&server);
+    server.signal(Signal::SIGTERM);
+    polite.expect_last(GOOD_BYE);
+    drop(polite);
+    assert_eq!(server.exit().code(), Some(3));
+    server
+        .log()
+        .wait_for("1 connections had not finished in time", 0);
+    server.log().wait_for("cut off at the end of the drain", 0);
+}
+
+#[test]
+fn f2_a_second_signal_stops_at_once() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut server = Server::start(&["--drain", "1h", "--write-timeout", "1h"]);
+        let _deaf = deaf_client(&server);
+        server.signal(signal);
+        server.log().wait_for("a second signal stops at once", 0);
+        assert!(server.is_running());
+        server.signal(signal);
+        assert_eq!(server.exit().code(), Some(code));
+    }
+}
+
+#[test]
+fn f5_signals_that_ask_for_nothing_stop_nothing() {
+    let mut scene = Scene::new(&[]);
+    for signal in [
+        Signal::SIGPIPE,
+        Signal::SIGUSR2,
+        Signal::SIGWINCH,
+        Signal::SIGCHLD,
+        Signal::SIGURG,
+    ] {
+        scene.signal(signal);
+        scene.check_bystander();
+    }
+    assert_eq!(scene.report().open(), 1);
+    scene.end();
+}
+
+#[test]
+fn f5_a_hangup_of_the_terminal_drains() {
+    let mut server = Server::start(&[]);
+    let mut client = Client::acquainted(server.address());
+    server.signal(Signal::SIGHUP);
+    client.expect_last(GOOD_BYE);
+    drop(client);
+    assert_eq!(server.exit().code(), Some(0));
+}
+
+/// A client that asks for more than it ever reads, so that the server owes it something for good.
+fn deaf_client(server: &Server) -> Client {
+    let deaf = Client::connect_narrow(server.address(), 1024);
+    let mut sender = Client(deaf.0.try_clone().unwrap());
+    thread::spawn(move || sender.send_all_it_takes(&b"name\n".repeat(1000), 1 << 30));
+    let mut before = 0;
+    eventually("output is stuck", || {
+        let report = server.report();
+        let now = report.count("bytes out");
+        let is_stuck = report.count("bytes held") > 0 && now == before;
+        before = now;
+        thread::sleep(LONG_ENOUGH_TO_MOVE);
+        is_stuck.then_some(())
+    });
+    deaf
+}
+
+/// Output that moves at all moves within this time.
+const LONG_ENOUGH_TO_MOVE: Duration = Duration::from_millis(200);

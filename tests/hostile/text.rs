@@ -1,0 +1,227 @@
+//! Group B: bytes and text.
+
+use oneloop::escape::{Escaped, unescape};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::common::client::{hello, reply};
+use crate::common::{CONTROL_CHARACTER, Client, GOOD_BYE, NOT_UTF8, QUESTION, Scene, Server};
+
+#[test]
+fn b1_a_character_that_is_split_across_segments_stays_whole() {
+    let mut scene = Scene::new(&["--framing", "line"]);
+    let name = "\u{e9}\u{20ac}\u{1f600}";
+    for cut in 1..name.len() {
+        let mut client = scene.welcomed();
+        client.send(&name.as_bytes()[..cut]);
+        scene.check_bystander();
+        client.send(&name.as_bytes()[cut..]);
+        client.send("\n");
+        client.expect(reply(name));
+        client.leave();
+    }
+    scene.end();
+}
+
+#[test]
+fn b2_what_is_not_utf8_is_refused_and_the_connection_lives() {
+    let mut scene = Scene::new(&[]);
+    let ill_formed: [&[u8]; 9] = [
+        b"\x80",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xf5",
+        b"\xff",
+        b"\xf4\x90\x80\x80",
+        b"\xe2\x82",
+        b"a\xf0\x9f\x98",
+        b"\xfe\xff",
+    ];
+    let mut client = scene.welcomed();
+    for name in ill_formed {
+        client.send([name, b"\n"].concat());
+        client.expect(NOT_UTF8);
+        client.expect(QUESTION);
+    }
+    scene.check_bystander();
+    client.leave();
+    scene.end();
+}
+
+#[test]
+fn b2_a_character_that_the_end_of_the_stream_truncates_is_not_utf8() {
+    let mut scene = Scene::new(&[]);
+    let mut client = scene.welcomed();
+    client.send(b"al\xe2\x82");
+    client.finish();
+    client.expect_last(NOT_UTF8);
+    scene.check_bystander();
+    scene.end();
+}
+
+#[test]
+fn b3_a_nul_is_a_control_character_and_hides_nothing_behind_it() {
+    let mut scene = Scene::new(&[]);
+    let mut client = scene.welcomed();
+    for name in ["a\0b", "\0", "\0a", "a\0"] {
+        client.send(format!("{name}\nalice\n"));
+        client.expect([CONTROL_CHARACTER, QUESTION].concat());
+        client.expect(reply("alice"));
+    }
+    scene.check_bystander();
+    client.leave();
+    scene.end();
+}
+
+#[test]
+fn b4_control_characters_are_refused_and_never_reach_the_log() {
+    let mut scene = Scene::of(Server::start(&["--log-level", "trace"]));
+    let names = (0u8..0x20).chain([0x7f]).filter(|byte| *byte != b'\n');
+    let names = names.map(|byte| format!("a{}b", char::from(byte)));
+    let sequences = ["\x1b[2J", "\x1b]0;title\x07", "\x07", "a\x1b[31mred"].map(String::from);
+    for name in names.chain(sequences) {
+        let mut client = scene.welcomed();
+        client.send(format!("{name}\n"));
+        client.expect([CONTROL_CHARACTER, QUESTION].concat());
+        client.leave();
+    }
+    scene.check_bystander();
+    assert_log_is_printable(&scene.log().lines());
+    scene.end();
+}
+
+#[test]
+fn b5_c1_controls_are_refused_and_what_only_looks_odd_is_greeted() {
+    let mut scene = Scene::of(Server::start(&["--log-level", "trace"]));
+    for refused in ["\u{9b}2J", "a\u{85}b", "\u{80}", "\u{9f}"] {
+        let mut client = scene.welcomed();
+        client.send(format!("{refused}\n"));
+        client.expect([CONTROL_CHARACTER, QUESTION].concat());
+        client.leave();
+    }
+    let combining = format!("Z{}", "\u{301}".repeat(200));
+    let odd = [
+        "a\u{2028}b",
+        "\u{2029}",
+        "\u{202e}drawkcab",
+        "\u{2066}x\u{2069}",
+        "\u{200b}",
+        "\u{feff}bom",
+        &combining,
+        "\u{e000}",
+    ];
+    let mut client = scene.welcomed();
+    for name in odd {
+        client.round_trip(name);
+        let escaped = Escaped(name.as_bytes()).to_string();
+        scene.log().wait_for(&escaped, 0);
+    }
+    client.leave();
+    scene.check_bystander();
+    assert_log_is_printable(&scene.log().lines());
+    scene.end();
+}
+
+#[test]
+fn b6_what_other_programs_would_interpret_is_greeted_verbatim_and_logged_reversibly() {
+    let mut scene = Scene::of(Server::start(&["--log-level", "trace"]));
+    let mut client = scene.welcomed();
+    for name in [
+        "\"",
+        "\\",
+        "{}",
+        "%s%n",
+        "${jndi:ldap://x}",
+        "</script>",
+        "\\x1b",
+        "'; DROP TABLE names;--",
+        "{0:?}",
+    ] {
+        let before = scene.log().count(ANSWERED);
+        client.round_trip(name);
+        let line = scene.log().wait_for(ANSWERED, before);
+        assert_eq!(logged_name(&line), name.as_bytes());
+    }
+    scene.check_bystander();
+    client.leave();
+    scene.end();
+}
+
+#[test]
+fn b7_a_name_is_measured_in_bytes() {
+    let mut scene = Scene::new(&[]);
+    let mut client = scene.welcomed();
+    client.round_trip(&"\u{1f600}".repeat(256));
+    client.round_trip("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}");
+    scene.check_bystander();
+    client.send(format!("{}\n", "\u{1f600}".repeat(257)));
+    client.expect_last(crate::common::TOO_LONG);
+    scene.end();
+}
+
+#[test]
+fn whatever_the_name_every_log_line_is_printable_ascii_and_tells_it_exactly() {
+    let server = Server::start(&["--log-level", "trace", "--framing", "line"]);
+    let hostile = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 1..60),
+        "\\PC{1,40}".prop_map(String::into_bytes),
+        "[\\\\x0-9a-f\x1b]{1,20}".prop_map(String::into_bytes),
+    ];
+    let name = hostile
+        .prop_map(one_line)
+        .prop_filter("it is no name", |name| {
+            !name.is_empty() && name != b"exit" && !name.ends_with(b"\r")
+        });
+    let config = Config {
+        cases: 200,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&name, |name| {
+        let before = server.log().count(ANSWERED);
+        let mut client = Client::welcomed(server.address());
+        client.send([&name[..], b"\nexit\n"].concat());
+        let reply = client.rest()?;
+        let expected = expected_reply(&name);
+        prop_assert_eq!(
+            reply,
+            [&expected[..], QUESTION.as_bytes(), GOOD_BYE.as_bytes()].concat()
+        );
+        let line = server.log().wait_for(ANSWERED, before);
+        prop_assert_eq!(logged_name(&line), name);
+        Ok(())
+    });
+    assert_log_is_printable(&server.log().lines());
+    outcome.unwrap();
+}
+
+fn one_line(bytes: Vec<u8>) -> Vec<u8> {
+    bytes.into_iter().filter(|byte| *byte != b'\n').collect()
+}
+
+fn expected_reply(name: &[u8]) -> Vec<u8> {
+    match str::from_utf8(name) {
+        Err(_) => NOT_UTF8.into(),
+        Ok(text) if text.chars().any(char::is_control) => CONTROL_CHARACTER.into(),
+        Ok(text) => hello(text).into(),
+    }
+}
+
+/// The name that a log line says was answered.
+fn logged_name(line: &str) -> Vec<u8> {
+    let (_, name) = line.split_once(ANSWERED).expect("such a line");
+    unescape(name).expect("an escaped name")
+}
+
+#[track_caller]
+fn assert_log_is_printable(lines: &[String]) {
+    assert!(!lines.is_empty());
+    for line in lines {
+        assert!(
+            line.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            "{line:?}"
+        );
+    }
+}
+
+const ANSWERED: &str = ": answered ";

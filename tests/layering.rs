@@ -1,0 +1,112 @@
+//! Who may name whom: an arrow in this picture means "may name".
+//!
+//! ```text
+//! bin/* ──▶ greeting/ ──▶ service/ ◀── reactor/ ──▶ net/
+//! ```
+//!
+//! The sources are read as words; comments may name anything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn the_seam_names_no_socket_no_poller_no_clock_and_no_other_layer() {
+    assert_names_none_of(
+        "src/service",
+        &[SOCKETS, CLOCKS, &["reactor", "greeting", "crate net"]],
+    );
+}
+
+#[test]
+fn the_greeting_names_no_socket_no_clock_and_no_loop() {
+    assert_names_none_of(
+        "src/greeting",
+        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
+    );
+}
+
+#[test]
+fn the_loop_names_no_greeting_and_no_socket_of_its_own() {
+    assert_names_none_of("src/reactor", &[SOCKETS, CLOCKS, &["greeting", "Greeter"]]);
+}
+
+#[test]
+fn the_network_names_neither_the_loop_nor_the_greeting() {
+    assert_names_none_of("src/net", &[&["reactor", "Reactor", "greeting", "Greeter"]]);
+}
+
+#[test]
+fn the_client_shares_no_code_with_the_server() {
+    assert_names_none_of("src/bin/greet-client", &[&["oneloop", "mio"]]);
+}
+
+#[test]
+fn what_is_forbidden_would_be_found() {
+    let source = "//! mio\nuse crate::{net::Os, x}; // reactor\nlet mio_like = super::net();\n";
+    let words = words(source);
+    assert!(names(&words, "crate net") && names(&words, "Os"));
+    assert!(!names(&words, "mio") && !names(&words, "reactor"));
+}
+
+#[track_caller]
+fn assert_names_none_of(place: &str, forbidden: &[&[&str]]) {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(place)) {
+        let words = words(&fs::read_to_string(&file).expect("a source"));
+        for phrase in forbidden.iter().copied().flatten() {
+            let path = file.display();
+            assert!(
+                !names(&words, phrase),
+                "{path} names `{phrase}`: see docs/architecture.md"
+            );
+        }
+    }
+}
+
+/// All sources under a path but those of its tests, which may name whatever they need.
+fn sources(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else {
+        return if path.is_file() {
+            vec![path.into()]
+        } else {
+            Vec::new()
+        };
+    };
+    let paths = entries.map(|entry| entry.expect("a readable folder").path());
+    paths
+        .flat_map(|path| sources(&path))
+        .filter(is_source)
+        .collect()
+}
+
+fn is_source(path: &PathBuf) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+        && !path.ends_with("tests.rs")
+        && !path.components().any(|part| part.as_os_str() == "tests")
+}
+
+/// The identifiers of a source in their order, those of comments left out.
+fn words(source: &str) -> Vec<String> {
+    let code = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""));
+    code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .filter(|word| !word.is_empty())
+        .map(String::from)
+        .collect()
+}
+
+/// Whether the words of `phrase` occur one behind the other.
+fn names(words: &[String], phrase: &str) -> bool {
+    let phrase: Vec<&str> = phrase.split(' ').collect();
+    words.windows(phrase.len()).any(|window| window == phrase)
+}
+
+const SOCKETS: &[&str] = &[
+    "mio",
+    "socket2",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "UnixStream",
+];
+const CLOCKS: &[&str] = &["Instant", "SystemTime", "UNIX_EPOCH"];

@@ -1,0 +1,9 @@
+//! Swarm runs: the greeting server on a simulated network, a crowd of clients, and every
+//! invariant checked all the time. One seed decides everything.
+
+pub(crate) mod oracle;
+pub(crate) mod plan;
+pub(crate) mod population;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod watch;

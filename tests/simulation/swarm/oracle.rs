@@ -1,0 +1,621 @@
+//! What a peer must be served, told from the protocol alone: an independent reading of it, which
+//! shares nothing with the server but the words.
+//!
+//! The oracle sees what the server read from a connection, and when, and checks each message it
+//! writes. Where the protocol leaves a choice (did the silence come first, or the rest of the
+//! name?) it keeps every reading of what has happened that is still possible, and complains when
+//! none is left.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use oneloop::greeting::{Config, Framing};
+use oneloop::{EndReason, Limits, Time};
+
+/// One connection's conversation so far.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    /// Every byte the server has read.
+    taken: Vec<u8>,
+    /// When it read them: the time, and how many bytes there were in all after it.
+    reads: Vec<(Time, usize)>,
+    read_end: bool,
+    drained: bool,
+    /// Written bytes that are no whole message yet.
+    unparsed: Vec<u8>,
+    readings: Vec<Reading>,
+    /// When the last step towards the peer was made: something was read, or all that was owed
+    /// left.
+    last_progress: Time,
+    /// When the last word left.
+    last_said: Time,
+    /// When the last word left, if it did so at once: the gap before a question counts from then.
+    gap_from: Option<Time>,
+    owes_since: Option<Time>,
+    finished_at: Option<Time>,
+    broken: bool,
+}
+
+/// One way to understand what has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reading {
+    /// How much of the input has been answered.
+    at: usize,
+    ending: Ending,
+    mistakes: u8,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Line,
+    Either,
+    Silence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing has been said.
+    Begin,
+    /// Welcomed, or answered after a silence: the question comes next, by and by.
+    Paused,
+    /// Answered a line: the question comes next, in the same write.
+    MustAsk,
+    /// The question has been asked.
+    Asked,
+    /// The last name has been answered; nothing follows.
+    Done,
+    Over(EndReason),
+}
+
+/// How the end of a name was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Line,
+    Silence,
+    End,
+    Drain,
+}
+
+/// A name that may have been taken from the input.
+struct Candidate<'a> {
+    name: &'a [u8],
+    at: usize,
+    by: By,
+}
+
+/// What is said, in whole messages.
+#[derive(Debug, PartialEq, Eq)]
+enum Message<'a> {
+    Welcome,
+    Question,
+    Hello(&'a [u8]),
+    NotUtf8,
+    ControlCharacter,
+    Last(Last),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    GoodBye,
+    TooLong,
+    TooManyMistakes,
+    TooSlow,
+    Full,
+}
+
+/// What the oracle knows of the server's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) config: Config,
+    pub(crate) limits: Limits,
+    /// By how much anything may be late.
+    pub(crate) slack: Duration,
+}
+
+pub(crate) type Verdict = Result<(), String>;
+
+impl Oracle {
+    pub(crate) fn new(rules: &Rules, now: Time) -> Self {
+        let ending = match rules.config.framing {
+            Framing::Auto => Ending::Either,
+            Framing::Line => Ending::Line,
+            Framing::Silence => Ending::Silence,
+        };
+        let first = Reading {
+            at: 0,
+            ending,
+            mistakes: 0,
+            stage: Stage::Begin,
+        };
+        Self {
+            taken: Vec::new(),
+            reads: Vec::new(),
+            read_end: false,
+            drained: false,
+            unparsed: Vec::new(),
+            readings: vec![first],
+            last_progress: now,
+            last_said: now,
+            gap_from: None,
+            owes_since: None,
+            finished_at: None,
+            broken: false,
+        }
+    }
+
+    pub(crate) fn read(&mut self, now: Time, bytes: &[u8]) {
+        if self.finished_at.is_some() {
+            return; // discarded
+        }
+        self.taken.extend_from_slice(bytes);
+        self.reads.push((now, self.taken.len()));
+        self.last_progress = now;
+    }
+
+    pub(crate) fn read_end(&mut self, now: Time) {
+        self.read_end = true;
+        self.last_progress = now;
+    }
+
+    pub(crate) fn failed(&mut self, now: Time, kind: ErrorKind, offered_output: bool) {
+        match kind {
+            ErrorKind::WouldBlock | ErrorKind::Interrupted if offered_output => {
+                self.owes_since.get_or_insert(now);
+            }
+            ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
+            _ => self.broken = true,
+        }
+    }
+
+    pub(crate) fn draining(&mut self) {
+        self.drained = true;
+    }
+
+    pub(crate) fn finished(&mut self, now: Time) {
+        self.finished_at = Some(now);
+    }
+
+    /// The server has written `bytes`, `whole` if that is all it had.
+    pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
+        let at_once = whole && self.owes_since.is_none();
+        let mut unparsed = std::mem::take(&mut self.unparsed);
+        unparsed.extend_from_slice(bytes);
+        let mut rest = &unparsed[..];
+        while let Some((message, bytes)) = next_message(rest, rules)? {
+            self.check(rules, now, &message)?;
+            rest = &rest[bytes..];
+        }
+        self.unparsed = rest.to_vec();
+        self.gap_from = at_once.then_some(now);
+        if whole {
+            self.owes_since = None;
+            self.last_progress = now;
+            self.last_said = now;
+        } else {
+            self.owes_since.get_or_insert(now);
+        }
+        Ok(())
+    }
+
+    /// The server says why it has closed the connection.
+    pub(crate) fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
+        let explained = match why {
+            EndReason::Reset => self.broken,
+            EndReason::WriteTimeout => self.owes_since.is_some(),
+            EndReason::Cut => self.drained,
+            EndReason::PeerFinished => self.read_end && self.is_all_answered(rules),
+            EndReason::Finished
+            | EndReason::Misbehaved
+            | EndReason::TimedOut
+            | EndReason::Drained
+            | EndReason::Full
+            | EndReason::AddressFull => self.is_over(why),
+            EndReason::InputFull
+            | EndReason::Panicked
+            | EndReason::SocketFailed
+            | EndReason::ConnectFailed => false,
+        };
+        let whole = self.unparsed.is_empty() || self.broken;
+        let told = matches!(
+            why,
+            EndReason::Reset | EndReason::WriteTimeout | EndReason::Cut
+        );
+        if explained && (whole || told) {
+            return Ok(());
+        }
+        Err(format!(
+            "ended as \"{why}\" without reason: {}",
+            self.picture()
+        ))
+    }
+
+    /// A connection that got no session is closed.
+    pub(crate) fn turned_away(&self) -> Verdict {
+        let told = self.is_over(EndReason::Full);
+        let cut_short = self.readings.iter().all(|r| r.stage == Stage::Begin);
+        if told || cut_short {
+            Ok(())
+        } else {
+            Err(format!("turned away in the midst: {}", self.picture()))
+        }
+    }
+
+    /// Nobody waits for ever: whatever this connection waits for has come, or is bound to come.
+    pub(crate) fn check_patience(&self, rules: &Rules, now: Time) -> Verdict {
+        let Some((wait, since, limit)) = self.wait(rules) else {
+            return Ok(());
+        };
+        let waited = now - since;
+        if waited <= limit + rules.slack {
+            return Ok(());
+        }
+        Err(format!(
+            "waits for {wait} for {waited:?}, allowed are {limit:?}: {}",
+            self.picture()
+        ))
+    }
+
+    /// What is waited for, since when, and how long that may take.
+    fn wait(&self, rules: &Rules) -> Option<(&'static str, Time, Duration)> {
+        let (limits, config) = (&rules.limits, &rules.config);
+        if self.broken {
+            return None;
+        }
+        if let Some(since) = self.owes_since {
+            return Some(("its output to leave", since, limits.write_timeout));
+        }
+        if let Some(since) = self.finished_at {
+            return Some(("the peer's end", since, limits.linger_timeout));
+        }
+        let quiet = |r: &Reading| r.stage == Stage::Asked && !self.owes_answer(r);
+        if self.readings.iter().any(quiet) {
+            return Some(("a name", self.last_said, config.name_timeout));
+        }
+        let since = self.last_progress;
+        Some(("its answer or question", since, config.quiet_gap))
+    }
+
+    /// True if there is a whole name that has not been answered, or will be one after a silence.
+    fn owes_answer(&self, reading: &Reading) -> bool {
+        let rest = &self.taken[reading.at..];
+        match reading.ending {
+            Ending::Line => rest.contains(&b'\n') || self.read_end,
+            Ending::Either | Ending::Silence => !rest.is_empty() || self.read_end,
+        }
+    }
+
+    fn check(&mut self, rules: &Rules, now: Time, message: &Message<'_>) -> Verdict {
+        let mut next = Vec::new();
+        for reading in &self.readings {
+            self.follow(rules, now, reading, message, &mut next);
+        }
+        next.dedup();
+        if next.is_empty() {
+            return Err(format!("{message:?} is no answer to {}", self.picture()));
+        }
+        self.readings = next;
+        Ok(())
+    }
+
+    /// Adds every state in which `message` can leave one in the state `reading`.
+    fn follow(
+        &self,
+        rules: &Rules,
+        now: Time,
+        reading: &Reading,
+        message: &Message<'_>,
+        next: &mut Vec<Reading>,
+    ) {
+        let mut go = |stage| {
+            let mut reading = reading.clone();
+            reading.stage = stage;
+            next.push(reading);
+        };
+        match (reading.stage, message) {
+            (Stage::Begin, Message::Welcome) => go(Stage::Paused),
+            (Stage::Begin, Message::Last(Last::Full)) => go(Stage::Over(EndReason::Full)),
+            (Stage::MustAsk, Message::Question) => go(Stage::Asked),
+            (Stage::Paused, Message::Question) if self.may_ask(rules, now, reading) => {
+                go(Stage::Asked);
+            }
+            (Stage::Paused, Message::Last(Last::GoodBye))
+                if self.drained && reading.at == self.taken.len() =>
+            {
+                go(Stage::Over(EndReason::Drained));
+            }
+            (Stage::Asked, message) => self.follow_asked(rules, now, reading, message, next),
+            _ => {}
+        }
+    }
+
+    fn follow_asked(
+        &self,
+        rules: &Rules,
+        now: Time,
+        reading: &Reading,
+        message: &Message<'_>,
+        next: &mut Vec<Reading>,
+    ) {
+        let over = |why| Reading {
+            stage: Stage::Over(why),
+            ..reading.clone()
+        };
+        match message {
+            Message::Last(Last::TooSlow) if self.is_too_slow(rules, now, reading) => {
+                next.push(over(EndReason::TimedOut));
+            }
+            Message::Last(Last::TooLong) if self.is_too_long(rules, reading) => {
+                next.push(over(EndReason::Misbehaved));
+            }
+            Message::Last(Last::GoodBye) if self.drained && self.is_quiet(reading) => {
+                next.push(over(EndReason::Drained));
+            }
+            _ => {}
+        }
+        for candidate in self.candidates(rules, now, reading) {
+            let answer = answer(rules, reading.mistakes, candidate.name);
+            if let Some(reading) = apply(reading, &candidate, &answer, message) {
+                next.push(reading);
+            }
+        }
+    }
+
+    /// Every name that the server may answer next.
+    fn candidates(&self, rules: &Rules, now: Time, reading: &Reading) -> Vec<Candidate<'_>> {
+        let rest = &self.taken[reading.at..];
+        let feed = match reading.ending {
+            Ending::Silence => None,
+            Ending::Line | Ending::Either => rest.iter().position(|&byte| byte == b'\n'),
+        };
+        let mut candidates = Vec::new();
+        if let Some(feed) = feed {
+            candidates.push(Candidate {
+                name: strip_cr(&rest[..feed]),
+                at: reading.at + feed + 1,
+                by: By::Line,
+            });
+        }
+        if reading.ending != Ending::Line {
+            let most = feed.map_or(self.taken.len(), |feed| reading.at + feed);
+            self.silences(rules, now, (reading.at, most), &mut candidates);
+        }
+        let everything = |by| Candidate {
+            name: strip_line_ending(rest),
+            at: self.taken.len(),
+            by,
+        };
+        if feed.is_none() && self.read_end {
+            candidates.push(everything(By::End));
+        }
+        if feed.is_none() && self.drained && reading.ending != Ending::Line {
+            candidates.push(everything(By::Drain));
+        }
+        candidates
+    }
+
+    /// The names that a silence has ended, up to `most` bytes of the input.
+    fn silences<'a>(
+        &'a self,
+        rules: &Rules,
+        now: Time,
+        (from, most): (usize, usize),
+        candidates: &mut Vec<Candidate<'a>>,
+    ) {
+        let first = self.reads.partition_point(|&(_, end)| end <= from);
+        for (number, &(read, end)) in self.reads.iter().enumerate().skip(first) {
+            if end > most {
+                return;
+            }
+            let until = self.reads.get(number + 1).map_or(now, |&(next, _)| next);
+            if until >= read + rules.config.quiet_gap {
+                candidates.push(Candidate {
+                    name: strip_line_ending(&self.taken[from..end]),
+                    at: end,
+                    by: By::Silence,
+                });
+            }
+        }
+    }
+
+    /// True if the peer had its time: less of it than usual if the server is nearly full. A name
+    /// that was whole for long is not too late, it was overlooked.
+    fn is_too_slow(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
+        let least = rules.config.name_timeout.min(rules.limits.busy_wait_min);
+        let overdue = rules.config.quiet_gap + rules.slack;
+        let overlooked = self.owes_answer(reading) && now - self.last_progress > overdue;
+        now - self.last_said >= least && !overlooked
+    }
+
+    /// A question keeps its distance from what was said before, unless the peer is a line peer,
+    /// or has said something since.
+    fn may_ask(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
+        let hurried = reading.ending == Ending::Line || self.read_end || self.drained;
+        let Some(from) = self.gap_from else {
+            return true;
+        };
+        let spoken = self.reads.last().is_some_and(|&(read, _)| read >= from);
+        hurried || spoken || now - from >= rules.config.quiet_gap
+    }
+
+    /// True if what comes next in the input is longer than a name may be, however it ends.
+    fn is_too_long(&self, rules: &Rules, reading: &Reading) -> bool {
+        let rest = &self.taken[reading.at..];
+        let line = match reading.ending {
+            Ending::Silence => strip_line_ending(rest),
+            Ending::Line | Ending::Either => {
+                strip_cr(rest.split(|&byte| byte == b'\n').next().unwrap_or(rest))
+            }
+        };
+        line.len() > rules.config.name_bytes_max
+    }
+
+    /// True if a server that stops owes this peer no answer any more.
+    fn is_quiet(&self, reading: &Reading) -> bool {
+        let rest = &self.taken[reading.at..];
+        match reading.ending {
+            Ending::Line => !rest.contains(&b'\n'),
+            Ending::Either | Ending::Silence => strip_line_ending(rest).is_empty(),
+        }
+    }
+
+    fn is_all_answered(&self, rules: &Rules) -> bool {
+        self.readings.iter().any(|reading| match reading.stage {
+            Stage::Done => true,
+            Stage::Asked | Stage::Paused => {
+                let rest = strip_line_ending(&self.taken[reading.at..]);
+                rest.is_empty() && rules.config.name_bytes_max > 0
+            }
+            _ => false,
+        })
+    }
+
+    fn is_over(&self, why: EndReason) -> bool {
+        let why = match why {
+            EndReason::AddressFull => EndReason::Full,
+            why => why,
+        };
+        self.readings.iter().any(|r| r.stage == Stage::Over(why))
+    }
+
+    /// What there is to answer, for a complaint.
+    fn picture(&self) -> String {
+        let readings: Vec<_> = self
+            .readings
+            .iter()
+            .map(|reading| {
+                let rest = &self.taken[reading.at..];
+                let rest = &rest[..rest.len().min(80)];
+                let text = rest.escape_ascii();
+                format!(
+                    "{:?}/{:?} with \"{text}\" unanswered",
+                    reading.stage, reading.ending
+                )
+            })
+            .collect();
+        let unparsed = self.unparsed.escape_ascii();
+        format!(
+            "[{}] after {} bytes in, end read: {}, draining: {}, half a message: \"{unparsed}\"",
+            readings.join(" or "),
+            self.taken.len(),
+            self.read_end,
+            self.drained
+        )
+    }
+}
+
+/// What the protocol says to a name, before any question.
+fn answer<'a>(rules: &Rules, mistakes: u8, name: &'a [u8]) -> Option<Message<'a>> {
+    let mistake = |message| {
+        if mistakes + 1 >= rules.config.mistakes_max {
+            Message::Last(Last::TooManyMistakes)
+        } else {
+            message
+        }
+    };
+    if name == b"exit" {
+        return Some(Message::Last(Last::GoodBye));
+    }
+    if name.is_empty() {
+        return None;
+    }
+    if name.len() > rules.config.name_bytes_max {
+        return Some(Message::Last(Last::TooLong));
+    }
+    Some(match std::str::from_utf8(name) {
+        Err(_) => mistake(Message::NotUtf8),
+        Ok(text) if text.contains(char::is_control) => mistake(Message::ControlCharacter),
+        Ok(_) => Message::Hello(name),
+    })
+}
+
+/// The state after `message`, if that is what the name must be answered with.
+fn apply(
+    before: &Reading,
+    candidate: &Candidate<'_>,
+    answer: &Option<Message<'_>>,
+    message: &Message<'_>,
+) -> Option<Reading> {
+    let mut after = before.clone();
+    after.at = candidate.at;
+    if candidate.by == By::Line && after.ending == Ending::Either {
+        after.ending = Ending::Line;
+    }
+    match answer {
+        // An empty name: the question again, and nothing before it.
+        None if *message == Message::Question && candidate.by != By::End => {
+            after.stage = Stage::Asked;
+        }
+        None => return None,
+        Some(answer) if answer != message => return None,
+        Some(Message::Last(last)) => {
+            after.stage = Stage::Over(match last {
+                Last::GoodBye => EndReason::Finished,
+                _ => EndReason::Misbehaved,
+            });
+        }
+        Some(answer) => {
+            if !matches!(answer, Message::Hello(_)) {
+                after.mistakes += 1;
+            }
+            after.stage = match candidate.by {
+                By::Line => Stage::MustAsk,
+                By::Silence | By::Drain => Stage::Paused,
+                By::End => Stage::Done,
+            };
+        }
+    }
+    Some(after)
+}
+
+/// The first whole message of `bytes` and its length, if there is one.
+fn next_message<'a>(
+    bytes: &'a [u8],
+    rules: &Rules,
+) -> Result<Option<(Message<'a>, usize)>, String> {
+    if let Some(rest) = QUESTION.strip_prefix(bytes)
+        && !rest.is_empty()
+    {
+        return Ok(None);
+    }
+    if bytes.starts_with(QUESTION) {
+        return Ok(Some((Message::Question, QUESTION.len())));
+    }
+    let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
+        return Ok(None);
+    };
+    let too_long = format!(
+        "Sorry, that name is longer than {} bytes. Good bye!",
+        rules.config.name_bytes_max
+    );
+    let line = &bytes[..end];
+    let message =
+        match line {
+            b"Welcome!" => Message::Welcome,
+            b"Sorry, that name is not valid UTF-8." => Message::NotUtf8,
+            b"Sorry, a name has no control characters." => Message::ControlCharacter,
+            b"Good bye!" => Message::Last(Last::GoodBye),
+            b"You took too long. Good bye!" => Message::Last(Last::TooSlow),
+            b"Too many mistakes. Good bye!" => Message::Last(Last::TooManyMistakes),
+            b"Sorry, the server is full. Please try again later." => Message::Last(Last::Full),
+            line if line == too_long.as_bytes() => Message::Last(Last::TooLong),
+            line => {
+                let name = line.strip_prefix(b"Hello ");
+                let name = name.and_then(|name| name.strip_suffix(b"!"));
+                Message::Hello(name.ok_or_else(|| {
+                    format!("unknown message {:?}", line.escape_ascii().to_string())
+                })?)
+            }
+        };
+    Ok(Some((message, end + 1)))
+}
+
+fn strip_line_ending(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"\n").map_or(bytes, strip_cr)
+}
+
+fn strip_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+const QUESTION: &[u8] = b"What's your name?";

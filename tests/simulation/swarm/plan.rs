@@ -1,0 +1,192 @@
+//! What one seed stands for: the weather, the limits, and who comes.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use oneloop::greeting::{Config, Framing};
+use oneloop::sim::{Faults, Link, Random};
+use oneloop::{Limits, WhenFull};
+
+use super::population::Character;
+
+/// Everything about a run but its chances.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) poller: Poller,
+    pub(crate) faults: Faults,
+    pub(crate) limits: Limits,
+    pub(crate) config: Config,
+    pub(crate) descriptors_max: Option<usize>,
+    pub(crate) finale: Finale,
+    crowd: Crowd,
+}
+
+/// Which kind of poller the network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Poller {
+    Edge,
+    Rearmed,
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finale {
+    /// The server is told to stop in the midst of it.
+    Drain,
+    /// Nobody comes any more; when everybody has left, the server is told to stop.
+    Farewell,
+}
+
+/// Who comes, and how often.
+#[derive(Clone, Debug)]
+struct Crowd {
+    characters: Vec<Character>,
+    pause: Duration,
+    addresses: u64,
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    pub(crate) character: Character,
+    pub(crate) address: SocketAddr,
+    pub(crate) link: Link,
+    /// How long after the one before it comes.
+    pub(crate) pause: Duration,
+    /// Decides all that it does.
+    pub(crate) random: Random,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let config = config(&mut random);
+        Self {
+            seed,
+            poller: random.pick(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
+            faults: faults(&mut random),
+            limits: limits(&mut random, &config),
+            config,
+            descriptors_max: random
+                .chance(0.2)
+                .then(|| random.magnitude(1..=40) as usize),
+            finale: random.pick(&[Finale::Drain, Finale::Farewell]),
+            crowd: Crowd::drawn(&mut random),
+        }
+    }
+
+    /// The client with this number. It is the same whoever else comes.
+    pub(crate) fn visitor(&self, number: usize) -> Visitor {
+        let mut random = Random::new(self.seed.rotate_left(32) ^ (number as u64 + 1));
+        let character = random.pick(&self.crowd.characters);
+        let host = 1 + random.within(1..=self.crowd.addresses) as u8;
+        let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, host));
+        Visitor {
+            character,
+            address: SocketAddr::new(ip, FIRST_PORT + number as u16),
+            link: character.link(&mut random),
+            pause: random.up_to(self.crowd.pause),
+            random,
+        }
+    }
+
+    /// True if nothing in this run keeps two writes from being two arrivals.
+    pub(crate) fn keeps_messages_apart(&self) -> bool {
+        let Faults {
+            short_writes,
+            needless_blocks,
+            interruptions,
+            ..
+        } = self.faults;
+        short_writes + needless_blocks + interruptions == 0.0
+            && self.limits.send_buffer_bytes >= 4096
+    }
+
+    /// True if no connection breaks but by its client's doing.
+    pub(crate) fn breaks_nothing(&self) -> bool {
+        let Faults {
+            read_resets,
+            write_breaks,
+            ..
+        } = self.faults;
+        read_resets + write_breaks == 0.0
+    }
+}
+
+/// The number of the client at an address.
+pub(crate) fn number_of(address: SocketAddr) -> usize {
+    usize::from(address.port() - FIRST_PORT)
+}
+
+impl Crowd {
+    fn drawn(random: &mut Random) -> Self {
+        let mut characters: Vec<_> = Character::ALL
+            .into_iter()
+            .filter(|_| random.chance(0.4))
+            .collect();
+        if characters.is_empty() {
+            characters.push(random.pick(&Character::ALL));
+        }
+        Self {
+            characters,
+            pause: Duration::from_micros(random.magnitude(100..=3_000_000)),
+            addresses: random.within(1..=8),
+        }
+    }
+}
+
+fn faults(random: &mut Random) -> Faults {
+    if random.chance(0.1) {
+        Faults::NONE
+    } else {
+        Faults::drawn(random)
+    }
+}
+
+fn config(random: &mut Random) -> Config {
+    Config {
+        framing: random.pick(&[
+            Framing::Auto,
+            Framing::Auto,
+            Framing::Line,
+            Framing::Silence,
+        ]),
+        quiet_gap: millis(random, 5..=100),
+        name_timeout: millis(random, 1_000..=60_000),
+        name_bytes_max: random.magnitude(4..=1024) as usize,
+        mistakes_max: random.within(0..=10) as u8,
+    }
+}
+
+fn limits(random: &mut Random, config: &Config) -> Limits {
+    let name = config.name_bytes_max as u64;
+    Limits {
+        connections_max: random.magnitude(1..=128) as usize,
+        connections_per_address_max: random
+            .chance(0.3)
+            .then(|| random.magnitude(1..=16) as usize),
+        when_full: random.pick(&[WhenFull::Refuse, WhenFull::Queue]),
+        refusals_max: random.within(0..=16) as usize,
+        backlog: random.magnitude(1..=128) as u32,
+        send_buffer_bytes: random.magnitude(16..=65_536) as u32,
+        input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
+        output_bytes_max: (name + 64 + random.magnitude(1..=8192)) as usize,
+        turn_bytes_max: random.magnitude(1..=65_536) as usize,
+        turn_accepts_max: random.magnitude(1..=64) as usize,
+        turn_deadlines_max: random.magnitude(1..=256) as usize,
+        write_timeout: millis(random, 1_000..=30_000),
+        linger_timeout: millis(random, 10..=2_000),
+        linger_bytes_max: random.magnitude(1..=65_536) as usize,
+        connect_timeout: Duration::from_secs(10),
+        accept_retry: millis(random, 1..=100),
+        drain: millis(random, 100..=10_000),
+        busy_wait_min: millis(random, 500..=2_000),
+    }
+}
+
+fn millis(random: &mut Random, range: std::ops::RangeInclusive<u64>) -> Duration {
+    Duration::from_millis(random.magnitude(range))
+}
+
+const FIRST_PORT: u16 = 1024;

@@ -1,0 +1,454 @@
+//! Who comes: clients as they are, from polite to hostile, each a script drawn from its own chance.
+
+use std::time::Duration;
+
+use oneloop::Time;
+use oneloop::sim::{Behaviour, Link, Random, Remote, Status};
+
+use super::plan::Visitor;
+
+/// What a client is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Character {
+    /// Waits for each question, answers with a line, and says `exit`.
+    Polite,
+    /// One `recv` is one message, and names have no line ending: the tutorial's client.
+    Tutorial,
+    /// Sends its names byte by byte, slowly.
+    Dripping,
+    /// Sends many lines at once, then `exit`.
+    Pipelining,
+    /// Sends much and reads nothing.
+    NeverReading,
+    /// Reads a few bytes now and then, while it sends lines.
+    SlowReading,
+    /// Sends some names, shuts down its side, and reads to the end.
+    HalfClosing,
+    /// Resets the connection at some point.
+    Resetting,
+    /// Falls silent, for ever and without a word, at some point.
+    Vanishing,
+    /// Sends as fast as the network takes it, and reads.
+    Flooding,
+    /// Sends nothing.
+    Silent,
+    /// Sends what are no names: broken text, control characters, nothing, far too much.
+    Babbling,
+    /// Closes without having read what came.
+    Rude,
+}
+
+/// A client that follows its script.
+#[derive(Debug)]
+pub(crate) struct Player {
+    script: std::vec::IntoIter<Step>,
+    current: Option<Step>,
+    reading: Reading,
+    /// When a pause is over.
+    wakes: Time,
+    reads_again: Time,
+    heard: Vec<u8>,
+    /// How much of `heard` has been waited for.
+    understood: usize,
+}
+
+/// One thing that a client does.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Send(Vec<u8>),
+    /// Waits until these bytes have come.
+    Expect(&'static [u8]),
+    /// Waits for anything to come, and reads it in one go.
+    Recv,
+    Sleep(Duration),
+    Read(Reading),
+    /// Waits for the end.
+    ExpectEnd,
+    Finish,
+    Close,
+    Reset,
+    Vanish,
+}
+
+/// How a client reads besides what its script waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    All,
+    Nothing,
+    Slowly { bytes: usize, every: Duration },
+}
+
+impl Character {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Polite,
+        Self::Tutorial,
+        Self::Dripping,
+        Self::Pipelining,
+        Self::NeverReading,
+        Self::SlowReading,
+        Self::HalfClosing,
+        Self::Resetting,
+        Self::Vanishing,
+        Self::Flooding,
+        Self::Silent,
+        Self::Babbling,
+        Self::Rude,
+    ];
+
+    /// The line to its home. The tutorial's client knows only good ones.
+    pub(crate) fn link(self, random: &mut Random) -> Link {
+        let link = Link::drawn(random);
+        match self {
+            Self::Tutorial => {
+                let latency = (*link.latency.start()).min(Duration::from_millis(20));
+                Link {
+                    latency: latency..=latency,
+                    ..Link::ideal()
+                }
+            }
+            _ => link,
+        }
+    }
+
+    fn script(self, random: &mut Random) -> Vec<Step> {
+        use Step as S;
+        match self {
+            Self::Polite => polite(random),
+            Self::Tutorial => tutorial(random),
+            Self::Dripping => dripping(random),
+            Self::Pipelining => pipelining(random),
+            Self::NeverReading => never_reading(random),
+            Self::SlowReading => slow_reading(random),
+            Self::HalfClosing => half_closing(random),
+            Self::Resetting => interrupted(random, S::Reset),
+            Self::Vanishing => interrupted(random, S::Vanish),
+            Self::Flooding => flooding(random),
+            Self::Silent => vec![S::Sleep(random.up_to(Duration::from_secs(90))), S::Close],
+            Self::Babbling => babbling(random),
+            Self::Rude => rude(random),
+        }
+    }
+}
+
+impl Player {
+    pub(crate) fn new(visitor: &mut Visitor) -> Self {
+        Self::of(visitor.character.script(&mut visitor.random))
+    }
+
+    pub(crate) fn of(script: Vec<Step>) -> Self {
+        Self {
+            script: script.into_iter(),
+            current: None,
+            reading: Reading::All,
+            wakes: Time::NEVER,
+            reads_again: Time::START,
+            heard: Vec::new(),
+            understood: 0,
+        }
+    }
+}
+
+impl Behaviour for Player {
+    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+        match remote.status() {
+            Status::Connecting => return None,
+            Status::Open => {}
+            Status::Failed(_) | Status::Left => return self.leave(remote),
+        }
+        loop {
+            if self.listen(remote) == Heard::TheEnd {
+                return self.leave(remote);
+            }
+            let Some(step) = self.current.take().or_else(|| self.script.next()) else {
+                return self.leave(remote);
+            };
+            if let Some(waiting) = self.play(step, remote) {
+                self.current = Some(waiting);
+                return self.next_call(remote);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Something,
+    TheEnd,
+}
+
+impl Player {
+    /// Reads as its manner is.
+    fn listen(&mut self, remote: &mut Remote<'_>) -> Heard {
+        match self.reading {
+            Reading::All => {
+                remote.read(usize::MAX, &mut self.heard);
+            }
+            Reading::Slowly { bytes, every } if self.reads_again <= remote.now() => {
+                remote.read(bytes, &mut self.heard);
+                self.reads_again = remote.now() + every;
+            }
+            _ => {}
+        }
+        if remote.at_end() {
+            Heard::TheEnd
+        } else {
+            Heard::Something
+        }
+    }
+
+    /// Does one step; if it is not done yet, it is the answer.
+    fn play(&mut self, step: Step, remote: &mut Remote<'_>) -> Option<Step> {
+        match step {
+            Step::Send(bytes) => remote.send(&bytes),
+            Step::Expect(bytes) => return self.expect(bytes).then_some(Step::Expect(bytes)),
+            Step::Recv => {
+                if remote.read(1024, &mut self.heard) == 0 {
+                    return Some(Step::Recv);
+                }
+            }
+            Step::Sleep(duration) => return self.sleep(duration, remote.now()),
+            Step::Read(reading) => self.reading = reading,
+            Step::ExpectEnd => return Some(Step::ExpectEnd),
+            Step::Finish => remote.finish(),
+            Step::Close => remote.close(),
+            Step::Reset => remote.reset(),
+            Step::Vanish => remote.vanish(),
+        }
+        None
+    }
+
+    /// True if it must still wait.
+    fn expect(&mut self, bytes: &[u8]) -> bool {
+        let heard = &self.heard[self.understood..];
+        match heard
+            .windows(bytes.len())
+            .position(|window| window == bytes)
+        {
+            Some(place) => {
+                self.understood += place + bytes.len();
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn sleep(&mut self, duration: Duration, now: Time) -> Option<Step> {
+        if self.wakes == Time::NEVER {
+            self.wakes = now + duration;
+        }
+        if now < self.wakes {
+            return Some(Step::Sleep(duration));
+        }
+        self.wakes = Time::NEVER;
+        None
+    }
+
+    fn next_call(&self, remote: &Remote<'_>) -> Option<Time> {
+        let reads = match self.reading {
+            Reading::Slowly { .. } if remote.readable() > 0 => self.reads_again,
+            _ => Time::NEVER,
+        };
+        let next = self.wakes.min(reads);
+        (next != Time::NEVER).then_some(next)
+    }
+
+    fn leave(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+        if remote.status() == Status::Open {
+            remote.close();
+        }
+        self.script = Vec::new().into_iter();
+        None
+    }
+}
+
+const QUESTION: &[u8] = b"What's your name?";
+
+fn polite(random: &mut Random) -> Vec<Step> {
+    let mut script = Vec::new();
+    for _ in 0..random.magnitude(1..=20) {
+        script.push(Step::Expect(QUESTION));
+        script.push(Step::Sleep(patience(random)));
+        script.push(Step::Send(line(random)));
+    }
+    script.push(Step::Expect(QUESTION));
+    script.push(Step::Send(b"exit\n".to_vec()));
+    script.push(Step::ExpectEnd);
+    script
+}
+
+fn tutorial(random: &mut Random) -> Vec<Step> {
+    let mut script = vec![Step::Read(Reading::Nothing), Step::Recv, Step::Recv];
+    for _ in 0..random.within(0..=5) {
+        script.extend([Step::Send(name(random)), Step::Recv, Step::Recv]);
+    }
+    script.extend([Step::Send(b"exit".to_vec()), Step::Recv, Step::Close]);
+    script
+}
+
+fn dripping(random: &mut Random) -> Vec<Step> {
+    let mut script = Vec::new();
+    let pause = Duration::from_millis(random.magnitude(1..=3_000));
+    for _ in 0..random.within(1..=4) {
+        let bytes = if random.chance(0.7) {
+            line(random)
+        } else {
+            name(random)
+        };
+        for byte in bytes {
+            script.push(Step::Send(vec![byte]));
+            script.push(Step::Sleep(random.up_to(pause)));
+        }
+    }
+    script.push(Step::ExpectEnd);
+    script
+}
+
+fn pipelining(random: &mut Random) -> Vec<Step> {
+    let mut bytes = Vec::new();
+    for _ in 0..random.magnitude(1..=1000) {
+        bytes.extend(line(random));
+    }
+    bytes.extend(b"exit\n");
+    vec![Step::Send(bytes), Step::ExpectEnd]
+}
+
+fn never_reading(random: &mut Random) -> Vec<Step> {
+    let mut script = vec![Step::Read(Reading::Nothing)];
+    for _ in 0..random.magnitude(1..=30) {
+        script.push(Step::Send(lines(random, 100)));
+        script.push(Step::Sleep(patience(random)));
+    }
+    script.push(Step::Sleep(Duration::from_secs(random.within(1..=100))));
+    script
+}
+
+fn slow_reading(random: &mut Random) -> Vec<Step> {
+    let bytes = random.magnitude(1..=2000) as usize;
+    let every = Duration::from_millis(random.magnitude(1..=500));
+    vec![
+        Step::Read(Reading::Slowly { bytes, every }),
+        Step::Send(lines(random, 300)),
+        Step::Sleep(patience(random)),
+        Step::Read(random.pick(&[Reading::All, Reading::Nothing])),
+        Step::Sleep(patience(random)),
+        Step::Read(Reading::All),
+        Step::Send(b"exit\n".to_vec()),
+        Step::ExpectEnd,
+    ]
+}
+
+fn half_closing(random: &mut Random) -> Vec<Step> {
+    let mut bytes = lines(random, 20);
+    if random.chance(0.5) {
+        bytes.extend(name(random));
+    }
+    let mut script = vec![Step::Send(bytes)];
+    if random.chance(0.5) {
+        script.push(Step::Sleep(patience(random)));
+    }
+    script.extend([Step::Finish, Step::ExpectEnd]);
+    script
+}
+
+fn interrupted(random: &mut Random, by: Step) -> Vec<Step> {
+    let mut script = if random.chance(0.5) {
+        polite(random)
+    } else {
+        slow_reading(random)
+    };
+    script.truncate(random.below(script.len() + 1));
+    script.push(by);
+    script
+}
+
+fn flooding(random: &mut Random) -> Vec<Step> {
+    let mut script = Vec::new();
+    let newlines = random.chance(0.5);
+    for _ in 0..random.magnitude(1..=50) {
+        let bytes = random.magnitude(1..=20_000) as usize;
+        let every = 1 + random.below(40);
+        script.push(Step::Send(
+            (0..bytes)
+                .map(|n| {
+                    if newlines && n % every == 0 {
+                        b'\n'
+                    } else {
+                        b'x'
+                    }
+                })
+                .collect(),
+        ));
+        script.push(Step::Sleep(random.up_to(Duration::from_millis(20))));
+    }
+    script.push(Step::ExpectEnd);
+    script
+}
+
+fn babbling(random: &mut Random) -> Vec<Step> {
+    let mut script = Vec::new();
+    for _ in 0..random.within(1..=14) {
+        let length = random.magnitude(1..=200) as usize;
+        let mut bytes: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
+        bytes.extend(random.pick(&[&b"\n"[..], b"\r\n", b"", b"\n\n", b"\r\r\n", b"\xC3"]));
+        script.push(Step::Send(bytes));
+        script.push(Step::Sleep(patience(random)));
+    }
+    script.push(Step::Finish);
+    script.push(Step::ExpectEnd);
+    script
+}
+
+fn rude(random: &mut Random) -> Vec<Step> {
+    vec![
+        Step::Read(random.pick(&[Reading::All, Reading::Nothing])),
+        Step::Send(lines(random, 10)),
+        Step::Sleep(patience(random)),
+        Step::Close,
+    ]
+}
+
+fn patience(random: &mut Random) -> Duration {
+    if random.chance(0.3) {
+        return Duration::ZERO;
+    }
+    Duration::from_micros(random.magnitude(1..=3_000_000))
+}
+
+fn lines(random: &mut Random, most: u64) -> Vec<u8> {
+    let lines = random.magnitude(1..=most);
+    (0..lines).flat_map(|_| line(random)).collect()
+}
+
+fn line(random: &mut Random) -> Vec<u8> {
+    let mut name = if random.chance(0.05) {
+        Vec::new()
+    } else {
+        name(random)
+    };
+    name.extend(random.pick(&[&b"\n"[..], b"\n", b"\r\n"]));
+    name
+}
+
+/// A name of any length, sometimes one that is none.
+fn name(random: &mut Random) -> Vec<u8> {
+    let names: [&[u8]; 8] = [
+        b"Al",
+        b"Bob",
+        b"Zo\xC3\xAB",
+        b"\xE5\xBC\xA0\xE4\xBC\x9F",
+        b"exit ",
+        b"a!b",
+        b"\x1B[2J",
+        b"\xFF",
+    ];
+    if random.chance(0.8) {
+        // Mostly good ones, and each different, so that a mix-up shows.
+        let mut name = random.pick(&names[..6]).to_vec();
+        name.extend(format!("{:x}", random.bits() >> random.within(40..=60)).bytes());
+        return name;
+    }
+    if random.chance(0.1) {
+        return vec![b'n'; random.magnitude(1..=1100) as usize];
+    }
+    random.pick(&names).to_vec()
+}

@@ -1,0 +1,328 @@
+//! One run, from the first client to the last trace of the last one gone.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use oneloop::sim::{Network, Random, Tally};
+use oneloop::{Limits, Reactor, Time, Turn, Usage, WhenFull};
+
+use super::oracle::Verdict;
+use super::plan::{Finale, Plan, Poller};
+use super::population::Player;
+use super::watch::{SLACK, Watch, Watched};
+
+/// What to run, and how to look at it.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) seed: u64,
+    /// Turns of the loop before the finale begins.
+    pub(crate) turns: usize,
+    /// The only clients that come; `None` for all.
+    pub(crate) only: Option<Vec<usize>>,
+    pub(crate) trace: bool,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) verdict: Verdict,
+    /// Tells whether two runs are the same.
+    pub(crate) digest: u64,
+    pub(crate) turns: usize,
+    pub(crate) clients: usize,
+    pub(crate) sessions: u64,
+    pub(crate) trace: Vec<String>,
+}
+
+/// A run under way.
+struct Run<const EDGE: bool> {
+    plan: Plan,
+    only: Option<Vec<usize>>,
+    network: Network<EDGE>,
+    reactor: Reactor<Watched, Network<EDGE>>,
+    watch: Watch,
+    address: SocketAddr,
+    /// The number of the next client, and when it comes.
+    next: usize,
+    next_at: Time,
+    /// When the clients come that have not come yet.
+    coming: Vec<Time>,
+    turns: usize,
+    quiet_turns: usize,
+    last_tally: Tally,
+    last_turn: Time,
+}
+
+/// Runs a seed.
+pub(crate) fn run(order: &Order) -> Report {
+    let plan = Plan::new(order.seed);
+    match plan.poller {
+        Poller::Edge => run_on::<true>(plan, order),
+        Poller::Rearmed => run_on::<false>(plan, order),
+    }
+}
+
+fn run_on<const EDGE: bool>(plan: Plan, order: &Order) -> Report {
+    let mut run = Run::<EDGE>::new(plan, order);
+    let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
+    let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
+    Report {
+        verdict: verdict.map_err(|wrong| format!("turn {}: {wrong}", run.turns)),
+        digest: run.network.digest(),
+        turns: run.turns,
+        clients: run.next,
+        sessions: run.reactor.counters().accepted,
+        trace: run.network.take_trace(),
+    }
+}
+
+impl<const EDGE: bool> Run<EDGE> {
+    fn new(plan: Plan, order: &Order) -> Self {
+        let network = Network::with_random(Random::new(!plan.seed));
+        if order.trace {
+            network.record_trace();
+        }
+        let watch = Watch::new(&plan);
+        network.set_witness(watch.clone());
+        let limits = plan.limits.clone();
+        let mut reactor = Reactor::with_net(watch.service(), limits, network.clone());
+        let address = "10.0.0.1:6000".parse().expect("an address");
+        reactor.listen(address).expect("a new network");
+        network.set_faults(plan.faults);
+        if let Some(most) = plan.descriptors_max {
+            network.set_descriptors_max(most);
+        }
+        Self {
+            only: order.only.clone(),
+            plan,
+            network,
+            reactor,
+            watch,
+            address,
+            next: 0,
+            next_at: Time::START,
+            coming: Vec::new(),
+            turns: 0,
+            quiet_turns: 0,
+            last_tally: Tally::default(),
+            last_turn: Time::START,
+        }
+    }
+
+    fn play(&mut self, turns: usize) -> Verdict {
+        while self.turns < turns {
+            self.invite();
+            self.turn()?;
+        }
+        if self.plan.finale == Finale::Farewell {
+            self.let_everybody_leave()?;
+        }
+        self.drain()
+    }
+
+    /// Lets the next clients come: some are always on their way, so that the loop is never woken
+    /// for our sake.
+    fn invite(&mut self) {
+        let now = self.network.time();
+        self.coming.retain(|&when| when > now);
+        while self.coming.len() < AHEAD && self.next < CLIENTS_MAX {
+            let mut visitor = self.plan.visitor(self.next);
+            self.next_at = self.next_at.max(now) + visitor.pause;
+            let (number, only) = (self.next, self.only.as_deref());
+            let comes = only.is_none_or(|only| only.contains(&number));
+            if only.is_some_and(|only| only.last().is_none_or(|&last| last < number)) {
+                return;
+            }
+            self.next += 1;
+            if comes {
+                let when = self.next_at.max(now);
+                self.coming.push(when);
+                let player = Player::new(&mut visitor);
+                let ends = (visitor.address, self.address);
+                self.network.connect_at(when, ends, visitor.link, player);
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<Turn, String> {
+        self.turns += 1;
+        if self.turns > TURNS_MAX {
+            return Err("the run does not end".into());
+        }
+        // Without anybody there is nothing to wait for.
+        self.network
+            .set_horizon(Some(self.network.time() + LONGEST_SLEEP));
+        let turn = self.reactor.turn().map_err(|error| error.to_string())?;
+        self.check()?;
+        Ok(turn)
+    }
+
+    fn let_everybody_leave(&mut self) -> Verdict {
+        let begun = self.network.time();
+        while self.reactor.open_connections() > 0 || self.network.next_due().is_some() {
+            self.turn()?;
+            if self.network.time() > begun + LONGEST_VISIT {
+                return Err(format!("somebody never leaves: {:?}", self.reactor.usage()));
+            }
+        }
+        self.check_empty()
+    }
+
+    fn drain(&mut self) -> Verdict {
+        self.network.stop();
+        let begun = self.network.time();
+        while self.turn()? == Turn::Running {
+            if self.network.time() > begun + self.plan.limits.drain + SLACK {
+                return Err(format!(
+                    "the drain does not end: {:?}",
+                    self.reactor.usage()
+                ));
+            }
+        }
+        self.check_empty()
+    }
+
+    /// Everybody has left, and left nothing behind.
+    fn check_empty(&self) -> Verdict {
+        let usage = self.reactor.usage();
+        let (sessions, sockets) = (self.watch.sessions(), self.watch.sockets());
+        if usage == Usage::default() && sessions == 0 && sockets == 0 {
+            return Ok(());
+        }
+        Err(format!(
+            "everybody has left, but there are {sessions} sessions, {sockets} sockets, {usage:?}"
+        ))
+    }
+
+    /// The invariants that hold after every turn.
+    fn check(&mut self) -> Verdict {
+        self.watch.verdict()?;
+        self.check_accounts()?;
+        self.check_tally()?;
+        if self.turns.is_multiple_of(8) {
+            self.watch.check_patience(self.network.time())?;
+            self.check_usage()?;
+        }
+        Ok(())
+    }
+
+    /// Everybody who came has left for a reason, or is here.
+    fn check_accounts(&self) -> Verdict {
+        let counters = self.reactor.counters();
+        let open = self.reactor.open_connections();
+        let came = counters.accepted + counters.connecting;
+        if came != counters.ended_in_all() + open as u64 {
+            return Err(format!(
+                "{came} came, {open} are open, {:?} left",
+                counters.ended
+            ));
+        }
+        let descriptors = self.network.descriptors_open();
+        if descriptors != open {
+            return Err(format!("{descriptors} sockets for {open} connections"));
+        }
+        Ok(())
+    }
+
+    fn check_usage(&self) -> Verdict {
+        let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
+        let bytes_max = limits.input_bytes_max + limits.output_bytes_max;
+        let complaint = if usage.held_bytes_max > bytes_max {
+            "more memory than allowed"
+        } else if usage.connections > limits.connections_max + limits.refusals_max {
+            "more connections than allowed"
+        } else if usage.deadlines != usage.connections {
+            "a connection without a deadline, or the reverse"
+        } else if usage.ready > usage.connections {
+            "the ready list names who is gone"
+        } else if usage.addresses > usage.connections {
+            "addresses are counted without connections"
+        } else {
+            return Ok(());
+        };
+        Err(format!("{complaint}: {usage:?}"))
+    }
+
+    /// What the calls themselves tell: nobody is forgotten, nothing is tried without a reason.
+    fn check_tally(&mut self) -> Verdict {
+        let tally = self.network.tally();
+        if tally.longest_neglect > SLACK {
+            return Err(format!(
+                "somebody was neglected for {:?}",
+                tally.longest_neglect
+            ));
+        }
+        if let Some((peer, since)) = self.network.most_neglected()
+            && self.network.time() - since > SLACK
+        {
+            return Err(format!("{peer} has been neglected since {since:?}"));
+        }
+        if tally.unprovoked_reads > 0 {
+            return Err("a connection was read that had no event".into());
+        }
+        self.check_queue(&tally)?;
+        self.check_rest(tally)
+    }
+
+    /// Who waits to be accepted is looked after, unless the server is full.
+    fn check_queue(&self, tally: &Tally) -> Verdict {
+        let Limits {
+            accept_retry,
+            when_full,
+            connections_max,
+            ..
+        } = self.plan.limits;
+        let patience = accept_retry + SLACK;
+        let may_be_full = when_full == WhenFull::Queue;
+        if !may_be_full && tally.longest_queue_neglect > patience {
+            let longest = tally.longest_queue_neglect;
+            return Err(format!("somebody waited {longest:?} to be accepted"));
+        }
+        let full = may_be_full && self.watch.sessions() >= connections_max as u64;
+        match self.network.waiting_since(self.address) {
+            Some(since) if !full && self.network.time() - since > patience => Err(format!(
+                "somebody has waited since {since:?} to be accepted"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The loop rests when there is nothing to do.
+    fn check_rest(&mut self, tally: Tally) -> Verdict {
+        let before = std::mem::replace(&mut self.last_tally, tally);
+        let idle = tally
+            == Tally {
+                polls: tally.polls,
+                ..before
+            };
+        let now = self.network.time();
+        let slept = now - std::mem::replace(&mut self.last_turn, now) > NAP;
+        let idle = idle && !slept;
+        self.quiet_turns = if idle { self.quiet_turns + 1 } else { 0 };
+        if self.quiet_turns > QUIET_TURNS_MAX {
+            return Err(format!(
+                "the loop has turned {QUIET_TURNS_MAX} times for nothing"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".into())
+}
+
+/// How many clients are always on their way.
+const AHEAD: usize = 4;
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// The longest script, the longest deadlines, and the kernel's patience with who has vanished.
+const LONGEST_VISIT: Duration = Duration::from_secs(3600);
+/// Addresses have ports, and there are only so many.
+const CLIENTS_MAX: usize = 20_000;
+/// A turn that takes longer than this has waited for something.
+const NAP: Duration = Duration::from_micros(500);
+const TURNS_MAX: usize = 100_000;
+const QUIET_TURNS_MAX: usize = 200;

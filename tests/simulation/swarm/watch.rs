@@ -1,0 +1,245 @@
+//! Watching a server: one dossier for each client, and the first thing found wrong.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use oneloop::greeting::{Framing, Greeter, Session};
+use oneloop::sim::{Seen, Witness};
+use oneloop::{Context, EndReason, Event, Next, Peer, Service, Time};
+
+use super::oracle::{Oracle, Rules, Verdict};
+use super::plan::{Plan, number_of};
+use super::population::Character;
+
+/// What is known of everybody.
+#[derive(Debug)]
+pub(crate) struct Book {
+    rules: Rules,
+    plan: Plan,
+    dossiers: Vec<Option<Dossier>>,
+    /// The numbers of those that are connected.
+    present: Vec<usize>,
+    wrong: Option<String>,
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
+}
+
+/// One client's.
+#[derive(Debug)]
+struct Dossier {
+    oracle: Oracle,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has no session, for now or at all.
+    Accepted,
+    Open,
+    Closed,
+    /// Its socket is closed.
+    Gone,
+}
+
+/// The book, in two hands: the network's witness and the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch(Rc<RefCell<Book>>);
+
+/// The greeting service, watched.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    greeter: Greeter,
+    watch: Watch,
+}
+
+impl Watch {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self(Rc::new(RefCell::new(Book {
+            rules: Rules {
+                config: plan.config.clone(),
+                limits: plan.limits.clone(),
+                slack: SLACK,
+            },
+            plan: plan.clone(),
+            dossiers: Vec::new(),
+            present: Vec::new(),
+            wrong: None,
+            opened: 0,
+            closed: 0,
+        })))
+    }
+
+    pub(crate) fn service(&self) -> Watched {
+        Watched {
+            greeter: Greeter::new(self.0.borrow().rules.config.clone()),
+            watch: self.clone(),
+        }
+    }
+
+    /// The first thing that was found wrong.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.0.borrow().wrong.clone().map_or(Ok(()), Err)
+    }
+
+    /// Looks whether anybody has waited for too long.
+    pub(crate) fn check_patience(&self, now: Time) -> Verdict {
+        let book = self.0.borrow();
+        for &number in &book.present {
+            if let Some(dossier) = &book.dossiers[number] {
+                let verdict = dossier.oracle.check_patience(&book.rules, now);
+                verdict.map_err(|wrong| format!("client {number} {wrong}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sessions(&self) -> u64 {
+        let book = self.0.borrow();
+        book.opened - book.closed
+    }
+
+    pub(crate) fn sockets(&self) -> usize {
+        self.0.borrow().present.len()
+    }
+}
+
+impl Book {
+    fn note(&mut self, peer: SocketAddr, body: impl FnOnce(&mut Dossier, &Rules) -> Verdict) {
+        let number = number_of(peer);
+        let Some(Some(dossier)) = self.dossiers.get_mut(number) else {
+            let stranger = format!("client {number} is not connected");
+            self.wrong.get_or_insert(stranger);
+            return;
+        };
+        if let Err(wrong) = body(dossier, &self.rules) {
+            let character = self.plan.visitor(number).character;
+            let wrong = format!("client {number} ({character:?}): {wrong}");
+            self.wrong.get_or_insert(wrong);
+        }
+    }
+
+    fn accepted(&mut self, now: Time, peer: SocketAddr) {
+        let number = number_of(peer);
+        if self.dossiers.len() <= number {
+            self.dossiers.resize_with(number + 1, || None);
+        }
+        let (oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
+        self.dossiers[number] = Some(Dossier { oracle, stage });
+        self.present.push(number);
+    }
+
+    fn left(&mut self, peer: SocketAddr) {
+        let number = number_of(peer);
+        self.present.retain(|&present| present != number);
+        self.note(peer, |dossier, _| match dossier.stage {
+            Stage::Accepted => {
+                dossier.stage = Stage::Gone;
+                dossier.oracle.turned_away()
+            }
+            // The service is told next.
+            Stage::Open => Ok(()),
+            Stage::Closed | Stage::Gone => Err("closed twice".into()),
+        });
+    }
+
+    fn session_opened(&mut self, peer: SocketAddr) {
+        self.opened += 1;
+        let most = self.rules.limits.connections_max as u64;
+        if self.opened - self.closed > most {
+            let wrong = format!("more than {most} sessions");
+            self.wrong.get_or_insert(wrong);
+        }
+        self.note(peer, |dossier, _| match dossier.stage {
+            Stage::Accepted => {
+                dossier.stage = Stage::Open;
+                Ok(())
+            }
+            stage => Err(format!("opened while {stage:?}")),
+        });
+    }
+
+    fn session_closed(&mut self, peer: SocketAddr, why: EndReason) {
+        self.closed += 1;
+        let number = number_of(peer);
+        let hung = why == EndReason::TimedOut && self.must_not_hang(number);
+        self.note(peer, |dossier, rules| {
+            if dossier.stage != Stage::Open {
+                return Err(format!("session closed while {:?}", dossier.stage));
+            }
+            if hung {
+                return Err("the tutorial's client waits for ever".into());
+            }
+            dossier.stage = Stage::Closed;
+            dossier.oracle.closed(rules, why)
+        });
+    }
+
+    /// The tutorial's client gets each message alone, so nothing can make it wait for ever.
+    fn must_not_hang(&self, number: usize) -> bool {
+        self.plan.config.framing != Framing::Line
+            && self.plan.keeps_messages_apart()
+            && self.plan.visitor(number).character == Character::Tutorial
+    }
+}
+
+impl Witness for Watch {
+    fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>) {
+        let mut book = self.0.borrow_mut();
+        match what {
+            Seen::Accepted | Seen::Shed => book.accepted(now, peer),
+            Seen::Closed => book.left(peer),
+            Seen::Registered | Seen::Connecting => {}
+            what => book.note(peer, |dossier, rules| {
+                let oracle = &mut dossier.oracle;
+                match what {
+                    Seen::Read(bytes) => oracle.read(now, bytes),
+                    Seen::ReadEnd => oracle.read_end(now),
+                    Seen::ReadFailed(kind) => oracle.failed(now, kind, false),
+                    Seen::WriteFailed(kind) => oracle.failed(now, kind, true),
+                    Seen::Finished => oracle.finished(now),
+                    Seen::Wrote { bytes, offered } => {
+                        return oracle.wrote(rules, now, bytes, bytes.len() == offered);
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }),
+        }
+    }
+}
+
+impl Service for Watched {
+    type Session = Session;
+
+    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> Session {
+        self.watch.0.borrow_mut().session_opened(peer.address);
+        self.greeter.open(peer, cx)
+    }
+
+    fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        self.greeter.step(session, event, cx)
+    }
+
+    fn closed(&mut self, session: Session, peer: SocketAddr, why: EndReason) {
+        self.watch.0.borrow_mut().session_closed(peer, why);
+        self.greeter.closed(session, peer, why);
+    }
+
+    fn refusal(&self, why: EndReason) -> &[u8] {
+        self.greeter.refusal(why)
+    }
+
+    fn draining(&mut self, open: usize, grace: Duration) {
+        let mut book = self.watch.0.borrow_mut();
+        for dossier in book.dossiers.iter_mut().flatten() {
+            dossier.oracle.draining();
+        }
+        drop(book);
+        self.greeter.draining(open, grace);
+    }
+}
+
+/// By how much anything may be late: events by 30 ms, the process by 200 ms now and then.
+pub(crate) const SLACK: Duration = Duration::from_secs(1);

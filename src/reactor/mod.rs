@@ -149,12 +149,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
-    /// from within.
+    /// from within, but at once: a loop that waits for events could not be told.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.driver
-            .commands
-            .connect
-            .push(Connect { to, from, ticket });
+        self.driver.now = self.driver.net.now();
+        self.begin_connect(Connect { to, from, ticket });
     }
 
     /// Begins to stop: no more connections are accepted, every session gets

@@ -14,8 +14,10 @@
 use std::path::PathBuf;
 
 mod build;
+mod contest;
 mod process;
 
+pub(crate) use contest::{CLIENTS_CORE, Contest, start_pinned};
 pub(crate) use process::{Memory, Running};
 
 /// One server to compare.
@@ -186,6 +188,20 @@ impl Peer {
     /// A short name for tables.
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// How many connections it is worth trying with.
+    pub(crate) fn connections_max(&self) -> usize {
+        match self.recipe {
+            // Python's threads all want the one lock.
+            Recipe::Python { .. } => 1_000,
+            // More threads than that are more than many systems allow.
+            Recipe::Example {
+                name: "peer-threads",
+                ..
+            } => 10_000,
+            _ => usize::MAX,
+        }
     }
 
     /// Builds the peer if need be, and starts it on a free port of 127.0.0.1.

@@ -112,6 +112,26 @@ impl Running {
         }
     }
 
+    /// How long its threads have run so far, in nanoseconds. What threads that have ended did is
+    /// not in it: for servers that end threads there is [`cpu_time`](Self::cpu_time).
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone, or where there is no `/proc` with `schedstat`.
+    pub(crate) fn run_time(&self) -> io::Result<Duration> {
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            // A thread may end between the listing and the reading.
+            let Ok(schedstat) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            let run = schedstat.split_whitespace().next();
+            let run = run.and_then(|nanos| nanos.parse::<u64>().ok());
+            nanos += run.ok_or_else(|| self.unreadable("schedstat"))?;
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
     /// Memory in use now.
     ///
     /// # Errors

@@ -328,14 +328,9 @@ impl News {
         self.0 == 0
     }
 
-    #[inline]
-    pub(crate) fn remove(&mut self, news: Self) {
-        self.0 &= !news.0;
-    }
-
     fn take(&mut self, news: Self) -> bool {
         let there = self.0 & news.0 != 0;
-        self.remove(news);
+        self.0 &= !news.0;
         there
     }
 }

@@ -404,8 +404,6 @@ impl<S: Service, N: Net> Driver<S, N> {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
         } else if connection.until != before {
             connection.due = self.shortened(connection.until);
-            // One that came just now, and is still to be told, holds no more.
-            connection.news.remove(News::DEADLINE);
         }
         // A deadline that the session did not move stays as it is, so that bytes dripping into a
         // busy server do not extend one that was shortened.

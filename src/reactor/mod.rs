@@ -151,12 +151,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
-    /// from within.
+    /// from within, but at once: a loop that waits for events could not be told.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.driver
-            .commands
-            .connect
-            .push(Connect { to, from, ticket });
+        self.driver.now = self.driver.net.now();
+        self.begin_connect(Connect { to, from, ticket });
     }
 
     /// Begins to stop: no more connections are accepted, every session gets
@@ -285,7 +283,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// How long the poll may wait; `None` for as long as it takes.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.sweep.is_some() {
+        let at_once = !self.ready.is_empty() || !self.driver.commands.is_empty();
+        if at_once || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
         let mut next = self.deadlines.next().min(self.alarm);

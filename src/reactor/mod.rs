@@ -284,7 +284,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// How long the poll may wait; `None` for as long as it takes.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.sweep.is_some() {
+        let to_connect = !self.driver.commands.connect.is_empty();
+        if !self.ready.is_empty() || self.sweep.is_some() || to_connect {
             return Some(Duration::ZERO);
         }
         let mut next = self.deadlines.next().min(self.alarm);

@@ -81,7 +81,7 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 }
 
 fn is_source(path: &Path) -> bool {
-<<<<<<< HEAD
+    // Wherever the checkout lies: a folder above it may be called `tests`.
     let inside = path
         .strip_prefix(env!("CARGO_MANIFEST_DIR"))
         .expect("a source of ours");
@@ -90,11 +90,6 @@ fn is_source(path: &Path) -> bool {
         .is_some_and(|extension| extension == "rs")
         && !inside.ends_with("tests.rs")
         && !inside.components().any(|part| part.as_os_str() == "tests")
-=======
-    path.extension().is_some_and(|extension| extension == "rs")
-        && !path.ends_with("tests.rs")
-        && !path.components().any(|part| part.as_os_str() == "tests")
->>>>>>> main
 }
 
 /// The identifiers of a source in their order, those of comments left out.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bin/* ──▶ greeting/ ──▶ service/ ◀── reactor/ ──▶ net/
+//!       └─▶ load/ ──────▶ service/, reactor/, net/
 //! ```
 //!
 //! The sources are read as words; comments may name anything.
@@ -33,6 +34,14 @@ fn the_loop_names_no_greeting_and_no_socket_of_its_own() {
 #[test]
 fn the_network_names_neither_the_loop_nor_the_greeting() {
     assert_names_none_of("src/net", &[&["reactor", "Reactor", "greeting", "Greeter"]]);
+}
+
+#[test]
+fn the_load_generator_knows_the_wire_and_not_the_server() {
+    assert_names_none_of("src/load", &[SOCKETS, &["greeting", "Greeter"]]);
+    for layer in ["src/service", "src/greeting", "src/reactor", "src/net"] {
+        assert_names_none_of(layer, &[&["crate load"]]);
+    }
 }
 
 #[test]

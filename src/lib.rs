@@ -13,6 +13,8 @@
 
 pub mod escape;
 pub mod greeting;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod net;
 pub mod reactor;
 pub mod service;

@@ -403,7 +403,7 @@ fn greet(name: &[u8], then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
 /// Apart, so that what formatting needs stays out of the way of those who do not log names.
 #[cold]
 fn log_answer(id: SessionId, bytes: &[u8]) {
-    log::debug!("{id:?}: answered {}", Escaped(bytes));
+    log::debug!("{id}: answered {}", Escaped(bytes));
 }
 
 fn last_words<T>(words: &[u8], why: EndReason, cx: &mut Context<'_>) -> Result<T, Stop> {

@@ -83,6 +83,23 @@ impl Os {
         Ok(writer.into())
     }
 
+    /// Wakes the loop whenever `source` becomes readable. The loop never reads it; whoever owns it
+    /// looks at it after the turn, and keeps it for as long as the loop lives. With a timer's
+    /// descriptor, waits can be finer than the whole milliseconds in which mio waits.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    #[cfg(all(unix, feature = "load"))]
+    pub fn wake_on(&mut self, source: &impl std::os::fd::AsFd) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let descriptor = source.as_fd().as_raw_fd();
+        self.poll.registry().register(
+            &mut mio::unix::SourceFd(&descriptor),
+            WAKER,
+            Interest::READABLE,
+        )
+    }
+
     /// Takes out what has woken the loop: a pipe that is full wakes nobody.
     fn empty_wake_pipes(&self) {
         #[cfg(unix)]
@@ -190,9 +207,10 @@ impl Net for Os {
             // `[::]` means IPv6 alone, whatever the system's default is; `--listen` repeats.
             socket.set_only_v6(true)?;
         }
-        // Accepted sockets inherit these two (tcp(7)), so they cost no call per connection.
+        // Accepted sockets inherit these three (tcp(7)), so they cost no call per connection.
         socket.set_tcp_nodelay(true)?;
         socket.set_send_buffer_size(options.send_buffer_bytes as usize)?;
+        socket.set_recv_buffer_size(options.receive_buffer_bytes as usize)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         // Not by mio or std, which listen with a backlog of 128: beyond it a connecting peer waits

@@ -188,7 +188,7 @@ impl<S: Service, N: Net> Driver<S, N> {
         if connection.phase != Phase::Live {
             return self.begin_or_end(connection, index);
         }
-        if let Some(event) = connection.next_news() {
+        if let Some(event) = connection.next_news(self.now) {
             let unread = connection.unread(&mut self.input);
             return Line::Tell { event, unread };
         }
@@ -268,7 +268,9 @@ impl<S: Service, N: Net> Driver<S, N> {
         let input = cx.input();
         self.stepping = NOBODY.index;
         if !input.is_empty() || connection.has_input() {
-            if input.len() == self.input.len() && matches!(next, Next::Read { .. }) {
+            // Before any other event the session may not have seen all of it.
+            let seen = event == Event::Data && matches!(next, Next::Read { .. });
+            if seen && input.len() == self.input.len() {
                 next = Next::Close(EndReason::InputFull);
             }
             connection.keep_input(input);
@@ -384,8 +386,6 @@ impl<S: Service, N: Net> Driver<S, N> {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
         } else if connection.until != before {
             connection.due = self.shortened(connection.until);
-            // One that came just now, and is still to be told, holds no more.
-            connection.news.remove(News::DEADLINE);
         }
         // A deadline that the session did not move stays as it is, so that bytes dripping into a
         // busy server do not extend one that was shortened.

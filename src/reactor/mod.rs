@@ -140,6 +140,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let options = ListenOptions {
             backlog: limits.backlog,
             send_buffer_bytes: limits.send_buffer_bytes,
+            receive_buffer_bytes: limits.receive_buffer_bytes,
         };
         let token = tokens::listener(self.listeners.len());
         let socket = self.driver.net.listen(address, &options, token)?;
@@ -281,7 +282,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// How long the poll may wait; `None` for as long as it takes.
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.sweep.is_some() {
+        let at_once = !self.ready.is_empty() || !self.driver.commands.is_empty();
+        if at_once || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
         let mut next = self.deadlines.next().min(self.alarm);

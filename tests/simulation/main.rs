@@ -1,5 +1,6 @@
 //! The whole server under simulation. See `docs/testing.md`.
 
+mod regressions;
 mod swarm;
 
 use swarm::replay::Failure;

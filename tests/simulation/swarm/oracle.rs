@@ -29,6 +29,8 @@ pub(crate) struct Oracle {
     last_progress: Time,
     /// When the last word left.
     last_said: Time,
+    /// When it was said; the kernel may have taken it later.
+    last_spoken: Time,
     /// When the last word left, if it did so at once: the gap before a question counts from then.
     gap_from: Option<Time>,
     owes_since: Option<Time>,
@@ -137,6 +139,7 @@ impl Oracle {
             readings: vec![first],
             last_progress: now,
             last_said: now,
+            last_spoken: now,
             gap_from: None,
             owes_since: None,
             finished_at: None,
@@ -179,17 +182,19 @@ impl Oracle {
     /// The server has written `bytes`, `whole` if that is all it had.
     pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
+        // While output is owed, nothing is added to it: all of it was said at one time.
+        let said = self.owes_since.unwrap_or(now);
         let mut unparsed = std::mem::take(&mut self.unparsed);
         unparsed.extend_from_slice(bytes);
         let mut rest = &unparsed[..];
         while let Some((message, bytes)) = next_message(rest, rules)? {
-            self.check(rules, now, &message)?;
+            self.check(rules, said, &message)?;
             rest = &rest[bytes..];
         }
         self.unparsed = rest.to_vec();
         self.gap_from = at_once.then_some(now);
         if whole {
-            self.owes_since = None;
+            self.last_spoken = self.owes_since.take().unwrap_or(now);
             self.last_progress = now;
             self.last_said = now;
         } else {
@@ -424,7 +429,7 @@ impl Oracle {
         let least = rules.config.name_timeout.min(rules.limits.busy_wait_min);
         let overdue = rules.config.quiet_gap + rules.slack;
         let overlooked = self.owes_answer(reading) && now - self.last_progress > overdue;
-        now - self.last_said >= least && !overlooked
+        now - self.last_spoken >= least && !overlooked
     }
 
     /// A question keeps its distance from what was said before, unless the peer is a line peer,

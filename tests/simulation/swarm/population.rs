@@ -106,6 +106,15 @@ impl Character {
                     ..Link::ideal()
                 }
             }
+            // Who sends much does so in segments of some size, or a run would consist of it.
+            Self::Flooding | Self::Pipelining | Self::NeverReading | Self::SlowReading => {
+                let longest = (*link.segment_bytes.end()).max(512);
+                Link {
+                    segment_bytes: longest / 2..=longest,
+                    receive_buffer_bytes: link.receive_buffer_bytes.max(2048),
+                    ..link
+                }
+            }
             _ => link,
         }
     }

@@ -1,0 +1,382 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use oneloop::load::{Framing, Pace, Plan, Scenario, Shape, Threshold};
+
+/// A load generator for greeting servers: checks every byte, times from where it must.
+#[derive(Debug, Parser)]
+#[command(name = "greet-load", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The server. Without it one is started on a free port, in another process, for as long as
+    /// this takes.
+    #[arg(value_name = "ADDR", env = "GREET_LOAD_ADDR", value_parser = parse_address)]
+    pub(crate) target: Option<SocketAddr>,
+
+    /// What the connections do: exchange names all the time, hold one whole conversation after
+    /// the other, be idle and then prove to be alive, or some this and some that.
+    #[arg(long, env = "GREET_LOAD_SCENARIO", default_value = "exchange")]
+    scenario: Kind,
+
+    /// Connections.
+    #[arg(short = 'n', long, value_name = "N", env = "GREET_LOAD_CONNECTIONS", default_value = "100", value_parser = parse_count)]
+    connections: u32,
+
+    /// One run with each of these numbers of connections.
+    #[arg(
+        long,
+        value_name = "N,N,...",
+        env = "GREET_LOAD_SWEEP",
+        value_delimiter = ',',
+        value_parser = parse_count,
+        conflicts_with = "connections"
+    )]
+    sweep: Vec<u32>,
+
+    /// Names in flight on each connection; in churn, names in each conversation. Default 1; with
+    /// --rate at most 16.
+    #[arg(short = 'k', long, value_name = "K", env = "GREET_LOAD_NAMES", value_parser = parse_names)]
+    names: Option<u32>,
+
+    /// Open loop: send so many names a second over all connections, whatever the server does, and
+    /// count latency from the moment each was due.
+    #[arg(short, long, value_name = "PER_SECOND", env = "GREET_LOAD_RATE", value_parser = parse_rate)]
+    rate: Option<f64>,
+
+    /// In `mixed`: how many connections are active. Default: a tenth.
+    #[arg(long, value_name = "N", env = "GREET_LOAD_ACTIVE", value_parser = parse_count)]
+    active: Option<u32>,
+
+    /// How long is measured.
+    #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", default_value = "5s", value_parser = parse_some_time)]
+    duration: Duration,
+
+    /// How long the connections work before that.
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", default_value = "1s", value_parser = humantime::parse_duration)]
+    warm_up: Duration,
+
+    /// Over how long the connections are opened. 0s: as fast as the server takes them.
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = humantime::parse_duration)]
+    ramp: Duration,
+
+    /// An answer that takes longer is counted as late.
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_TIMEOUT", default_value = "1s", value_parser = parse_some_time)]
+    timeout: Duration,
+
+    /// How long connects are waited for, and answers at the end; then they are missing.
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_GRACE", default_value = "5s", value_parser = parse_some_time)]
+    grace: Duration,
+
+    /// Local addresses to connect from, in turn: each has some 60,000 ports. A range like
+    /// 127.0.0.2-127.0.0.9, or several with commas.
+    #[arg(long, value_name = "ADDRS", env = "GREET_LOAD_SOURCES", value_delimiter = ',', value_parser = parse_sources)]
+    sources: Vec<Sources>,
+
+    /// What ends a name: a line feed, or silence (one name at a time, as a person types).
+    #[arg(long, env = "GREET_LOAD_FRAMING", default_value = "line")]
+    framing: FramingArg,
+
+    /// The server's process, to measure its CPU time and memory.
+    #[arg(
+        long,
+        value_name = "PID",
+        env = "GREET_LOAD_SERVER_PID",
+        requires = "target"
+    )]
+    pub(crate) server_pid: Option<u32>,
+
+    /// Writes everything into this file, as JSON. `-` is standard output, instead of the report.
+    #[arg(long, value_name = "FILE", env = "GREET_LOAD_JSON")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Writes a page with charts into this file.
+    #[arg(long, value_name = "FILE", env = "GREET_LOAD_HTML")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Compares with the report that --json wrote earlier; being worse is a failure.
+    #[arg(long, value_name = "FILE", env = "GREET_LOAD_BASELINE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Conditions that make it fail, like 'p99>5ms,errors>0'.
+    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_FAIL_IF", value_parser = parse_thresholds)]
+    fail_if: Option<Thresholds>,
+
+    /// No live line, even on a terminal.
+    #[arg(short, long, env = "GREET_LOAD_QUIET")]
+    pub(crate) quiet: bool,
+
+    /// Be the server that this program starts for itself.
+    #[arg(long, hide = true, value_name = "FRAMING", exclusive = true)]
+    pub(crate) serve: Option<FramingArg>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Exchange,
+    Churn,
+    Idle,
+    Mixed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FramingArg {
+    Line,
+    Silence,
+}
+
+/// The addresses of one range.
+#[derive(Clone, Debug)]
+struct Sources(Vec<IpAddr>);
+
+#[derive(Clone, Debug)]
+struct Thresholds(Vec<Threshold>);
+
+impl Args {
+    /// Ends the program with exit code 2 if the arguments contradict each other.
+    pub(crate) fn check(&self) {
+        if let Err(contradiction) = self.find_contradiction() {
+            Self::command()
+                .error(ErrorKind::ArgumentConflict, contradiction)
+                .exit()
+        }
+    }
+
+    fn find_contradiction(&self) -> Result<(), &'static str> {
+        let paced = matches!(self.scenario, Kind::Exchange | Kind::Mixed);
+        let in_flight = self.names.unwrap_or(1);
+        if self.rate.is_some() && !paced {
+            return Err("--rate sets the pace of exchanges: use it with exchange or mixed");
+        }
+        if self.framing == FramingArg::Silence && paced && in_flight > 1 {
+            return Err("with --framing silence a connection has one name in flight: drop --names");
+        }
+        if self.active.is_some() && self.scenario != Kind::Mixed {
+            return Err("--active is for the scenario mixed");
+        }
+        Ok(())
+    }
+
+    /// One plan for each run, for a server at `target`.
+    pub(crate) fn plans(&self, target: SocketAddr) -> Vec<Plan> {
+        let steps = match &self.sweep[..] {
+            [] => &[self.connections],
+            steps => steps,
+        };
+        let plan = |&connections: &u32| Plan {
+            target,
+            sources: self
+                .sources
+                .iter()
+                .flat_map(|range| range.0.clone())
+                .collect(),
+            scenario: self.scenario(connections),
+            connections,
+            framing: self.framing.into(),
+            duration: self.duration,
+            warm_up: self.warm_up,
+            ramp: self.ramp,
+            timeout: self.timeout,
+            grace: self.grace,
+        };
+        steps.iter().map(plan).collect()
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        if self.sweep.is_empty() {
+            Shape::Single
+        } else {
+            Shape::Sweep
+        }
+    }
+
+    pub(crate) fn framing(&self) -> FramingArg {
+        self.framing
+    }
+
+    pub(crate) fn thresholds(&self) -> Vec<Threshold> {
+        self.fail_if.clone().map_or_else(Vec::new, |list| list.0)
+    }
+
+    fn scenario(&self, connections: u32) -> Scenario {
+        let names = self.names.unwrap_or(1);
+        match self.scenario {
+            Kind::Exchange => Scenario::Exchange(self.pace()),
+            Kind::Churn => Scenario::Churn { names },
+            Kind::Idle => Scenario::Idle,
+            Kind::Mixed => Scenario::Mixed {
+                active: self.active.unwrap_or(connections.div_ceil(10)),
+                pace: self.pace(),
+            },
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        let most = match self.framing {
+            FramingArg::Line => OPEN_IN_FLIGHT,
+            FramingArg::Silence => 1,
+        };
+        match self.rate {
+            Some(rate) => Pace::Open {
+                rate,
+                in_flight: self.names.unwrap_or(most),
+            },
+            None => Pace::Closed {
+                in_flight: self.names.unwrap_or(1),
+            },
+        }
+    }
+}
+
+impl From<FramingArg> for Framing {
+    fn from(framing: FramingArg) -> Self {
+        match framing {
+            FramingArg::Line => Self::Line,
+            FramingArg::Silence => Self::Silence,
+        }
+    }
+}
+
+/// Takes `HOST:PORT`, with a name or an address for the host.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let advice = "expected an address and a port, like 127.0.0.1:6000";
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; {advice}"))?;
+    found
+        .next()
+        .ok_or_else(|| format!("the name has no address; {advice}"))
+}
+
+/// A number of connections, `10k` being 10,000.
+fn parse_count(text: &str) -> Result<u32, String> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1000),
+        None => (text, 1),
+    };
+    let count = digits.trim().parse::<u32>().ok();
+    match count.and_then(|count| count.checked_mul(factor)) {
+        Some(count @ 1..=CONNECTIONS_MAX) => Ok(count),
+        _ => Err(format!(
+            "expected a whole number from 1 to {CONNECTIONS_MAX}, like 1000 or 10k"
+        )),
+    }
+}
+
+fn parse_names(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(names @ 1..=NAMES_MAX) => Ok(names),
+        _ => Err(format!("expected a whole number from 1 to {NAMES_MAX}")),
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1e3),
+        None => (text, 1.0),
+    };
+    match digits.trim().parse::<f64>().map(|rate| rate * factor) {
+        Ok(rate) if (0.01..=1e8).contains(&rate) => Ok(rate),
+        _ => Err("expected names per second, like 5000 or 20k".into()),
+    }
+}
+
+fn parse_some_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time >= Duration::from_millis(1) => Ok(time),
+        Ok(_) => Err("expected at least 1ms".into()),
+        Err(error) => Err(format!("{error}; expected a time like 250ms, 10s or 2m")),
+    }
+}
+
+fn parse_sources(text: &str) -> Result<Sources, String> {
+    let parse = |text: &str| {
+        text.parse::<IpAddr>()
+            .map_err(|_| format!("{text:?} is no IP address; expected like 127.0.0.2-127.0.0.9"))
+    };
+    let Some((first, last)) = text.split_once('-') else {
+        return Ok(Sources(vec![parse(text)?]));
+    };
+    match (parse(first)?, parse(last)?) {
+        (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => {
+            let all = first.to_bits()..=last.to_bits();
+            Ok(Sources(
+                all.take(SOURCES_MAX)
+                    .map(|bits| IpAddr::V4(bits.into()))
+                    .collect(),
+            ))
+        }
+        _ => Err("a range goes from a lower IPv4 address to a higher one".into()),
+    }
+}
+
+fn parse_thresholds(text: &str) -> Result<Thresholds, String> {
+    Threshold::parse_list(text).map(Thresholds)
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  greet-load                                      starts a server, measures it, stops it
+  greet-load 127.0.0.1:6000 -n 1000 -d 10s        closed loop over 1,000 connections
+  greet-load 127.0.0.1:6000 --rate 20k            open loop: 20,000 names a second, due on time
+  greet-load --sweep 1,10,100,1k,10k --html scaling.html
+  greet-load --scenario idle -n 19k               hold 19,000, then prove all to be alive
+";
+
+const EXIT_CODES: &str = "\
+Times are written like 250ms, 10s, 2m. The report goes to standard output, the live line and
+messages to standard error. Ctrl-C ends the run and reports what was measured until then.
+
+Exit codes:
+  0    measured, and nothing was wrong
+  1    an answer was wrong, missing, extra or late, a connection failed, a condition of --fail-if
+       held, or it was worse than --baseline
+  2    the command line is wrong, or a file cannot be read or written
+  130  interrupted; the report is partial";
+
+/// In the open loop: enough for a stall to be caught up with, too few to fill a socket.
+const OPEN_IN_FLIGHT: u32 = 16;
+/// What one write of the loop can take.
+const NAMES_MAX: u32 = 400;
+const CONNECTIONS_MAX: u32 = 1_000_000;
+const SOURCES_MAX: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_range_of_sources_has_both_its_ends() {
+        let args = Args::parse_from(["greet-load", "--sources", "127.0.0.2-127.0.0.4,127.0.0.9"]);
+        let plan = args.plans(([127, 0, 0, 1], 6000).into()).remove(0);
+        let last: Vec<_> = plan.sources.iter().map(|ip| ip.to_string()).collect();
+        assert_eq!(last, ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.9"]);
+    }
+
+    #[test]
+    fn a_sweep_is_a_plan_for_each_step() {
+        let args = Args::parse_from(["greet-load", "--sweep", "1,10,1k"]);
+        let plans = args.plans(([127, 0, 0, 1], 6000).into());
+        let steps: Vec<_> = plans.iter().map(|plan| plan.connections).collect();
+        assert_eq!(steps, [1, 10, 1000]);
+    }
+
+    #[test]
+    fn arguments_that_contradict_each_other_are_found() {
+        for wrong in [
+            &["--scenario", "churn", "--rate", "5"][..],
+            &["--framing", "silence", "--names", "2"],
+            &["--active", "5"],
+        ] {
+            let args = Args::parse_from([&["greet-load"], wrong].concat());
+            assert!(args.find_contradiction().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What can go wrong, by kind.
+
+use std::fmt;
+use std::io;
+
+use crate::net::errno;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Fault {
+    /// Nobody listens at the address.
+    ConnectRefused,
+    /// A connection was not made in time.
+    ConnectTimedOut,
+    /// The local addresses have no free ports left.
+    PortsExhausted,
+    /// This process may not open more files.
+    DescriptorsExhausted,
+    /// A connection could not be made for another reason.
+    ConnectFailed,
+    /// The server said that it is full.
+    Full,
+    /// The server said that we took too long.
+    TooSlow,
+    /// The server said that it stops.
+    Stopping,
+    /// The server closed a connection that had not finished.
+    Closed,
+    /// A connection was reset.
+    Reset,
+    /// Bytes came that are not those that had to come.
+    Wrong,
+    /// An answer did not come.
+    Missing,
+    /// Bytes came that nothing had asked for.
+    Extra,
+    /// An answer took longer than it may.
+    Late,
+}
+
+/// How often what went wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults([u64; Fault::ALL.len()]);
+
+impl Fault {
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
+        Self::ConnectRefused,
+        Self::ConnectTimedOut,
+        Self::PortsExhausted,
+        Self::DescriptorsExhausted,
+        Self::ConnectFailed,
+        Self::Full,
+        Self::TooSlow,
+        Self::Stopping,
+        Self::Closed,
+        Self::Reset,
+        Self::Wrong,
+        Self::Missing,
+        Self::Extra,
+        Self::Late,
+    ];
+
+    /// What the error of a connect means.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match (error.kind(), error.raw_os_error()) {
+            (Kind::ConnectionRefused, _) => Self::ConnectRefused,
+            (Kind::TimedOut, _) => Self::ConnectTimedOut,
+            // Bound to an address of its own, a socket finds the ports in use; left to the
+            // system, it finds no address.
+            (Kind::AddrInUse | Kind::AddrNotAvailable, _) => Self::PortsExhausted,
+            (_, Some(errno::EMFILE | errno::ENFILE)) => Self::DescriptorsExhausted,
+            _ => Self::ConnectFailed,
+        }
+    }
+
+    /// The kind in one word, as the JSON has it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimedOut => "connect_timed_out",
+            Self::PortsExhausted => "ports_exhausted",
+            Self::DescriptorsExhausted => "descriptors_exhausted",
+            Self::ConnectFailed => "connect_failed",
+            Self::Full => "server_full",
+            Self::TooSlow => "took_too_long",
+            Self::Stopping => "server_stopping",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Wrong => "wrong",
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Late => "late",
+        }
+    }
+
+    /// The kind in plain words, and what to try.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::ConnectRefused => {
+                "connections refused: nobody listens there; start the server, or look at the port"
+            }
+            Self::ConnectTimedOut => {
+                "connections not made in time: look at the server's backlog, or give --ramp"
+            }
+            Self::PortsExhausted => {
+                "connects without a free port: give more local addresses, like --sources 127.0.0.2-127.0.0.9"
+            }
+            Self::DescriptorsExhausted => {
+                "connects without a free descriptor: raise the limit with `ulimit -n`"
+            }
+            Self::ConnectFailed => "connects failed for another reason",
+            Self::Full => {
+                "connections turned away, for the server was full: raise its --max-connections"
+            }
+            Self::TooSlow => {
+                "connections ended by the server with `You took too long`: raise its --name-timeout"
+            }
+            Self::Stopping => "connections ended by the server, for it stopped",
+            Self::Closed => "connections closed by the server before they had finished",
+            Self::Reset => "connections reset by the server",
+            Self::Wrong => "answers with bytes that are not what the name must yield",
+            Self::Missing => "answers that never came",
+            Self::Extra => "answers to nothing: bytes that nothing had asked for",
+            Self::Late => "answers later than --timeout",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.advice())
+    }
+}
+
+impl Faults {
+    /// Counts `times` more of a kind.
+    pub(crate) fn add(&mut self, fault: Fault, times: u64) {
+        self.0[fault as usize] += times;
+    }
+
+    /// How often this went wrong.
+    #[must_use]
+    pub const fn count(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    /// How often anything went wrong.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// What went wrong at all, and how often.
+    pub fn found(&self) -> impl Iterator<Item = (Fault, u64)> {
+        Fault::ALL
+            .into_iter()
+            .map(|fault| (fault, self.count(fault)))
+            .filter(|&(_, count)| count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_all_kinds_is_in_counter_order() {
+        for (place, fault) in Fault::ALL.into_iter().enumerate() {
+            assert_eq!(fault as usize, place, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn running_out_of_ports_has_a_name_and_an_advice_of_its_own() {
+        for kind in [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable] {
+            assert_eq!(Fault::of(&kind.into()), Fault::PortsExhausted);
+        }
+        assert!(Fault::PortsExhausted.advice().contains("--sources"));
+        let descriptors = io::Error::from_raw_os_error(errno::EMFILE);
+        assert_eq!(Fault::of(&descriptors), Fault::DescriptorsExhausted);
+    }
+}

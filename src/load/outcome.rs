@@ -1,0 +1,148 @@
+//! What a run has found.
+
+use std::time::Duration;
+
+use super::errors::Faults;
+use super::plan::Plan;
+use super::record::{Interval, Latencies};
+
+/// What a run has found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was to be done.
+    pub plan: Plan,
+    /// Whether somebody ended the run before its time.
+    pub ending: Ending,
+    /// How long was measured.
+    pub measured: Duration,
+    /// Exchanges, or conversations, that began in the measured part and ended.
+    pub completed: u64,
+    /// From the moment a name was due (without a schedule: sent) to its whole answer. In churn:
+    /// from the connect to the end of the stream. In idle: the answers to the proof of life.
+    pub latency: Latencies,
+    /// With a schedule: from the moment a name was sent to its whole answer.
+    pub service: Option<Latencies>,
+    /// With a schedule: from the moment a name was due to the moment it was sent.
+    pub lateness: Option<Latencies>,
+    /// From the connect to the moment that the connection is established.
+    pub connect: Latencies,
+    /// What went wrong, over the whole run.
+    pub faults: Faults,
+    /// How long the oldest answer that never came had been waited for.
+    pub oldest_missing: Duration,
+    /// The measured part, piece by piece.
+    pub series: Vec<Interval>,
+    /// Connections.
+    pub connections: Connections,
+    /// What the measured part cost.
+    pub costs: Costs,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself.
+    Complete,
+    /// Somebody stopped it.
+    Interrupted,
+}
+
+/// What became of the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections made, over the whole run.
+    pub made: u64,
+    /// The most that were greeted and open at one time.
+    pub open_max: u32,
+    /// How many were open at the end of the measured part.
+    pub held: u32,
+    /// Idle connections that answered at the end.
+    pub proved: u32,
+    /// How long it took to open all of them, greetings included.
+    pub opening: Duration,
+}
+
+/// What the measured part cost. `None` where it is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// The time over which the following was used.
+    pub wall: Duration,
+    /// Exchanges, or conversations, that ended in that time.
+    pub completed: u64,
+    /// CPU time of this process.
+    pub generator: Option<Duration>,
+    /// CPU time of the server.
+    pub server: Option<Duration>,
+    /// The server's own memory before the first connection, in bytes.
+    pub server_memory_before: Option<u64>,
+    /// The server's own memory at the end of the measured part, in bytes.
+    pub server_memory: Option<u64>,
+}
+
+impl Outcome {
+    /// Exchanges, or conversations, in a second. `None` if nothing was measured, and for idle
+    /// connections.
+    #[must_use]
+    pub fn throughput(&self) -> Option<f64> {
+        let seconds = self.measured.as_secs_f64();
+        (seconds > 0.0 && self.plan.active() > 0).then(|| self.completed as f64 / seconds)
+    }
+
+    /// Connections opened in a second while all were opened.
+    #[must_use]
+    pub fn connect_rate(&self) -> Option<f64> {
+        let seconds = self.connections.opening.as_secs_f64();
+        (seconds > 0.0).then(|| f64::from(self.plan.connections) / seconds)
+    }
+
+    /// Whether anything was wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.faults.total() == 0
+    }
+}
+
+impl Costs {
+    /// CPU time of this process for each exchange.
+    #[must_use]
+    pub fn generator_each(&self) -> Option<Duration> {
+        self.each(self.generator)
+    }
+
+    /// CPU time of the server for each exchange.
+    #[must_use]
+    pub fn server_each(&self) -> Option<Duration> {
+        self.each(self.server)
+    }
+
+    /// How much of one core this process used, from 0 to 1.
+    #[must_use]
+    pub fn generator_share(&self) -> Option<f64> {
+        self.share(self.generator)
+    }
+
+    /// How much of one core the server used; more than 1 if it has threads.
+    #[must_use]
+    pub fn server_share(&self) -> Option<f64> {
+        self.share(self.server)
+    }
+
+    /// How much memory each of `connections` costs the server, in bytes.
+    #[must_use]
+    pub fn memory_each(&self, connections: u32) -> Option<f64> {
+        let grown = self
+            .server_memory?
+            .saturating_sub(self.server_memory_before?);
+        (connections > 0).then(|| grown as f64 / f64::from(connections))
+    }
+
+    fn each(&self, cpu: Option<Duration>) -> Option<Duration> {
+        let nanos = cpu?.as_nanos() as f64 / self.completed as f64;
+        (self.completed > 0).then(|| Duration::from_nanos(nanos as u64))
+    }
+
+    fn share(&self, cpu: Option<Duration>) -> Option<f64> {
+        let wall = self.wall.as_secs_f64();
+        (wall > 0.0).then_some(cpu?.as_secs_f64() / wall)
+    }
+}

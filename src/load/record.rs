@@ -1,0 +1,250 @@
+//! What is measured: every latency in a histogram, none of them kept.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::errors::{Fault, Faults};
+use crate::service::Time;
+
+/// Latencies in nanoseconds, to three significant digits.
+pub type Latencies = Histogram<u64>;
+
+/// The measured part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) start: Time,
+    pub(crate) end: Time,
+}
+
+/// A stretch of the run, for charts over time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// When it began, from the beginning of the window.
+    pub start: Duration,
+    /// How long it was.
+    pub lasted: Duration,
+    /// Exchanges, or conversations, that ended in it.
+    pub completed: u64,
+    /// Faults counted in it.
+    pub faults: u64,
+    /// Of those that ended in it: the median latency, the 99th percentile and the highest one.
+    /// `None` if there were none.
+    pub latency: Option<Spread>,
+}
+
+/// Three points of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// The median.
+    pub p50: Duration,
+    /// The 99th percentile.
+    pub p99: Duration,
+    /// The highest value.
+    pub max: Duration,
+}
+
+/// Everything that is recorded during a run.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    window: Window,
+    /// From the moment a name was due, or sent where there is no schedule, to its answer.
+    pub(crate) latency: Latencies,
+    /// From the moment a name was sent to its answer; only for a schedule.
+    pub(crate) service: Latencies,
+    /// From the moment a name was due to the moment it was sent: our own lateness, and the wait
+    /// for a connection that had too many in flight.
+    pub(crate) lateness: Latencies,
+    pub(crate) connect: Latencies,
+    pub(crate) faults: Faults,
+    /// How long the oldest answer that never came had been waited for.
+    pub(crate) oldest_missing: Duration,
+    pub(crate) series: Vec<Interval>,
+    current: Latencies,
+    current_start: Time,
+    interval: Duration,
+    faults_before: u64,
+}
+
+impl Recorder {
+    /// Nothing is recorded before the window is set.
+    pub(crate) fn new(interval: Duration) -> Self {
+        let never = Window {
+            start: Time::NEVER,
+            end: Time::NEVER,
+        };
+        Self {
+            window: never,
+            latency: latencies(),
+            service: latencies(),
+            lateness: latencies(),
+            connect: latencies(),
+            faults: Faults::default(),
+            oldest_missing: Duration::ZERO,
+            series: Vec::with_capacity(4096),
+            current: latencies(),
+            current_start: Time::NEVER,
+            interval,
+            faults_before: 0,
+        }
+    }
+
+    /// Sets what is measured.
+    pub(crate) fn measure(&mut self, window: Window) {
+        self.window = window;
+        self.current_start = window.start;
+        self.faults_before = self.faults.total();
+    }
+
+    /// Something that began at `start` has ended. What counts is when it began: so what is under
+    /// way when the window ends is not lost, however long it takes.
+    #[inline]
+    pub(crate) fn ended(&mut self, start: Time, now: Time, timeout: Duration) {
+        let took = now.since(start);
+        if took > timeout {
+            self.faults.add(Fault::Late, 1);
+        }
+        if self.window.holds(start) {
+            self.current.saturating_record(nanos(took));
+        }
+    }
+
+    /// A scheduled name was answered that was sent at `sent`.
+    #[inline]
+    pub(crate) fn served(&mut self, due: Time, sent: Time, now: Time) {
+        if self.window.holds(due) {
+            self.service.saturating_record(nanos(now.since(sent)));
+        }
+    }
+
+    /// A name was sent that was due at `due`.
+    #[inline]
+    pub(crate) fn sent(&mut self, due: Time, now: Time) {
+        if self.window.holds(due) {
+            self.lateness.saturating_record(nanos(now.since(due)));
+        }
+    }
+
+    /// Answers to the names of one connection will not come.
+    pub(crate) fn missing(&mut self, answers: u64, oldest: Duration) {
+        self.faults.add(Fault::Missing, answers);
+        self.oldest_missing = self.oldest_missing.max(oldest);
+    }
+
+    /// Looks whether an interval is over.
+    pub(crate) fn tick(&mut self, now: Time) {
+        if self.next_tick() <= now {
+            self.close_interval(now);
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(crate) fn next_tick(&self) -> Time {
+        self.current_start + self.interval
+    }
+
+    /// Ends the interval under way, even if it was short.
+    pub(crate) fn close_interval(&mut self, now: Time) {
+        if now <= self.current_start {
+            return;
+        }
+        let faults = self.faults.total();
+        self.series.push(Interval {
+            start: self.current_start.since(self.window.start),
+            lasted: now.since(self.current_start),
+            completed: self.current.len(),
+            faults: faults - self.faults_before,
+            latency: spread(&self.current),
+        });
+        self.faults_before = faults;
+        self.current_start = now;
+        self.latency
+            .add(&self.current)
+            .expect("both histograms have the same bounds");
+        self.current.reset();
+    }
+
+    /// Exchanges that have ended within the window so far.
+    pub(crate) fn completed(&self) -> u64 {
+        self.latency.len() + self.current.len()
+    }
+}
+
+impl Window {
+    #[inline]
+    fn holds(self, time: Time) -> bool {
+        self.start <= time && time < self.end
+    }
+}
+
+/// An empty histogram. What is longer than an hour is recorded as an hour.
+pub(crate) fn latencies() -> Latencies {
+    Histogram::new_with_bounds(1, HOUR, 3).expect("these bounds are valid")
+}
+
+/// The value at `percentile` of `latencies`; `None` if there are none.
+#[must_use]
+pub fn percentile(latencies: &Latencies, percentile: f64) -> Option<Duration> {
+    (!latencies.is_empty())
+        .then(|| Duration::from_nanos(latencies.value_at_quantile(percentile / 100.0)))
+}
+
+fn spread(latencies: &Latencies) -> Option<Spread> {
+    Some(Spread {
+        p50: percentile(latencies, 50.0)?,
+        p99: percentile(latencies, 99.0)?,
+        max: Duration::from_nanos(latencies.max()),
+    })
+}
+
+#[inline]
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
+}
+
+/// In nanoseconds.
+const HOUR: u64 = 3_600_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::START + Duration::from_millis(millis)
+    }
+
+    fn recorder() -> Recorder {
+        let mut recorder = Recorder::new(Duration::from_millis(100));
+        recorder.measure(Window {
+            start: at(1000),
+            end: at(2000),
+        });
+        recorder
+    }
+
+    #[test]
+    fn what_began_in_the_window_is_recorded_whenever_it_ends() {
+        let mut recorder = recorder();
+        let timeout = Duration::from_secs(1);
+        recorder.ended(at(999), at(1500), timeout);
+        recorder.ended(at(1000), at(1001), timeout);
+        recorder.ended(at(1999), at(4000), timeout);
+        recorder.ended(at(2000), at(2001), timeout);
+        recorder.close_interval(at(4000));
+        assert_eq!(recorder.latency.len(), 2);
+        assert_eq!(recorder.latency.max() / 1_000_000, 2001);
+        assert_eq!(recorder.faults.count(Fault::Late), 1);
+    }
+
+    #[test]
+    fn without_any_answer_there_are_intervals_and_no_percentiles() {
+        let mut recorder = recorder();
+        recorder.tick(at(1099));
+        assert_eq!(recorder.series, []);
+        recorder.tick(at(1150));
+        assert_eq!(recorder.series.len(), 1);
+        assert_eq!(recorder.series[0].latency, None);
+        assert_eq!(recorder.series[0].lasted, Duration::from_millis(150));
+        assert_eq!(percentile(&recorder.latency, 99.0), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! Waking the loop at a finer time than mio's whole milliseconds.
+
+use std::io;
+use std::time::Duration;
+
+use crate::net::Os;
+
+/// A timer that wakes the loop. Where there is no `timerfd`, there is none, and the loop's own
+/// milliseconds must do; the report says how late that made us.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    #[cfg(target_os = "linux")]
+    timer: nix::sys::timerfd::TimerFd,
+}
+
+#[cfg(target_os = "linux")]
+impl Timer {
+    /// A timer for the loop on `os`, which must not outlive it.
+    pub(crate) fn new(os: &mut Os) -> io::Result<Self> {
+        use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
+        os.wake_on(&timer)?;
+        Ok(Self { timer })
+    }
+
+    /// Wakes the loop after `delay`, and not when it was to do so before.
+    pub(crate) fn set(&self, delay: Duration) -> io::Result<()> {
+        use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
+        // Zero would mean never.
+        let delay = delay.max(Duration::from_nanos(1));
+        self.timer.set(
+            Expiration::OneShot(delay.into()),
+            TimerSetTimeFlags::empty(),
+        )?;
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Timer {
+    pub(crate) fn new(_: &mut Os) -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    pub(crate) fn set(&self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}

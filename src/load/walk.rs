@@ -1,0 +1,73 @@
+//! Going through the slots, with a bounded number under way.
+
+/// Where a walk through all slots has got to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walk {
+    next: u32,
+    end: u32,
+    /// Slots that were begun and have not ended.
+    under_way: u32,
+}
+
+impl Walk {
+    /// A walk through the slots from `first` to before `end`.
+    pub(crate) fn new(first: u32, end: u32) -> Self {
+        Self {
+            next: first,
+            end,
+            under_way: 0,
+        }
+    }
+
+    /// The next slot, if there is one below `limit` and not too many are under way. It is under
+    /// way now.
+    pub(crate) fn begin(&mut self, limit: u32) -> Option<u32> {
+        if self.next >= self.end.min(limit) || self.under_way >= UNDER_WAY_MAX {
+            return None;
+        }
+        self.under_way += 1;
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
+    /// A slot that was under way has ended.
+    pub(crate) fn end(&mut self) {
+        self.under_way -= 1;
+    }
+
+    pub(crate) fn under_way(&self) -> u32 {
+        self.under_way
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.next >= self.end && self.under_way == 0
+    }
+}
+
+/// Enough to keep both sides busy, and too few to overflow a backlog of 511, which is what many
+/// servers have.
+const UNDER_WAY_MAX: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_begins_each_slot_once_and_is_over_when_all_have_ended() {
+        let mut walk = Walk::new(3, 1000);
+        let mut begun = Vec::new();
+        while !walk.is_over() {
+            begun.extend(std::iter::from_fn(|| walk.begin(u32::MAX)));
+            assert!(walk.under_way() <= UNDER_WAY_MAX);
+            walk.end();
+        }
+        assert_eq!(begun, (3..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_walk_keeps_below_the_limit_given() {
+        let mut walk = Walk::new(0, 10);
+        assert_eq!(std::iter::from_fn(|| walk.begin(2)).count(), 2);
+        assert_eq!(walk.begin(3), Some(2));
+    }
+}

@@ -399,6 +399,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                     // What came in time counts, though its event may be in a batch still to come.
                     connection.hints.readable = true;
                     connection.hints.writable = true;
+                    self.driver.counters.late_deadlines += 1;
                     self.drive_now_and_then(index);
                 }
                 self.expire(index);

@@ -182,7 +182,6 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         backlog: random.magnitude(1..=128) as u32,
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
-        receive_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
         output_bytes_max: (name + 64 + random.magnitude(1..=8192)) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,

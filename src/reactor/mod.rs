@@ -454,6 +454,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             while budget > 0 && self.is_due(number) {
                 budget -= 1;
                 self.accept_one(number)?;
+                // Now, for the next one may need its descriptor.
+                self.reap_closed();
             }
         }
         Ok(())

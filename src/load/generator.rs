@@ -789,7 +789,7 @@ impl Generator {
         if let Some(schedule) = &self.schedule
             && self.announced < schedule.total()
         {
-            next = next.min(schedule.due(self.announced));
+            next = next.min(schedule.due(self.announced).max(now + TOGETHER));
         }
         if let Some(&(at, _)) = self.retries.front() {
             next = next.min(at);
@@ -838,6 +838,9 @@ fn interval_for(duration: Duration) -> Duration {
 
 /// How long a slot waits before it tries again: a server that is down is not to be hammered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Names due within this time are sent together. A wake-up for each would cost more than sending
+/// it, and what it makes them late is little, and reported.
+const TOGETHER: Duration = Duration::from_micros(50);
 /// How often the phases that end when everybody has answered are looked at.
 const LOOK_AFTER: Duration = Duration::from_millis(5);
 /// How often there is a turn at least, for whoever watches.

@@ -30,11 +30,12 @@ impl Outcome {
     /// What a reader must know before believing the figures.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let looks: [fn(&Self) -> Option<Finding>; 9] = [
+        let looks: [fn(&Self) -> Option<Finding>; 10] = [
             Self::nothing_measured,
             Self::generator_was_the_bottleneck,
             Self::generator_was_late,
             Self::rate_was_not_reached,
+            Self::too_few_descriptors,
             Self::not_all_connected,
             Self::idle_were_ended,
             Self::closed_loop,
@@ -99,6 +100,17 @@ impl Outcome {
                 "of {} names a second that were due, {} were answered while measuring: the latencies grow with the length of the run. Lower --rate",
                 figures::rate(rate),
                 figures::rate(reached)
+            ))
+        })
+    }
+
+    fn too_few_descriptors(&self) -> Option<Finding> {
+        let (asked, allowed) = (self.plan.asked, self.plan.connections);
+        (allowed < asked).then(|| {
+            warning(format!(
+                "the limit on file descriptors allows {} connections, not {}: raise it with `ulimit -n`",
+                figures::count(allowed.into()),
+                figures::count(asked.into())
             ))
         })
     }

@@ -83,7 +83,7 @@ fn distribution(latencies: &Latencies) -> Value {
 fn connections(outcome: &Outcome) -> Value {
     let seen = outcome.connections;
     json!({
-        "asked": outcome.plan.connections,
+        "asked": outcome.plan.asked.max(outcome.plan.connections),
         "made": seen.made,
         "open_max": seen.open_max,
         "held": seen.held,

@@ -222,6 +222,23 @@ fn a_baseline_is_compared_and_one_that_was_much_better_is_exit_code_1() {
 }
 
 #[test]
+fn more_connections_than_descriptors_are_fewer_connections_and_a_warning() {
+    let json = File::new("json");
+    let greet_load = env!("CARGO_BIN_EXE_greet-load");
+    let arguments = [&SHORT[..], &["-n", "500", "--json", json.path()]].concat();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\"", greet_load])
+        .args(arguments)
+        .output()
+        .expect("there is a shell");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).contains("connections, not 500: raise it with `ulimit -n`"));
+    let connections = &json.json()["runs"][0]["connections"];
+    assert_eq!(connections["asked"], 500);
+    assert!(connections["open_max"].as_u64() < Some(200));
+}
+
+#[test]
 fn an_interrupt_ends_the_run_with_a_partial_report_and_exit_code_130() {
     let actor = Actor::plays(|guest| {
         guest.welcome();

@@ -14,8 +14,11 @@
 use std::path::PathBuf;
 
 mod build;
+mod contest;
 mod process;
 
+pub(crate) use build::is_on_path;
+pub(crate) use contest::{CLIENTS_CORE, Contest, start_pinned};
 pub(crate) use process::{Memory, Running};
 
 /// One server to compare.
@@ -164,9 +167,12 @@ impl Peer {
 
     /// Our own server, at `path`; `more` follows the arguments that make it one of the peers.
     pub(crate) fn ours(path: impl Into<PathBuf>, more: &[&str]) -> Self {
-        let usual = ["--listen", ANY_PORT, "--framing", "line"];
-        let quiet = ["--log-level", "warn"];
-        Self::program("oneloop", path, &[&usual[..], &quiet, more].concat())
+        Self::program("oneloop", path, &[OUR_ARGUMENTS, more].concat())
+    }
+
+    /// Our own server under a tool that looks at it, such as `strace`.
+    pub(crate) fn ours_under(tool: &'static str, arguments: &[&str], path: &str) -> Self {
+        Self::program(tool, tool, &[arguments, &[path], OUR_ARGUMENTS].concat())
     }
 
     /// Any other program that says `listening on ADDRESS:PORT` in a line of its output.
@@ -186,6 +192,20 @@ impl Peer {
     /// A short name for tables.
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// How many connections it is worth trying with.
+    pub(crate) fn connections_max(&self) -> usize {
+        match self.recipe {
+            // Python's threads all want the one lock.
+            Recipe::Python { .. } => 1_000,
+            // More threads than that are more than many systems allow.
+            Recipe::Example {
+                name: "peer-threads",
+                ..
+            } => 10_000,
+            _ => usize::MAX,
+        }
     }
 
     /// Builds the peer if need be, and starts it on a free port of 127.0.0.1.
@@ -224,3 +244,12 @@ impl std::fmt::Display for Unavailable {
 impl std::error::Error for Unavailable {}
 
 const ANY_PORT: &str = "127.0.0.1:0";
+
+const OUR_ARGUMENTS: &[&str] = &[
+    "--listen",
+    ANY_PORT,
+    "--framing",
+    "line",
+    "--log-level",
+    "warn",
+];

@@ -84,7 +84,7 @@ impl Session {
 
     /// The one way from state to state.
     pub(super) fn enter(&mut self, to: State, id: SessionId) {
-        log::trace!("{id:?}: {} -> {}", self.state.as_str(), to.as_str());
+        log::trace!("{id}: {} -> {}", self.state.as_str(), to.as_str());
         self.state = to;
     }
 }

@@ -145,6 +145,8 @@ pub struct ListenOptions {
     /// The most bytes that the kernel is to hold for a peer that does not read, as `SO_SNDBUF`
     /// takes it (Linux doubles it for its own bookkeeping: socket(7)).
     pub send_buffer_bytes: u32,
+    /// The most bytes that the kernel is to hold of what nobody has read, as `SO_RCVBUF` takes it.
+    pub receive_buffer_bytes: u32,
 }
 
 /// What an error of [`Net::accept`] means for the listener.

@@ -207,9 +207,10 @@ impl Net for Os {
             // `[::]` means IPv6 alone, whatever the system's default is; `--listen` repeats.
             socket.set_only_v6(true)?;
         }
-        // Accepted sockets inherit these two (tcp(7)), so they cost no call per connection.
+        // Accepted sockets inherit these three (tcp(7)), so they cost no call per connection.
         socket.set_tcp_nodelay(true)?;
         socket.set_send_buffer_size(options.send_buffer_bytes as usize)?;
+        socket.set_recv_buffer_size(options.receive_buffer_bytes as usize)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         // Not by mio or std, which listen with a backlog of 128: beyond it a connecting peer waits

@@ -151,6 +151,8 @@ impl<Stream, Session> Connection<Stream, Session> {
             Next::Flush => {
                 self.wants = Wants::Flushed;
                 self.news.add(News::FLUSHED);
+                // It has none until it is told, and then it sets one, be it the same again.
+                self.until = Time::NEVER;
             }
             Next::Close(why) => {
                 self.why = Some(why);
@@ -161,18 +163,18 @@ impl<Stream, Session> Connection<Stream, Session> {
 
     /// Takes the first piece of news that the session can be told now.
     #[inline]
-    pub(crate) fn next_news(&mut self) -> Option<Event> {
+    pub(crate) fn next_news(&mut self, now: Time) -> Option<Event> {
         if self.news.is_empty() {
             None
         } else {
-            self.take_news()
+            self.take_news(now)
         }
     }
 
     /// In the order in which they are told. While the session waits for its output to leave, that
     /// comes before all else.
     #[cold]
-    fn take_news(&mut self) -> Option<Event> {
+    fn take_news(&mut self, now: Time) -> Option<Event> {
         if self.news.take(News::OPENED) {
             return Some(Event::Opened);
         }
@@ -190,7 +192,8 @@ impl<Stream, Session> Connection<Stream, Session> {
                 return Some(Event::Data);
             }
         }
-        if self.news.take(News::DEADLINE) {
+        // What the session was told before may have made it ask for a later one.
+        if self.news.take(News::DEADLINE) && self.due <= now {
             return Some(Event::Deadline);
         }
         if self.news.take(News::DRAIN) {
@@ -325,14 +328,9 @@ impl News {
         self.0 == 0
     }
 
-    #[inline]
-    pub(crate) fn remove(&mut self, news: Self) {
-        self.0 &= !news.0;
-    }
-
     fn take(&mut self, news: Self) -> bool {
         let there = self.0 & news.0 != 0;
-        self.remove(news);
+        self.0 &= !news.0;
         there
     }
 }

@@ -29,6 +29,11 @@ pub struct Limits {
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
     /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB.
     pub send_buffer_bytes: u32,
+    /// The most bytes the kernel holds of what a peer sent and nobody has read, as `SO_RCVBUF`
+    /// takes it. Default 32 KiB, which Linux doubles; without a limit the kernel lets it grow to
+    /// many megabytes for a peer that is read from fast and then not any more. It also bounds how
+    /// much may be on its way on a long line: raise it for bulk.
+    pub receive_buffer_bytes: u32,
     /// The most unread input the loop holds for a session, which is also the most it reads at
     /// once. Default 8 KiB. A session that leaves more unread than that has ended.
     pub input_bytes_max: usize,
@@ -53,7 +58,8 @@ pub struct Limits {
     /// How long an outbound connection may take to be made. Default 10 s.
     pub connect_timeout: Duration,
     /// How long the loop waits before it tries to accept again when descriptors or kernel memory
-    /// have run out. Default 100 ms; a connection that ends cuts the wait short.
+    /// have run out, or as many accepts in a row have failed as one turn may hold. Default 100 ms;
+    /// a connection that ends cuts the wait short.
     pub accept_retry: Duration,
     /// How long all connections together may take to finish when the server stops. Default 10 s.
     pub drain: Duration,
@@ -83,6 +89,7 @@ impl Default for Limits {
             refusals_max: 16,
             backlog: 4096,
             send_buffer_bytes: 32 * 1024,
+            receive_buffer_bytes: 32 * 1024,
             input_bytes_max: 8 * 1024,
             output_bytes_max: 7 * 1024,
             turn_bytes_max: 64 * 1024,

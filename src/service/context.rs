@@ -28,6 +28,20 @@ pub(crate) struct Commands {
     pub(crate) drain: bool,
 }
 
+impl Commands {
+    /// True if nothing is asked for.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            wake,
+            connect,
+            alarm,
+            drain,
+        } = self;
+        wake.is_empty() && connect.is_empty() && alarm.is_none() && !drain
+    }
+}
+
 /// An outbound connection to be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connect {

@@ -11,6 +11,7 @@ mod end;
 mod output;
 mod time;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -133,4 +134,11 @@ pub enum Next {
 pub struct SessionId {
     pub(crate) index: u32,
     pub(crate) serial: u32,
+}
+
+impl fmt::Display for SessionId {
+    /// The number of the session, counted from the first one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {}", self.serial)
+    }
 }

@@ -18,16 +18,16 @@ impl Output {
     /// Appends all parts, or none if they do not fit.
     #[inline(always)]
     pub(crate) fn append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> bool {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let Some(mut room) = self.buffer[self.filled..].get_mut(..bytes) else {
-            return false;
-        };
+        let mut room = &mut self.buffer[self.filled..];
         for part in parts {
-            let (here, behind) = room.split_at_mut(part.len());
+            let Some((here, behind)) = room.split_at_mut_checked(part.len()) else {
+                return false; // what was copied so far does not count
+            };
             copy(part, here);
             room = behind;
         }
-        self.filled += bytes;
+        let unfilled = room.len();
+        self.filled = self.buffer.len() - unfilled;
         true
     }
 

@@ -118,6 +118,33 @@ fn c7_a_peer_that_never_reads_is_not_read_from_and_is_cut_at_the_write_deadline(
 }
 
 #[test]
+fn c7_what_the_kernel_holds_for_a_peer_that_never_reads_is_bounded_in_both_directions() {
+    let mut scene = Scene::new(&[]);
+    let client = scene.client();
+    let mut sender = Client(client.0.try_clone().unwrap());
+    let sending = thread::spawn(move || sender.send_all_it_takes(&b"name\n".repeat(1000), 1 << 30));
+    if kernel_bytes(&scene).is_none() {
+        println!("skipped: there is no ss");
+        return;
+    }
+    let mut before = 0;
+    let held = eventually("nothing moves any more", || {
+        let held = kernel_bytes(&scene).expect("ss");
+        let is_stuck = held > 32 << 10 && held == before;
+        before = held;
+        thread::sleep(Duration::from_millis(200));
+        is_stuck.then_some(held)
+    });
+    // Twice 64 KiB, and what the kernel allows itself to exceed them by.
+    assert!(held <= 160 << 10, "{held} bytes");
+    scene.check_bystander();
+    client.0.shutdown(Shutdown::Both).unwrap();
+    sending.join().unwrap();
+    drop(client);
+    scene.end();
+}
+
+#[test]
 fn c8_reading_a_byte_now_and_then_does_not_extend_the_write_deadline() {
     let mut scene = Scene::new(&["--write-timeout", "1s"]);
     let mut client = Client::connect_narrow(scene.address(), 1024);
@@ -370,6 +397,27 @@ fn a_peer_that_pauses_within_a_line_is_waited_for_once_it_has_ended_one() {
     bare.expect(hello("bob"));
     drop(bare);
     scene.end();
+}
+
+/// What the kernel holds for the server's connections, both directions together, as `ss` says;
+/// `None` without it.
+fn kernel_bytes(server: &Server) -> Option<usize> {
+    let port = format!("sport = :{}", server.address().port());
+    let output = Command::new("ss").args(["-tmnH", &port]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let memory = text
+        .split("skmem:(")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    let held = memory
+        .flat_map(|memory| memory.split(','))
+        .filter_map(|field| {
+            // `r` and `w` alone: `rb` and `tb` are the limits.
+            field
+                .strip_prefix(['r', 'w'])
+                .and_then(|digits| digits.parse::<usize>().ok())
+        });
+    Some(held.sum())
 }
 
 #[track_caller]

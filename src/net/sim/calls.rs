@@ -11,7 +11,11 @@ use crate::net::errno;
 
 impl World {
     /// Lets time pass until there is something to report or `deadline` has come.
-    pub(super) fn wait(&mut self, deadline: Option<Time>) -> io::Result<()> {
+    pub(super) fn wait(
+        &mut self,
+        deadline: Option<Time>,
+        batch: &mut Vec<Readiness>,
+    ) -> io::Result<()> {
         self.tally.polls += 1;
         self.work();
         if self.random.chance(self.faults.interrupted_polls) {
@@ -21,24 +25,23 @@ impl World {
         let until = [deadline, self.horizon].into_iter().flatten().min();
         loop {
             self.run_due();
+            self.collect(batch);
             let over = until.is_some_and(|until| until <= self.now);
-            if over || self.poller.has_raised() || self.stop == Stop::Waking {
-                return Ok(());
+            if over || !batch.is_empty() || self.stop == Stop::Waking {
+                break;
             }
             let next = [self.next_due(), until].into_iter().flatten().min();
             // Nothing is due and nobody waits: a real poller would never return.
             let next = next.ok_or(io::ErrorKind::Deadlock)?;
             self.now = self.now.max(next);
         }
+        self.finish_batch(batch);
+        Ok(())
     }
 
-    pub(super) fn collect(&mut self, batch: &mut Vec<Readiness>) {
-        batch.clear();
-        if self.stop == Stop::Waking {
-            self.stop = Stop::Asked;
-        }
-        let shuffled = self.random.chance(self.faults.shuffled_polls);
-        let most = if shuffled {
+    /// Reports what has been raised, all of it or some.
+    fn collect(&mut self, batch: &mut Vec<Readiness>) {
+        let most = if self.random.chance(self.faults.shuffled_polls) {
             1 + self.random.below(8)
         } else {
             EVENTS_PER_POLL
@@ -49,10 +52,16 @@ impl World {
             self.report(source, batch);
         }
         self.poller.stale(&mut self.random, batch);
+    }
+
+    fn finish_batch(&mut self, batch: &mut Vec<Readiness>) {
+        if self.stop == Stop::Waking {
+            self.stop = Stop::Asked;
+        }
         if self.random.chance(self.faults.spurious_events) {
             self.report_nothing(batch);
         }
-        if shuffled {
+        if self.random.chance(self.faults.shuffled_polls) {
             self.random.shuffle(batch);
         }
         self.tally.events += batch.len() as u64;
@@ -86,6 +95,7 @@ impl World {
             queue: Default::default(),
             backlog: options.backlog as usize,
             send_buffer_bytes: options.send_buffer_bytes as usize,
+            receive_buffer_bytes: options.receive_buffer_bytes as usize,
             open: true,
             waiting_since: None,
         });
@@ -109,11 +119,11 @@ impl World {
         if self.descriptors.open >= self.descriptors.most {
             return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
-        let result = self.take_queued(listener);
-        let (now, listening) = (self.now, &mut self.listeners[listener]);
-        listening.waiting_since = (!listening.queue.is_empty()).then_some(now);
-        let at = result?;
+        let at = self.take_queued(listener)?;
         self.descriptors.open += 1;
+        // What came while it waited in the queue is no fault of the loop's.
+        let (now, present) = (self.now, self.present(at));
+        self.end_mut(at).care.read = present.any_of(Hints::FINISHED).then_some(now);
         self.see(at, Seen::Accepted);
         Ok((at, self.end(at.other()).address))
     }
@@ -164,9 +174,7 @@ impl World {
         self.end_mut(at).registration = Some(Registration::new(token));
         self.see(at, Seen::Registered);
         self.live.push(at);
-        let (now, present) = (self.now, self.present(at));
-        // What came while it waited in the queue is no fault of the loop's.
-        self.end_mut(at).care.read = present.any_of(Hints::FINISHED).then_some(now);
+        let present = self.present(at);
         if present.any() {
             self.notify(at, present);
         }
@@ -287,6 +295,8 @@ impl World {
         }
         let at = self.listeners[listener].queue.pop_front();
         let at = at.expect("the queue was seen not to be empty");
+        let (now, listening) = (self.now, &mut self.listeners[listener]);
+        listening.waiting_since = (!listening.queue.is_empty()).then_some(now);
         if self.random.chance(self.faults.aborted_accepts) {
             self.abort(at);
             return Err(io::ErrorKind::ConnectionAborted.into());

@@ -222,9 +222,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         let mut world = self.world.borrow_mut();
         // mio rounds up to whole milliseconds, for epoll knows no less.
         let deadline = timeout.map(|timeout| world.now + whole_millis(timeout));
-        world.wait(deadline)?;
-        world.collect(&mut self.batch);
-        Ok(())
+        world.wait(deadline, &mut self.batch)
     }
 
     fn events(&self) -> impl Iterator<Item = Readiness> {

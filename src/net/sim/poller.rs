@@ -159,10 +159,6 @@ impl Poller {
         self.raised.pop_front()
     }
 
-    pub(super) fn has_raised(&self) -> bool {
-        !self.raised.is_empty() || !self.stale.is_empty()
-    }
-
     /// The next poll reports an event of a token whose registration has ended.
     pub(super) fn haunt(&mut self, token: Token) {
         self.stale.push(token);

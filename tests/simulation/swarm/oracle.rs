@@ -29,10 +29,13 @@ pub(crate) struct Oracle {
     last_progress: Time,
     /// When the last word left.
     last_said: Time,
+    /// When it was said; the kernel may have taken it later.
+    last_spoken: Time,
     /// When the last word left, if it did so at once: the gap before a question counts from then.
     gap_from: Option<Time>,
     owes_since: Option<Time>,
     finished_at: Option<Time>,
+    closed_at: Time,
     broken: bool,
 }
 
@@ -137,9 +140,11 @@ impl Oracle {
             readings: vec![first],
             last_progress: now,
             last_said: now,
+            last_spoken: now,
             gap_from: None,
             owes_since: None,
             finished_at: None,
+            closed_at: Time::NEVER,
             broken: false,
         }
     }
@@ -176,20 +181,26 @@ impl Oracle {
         self.finished_at = Some(now);
     }
 
+    pub(crate) fn socket_closed(&mut self, now: Time) {
+        self.closed_at = now;
+    }
+
     /// The server has written `bytes`, `whole` if that is all it had.
     pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
+        // While output is owed, nothing is added to it: all of it was said at one time.
+        let said = self.owes_since.unwrap_or(now);
         let mut unparsed = std::mem::take(&mut self.unparsed);
         unparsed.extend_from_slice(bytes);
         let mut rest = &unparsed[..];
         while let Some((message, bytes)) = next_message(rest, rules)? {
-            self.check(rules, now, &message)?;
+            self.check(rules, said, &message)?;
             rest = &rest[bytes..];
         }
         self.unparsed = rest.to_vec();
         self.gap_from = at_once.then_some(now);
         if whole {
-            self.owes_since = None;
+            self.last_spoken = self.owes_since.take().unwrap_or(now);
             self.last_progress = now;
             self.last_said = now;
         } else {
@@ -202,7 +213,7 @@ impl Oracle {
     pub(crate) fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
         let explained = match why {
             EndReason::Reset => self.broken,
-            EndReason::WriteTimeout => self.owes_since.is_some(),
+            EndReason::WriteTimeout => self.has_not_read_for_long(rules),
             EndReason::Cut => self.drained,
             EndReason::PeerFinished => self.read_end && self.is_all_answered(rules),
             EndReason::Finished
@@ -274,6 +285,14 @@ impl Oracle {
         }
         let since = self.last_progress;
         Some(("its answer or question", since, config.quiet_gap))
+    }
+
+    /// True if the peer had its time to take the output: less than usual if the server is nearly
+    /// full.
+    fn has_not_read_for_long(&self, rules: &Rules) -> bool {
+        let least = rules.limits.write_timeout.min(rules.limits.busy_wait_min);
+        self.owes_since
+            .is_some_and(|since| self.closed_at - since >= least)
     }
 
     /// True if there is a whole name that has not been answered, or will be one after a silence.
@@ -424,7 +443,7 @@ impl Oracle {
         let least = rules.config.name_timeout.min(rules.limits.busy_wait_min);
         let overdue = rules.config.quiet_gap + rules.slack;
         let overlooked = self.owes_answer(reading) && now - self.last_progress > overdue;
-        now - self.last_said >= least && !overlooked
+        now - self.last_spoken >= least && !overlooked
     }
 
     /// A question keeps its distance from what was said before, unless the peer is a line peer,

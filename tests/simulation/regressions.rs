@@ -1,0 +1,97 @@
+//! What the simulation has found in the loop, each as small as it can be told.
+
+use std::time::Duration;
+
+use oneloop::sim::{Link, Simulation};
+use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service};
+
+const SHORT: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(10);
+
+/// Answers with more than the kernel takes at once, and waits for it to leave.
+struct Verbose;
+
+impl Service for Verbose {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+
+    fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+        cx.consume(cx.input().len());
+        match event {
+            Event::Opened => Next::Read {
+                until: cx.after(SHORT),
+            },
+            Event::Data => {
+                cx.write([&[b'x'; 1000]]).expect("the output is empty");
+                Next::Flush
+            }
+            Event::Flushed => Next::Read {
+                until: cx.after(LONG),
+            },
+            _ => Next::Close(EndReason::TimedOut),
+        }
+    }
+}
+
+#[test]
+fn a_deadline_that_passes_while_output_leaves_does_not_come_after_it() {
+    let limits = Limits {
+        send_buffer_bytes: 100,
+        turn_bytes_max: 1,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(Verbose, limits, 1);
+    let latency = Duration::from_millis(20);
+    let client = simulation.connect_over(Link {
+        latency: latency..=latency,
+        ..Link::ideal()
+    });
+    client.send(b"go");
+    simulation.run_for(Duration::from_secs(5));
+    assert_eq!(client.received().len(), 1000);
+    assert!(!client.at_end());
+    simulation.run_for(Duration::from_secs(6));
+    assert!(client.at_end());
+}
+
+/// Looks at its input only when it is offered it a second time.
+struct Hesitant;
+
+impl Service for Hesitant {
+    type Session = usize;
+
+    fn open(&mut self, _: Peer, _: &mut Context<'_>) -> usize {
+        0
+    }
+
+    fn step(&mut self, offers: &mut usize, event: Event, cx: &mut Context<'_>) -> Next {
+        if event != Event::Data {
+            return Next::Read {
+                until: cx.after(LONG),
+            };
+        }
+        *offers += 1;
+        if *offers == 1 {
+            return Next::Flush;
+        }
+        cx.consume(cx.input().len());
+        Next::Close(EndReason::Finished)
+    }
+}
+
+#[test]
+fn input_that_was_left_for_want_of_room_is_offered_again_before_it_is_too_much() {
+    let limits = Limits {
+        input_bytes_max: 8,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(Hesitant, limits, 1);
+    let client = simulation.connect();
+    client.send(b"12345678");
+    simulation.run_for(SHORT);
+    client.close();
+    simulation.run_for(LONG);
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.ended(EndReason::Finished), 1);
+}

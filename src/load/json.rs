@@ -23,6 +23,7 @@ pub fn run(outcome: &Outcome) -> Value {
         "latency": distribution(&outcome.latency),
         "from_send": outcome.service.as_ref().map(distribution),
         "sent_late": outcome.lateness.as_ref().map(distribution),
+        "held_back": outcome.held_back,
         "connect": distribution(&outcome.connect),
         "connections": connections(outcome),
         "errors": errors(outcome),

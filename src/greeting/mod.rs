@@ -21,6 +21,7 @@ use name::{Fault, Name};
 pub use session::Session;
 use session::{Asked, Closing, Manners, State, Wait};
 
+use crate::bugs::{Bug, is_planted};
 use crate::escape::Escaped;
 use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId};
 
@@ -288,6 +289,9 @@ impl Greeter {
         if mistakes >= self.config.mistakes_max {
             return last_words(words::TOO_MANY_MISTAKES, EndReason::Misbehaved, cx);
         }
+        if is_planted(Bug::MistakeCountedTwice) {
+            manners.mistakes = mistakes;
+        }
         cx.write([sorry, then.words()])?;
         // Only now: if there was no room, the same name is tried again.
         manners.mistakes = mistakes;
@@ -322,7 +326,9 @@ impl Greeter {
     /// The peer has sent all it will: what is unread is owed an answer, and no question.
     fn finish(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, Stop> {
         self.answer_lines(manners, cx)?;
-        self.answer_rest(manners, cx)?;
+        if !is_planted(Bug::LastNameLost) {
+            self.answer_rest(manners, cx)?;
+        }
         Err(Stop::End(EndReason::PeerFinished))
     }
 
@@ -369,7 +375,10 @@ impl Greeter {
     }
 
     fn leave_gap(&self, cx: &Context<'_>) -> Next {
-        let until = cx.after(self.config.quiet_gap);
+        let mut until = cx.after(self.config.quiet_gap);
+        if is_planted(Bug::QuietGapSkipped) {
+            until = cx.now();
+        }
         Next::Read { until }
     }
 }

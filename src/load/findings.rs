@@ -30,7 +30,7 @@ impl Outcome {
     /// What a reader must know before believing the figures.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let looks: [fn(&Self) -> Option<Finding>; 8] = [
+        let looks: [fn(&Self) -> Option<Finding>; 9] = [
             Self::nothing_measured,
             Self::generator_was_the_bottleneck,
             Self::generator_was_late,
@@ -39,6 +39,7 @@ impl Outcome {
             Self::idle_were_ended,
             Self::closed_loop,
             Self::few_samples,
+            Self::one_source,
         ];
         looks.iter().filter_map(|look| look(self)).collect()
     }
@@ -145,6 +146,13 @@ impl Outcome {
             ))
         })
     }
+
+    fn one_source(&self) -> Option<Finding> {
+        let many = self.connections.open_max > MANY && self.plan.sources.len() < 2;
+        many.then(|| {
+            note("so many connections from one local address: finding free ports takes the kernel long, which slows opening them. To spread them, give --sources 127.0.0.2-127.0.0.9 (on this machine) or several addresses of yours")
+        })
+    }
 }
 
 fn warning(text: String) -> Finding {
@@ -163,5 +171,7 @@ fn note(text: &str) -> Finding {
 
 /// Above this part of a core, what is left is lost to the kernel and the neighbours.
 const BUSY: f64 = 0.9;
+/// From here on Linux, whose connects use every other port first, was seen to slow down.
+const MANY: u32 = 12_000;
 /// Half of what waiting in whole milliseconds would cost.
 const LATE: Duration = Duration::from_micros(500);

@@ -7,6 +7,7 @@ use log::error;
 
 use super::connection::{Connection, News, Phase};
 use super::{Counters, Limits};
+use crate::bugs::{Bug, is_planted};
 use crate::net::Net;
 use crate::service::{
     Commands, Context, EndReason, Event, Next, Output, Peer, Service, SessionId, Time,
@@ -228,7 +229,10 @@ impl<S: Service, N: Net> Driver<S, N> {
                 self.share -= bytes as isize;
                 // A short read has emptied the socket, and new data will bring an event; but if
                 // the peer has finished, that event may have come already.
-                if N::SHORT_READ_DRAINS && bytes < asked && !connection.hints.closed {
+                if N::SHORT_READ_DRAINS
+                    && bytes < asked
+                    && (!connection.hints.closed || is_planted(Bug::ShortReadTrusted))
+                {
                     connection.hints.readable = false;
                 }
                 let (event, unread) = (Event::Data, unread + bytes);
@@ -241,8 +245,8 @@ impl<S: Service, N: Net> Driver<S, N> {
     #[cold]
     fn read_failed(connection: &mut Slot<S, N>, error: &io::Error) -> Line {
         match error.kind() {
-            ErrorKind::Interrupted => {}
-            ErrorKind::WouldBlock => connection.hints.readable = false,
+            ErrorKind::Interrupted if !is_planted(Bug::InterruptionEndsReading) => {}
+            ErrorKind::WouldBlock | ErrorKind::Interrupted => connection.hints.readable = false,
             _ => connection.end(EndReason::Reset),
         }
         Line::Again
@@ -269,7 +273,8 @@ impl<S: Service, N: Net> Driver<S, N> {
         self.stepping = NOBODY.index;
         if !input.is_empty() || connection.has_input() {
             // Before any other event the session may not have seen all of it.
-            let seen = event == Event::Data && matches!(next, Next::Read { .. });
+            let seen = (event == Event::Data || is_planted(Bug::OfferedInputTooMuch))
+                && matches!(next, Next::Read { .. });
             if seen && input.len() == self.input.len() {
                 next = Next::Close(EndReason::InputFull);
             }
@@ -294,8 +299,14 @@ impl<S: Service, N: Net> Driver<S, N> {
         };
         self.counters.bytes_out += sent as u64;
         self.share -= sent as isize;
-        if sent < output.len() && connection.phase != Phase::Dead {
-            connection.keep_output(&output[sent..]);
+        let lost = is_planted(Bug::RestOfOutputLost);
+        if sent < output.len() && connection.phase != Phase::Dead && !lost {
+            let from = if is_planted(Bug::AnsweredTwice) {
+                0
+            } else {
+                sent
+            };
+            connection.keep_output(&output[from..]);
         }
         self.output.clear();
     }
@@ -315,6 +326,9 @@ impl<S: Service, N: Net> Driver<S, N> {
         if !connection.owes_output() && connection.phase == Phase::Live {
             // The write deadline no longer holds; the session's does.
             connection.due = self.shortened(connection.until);
+        }
+        if is_planted(Bug::FlushedNotTold) {
+            return Line::Nothing;
         }
         Line::Again
     }
@@ -339,6 +353,9 @@ impl<S: Service, N: Net> Driver<S, N> {
         }
         let bytes_left = u32::try_from(self.limits.linger_bytes_max).unwrap_or(u32::MAX);
         connection.phase = Phase::Lingering { bytes_left };
+        if is_planted(Bug::NoLinger) {
+            connection.phase = Phase::Dead;
+        }
         connection.due = self.now + self.limits.linger_timeout;
         Line::Again
     }
@@ -382,7 +399,8 @@ impl<S: Service, N: Net> Driver<S, N> {
     /// Sets the deadline that holds after a step, before which the session's was `before`.
     #[inline(always)]
     fn set_due(&self, connection: &mut Slot<S, N>, before: Time) {
-        if connection.phase != Phase::Live || connection.owes_output() {
+        let owes = connection.owes_output() && !is_planted(Bug::NoWriteDeadline);
+        if connection.phase != Phase::Live || owes {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
         } else if connection.until != before {
             connection.due = self.shortened(connection.until);

@@ -20,6 +20,7 @@ use std::time::Duration;
 use log::{debug, warn};
 use slab::Slab;
 
+use crate::bugs::{Bug, is_planted};
 use crate::net::{AcceptFailure, ListenOptions, Net, Os};
 use crate::service::{Connect, EndReason, Service, SessionId, Time};
 use connection::{Connection, News, Phase};
@@ -365,7 +366,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         while let Some(index) = self.serving.pop() {
             let connection = &mut self.connections.0[index as usize];
             connection.hints.queued = false;
-            if self.driver.drive(connection, index) == Driven::OutOfShare {
+            if self.driver.drive(connection, index) == Driven::OutOfShare
+                && !is_planted(Bug::ReadyListForgotten)
+            {
                 enqueue(&mut self.ready, connection, index);
             }
             if !connection.is_settled() {
@@ -378,7 +381,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn expire_deadlines(&mut self) {
         let mut budget = self.driver.limits.turn_deadlines_max;
         let now = self.driver.now;
-        if self.drain.is_some_and(|drain| drain.until <= now) {
+        let over = self.drain.is_some_and(|drain| drain.until <= now);
+        if over && !is_planted(Bug::DrainWithoutEnd) {
             self.cut_off();
         }
         while budget > 0 {
@@ -386,6 +390,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 return;
             };
             let connection = &mut self.connections.0[index as usize];
+            if connection.due > now && is_planted(Bug::DeadlineNotRefiled) {
+                continue;
+            }
             if connection.due <= now {
                 budget -= 1;
                 self.driver.expire(connection);
@@ -527,6 +534,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         match self.driver.net.accept(&self.listeners[number].socket) {
             Ok((stream, address)) => {
                 self.listeners[number].failures = 0;
+                self.listeners[number].ready &= !is_planted(Bug::OneAcceptPerEvent);
                 self.admit(stream, address);
             }
             Err(error) => match AcceptFailure::of(&error) {
@@ -601,9 +609,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Accounts for a connection that is gone.
     fn leave(&mut self, address: SocketAddr, why: EndReason) {
         match why {
+            EndReason::Full | EndReason::AddressFull if is_planted(Bug::RefusalNotForgotten) => {}
             EndReason::Full | EndReason::AddressFull => self.admission.refused -= 1,
             _ => {
                 let counted = self.driver.limits.connections_per_address_max.is_some();
+                let counted = counted && !is_planted(Bug::AddressNotForgotten);
                 self.admission.leave(address, counted);
             }
         }
@@ -631,11 +641,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn accept_exhausted(&mut self, number: usize, error: &io::Error) {
         self.driver.counters.accept_exhausted += 1;
         let listener = &mut self.listeners[number];
+        listener.ready &= !is_planted(Bug::AcceptRetryForgotten);
         if self.driver.limits.when_full == WhenFull::Refuse {
             let farewell = refusal(&self.driver.service, EndReason::Full);
             match self.driver.net.shed(&listener.socket, farewell) {
                 Ok(()) => {
                     self.driver.counters.accepted += 1;
+                    self.driver.counters.accepted += u64::from(is_planted(Bug::ShedCountedTwice));
                     self.driver.counters.ended[EndReason::Full as usize] += 1;
                     return self.complain("cannot accept connections", error);
                 }
@@ -729,7 +741,7 @@ impl<Stream, Session> Connections<Stream, Session> {
     fn find(&mut self, id: SessionId) -> Option<&mut Connection<Stream, Session>> {
         self.0
             .get_mut(id.index as usize)
-            .filter(|connection| connection.serial == id.serial)
+            .filter(|c| c.serial == id.serial || is_planted(Bug::SerialIgnored))
     }
 }
 

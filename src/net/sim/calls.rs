@@ -95,6 +95,7 @@ impl World {
             queue: Default::default(),
             backlog: options.backlog as usize,
             send_buffer_bytes: options.send_buffer_bytes as usize,
+            receive_buffer_bytes: options.receive_buffer_bytes as usize,
             open: true,
             waiting_since: None,
         });

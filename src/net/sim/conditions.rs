@@ -62,7 +62,8 @@ pub struct Link {
     pub segment_bytes: RangeInclusive<u64>,
     /// How long written bytes wait for more before they leave: joins what was written apart.
     pub hold: Duration,
-    /// The most bytes that wait, unread, at the receiver.
+    /// The most bytes that wait, unread, at the receiver. The server has less if
+    /// [`ListenOptions`](crate::net::ListenOptions) say so.
     pub receive_buffer_bytes: usize,
     /// The most bytes that wait at a sender on the client's side; the server's side is given with
     /// [`ListenOptions`](crate::net::ListenOptions).

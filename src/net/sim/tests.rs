@@ -5,7 +5,7 @@ const PEER: &str = "10.0.0.2:50000";
 const OPTIONS: ListenOptions = ListenOptions {
     backlog: 2,
     send_buffer_bytes: 8,
-    receive_buffer_bytes: 8,
+    receive_buffer_bytes: 1024,
 };
 
 fn network() -> (Network, Listener) {

@@ -47,6 +47,7 @@ pub(super) struct Listening {
     pub(super) queue: VecDeque<At>,
     pub(super) backlog: usize,
     pub(super) send_buffer_bytes: usize,
+    pub(super) receive_buffer_bytes: usize,
     pub(super) open: bool,
     /// Since when somebody waits, or since the last attempt to accept.
     pub(super) waiting_since: Option<Time>,
@@ -476,7 +477,10 @@ impl World {
         listening.queue.push_back(called);
         listening.waiting_since.get_or_insert(now);
         let send_buffer = listening.send_buffer_bytes;
+        let receive_buffer = listening.receive_buffer_bytes;
         self.end_mut(called).outgoing.set_send_buffer(send_buffer);
+        let incoming = self.incoming(called);
+        incoming.link.receive_buffer_bytes = incoming.link.receive_buffer_bytes.min(receive_buffer);
         self.answer(connection);
         if self.random.chance(self.faults.late_events) {
             self.notify_listener_later(listener);

@@ -35,6 +35,7 @@ pub(crate) struct Oracle {
     gap_from: Option<Time>,
     owes_since: Option<Time>,
     finished_at: Option<Time>,
+    closed_at: Time,
     broken: bool,
 }
 
@@ -143,6 +144,7 @@ impl Oracle {
             gap_from: None,
             owes_since: None,
             finished_at: None,
+            closed_at: Time::NEVER,
             broken: false,
         }
     }
@@ -179,6 +181,10 @@ impl Oracle {
         self.finished_at = Some(now);
     }
 
+    pub(crate) fn socket_closed(&mut self, now: Time) {
+        self.closed_at = now;
+    }
+
     /// The server has written `bytes`, `whole` if that is all it had.
     pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
@@ -207,7 +213,7 @@ impl Oracle {
     pub(crate) fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
         let explained = match why {
             EndReason::Reset => self.broken,
-            EndReason::WriteTimeout => self.owes_since.is_some(),
+            EndReason::WriteTimeout => self.has_not_read_for_long(rules),
             EndReason::Cut => self.drained,
             EndReason::PeerFinished => self.read_end && self.is_all_answered(rules),
             EndReason::Finished
@@ -279,6 +285,14 @@ impl Oracle {
         }
         let since = self.last_progress;
         Some(("its answer or question", since, config.quiet_gap))
+    }
+
+    /// True if the peer had its time to take the output: less than usual if the server is nearly
+    /// full.
+    fn has_not_read_for_long(&self, rules: &Rules) -> bool {
+        let least = rules.limits.write_timeout.min(rules.limits.busy_wait_min);
+        self.owes_since
+            .is_some_and(|since| self.closed_at - since >= least)
     }
 
     /// True if there is a whole name that has not been answered, or will be one after a silence.

@@ -103,6 +103,17 @@ impl Plan {
             && self.limits.send_buffer_bytes >= 4096
     }
 
+    /// True if what is on its way when the server closes arrives while it lingers.
+    pub(crate) fn lingers_long_enough_for(&self, link: &Link) -> bool {
+        let name = Duration::from_secs(LONGEST_NAME) / link.bytes_per_second as u32;
+        let round = *link.latency.end() * 2 + link.hold + name + Duration::from_millis(500);
+        let window = u64::from(self.limits.receive_buffer_bytes);
+        let window = window.min(link.receive_buffer_bytes as u64);
+        window > LONGEST_NAME
+            && self.limits.linger_timeout > round
+            && self.limits.linger_bytes_max as u64 > LONGEST_NAME
+    }
+
     /// True if no connection breaks but by its client's doing.
     pub(crate) fn breaks_nothing(&self) -> bool {
         let Faults {
@@ -169,8 +180,8 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         when_full: random.pick(&[WhenFull::Refuse, WhenFull::Queue]),
         refusals_max: random.within(0..=16) as usize,
         backlog: random.magnitude(1..=128) as u32,
+        receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
-        receive_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
         output_bytes_max: (name + 64 + random.magnitude(1..=8192)) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
@@ -189,5 +200,8 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
 fn millis(random: &mut Random, range: std::ops::RangeInclusive<u64>) -> Duration {
     Duration::from_millis(random.magnitude(range))
 }
+
+/// In bytes: no client sends a longer one at once.
+const LONGEST_NAME: u64 = 1200;
 
 const FIRST_PORT: u16 = 1024;

@@ -41,6 +41,9 @@ pub(crate) enum Character {
 /// A client that follows its script.
 #[derive(Debug)]
 pub(crate) struct Player {
+    /// Who it is, until it is connected and its script is written: most calls of a flood are
+    /// never answered.
+    visitor: Option<Box<Visitor>>,
     script: std::vec::IntoIter<Step>,
     current: Option<Step>,
     reading: Reading,
@@ -56,6 +59,11 @@ pub(crate) struct Player {
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Vec<u8>),
+    /// Sends so many bytes, with a line feed after every so many, or none.
+    Flood {
+        bytes: usize,
+        line: usize,
+    },
     /// Waits until these bytes have come.
     Expect(&'static [u8]),
     /// Waits for anything to come, and reads it in one go.
@@ -140,12 +148,17 @@ impl Character {
 }
 
 impl Player {
-    pub(crate) fn new(visitor: &mut Visitor) -> Self {
-        Self::of(visitor.character.script(&mut visitor.random))
+    pub(crate) fn new(visitor: Visitor) -> Self {
+        let visitor = Some(Box::new(visitor));
+        Self {
+            visitor,
+            ..Self::of(Vec::new())
+        }
     }
 
     pub(crate) fn of(script: Vec<Step>) -> Self {
         Self {
+            visitor: None,
             script: script.into_iter(),
             current: None,
             reading: Reading::All,
@@ -163,6 +176,10 @@ impl Behaviour for Player {
             Status::Connecting => return None,
             Status::Open => {}
             Status::Failed(_) | Status::Left => return self.leave(remote),
+        }
+        if let Some(mut visitor) = self.visitor.take() {
+            let script = visitor.character.script(&mut visitor.random);
+            self.script = script.into_iter();
         }
         loop {
             if self.listen(remote) == Heard::TheEnd {
@@ -209,6 +226,14 @@ impl Player {
     fn play(&mut self, step: Step, remote: &mut Remote<'_>) -> Option<Step> {
         match step {
             Step::Send(bytes) => remote.send(&bytes),
+            Step::Flood { bytes, line } => {
+                let mut flood = vec![b'x'; bytes];
+                flood
+                    .iter_mut()
+                    .step_by(line)
+                    .for_each(|byte| *byte = b'\n');
+                remote.send(&flood);
+            }
             Step::Expect(bytes) => return self.expect(bytes).then_some(Step::Expect(bytes)),
             Step::Recv => {
                 if remote.read(1024, &mut self.heard) == 0 {
@@ -313,10 +338,7 @@ fn dripping(random: &mut Random) -> Vec<Step> {
 }
 
 fn pipelining(random: &mut Random) -> Vec<Step> {
-    let mut bytes = Vec::new();
-    for _ in 0..random.magnitude(1..=1000) {
-        bytes.extend(line(random));
-    }
+    let mut bytes = lines(random, 1000);
     bytes.extend(b"exit\n");
     vec![Step::Send(bytes), Step::ExpectEnd]
 }
@@ -375,18 +397,12 @@ fn flooding(random: &mut Random) -> Vec<Step> {
     let newlines = random.chance(0.5);
     for _ in 0..random.magnitude(1..=50) {
         let bytes = random.magnitude(1..=20_000) as usize;
-        let every = 1 + random.below(40);
-        script.push(Step::Send(
-            (0..bytes)
-                .map(|n| {
-                    if newlines && n % every == 0 {
-                        b'\n'
-                    } else {
-                        b'x'
-                    }
-                })
-                .collect(),
-        ));
+        let line = if newlines {
+            1 + random.below(40)
+        } else {
+            bytes + 1
+        };
+        script.push(Step::Flood { bytes, line });
         script.push(Step::Sleep(random.up_to(Duration::from_millis(20))));
     }
     script.push(Step::ExpectEnd);
@@ -424,40 +440,57 @@ fn patience(random: &mut Random) -> Duration {
 }
 
 fn lines(random: &mut Random, most: u64) -> Vec<u8> {
-    let lines = random.magnitude(1..=most);
-    (0..lines).flat_map(|_| line(random)).collect()
+    let mut bytes = Vec::new();
+    for _ in 0..random.magnitude(1..=most) {
+        add_line(random, &mut bytes);
+    }
+    bytes
 }
 
 fn line(random: &mut Random) -> Vec<u8> {
-    let mut name = if random.chance(0.05) {
-        Vec::new()
-    } else {
-        name(random)
-    };
-    name.extend(random.pick(&[&b"\n"[..], b"\n", b"\r\n"]));
-    name
+    let mut bytes = Vec::new();
+    add_line(random, &mut bytes);
+    bytes
+}
+
+fn name(random: &mut Random) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    add_name(random, &mut bytes);
+    bytes
+}
+
+fn add_line(random: &mut Random, bytes: &mut Vec<u8>) {
+    if !random.chance(0.05) {
+        add_name(random, bytes);
+    }
+    bytes.extend_from_slice(random.pick(&[&b"\n"[..], b"\n", b"\r\n"]));
 }
 
 /// A name of any length, sometimes one that is none.
-fn name(random: &mut Random) -> Vec<u8> {
-    let names: [&[u8]; 8] = [
-        b"Al",
-        b"Bob",
-        b"Zo\xC3\xAB",
-        b"\xE5\xBC\xA0\xE4\xBC\x9F",
-        b"exit ",
-        b"a!b",
-        b"\x1B[2J",
-        b"\xFF",
-    ];
+fn add_name(random: &mut Random, bytes: &mut Vec<u8>) {
     if random.chance(0.8) {
         // Mostly good ones, and each different, so that a mix-up shows.
-        let mut name = random.pick(&names[..6]).to_vec();
-        name.extend(format!("{:x}", random.bits() >> random.within(40..=60)).bytes());
-        return name;
+        bytes.extend_from_slice(random.pick(&NAMES[..6]));
+        let mut tag = random.bits();
+        for _ in 0..random.below(6) {
+            bytes.push(b"0123456789abcdef"[(tag % 16) as usize]);
+            tag /= 16;
+        }
+    } else if random.chance(0.1) {
+        let length = random.magnitude(1..=1100) as usize;
+        bytes.resize(bytes.len() + length, b'n');
+    } else {
+        bytes.extend_from_slice(random.pick(&NAMES));
     }
-    if random.chance(0.1) {
-        return vec![b'n'; random.magnitude(1..=1100) as usize];
-    }
-    random.pick(&names).to_vec()
 }
+
+const NAMES: [&[u8]; 8] = [
+    b"Al",
+    b"Bob",
+    b"Zo\xC3\xAB",
+    b"\xE5\xBC\xA0\xE4\xBC\x9F",
+    b"exit ",
+    b"a!b",
+    b"\x1B[2J",
+    b"\xFF",
+];

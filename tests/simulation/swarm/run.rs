@@ -127,7 +127,7 @@ impl<const EDGE: bool> Run<EDGE> {
         let now = self.network.time();
         self.coming.retain(|&when| when > now);
         while self.coming.len() < AHEAD && self.next < CLIENTS_MAX {
-            let mut visitor = self.plan.visitor(self.next);
+            let visitor = self.plan.visitor(self.next);
             self.next_at = self.next_at.max(now) + visitor.pause;
             let (number, only) = (self.next, self.only.as_deref());
             let comes = only.is_none_or(|only| only.contains(&number));
@@ -138,9 +138,9 @@ impl<const EDGE: bool> Run<EDGE> {
             if comes {
                 let when = self.next_at.max(now);
                 self.coming.push(when);
-                let player = Player::new(&mut visitor);
-                let ends = (visitor.address, self.address);
-                self.network.connect_at(when, ends, visitor.link, player);
+                let (ends, link) = ((visitor.address, self.address), visitor.link.clone());
+                let player = self.watch.client(Player::new(visitor), number);
+                self.network.connect_at(when, ends, link, player);
             }
         }
     }

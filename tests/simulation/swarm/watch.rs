@@ -1,17 +1,18 @@
 //! Watching a server: one dossier for each client, and the first thing found wrong.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::greeting::{Framing, Greeter, Session};
-use oneloop::sim::{Seen, Witness};
+use oneloop::sim::{Behaviour, Remote, Seen, Status, Witness};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, Time};
 
 use super::oracle::{Oracle, Rules, Verdict};
 use super::plan::{Plan, number_of};
-use super::population::Character;
+use super::population::{Character, Player};
 
 /// What is known of everybody.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ enum Stage {
     /// It has no session, for now or at all.
     Accepted,
     Open,
-    Closed,
+    Closed(EndReason),
     /// Its socket is closed.
     Gone,
 }
@@ -95,6 +96,16 @@ impl Watch {
         Ok(())
     }
 
+    /// Watches a client, too.
+    pub(crate) fn client(&self, player: Player, number: usize) -> Client {
+        let watch = self.clone();
+        Client {
+            player,
+            watch,
+            number,
+        }
+    }
+
     pub(crate) fn sessions(&self) -> u64 {
         let book = self.0.borrow();
         book.opened - book.closed
@@ -130,7 +141,7 @@ impl Book {
         self.present.push(number);
     }
 
-    fn left(&mut self, peer: SocketAddr) {
+    fn left(&mut self, now: Time, peer: SocketAddr) {
         let number = number_of(peer);
         self.present.retain(|&present| present != number);
         self.note(peer, |dossier, _| match dossier.stage {
@@ -139,8 +150,11 @@ impl Book {
                 dossier.oracle.turned_away()
             }
             // The service is told next.
-            Stage::Open => Ok(()),
-            Stage::Closed | Stage::Gone => Err("closed twice".into()),
+            Stage::Open => {
+                dossier.oracle.socket_closed(now);
+                Ok(())
+            }
+            Stage::Closed(_) | Stage::Gone => Err("closed twice".into()),
         });
     }
 
@@ -171,8 +185,25 @@ impl Book {
             if hung {
                 return Err("the tutorial's client waits for ever".into());
             }
-            dossier.stage = Stage::Closed;
+            dossier.stage = Stage::Closed(why);
             dossier.oracle.closed(rules, why)
+        });
+    }
+
+    /// A client has found its connection reset. Nobody who does as he is told sees that instead of
+    /// the server's last words.
+    fn was_reset(&mut self, number: usize) {
+        let visitor = self.plan.visitor(number);
+        let polite = visitor.character == Character::Polite && self.plan.breaks_nothing();
+        if !polite || !self.plan.lingers_long_enough_for(&visitor.link) {
+            return;
+        }
+        if !matches!(self.dossiers.get(number), Some(Some(_))) {
+            return; // it was never accepted
+        }
+        self.note(visitor.address, |dossier, _| match dossier.stage {
+            Stage::Closed(why) => Err(format!("reset instead of its last words ({why})")),
+            _ => Ok(()),
         });
     }
 
@@ -189,7 +220,7 @@ impl Witness for Watch {
         let mut book = self.0.borrow_mut();
         match what {
             Seen::Accepted | Seen::Shed => book.accepted(now, peer),
-            Seen::Closed => book.left(peer),
+            Seen::Closed => book.left(now, peer),
             Seen::Registered | Seen::Connecting => {}
             what => book.note(peer, |dossier, rules| {
                 let oracle = &mut dossier.oracle;
@@ -207,6 +238,23 @@ impl Witness for Watch {
                 Ok(())
             }),
         }
+    }
+}
+
+/// A client, watched.
+#[derive(Debug)]
+pub(crate) struct Client {
+    player: Player,
+    watch: Watch,
+    number: usize,
+}
+
+impl Behaviour for Client {
+    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+        if remote.status() == Status::Failed(ErrorKind::ConnectionReset) {
+            self.watch.0.borrow_mut().was_reset(self.number);
+        }
+        self.player.act(remote)
     }
 }
 

@@ -180,6 +180,7 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         when_full: random.pick(&[WhenFull::Refuse, WhenFull::Queue]),
         refusals_max: random.within(0..=16) as usize,
         backlog: random.magnitude(1..=128) as u32,
+        receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
         output_bytes_max: (name + 64 + random.magnitude(1..=8192)) as usize,

@@ -122,6 +122,11 @@ impl Registration {
         self.told = false;
     }
 
+    /// A read has found something, which is reason enough for the next.
+    pub(super) fn found_input(&mut self) {
+        self.told = true;
+    }
+
     /// True if no event has given a reason for another read.
     pub(super) fn reads_unprovoked(&self) -> bool {
         !self.told

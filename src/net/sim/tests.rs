@@ -6,7 +6,6 @@ const OPTIONS: ListenOptions = ListenOptions {
     backlog: 2,
     send_buffer_bytes: 8,
     receive_buffer_bytes: 1024,
-    receive_buffer_bytes: 8,
 };
 
 fn network() -> (Network, Listener) {

@@ -134,12 +134,10 @@ fn conversation(criterion: &mut Criterion, contest: &Contest) {
     let mut group = group(criterion, "conversation");
     group.throughput(Throughput::Elements(1));
     for peer in contest.with_room_for(CONVERSATIONS_AT_ONCE as usize) {
-        let (mut set_up, mut batch) = (None, 0);
+        let mut set_up = None;
         group.bench_function(peer.name(), |bencher| {
             let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, 0));
             bencher.iter_custom(|conversations| {
-                batch += 1;
-                fleet.connect_from(batch);
                 verified(fleet.converse(conversations, CONVERSATIONS_AT_ONCE), peer)
             });
         });
@@ -152,23 +150,17 @@ fn connect_storm(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
         let mut group = group(criterion, &format!("connect_storm/{connections}"));
         group.throughput(Throughput::Elements(connections as u64));
         for peer in contest.with_room_for(connections) {
-            let mut storms = 0;
             group.bench_function(peer.name(), |bencher| {
                 bencher.iter_custom(|iterations| {
-                    let storm = |_| {
-                        storms += 1;
-                        storm(peer, connections, storms)
-                    };
-                    (0..iterations).map(storm).sum()
+                    (0..iterations).map(|_| storm(peer, connections)).sum()
                 });
             });
         }
     }
 }
 
-fn storm(peer: &Peer, connections: usize, number: u64) -> Duration {
+fn storm(peer: &Peer, connections: usize) -> Duration {
     let (_server, mut fleet) = ready(peer, 0);
-    fleet.connect_from(number);
     verified(fleet.open_at_once(connections), peer)
 }
 

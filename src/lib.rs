@@ -8,6 +8,8 @@
 //! | [`greeting`] | the first service: the greeting protocol | sockets, the loop |
 //! | [`net`] | what the loop needs of an operating system | services |
 //! | [`reactor`] | the loop: connections, deadlines, limits | what the bytes mean |
+//! | [`sim`] | a whole server on a network in memory, for tests | which service it runs |
+//! | `load` | the load generator (feature `load`), a service that calls others | the greeting's code |
 //!
 #![doc = include_str!("../README.md")]
 

@@ -30,8 +30,10 @@ pub(crate) struct Callers {
 pub(crate) enum Conduct {
     /// It waits for work.
     Stay,
-    /// It says one name, then `exit`.
+    /// It says one name, and `exit` when that was answered.
     Converse,
+    /// It says one name and `exit` in one write.
+    Blurt,
 }
 
 /// One client.
@@ -106,7 +108,19 @@ impl Callers {
         };
     }
 
+    /// Reads all that has come: one message may follow another.
     fn read(&mut self, caller: &mut Caller, cx: &mut Context<'_>) -> Result<(), Wrong> {
+        while !cx.input().is_empty() {
+            let unread = cx.input().len();
+            self.read_one(caller, cx)?;
+            if cx.input().len() == unread {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_one(&mut self, caller: &mut Caller, cx: &mut Context<'_>) -> Result<(), Wrong> {
         match caller.state {
             State::Calling if take(wire::GREETING, cx)? => self.was_greeted(caller, cx),
             State::Asking { owed } => return self.read_answers(caller, owed, cx),
@@ -126,6 +140,10 @@ impl Callers {
                 cx.set_alarm(cx.now());
             }
             Conduct::Converse => self.ask(caller, cx),
+            Conduct::Blurt => {
+                self.ask(caller, cx);
+                cx.write([wire::EXIT]).expect("there is room for both");
+            }
         }
     }
 
@@ -157,6 +175,7 @@ impl Callers {
                 caller.state = State::Leaving;
                 cx.write([wire::EXIT]).expect("the output is empty");
             }
+            Conduct::Blurt => caller.state = State::Leaving,
         }
         if self.unanswered == 0 {
             cx.set_alarm(cx.now());

@@ -7,6 +7,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "included by path; each benchmark and test uses a part of it"
 )]
 
@@ -27,7 +28,6 @@ pub(crate) use machine::{descriptors, pin_to};
 pub(crate) struct Fleet {
     reactor: Reactor<Callers>,
     server: SocketAddr,
-    from: Option<IpAddr>,
     tickets: u32,
 }
 
@@ -57,22 +57,30 @@ impl Fleet {
         Ok(Self {
             reactor: Reactor::new(Callers::new(PATIENCE), limits)?,
             server,
-            from: None,
             tickets: 0,
         })
     }
 
-    /// Open connections to `server`, opened in small groups so that no backlog overflows.
+    /// Open connections to `server`: see [`grow_to`](Self::grow_to).
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn open(server: SocketAddr, connections: usize) -> io::Result<Self> {
+        let mut fleet = Self::to(server)?;
+        fleet.grow_to(connections)?;
+        Ok(fleet)
+    }
+
+    /// Opens what is missing to so many connections, in small groups so that no backlog overflows.
     ///
     /// # Errors
     /// If one of them is not greeted within a minute, or not as it should be.
-    pub(crate) fn open(server: SocketAddr, connections: usize) -> io::Result<Self> {
-        let mut fleet = Self::to(server)?;
-        while fleet.greeted() < connections {
-            let group = (connections - fleet.greeted()).min(GROUP);
-            fleet.open_at_once(group)?;
+    pub(crate) fn grow_to(&mut self, connections: usize) -> io::Result<()> {
+        while self.greeted() < connections {
+            let group = (connections - self.greeted()).min(GROUP);
+            self.open_at_once(group)?;
         }
-        Ok(fleet)
+        Ok(())
     }
 
     /// Begins so many more connections in one go, and waits until each is greeted.
@@ -106,9 +114,26 @@ impl Fleet {
     /// # Errors
     /// If one does not go as it should, within a minute.
     pub(crate) fn converse(&mut self, conversations: u64, at_once: u64) -> io::Result<Duration> {
+        self.have_conversations(Conduct::Converse, conversations, at_once)
+    }
+
+    /// The same in a hurry: a name and `exit` leave in one write.
+    ///
+    /// # Errors
+    /// As [`converse`](Self::converse).
+    pub(crate) fn blurt(&mut self, conversations: u64, at_once: u64) -> io::Result<Duration> {
+        self.have_conversations(Conduct::Blurt, conversations, at_once)
+    }
+
+    fn have_conversations(
+        &mut self,
+        conduct: Conduct,
+        conversations: u64,
+        at_once: u64,
+    ) -> io::Result<Duration> {
         let started = Instant::now();
         let callers = self.reactor.service_mut();
-        callers.conduct = Conduct::Converse;
+        callers.conduct = conduct;
         callers.hand_out(Work {
             active: 0,
             depth: 1,
@@ -127,16 +152,6 @@ impl Fleet {
         Ok(started.elapsed())
     }
 
-    /// Connects from another address of the loopback network from here on, where there is one: one
-    /// address has too few ports for all the connections of a benchmark, because each port rests
-    /// for a while when its connection has ended.
-    pub(crate) fn connect_from(&mut self, number: u64) {
-        if cfg!(target_os = "linux") && self.server.ip().is_loopback() && self.server.is_ipv4() {
-            let host = 2 + (number % 250) as u8;
-            self.from = Some(Ipv4Addr::new(127, 0, 0, host).into());
-        }
-    }
-
     /// Connections that are open and were greeted.
     pub(crate) fn greeted(&self) -> usize {
         self.reactor.service().greeted()
@@ -147,8 +162,17 @@ impl Fleet {
     }
 
     fn connect(&mut self) {
-        self.reactor.connect(self.server, self.from, self.tickets);
+        let from = self.next_source();
+        self.reactor.connect(self.server, from, self.tickets);
         self.tickets = self.tickets.wrapping_add(1);
+    }
+
+    /// The addresses of the loopback network in turn, where it has more than one. A pair of ports
+    /// rests for a while when its connection has ended, so one address would soon have too few.
+    fn next_source(&self) -> Option<IpAddr> {
+        let is_loopback = self.server.ip().is_loopback() && self.server.is_ipv4();
+        let host = 2 + (self.tickets % 250) as u8;
+        (cfg!(target_os = "linux") && is_loopback).then(|| Ipv4Addr::new(127, 0, 0, host).into())
     }
 
     fn turn_until(&mut self, done: impl Fn(&Callers) -> bool) -> io::Result<()> {

@@ -87,7 +87,7 @@ pub(super) fn python(source: &str) -> Result<Vec<String>, Unavailable> {
 }
 
 /// Whether a program of this name can be run.
-pub(super) fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

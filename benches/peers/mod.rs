@@ -17,6 +17,7 @@ mod build;
 mod contest;
 mod process;
 
+pub(crate) use build::is_on_path;
 pub(crate) use contest::{CLIENTS_CORE, Contest, start_pinned};
 pub(crate) use process::{Memory, Running};
 
@@ -166,9 +167,12 @@ impl Peer {
 
     /// Our own server, at `path`; `more` follows the arguments that make it one of the peers.
     pub(crate) fn ours(path: impl Into<PathBuf>, more: &[&str]) -> Self {
-        let usual = ["--listen", ANY_PORT, "--framing", "line"];
-        let quiet = ["--log-level", "warn"];
-        Self::program("oneloop", path, &[&usual[..], &quiet, more].concat())
+        Self::program("oneloop", path, &[OUR_ARGUMENTS, more].concat())
+    }
+
+    /// Our own server under a tool that looks at it, such as `strace`.
+    pub(crate) fn ours_under(tool: &'static str, arguments: &[&str], path: &str) -> Self {
+        Self::program(tool, tool, &[arguments, &[path], OUR_ARGUMENTS].concat())
     }
 
     /// Any other program that says `listening on ADDRESS:PORT` in a line of its output.
@@ -240,3 +244,12 @@ impl std::fmt::Display for Unavailable {
 impl std::error::Error for Unavailable {}
 
 const ANY_PORT: &str = "127.0.0.1:0";
+
+const OUR_ARGUMENTS: &[&str] = &[
+    "--listen",
+    ANY_PORT,
+    "--framing",
+    "line",
+    "--log-level",
+    "warn",
+];

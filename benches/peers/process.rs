@@ -73,6 +73,32 @@ impl Running {
         }
     }
 
+    /// Asks the process to stop, as an operator would, and returns what it said from the line with
+    /// its address to its end.
+    ///
+    /// # Errors
+    ///
+    /// When it goes on for 20 s.
+    #[cfg(unix)]
+    pub(crate) fn terminate(self) -> io::Result<Vec<String>> {
+        use nix::sys::signal::{Signal, kill};
+        use nix::unistd::Pid;
+
+        let pid = i32::try_from(self.pid()).map_err(io::Error::other)?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+        let (deadline, mut said) = (Instant::now() + PATIENCE, Vec::new());
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => said.push(line),
+                Err(RecvTimeoutError::Disconnected) => return Ok(said),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(io::Error::other(format!("{} goes on", self.name)));
+                }
+            }
+        }
+    }
+
     /// The name of the peer.
     pub(crate) fn name(&self) -> &'static str {
         self.name
@@ -132,6 +158,15 @@ impl Running {
         Ok(Duration::from_nanos(nanos))
     }
 
+    /// How often its first thread has waited for something so far.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone, or where there is no `/proc`.
+    pub(crate) fn waits(&self) -> io::Result<u64> {
+        self.number("status", "voluntary_ctxt_switches:")
+    }
+
     /// Memory in use now.
     ///
     /// # Errors
@@ -139,12 +174,12 @@ impl Running {
     /// When the process is gone, or where there is no `/proc`.
     pub(crate) fn memory(&self) -> io::Result<Memory> {
         Ok(Memory {
-            resident: self.kilobytes("status", "VmRSS:")? * 1024,
-            private_dirty: self.kilobytes("smaps_rollup", "Private_Dirty:")? * 1024,
+            resident: self.number("status", "VmRSS:")? * 1024,
+            private_dirty: self.number("smaps_rollup", "Private_Dirty:")? * 1024,
         })
     }
 
-    fn kilobytes(&self, file: &str, label: &str) -> io::Result<u64> {
+    fn number(&self, file: &str, label: &str) -> io::Result<u64> {
         let text = self.proc_file(file)?;
         let mut lines = text.lines();
         let value = lines.find_map(|line| line.strip_prefix(label));

@@ -1,0 +1,125 @@
+//! What was measured, by figure, contestant and round.
+
+use crate::scenario::Measured;
+
+/// All figures of a run.
+pub(crate) struct Figures {
+    contestants: Vec<&'static str>,
+    figures: Vec<Figure>,
+    round: usize,
+}
+
+/// One figure of all contestants.
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    /// By contestant: in which round it was measured, and the value.
+    values: Vec<Vec<(usize, f64)>>,
+}
+
+/// The middle of some values, and the range of their middle half.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) low: f64,
+    pub(crate) median: f64,
+    pub(crate) high: f64,
+}
+
+impl Figures {
+    pub(crate) fn new(contestants: Vec<&'static str>) -> Self {
+        Self {
+            contestants,
+            figures: Vec::new(),
+            round: 0,
+        }
+    }
+
+    pub(crate) fn begin_round(&mut self) {
+        self.round += 1;
+    }
+
+    pub(crate) fn add(&mut self, contestant: usize, measured: Measured) {
+        for (name, value) in measured {
+            let round = self.round;
+            self.figure_mut(name).values[contestant].push((round, value));
+        }
+    }
+
+    pub(crate) fn contestants(&self) -> &[&'static str] {
+        &self.contestants
+    }
+
+    pub(crate) fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.name == name)
+    }
+
+    pub(crate) fn number_of(&self, contestant: &str) -> Option<usize> {
+        self.contestants.iter().position(|name| *name == contestant)
+    }
+
+    fn figure_mut(&mut self, name: String) -> &mut Figure {
+        let known = self.figures.iter().position(|figure| figure.name == name);
+        let number = known.unwrap_or_else(|| {
+            let values = vec![Vec::new(); self.contestants.len()];
+            self.figures.push(Figure { name, values });
+            self.figures.len() - 1
+        });
+        &mut self.figures[number]
+    }
+}
+
+impl Figure {
+    /// What was measured of a contestant, in the order of the rounds.
+    pub(crate) fn values(&self, contestant: usize) -> Vec<f64> {
+        self.values[contestant]
+            .iter()
+            .map(|&(_, value)| value)
+            .collect()
+    }
+
+    pub(crate) fn spread(&self, contestant: usize) -> Option<Spread> {
+        Spread::of(self.values(contestant))
+    }
+
+    /// The ratios of one contestant's values to another's, each of the same round.
+    pub(crate) fn ratio(&self, of: usize, to: usize) -> Option<Spread> {
+        Self::ratio_of((self, of), (self, to))
+    }
+
+    /// The ratios of values, maybe of different figures of one scenario, each of the same round.
+    pub(crate) fn ratio_of(of: (&Self, usize), to: (&Self, usize)) -> Option<Spread> {
+        let (of, to) = (&of.0.values[of.1], &to.0.values[to.1]);
+        let ratios = of.iter().filter_map(|&(round, value)| {
+            let (_, other) = to.iter().find(|&&(other, _)| other == round)?;
+            Some(value / other)
+        });
+        Spread::of(ratios.collect())
+    }
+}
+
+impl Spread {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            let place = part * (values.len() - 1) as f64;
+            let (below, above) = (
+                values[place.floor() as usize],
+                values[place.ceil() as usize],
+            );
+            below + (above - below) * place.fract()
+        };
+        (!values.is_empty()).then(|| Self {
+            low: at(0.25),
+            median: at(0.5),
+            high: at(0.75),
+        })
+    }
+}
+
+/// Our server.
+pub(crate) const US: &str = "oneloop";
+/// The same once more.
+pub(crate) const US_AGAIN: &str = "oneloop (again)";

@@ -1,0 +1,133 @@
+//! How our server compares with its peers, as ratios that a noisy machine cannot fake.
+//!
+//! Rounds are interleaved: each measures every server once, in an order shuffled anew, so that a
+//! neighbour who wakes up disturbs all of them alike. A ratio is the median of the ratios within
+//! the rounds. Our server takes part twice: how far those two are apart is how much a figure of
+//! this run is worth. What is compared is above all the time that a server's threads ran for each
+//! verified exchange, which does not depend on how fast the clients are.
+//!
+//! ```text
+//! cargo bench --bench ratios -- [--rounds 9] [--seed 1] [--out FOLDER] [SCENARIO]…
+//! ```
+//!
+//! `ONELOOP_PEERS` chooses servers. Results are printed, and written as Markdown, JSON and SVG.
+
+use std::io;
+use std::path::PathBuf;
+
+#[path = "../fleet/mod.rs"]
+mod fleet;
+#[path = "../peers/mod.rs"]
+mod peers;
+
+mod figures;
+mod plot;
+mod report;
+mod scenario;
+mod targets;
+
+use figures::Figures;
+use peers::{Contest, Peer};
+use scenario::{Scale, Scenario};
+
+fn main() -> io::Result<()> {
+    let options = Options::of_this_run();
+    let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
+    fleet::pin_to(peers::CLIENTS_CORE);
+    let contestants = with_a_second_of_us(contest.peers());
+    let names = contestants.iter().map(|(name, _)| *name).collect();
+    let mut figures = Figures::new(names);
+    let mut random = fastrand::Rng::with_seed(options.seed);
+    for round in 1..=options.rounds {
+        eprintln!("round {round} of {}", options.rounds);
+        for scenario in &options.scenarios {
+            play(
+                *scenario,
+                &options.scale,
+                &contestants,
+                &mut random,
+                &mut figures,
+            );
+        }
+    }
+    report::print_and_write(&figures, &options.out)?;
+    plot::write(&figures, &options.out).map_err(io::Error::other)
+}
+
+/// One round of one scenario, in a new order.
+fn play(
+    scenario: Scenario,
+    scale: &Scale,
+    contestants: &[(&'static str, Peer)],
+    random: &mut fastrand::Rng,
+    figures: &mut Figures,
+) {
+    let mut order: Vec<usize> = (0..contestants.len()).collect();
+    random.shuffle(&mut order);
+    figures.begin_round();
+    for number in order {
+        let (name, peer) = &contestants[number];
+        match scenario.measure(peer, scale) {
+            Ok(measured) => figures.add(number, measured),
+            // It has no figure then, and the others go on.
+            Err(why) => eprintln!("{}: {name} failed: {why}", scenario.name()),
+        }
+    }
+}
+
+/// The A/A control: our server, twice.
+fn with_a_second_of_us(peers: &[Peer]) -> Vec<(&'static str, Peer)> {
+    let mut contestants: Vec<_> = peers
+        .iter()
+        .map(|peer| (peer.name(), peer.clone()))
+        .collect();
+    if let Some((_, us)) = contestants.iter().find(|(name, _)| *name == figures::US) {
+        contestants.insert(1, (figures::US_AGAIN, us.clone()));
+    }
+    contestants
+}
+
+struct Options {
+    rounds: u32,
+    seed: u64,
+    out: PathBuf,
+    scale: Scale,
+    scenarios: Vec<Scenario>,
+}
+
+impl Options {
+    fn of_this_run() -> Self {
+        let mut arguments = std::env::args().skip(1);
+        let mut options = Self {
+            rounds: 9,
+            seed: 1,
+            out: PathBuf::from(concat!(env!("CARGO_TARGET_TMPDIR"), "/ratios")),
+            scale: Scale::small(),
+            scenarios: Vec::new(),
+        };
+        let mut rounds = None;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // From cargo: without it this is `cargo test --benches`, which wants to know only
+                // whether it works.
+                "--bench" => options.scale = Scale::full(),
+                "--test" => options.scale = Scale::small(),
+                "--rounds" => rounds = Some(number(arguments.next())),
+                "--seed" => options.seed = number(arguments.next()),
+                "--out" => options.out = arguments.next().expect("--out needs a folder").into(),
+                name => options.scenarios.extend(Scenario::by_name(name)),
+            }
+        }
+        let usual = if options.scale.is_small() { 1 } else { 9 };
+        options.rounds = rounds.map_or(usual, |rounds| rounds as u32);
+        if options.scenarios.is_empty() {
+            options.scenarios.extend(Scenario::ALL);
+        }
+        options
+    }
+}
+
+fn number(argument: Option<String>) -> u64 {
+    let number = argument.and_then(|text| text.parse().ok());
+    number.expect("this option needs a whole number")
+}

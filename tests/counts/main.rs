@@ -1,0 +1,292 @@
+//! What the server costs, counted instead of timed: the same figures on a busy machine as on a
+//! quiet one. The bounds are in `thresholds.rs`.
+//!
+//! Where a cost is counted by a tool that looks at a whole process, two servers are run that differ
+//! only in how many exchanges they have, and the difference is divided: starting and stopping,
+//! connecting and warming up cancel out.
+
+#![cfg(target_os = "linux")]
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use oneloop::greeting::{Config, Framing, Greeter};
+use oneloop::{Limits, Reactor, Turn};
+
+#[path = "../../benches/fleet/mod.rs"]
+mod fleet;
+#[path = "../../benches/peers/mod.rs"]
+mod peers;
+mod thresholds;
+
+use fleet::{Fleet, Work};
+use peers::{Peer, Pin, Running};
+
+#[test]
+fn an_exchange_is_two_system_calls_and_a_share_of_a_poll() {
+    let rounds = |rounds| {
+        move |server: SocketAddr| exchange(server, 100, Work::rounds(100, 1, rounds)).map(drop)
+    };
+    let Some(calls) = system_calls_between(rounds(10), rounds(60)) else {
+        return;
+    };
+    at_most(
+        "system calls per exchange",
+        calls / 5_000.0,
+        thresholds::SYSTEM_CALLS_PER_EXCHANGE,
+    );
+}
+
+#[test]
+fn names_that_come_together_share_their_system_calls() {
+    let rounds = |rounds| {
+        move |server: SocketAddr| exchange(server, 50, Work::rounds(50, 50, rounds)).map(drop)
+    };
+    let Some(calls) = system_calls_between(rounds(10), rounds(60)) else {
+        return;
+    };
+    at_most(
+        "system calls per pipelined exchange",
+        calls / (50.0 * 50.0 * 50.0),
+        thresholds::SYSTEM_CALLS_PER_PIPELINED_EXCHANGE,
+    );
+}
+
+#[test]
+fn a_whole_connection_is_a_handful_of_system_calls() {
+    let conversations =
+        |count| move |server: SocketAddr| Fleet::to(server)?.converse(count, AT_ONCE).map(drop);
+    let Some(calls) = system_calls_between(conversations(100), conversations(1_100)) else {
+        return;
+    };
+    at_most(
+        "system calls per connection",
+        calls / 1_000.0,
+        thresholds::SYSTEM_CALLS_PER_CONNECTION,
+    );
+}
+
+#[test]
+fn a_connection_that_says_all_at_once_is_fewer_system_calls() {
+    let conversations =
+        |count| move |server: SocketAddr| Fleet::to(server)?.blurt(count, AT_ONCE).map(drop);
+    let Some(calls) = system_calls_between(conversations(100), conversations(1_100)) else {
+        return;
+    };
+    at_most(
+        "system calls per hurried connection",
+        calls / 1_000.0,
+        thresholds::SYSTEM_CALLS_PER_HURRIED_CONNECTION,
+    );
+}
+
+#[test]
+fn an_exchange_is_few_instructions() {
+    if let Some(why) = lacks_release_build().or_else(|| lacks("valgrind")) {
+        return skip("instructions per exchange", &why);
+    }
+    let instructions = |rounds| {
+        let folder = env!("CARGO_TARGET_TMPDIR");
+        let out = format!("--callgrind-out-file={folder}/callgrind.%p");
+        let peer = Peer::ours_under("valgrind", &["--tool=callgrind", &out], SERVER);
+        let work = |server| exchange(server, 50, Work::rounds(50, 1, rounds)).map(drop);
+        let said = said_while(&peer, work);
+        let collected = said.iter().find_map(|line| line.split_once("Collected :"));
+        let (_, number) = collected.expect("callgrind tells what it has collected");
+        number.trim().parse::<f64>().expect("a number")
+    };
+    let difference = instructions(120) - instructions(20);
+    at_most(
+        "instructions per exchange",
+        difference / 5_000.0,
+        thresholds::INSTRUCTIONS_PER_EXCHANGE,
+    );
+}
+
+#[test]
+fn exchanges_allocate_nothing() {
+    let mut reactor = greeting_reactor();
+    let server = reactor
+        .listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .expect("a free port");
+    let stopper = reactor.net().stopper();
+    let clients = thread::spawn(move || {
+        // One step opens each connection. The warm-up comes first, and what is counted ends before
+        // the clients do.
+        let exchanged = exchange(server, 50, Work::rounds(50, 1, 1_000)).map(drop);
+        stopper.stop().and(exchanged)
+    });
+    turn_until_stepped(&mut reactor, 10_000);
+    let counted = allocation_counter::measure(|| turn_until_stepped(&mut reactor, 20_000));
+    let steps = reactor.counters().steps;
+    reactor.run().expect("the loop goes on to its end");
+    clients.join().expect("no panic").expect("all answers came");
+    assert!(steps >= 20_000, "only {steps} steps were counted");
+    at_most(
+        "allocations in 10,000 exchanges",
+        counted.count_total as f64,
+        thresholds::ALLOCATIONS as f64,
+    );
+}
+
+#[test]
+fn an_idle_connection_is_its_slot_and_nothing_else() {
+    if let Some(why) = lacks_release_build() {
+        return skip("bytes per idle connection", &why);
+    }
+    let (few, many) = (1_000, connections_max());
+    let server = start(&Peer::ours(SERVER, &[]));
+    let mut fleet = Fleet::to(server.address()).expect("a poller");
+    let mut occupied_by = |connections| {
+        fleet.grow_to(connections)?;
+        fleet.exchange(Work::rounds(connections, 1, 1))?;
+        server.memory()
+    };
+    let before = occupied_by(few).expect("all are greeted").private_dirty;
+    let after = occupied_by(many).expect("all are greeted").private_dirty;
+    at_most(
+        "bytes per idle connection",
+        after.saturating_sub(before) as f64 / (many - few) as f64,
+        thresholds::BYTES_PER_IDLE_CONNECTION,
+    );
+}
+
+#[test]
+fn nobody_wakes_a_server_whose_clients_are_silent() {
+    let server = start(&Peer::ours(SERVER, &[]));
+    let many = 5_000.min(connections_max());
+    let _silent = Fleet::open(server.address(), many).expect("all are greeted");
+    let before = server.waits().expect("it runs");
+    // Nothing is waited for: this is the time in which nothing must happen.
+    thread::sleep(Duration::from_secs(2));
+    let waits = server.waits().expect("it runs") - before;
+    at_most(
+        "wake-ups in two idle seconds",
+        waits as f64,
+        thresholds::WAKE_UPS_WHILE_IDLE as f64,
+    );
+}
+
+impl Work {
+    /// So many times all of so many connections.
+    fn rounds(active: usize, depth: u32, rounds: u64) -> Self {
+        Self {
+            active,
+            depth,
+            exchanges: active as u64 * u64::from(depth) * rounds,
+        }
+    }
+}
+
+/// Opens connections, and does some work on them.
+fn exchange(server: SocketAddr, connections: usize, work: Work) -> io::Result<Fleet> {
+    let mut fleet = Fleet::open(server, connections)?;
+    fleet.exchange(work)?;
+    Ok(fleet)
+}
+
+/// How many system calls more the server makes for `more` than for `less`. `None`, and a word to
+/// the reader, if they cannot be counted here.
+fn system_calls_between(
+    less: impl FnOnce(SocketAddr) -> io::Result<()>,
+    more: impl FnOnce(SocketAddr) -> io::Result<()>,
+) -> Option<f64> {
+    if let Some(why) = lacks("strace").or_else(strace_is_forbidden) {
+        skip("system calls", &why);
+        return None;
+    }
+    let peer = Peer::ours_under("strace", &["-f", "-c", "--"], SERVER);
+    let less = total_calls(&said_while(&peer, less));
+    let more = total_calls(&said_while(&peer, more));
+    Some(more - less)
+}
+
+/// The sum of the fourth column of `strace -c`, without the line that sums it up.
+fn total_calls(summary: &[String]) -> f64 {
+    let calls = |line: &String| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (share, name) = (fields.first()?, fields.last()?);
+        let is_call = share.parse::<f64>().is_ok() && !NOT_COUNTED.contains(name);
+        is_call.then(|| fields.get(3)?.parse::<f64>().ok())?
+    };
+    let total: f64 = summary.iter().filter_map(calls).sum();
+    assert!(total > 0.0, "no summary in {summary:?}");
+    total
+}
+
+/// Runs a server for as long as `work` takes, and returns what it and its tool said at the end.
+fn said_while(peer: &Peer, work: impl FnOnce(SocketAddr) -> io::Result<()>) -> Vec<String> {
+    let server = start(peer);
+    work(server.address()).expect("all answers come");
+    server.terminate().expect("it stops when it is told to")
+}
+
+fn start(peer: &Peer) -> Running {
+    peer.start(Pin::Anywhere).expect("it has been built")
+}
+
+fn greeting_reactor() -> Reactor<Greeter> {
+    let config = Config {
+        framing: Framing::Line,
+        ..Config::default()
+    };
+    Reactor::new(Greeter::new(config), Limits::default()).expect("a poller")
+}
+
+fn turn_until_stepped(reactor: &mut Reactor<Greeter>, steps: u64) {
+    while reactor.counters().steps < steps {
+        if reactor.turn().expect("the loop turns") != Turn::Running {
+            return;
+        }
+    }
+}
+
+/// Connections that this process can have.
+fn connections_max() -> usize {
+    fleet::descriptors().saturating_sub(500).min(9_000)
+}
+
+fn at_most(what: &str, counted: f64, bound: f64) {
+    tell(&format!("{what}: {counted:.3} (at most {bound})"));
+    assert!(counted <= bound, "{what}: {counted}, more than {bound}");
+}
+
+fn lacks(tool: &str) -> Option<String> {
+    let there = peers::is_on_path(tool);
+    (!there).then(|| format!("there is no `{tool}`; on Debian `apt-get install {tool}`"))
+}
+
+/// Containers often forbid it.
+fn strace_is_forbidden() -> Option<String> {
+    let traced = std::process::Command::new("strace")
+        .args(["-c", "true"])
+        .output();
+    let works = traced.is_ok_and(|output| output.status.success());
+    (!works).then(|| "this system lets nobody trace".to_owned())
+}
+
+/// What the compiler makes of the server matters to this figure.
+fn lacks_release_build() -> Option<String> {
+    cfg!(debug_assertions)
+        .then(|| "this is a debug build; run `cargo test --release --test counts`".to_owned())
+}
+
+fn skip(what: &str, why: &str) {
+    tell(&format!("{what} skipped: {why}"));
+}
+
+/// Not by `eprintln!`, which the test harness keeps to itself.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+const SERVER: &str = env!("CARGO_BIN_EXE_greet-server");
+const AT_ONCE: u64 = 50;
+/// The sum, and what std calls in debug builds only, before it closes a descriptor.
+const NOT_COUNTED: &[&str] = if cfg!(debug_assertions) {
+    &["total", "fcntl"]
+} else {
+    &["total"]
+};

@@ -1,0 +1,57 @@
+//! What the generator itself costs.
+
+use std::time::Duration;
+
+use oneloop::load::{Pace, Plan, Scenario};
+
+use crate::common::Server;
+use crate::{CLOSED, plan, run};
+
+#[test]
+fn an_exchange_allocates_nothing() {
+    let server = Server::start(&["--framing", "line"]);
+    let open = Pace::Open {
+        rate: 20_000.0,
+        in_flight: 16,
+    };
+    for pace in [CLOSED, Pace::Closed { in_flight: 8 }, open] {
+        let allocations_in = |duration| {
+            let plan = Plan {
+                scenario: Scenario::Exchange(pace),
+                connections: 50,
+                duration,
+                ..plan(server.address())
+            };
+            let mut completed = 0;
+            let counted = allocation_counter::measure(|| completed = run(&plan).completed);
+            (completed, counted.count_total)
+        };
+        let (few, allocated_for_few) = allocations_in(Duration::from_millis(200));
+        let (many, allocated_for_many) = allocations_in(Duration::from_millis(1000));
+        let (more, allocated) = (many - few, allocated_for_many.abs_diff(allocated_for_few));
+        assert!(more > 5000, "{more} more exchanges prove nothing");
+        assert!(
+            allocated < 50,
+            "{pace:?}: {allocated} more allocations for {more} more exchanges"
+        );
+    }
+}
+
+#[test]
+fn both_sides_cpu_time_is_known_for_a_server_whose_process_is() {
+    let server = Server::start(&["--framing", "line"]);
+    let plan = Plan {
+        connections: 10,
+        ..plan(server.address())
+    };
+    let process = oneloop::load::Process::new(server.pid());
+    let os = oneloop::net::Os::new().expect("a poller");
+    let outcome = oneloop::load::run(&plan, os, Some(process), |_| oneloop::load::Go::On);
+    let costs = outcome.expect("the loop runs").costs;
+    assert!(costs.completed > 0);
+    assert!(costs.generator_each() > Some(Duration::ZERO));
+    if cfg!(target_os = "linux") {
+        assert!(costs.server_each() > Some(Duration::ZERO));
+        assert!(costs.server_memory > Some(0));
+    }
+}

@@ -1,0 +1,314 @@
+//! The program: exit codes, files, Ctrl-C.
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::actor::Actor;
+use crate::common::eventually;
+use crate::schema;
+
+fn greet_load(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_greet-load"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+#[track_caller]
+fn output(arguments: &[&str], exit: i32) -> Output {
+    let output = greet_load(arguments).output().expect("it starts");
+    assert_eq!(
+        output.status.code(),
+        Some(exit),
+        "{arguments:?}: {output:?}"
+    );
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// A file of this test's own, gone when it ends.
+struct File(PathBuf);
+
+impl File {
+    fn new(ending: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("load-{}-{number}.{ending}", std::process::id());
+        Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path of ASCII")
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(&self.0).expect("it was written")
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.read()).expect("JSON")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[track_caller]
+fn assert_valid(report: &Value) {
+    let schema = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/load.schema.json"
+    ));
+    let schema = serde_json::from_str(&schema.expect("the schema is there")).expect("JSON");
+    schema::check(&schema, report).unwrap();
+}
+
+const SHORT: [&str; 4] = ["--duration", "200ms", "--warm-up", "10ms"];
+
+fn short(more: &[&'static str]) -> Vec<&'static str> {
+    [&SHORT, more].concat()
+}
+
+#[test]
+fn without_an_address_it_measures_a_server_of_its_own_and_leaves_nothing_behind() {
+    let report = output(&[&SHORT[..], &["--json", "-"]].concat(), 0);
+    let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+    assert_valid(&report);
+    assert_eq!(report["verdict"], "passed");
+    assert!(report["runs"][0]["completed"].as_u64() > Some(0));
+    let pid = report["server"]["pid"].as_i64().expect("its own server");
+    let server = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    eventually("the server ends", || kill(server, None).err());
+}
+
+#[test]
+fn a_sweep_has_a_row_for_each_step_and_a_page_with_the_curve() {
+    let (html, json) = (File::new("html"), File::new("json"));
+    let arguments = [
+        "--sweep",
+        "1,3,10",
+        "--html",
+        html.path(),
+        "--json",
+        json.path(),
+    ];
+    let report = output(&[&SHORT[..], &arguments].concat(), 0);
+    let table = text(&report.stdout);
+    for step in ["1", "3", "10"] {
+        let is_row = |line: &str| line.split_whitespace().next() == Some(step);
+        assert!(table.lines().any(is_row), "{step} is not in {table}");
+    }
+    assert_valid(&json.json());
+    assert_eq!(json.json()["shape"], "sweep");
+    let page = html.read();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    // Throughput, latency, CPU; and for each step throughput, latency, percentiles; in two sizes.
+    assert_eq!(page.matches("<svg").count(), 2 * (3 + 3 * 3));
+    for outside in ["src=", "href=", "@import", "url(", "<script", "NaN"] {
+        assert!(!page.contains(outside), "the page has {outside}");
+    }
+}
+
+#[test]
+fn every_scenario_writes_a_report_that_keeps_to_the_schema() {
+    for scenario in ["exchange", "churn", "idle", "mixed"] {
+        let json = File::new("json");
+        let arguments = ["--scenario", scenario, "-n", "20", "--json", json.path()];
+        output(&[&SHORT[..], &arguments].concat(), 0);
+        assert_valid(&json.json());
+        assert_eq!(json.json()["runs"][0]["plan"]["scenario"], scenario);
+    }
+    let json = File::new("json");
+    output(
+        &[&SHORT[..], &["--rate", "500", "--json", json.path()]].concat(),
+        0,
+    );
+    assert_valid(&json.json());
+    assert_eq!(json.json()["runs"][0]["from_send"]["count"], 100);
+}
+
+#[test]
+fn a_server_that_is_down_is_exit_code_1_with_a_valid_report() {
+    let json = File::new("json");
+    // Nobody listens on the discard port; and if somebody does, it does not greet.
+    let output = output(
+        &["127.0.0.1:9", "--grace", "300ms", "--json", json.path()],
+        1,
+    );
+    assert_valid(&json.json());
+    assert_eq!(json.json()["verdict"], "failed");
+    assert!(text(&output.stdout).contains("nobody listens there"));
+}
+
+#[test]
+fn a_wrong_answer_is_exit_code_1() {
+    let actor = Actor::plays(|guest| {
+        guest.welcome();
+        guest.serve_names(1);
+        guest.say("Hello you!\n");
+        guest.ignore();
+    });
+    let address = actor.address.to_string();
+    let output = output(&[&[&address[..], "-n", "1"], &SHORT[..]].concat(), 1);
+    assert!(text(&output.stdout).contains("not what the name must yield"));
+}
+
+#[test]
+fn a_condition_that_holds_is_exit_code_1_and_one_that_does_not_is_0() {
+    let failed = output(&short(&["--fail-if", "p50>1ns,errors>0"]), 1);
+    let report = text(&failed.stdout);
+    assert!(report.contains("FAILED: --fail-if p50>1ns"), "{report}");
+    assert!(report.contains("passed: --fail-if errors>0"), "{report}");
+    output(&short(&["--fail-if", "p50>1h,errors>0"]), 0);
+}
+
+#[test]
+fn misuse_is_exit_code_2_and_says_what_would_be_right() {
+    for (arguments, advice) in [
+        (&["--fail-if", "p99"][..], "p99>5ms"),
+        (&["--sweep", "1,x"], "10k"),
+        (&["--scenario", "churn", "--rate", "5"], "exchange or mixed"),
+        (&["--sources", "nowhere"], "127.0.0.2-127.0.0.9"),
+        (&["nowhere"], "127.0.0.1:6000"),
+        (&["--baseline", "/nowhere/old.json"], "--json"),
+        (&["--server-pid", "1"], "ADDR"),
+        (&["--duration", "0s"], "1ms"),
+    ] {
+        let output = output(arguments, 2);
+        let message = text(&output.stderr);
+        assert!(message.contains(advice), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_baseline_is_compared_and_one_that_was_much_better_is_exit_code_1() {
+    let json = File::new("json");
+    output(
+        &[&SHORT[..], &["--rate", "200", "--json", json.path()]].concat(),
+        0,
+    );
+    let mut old = json.json();
+    // As if it had been a thousand times as fast before.
+    for interval in old["runs"][0]["series"].as_array_mut().expect("a series") {
+        for point in ["p50_ns", "p99_ns"] {
+            interval[point] = interval[point].as_u64().map(|nanos| nanos / 1000).into();
+        }
+    }
+    fs::write(json.path(), old.to_string()).expect("writing");
+    let new = File::new("json");
+    let arguments = [
+        "--timeout",
+        "20s",
+        "--rate",
+        "200",
+        "--baseline",
+        json.path(),
+        "--json",
+        new.path(),
+    ];
+    let worse = output(&[&SHORT[..], &arguments].concat(), 1);
+    assert!(text(&worse.stdout).contains("Compared with the baseline: worse"));
+    assert_valid(&new.json());
+}
+
+#[test]
+fn more_connections_than_descriptors_are_fewer_connections_and_a_warning() {
+    let json = File::new("json");
+    let greet_load = env!("CARGO_BIN_EXE_greet-load");
+    let arguments = [&SHORT[..], &["-n", "500", "--json", json.path()]].concat();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\"", greet_load])
+        .args(arguments)
+        .output()
+        .expect("there is a shell");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).contains("connections, not 500: raise it with `ulimit -n`"));
+    let connections = &json.json()["runs"][0]["connections"];
+    assert_eq!(connections["asked"], 500);
+    assert!(connections["open_max"].as_u64() < Some(200));
+}
+
+#[test]
+fn an_interrupt_ends_the_run_with_a_partial_report_and_exit_code_130() {
+    let actor = Actor::plays(|guest| {
+        guest.welcome();
+        guest.serve();
+    });
+    let (json, address) = (File::new("json"), actor.address.to_string());
+    let arguments = [
+        &address[..],
+        "-n",
+        "2",
+        "--duration",
+        "1h",
+        "--warm-up",
+        "0s",
+    ];
+    let mut child = greet_load(&[&arguments[..], &["--json", json.path()]].concat())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    eventually("names are answered", || {
+        (actor.served() > 200).then_some(())
+    });
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    kill(pid, Signal::SIGINT).expect("it runs");
+    let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
+    assert_eq!(exit.code(), Some(130));
+    let mut report = String::new();
+    let stdout = child.stdout.as_mut().expect("a pipe");
+    stdout.read_to_string(&mut report).expect("text");
+    assert!(report.contains("INTERRUPTED"), "{report}");
+    assert!(report.contains("p99"), "{report}");
+    assert_valid(&json.json());
+    assert_eq!(json.json()["runs"][0]["ending"], "interrupted");
+    assert!(json.json()["runs"][0]["completed"].as_u64() > Some(100));
+}
+
+#[test]
+fn a_server_of_its_own_ends_even_if_the_generator_is_killed() {
+    let mut child = greet_load(&["--duration", "1h", "--quiet"])
+        .spawn()
+        .expect("it starts");
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    if !std::path::Path::new(&children).exists() {
+        let _ = (child.kill(), child.wait());
+        return eprintln!("skipped: there is no {children} to find the server by");
+    }
+    let server = eventually("it has a server", || {
+        let children = fs::read_to_string(&children).ok()?;
+        children.split_whitespace().next().map(str::to_owned)
+    });
+    child.kill().expect("it runs");
+    child.wait().expect("it is ours");
+    eventually("the server ends", || {
+        // A zombie has nobody to reap it in a container without an init.
+        let stat = fs::read_to_string(format!("/proc/{server}/stat"));
+        let gone = stat.map_or(true, |stat| stat.contains(") Z "));
+        gone.then_some(())
+    });
+}
+
+#[test]
+fn nobody_reading_the_report_is_no_reason_to_panic() {
+    let mut child = greet_load(&SHORT)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
+    assert_eq!(exit.code(), Some(0));
+}

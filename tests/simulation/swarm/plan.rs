@@ -60,19 +60,23 @@ pub(crate) struct Visitor {
 
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let config = config(&mut random);
+        Self::drawn(seed, &mut Random::new(seed))
+    }
+
+    /// A plan by another source of chance; `seed` still decides who the clients are.
+    pub(crate) fn drawn(seed: u64, random: &mut Random) -> Self {
+        let config = config(random);
         Self {
             seed,
             poller: random.pick(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
-            faults: faults(&mut random),
-            limits: limits(&mut random, &config),
+            faults: faults(random),
+            limits: limits(random, &config),
             config,
             descriptors_max: random
                 .chance(0.2)
                 .then(|| random.magnitude(1..=40) as usize),
             finale: random.pick(&[Finale::Drain, Finale::Farewell]),
-            crowd: Crowd::drawn(&mut random),
+            crowd: Crowd::drawn(random),
         }
     }
 

@@ -29,7 +29,7 @@ fn an_exchange_allocates_nothing() {
         let (few, allocated_for_few) = allocations_in(Duration::from_millis(200));
         let (many, allocated_for_many) = allocations_in(Duration::from_millis(1000));
         let (more, allocated) = (many - few, allocated_for_many.abs_diff(allocated_for_few));
-        assert!(more > 5000, "{more} more exchanges prove nothing");
+        assert!(more > 1000, "{more} more exchanges prove nothing");
         assert!(
             allocated < 50,
             "{pace:?}: {allocated} more allocations for {more} more exchanges"

@@ -33,8 +33,8 @@ fn plan(target: SocketAddr) -> Plan {
         duration: Duration::from_millis(300),
         warm_up: Duration::from_millis(20),
         ramp: Duration::ZERO,
-        timeout: Duration::from_secs(5),
-        grace: Duration::from_secs(10),
+        timeout: Duration::from_secs(20),
+        grace: Duration::from_secs(20),
     }
 }
 

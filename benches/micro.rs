@@ -1,0 +1,304 @@
+//! What our own code costs, without the kernel: the loop on a network that is made up.
+//!
+//! [`MadeUp`] is a [`Net`] that says what it is told to say and remembers nothing of what it is
+//! given, so a turn of the loop costs what the loop, the deadlines and the service cost. Nothing of
+//! the library is opened up for it.
+
+use std::hint::black_box;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use oneloop::escape::Escaped;
+use oneloop::greeting::{Config, Framing, Greeter};
+use oneloop::net::{ListenOptions, Net, Readiness, Token};
+use oneloop::{Limits, Reactor, Time};
+
+criterion_group!(benches, framing, state_machine, deadlines, escape);
+criterion_main!(benches);
+
+/// Names of all kinds in line framing, one turn of the loop each.
+fn framing(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("framing");
+    let long = "n".repeat(1000) + "\n";
+    let pipelined = "Alice\n".repeat(50);
+    let kinds: [(&str, &str, u64); 6] = [
+        ("plain", "Alice\n", 1),
+        ("crlf", "Alice\r\n", 1),
+        ("utf8", "Zoë Ångström\n", 1),
+        ("long", &long, 1),
+        ("empty", "\n", 1),
+        ("pipelined_50", &pipelined, 50),
+    ];
+    for (kind, said, names) in kinds {
+        let mut scene = Scene::with_connections(Framing::Line, 1);
+        group.throughput(Throughput::Elements(names));
+        group.bench_function(kind, |bencher| bencher.iter(|| scene.say(black_box(said))));
+    }
+    let mut scene = Scene::with_connections(Framing::Line, 1);
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("in_two_parts", |bencher| {
+        bencher.iter(|| {
+            scene.say(black_box("Ali"));
+            scene.say(black_box("ce\n"));
+        });
+    });
+}
+
+/// A name that silence ends: it takes the session through all of its states.
+fn state_machine(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("state_machine");
+    let mut scene = Scene::with_connections(Framing::Silence, 1);
+    scene.be_quiet();
+    group.bench_function("name_gap_reply_gap_question", |bencher| {
+        bencher.iter(|| {
+            scene.say(black_box("Alice"));
+            scene.be_quiet();
+            scene.be_quiet();
+        });
+    });
+    let mut scene = Scene::with_connections(Framing::Line, 1);
+    group.bench_function("connect_to_goodbye", |bencher| {
+        bencher.iter(|| scene.converse_on_a_new_connection());
+    });
+}
+
+/// A connection comes and goes while others wait, each with its deadline: it must not matter how
+/// many there are.
+fn deadlines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("deadlines");
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let most = if is_bench { 1_000_000 } else { 2_000 };
+    for pending in [1, 1_000, most] {
+        let mut scene = Scene::with_connections(Framing::Line, pending);
+        group.bench_function(format!("come_and_go/{pending}"), |bencher| {
+            bencher.iter(|| scene.converse_on_a_new_connection());
+        });
+        group.bench_function(format!("move/{pending}"), |bencher| {
+            bencher.iter(|| scene.say_after(black_box("Alice\n"), Duration::from_millis(3)));
+        });
+    }
+}
+
+/// Bytes of a peer as they are shown in a log.
+fn escape(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("escape");
+    let binary: Vec<u8> = (0..=255).collect();
+    for (kind, bytes) in [("name", &b"Alice"[..]), ("binary_256", &binary)] {
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(kind, |bencher| {
+            bencher.iter(|| Escaped(black_box(bytes)).to_string());
+        });
+    }
+}
+
+/// A greeting server on a network that is made up.
+struct Scene(Reactor<Greeter, MadeUp>);
+
+impl Scene {
+    /// So many are connected and greeted. Whoever talks below is the first one.
+    fn with_connections(framing: Framing, connections: usize) -> Self {
+        let config = Config {
+            framing,
+            name_timeout: LONG,
+            ..Config::default()
+        };
+        let limits = Limits {
+            connections_max: 2 * connections + 10,
+            ..Limits::default()
+        };
+        let mut scene = Self(Reactor::with_net(
+            Greeter::new(config),
+            limits,
+            MadeUp::default(),
+        ));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        scene.0.listen(any).expect("a made-up listener");
+        scene.connect(connections);
+        scene
+    }
+
+    fn connect(&mut self, connections: usize) {
+        let wanted = self.0.open_connections() + connections;
+        let net = self.0.net_mut();
+        net.calling += connections;
+        net.event = net.listener.map(readable);
+        while self.0.open_connections() < wanted {
+            self.turn();
+        }
+    }
+
+    fn say(&mut self, bytes: &str) {
+        self.say_after(bytes, Duration::from_micros(10));
+    }
+
+    fn say_after(&mut self, bytes: &str, pause: Duration) {
+        let net = self.0.net_mut();
+        net.now = net.now + pause;
+        let first = *net.streams.first().expect("somebody is connected");
+        net.tell(first, bytes);
+        self.turn();
+    }
+
+    /// Time passes until the quiet gap is over.
+    fn be_quiet(&mut self) {
+        let net = self.0.net_mut();
+        net.now = net.now + Duration::from_millis(32);
+        self.turn();
+    }
+
+    fn converse_on_a_new_connection(&mut self) {
+        let (open, before) = (self.0.open_connections(), self.0.counters().ended_in_all());
+        self.connect(1);
+        let net = self.0.net_mut();
+        net.now = net.now + Duration::from_micros(10);
+        let last = net.streams.pop().expect("it has just connected");
+        net.tell(last, "Alice\nexit\n");
+        self.turn();
+        self.0.net_mut().hang_up(last);
+        self.turn();
+        assert_eq!(self.0.counters().ended_in_all(), before + 1);
+        assert_eq!(self.0.open_connections(), open);
+    }
+
+    fn turn(&mut self) {
+        self.0.turn().expect("the made-up network never fails");
+    }
+}
+
+/// A network that is made up.
+#[derive(Default)]
+struct MadeUp {
+    now: Time,
+    listener: Option<Token>,
+    /// How many want to connect.
+    calling: usize,
+    /// Those who are connected and were not taken away, in the order in which they came.
+    streams: Vec<Token>,
+    /// The next event.
+    event: Option<Readiness>,
+    /// The events of this poll.
+    polled: Option<Readiness>,
+    heard: Heard,
+}
+
+/// What the next read yields.
+#[derive(Default)]
+enum Heard {
+    #[default]
+    Nothing,
+    Bytes(Vec<u8>),
+    End,
+}
+
+impl MadeUp {
+    fn tell(&mut self, stream: Token, bytes: &str) {
+        let mut buffer = match std::mem::take(&mut self.heard) {
+            Heard::Bytes(buffer) => buffer,
+            Heard::Nothing | Heard::End => Vec::new(),
+        };
+        buffer.clear();
+        buffer.extend_from_slice(bytes.as_bytes());
+        self.heard = Heard::Bytes(buffer);
+        self.event = Some(readable(stream));
+    }
+
+    fn hang_up(&mut self, stream: Token) {
+        self.heard = Heard::End;
+        self.event = Some(Readiness {
+            closed: true,
+            ..readable(stream)
+        });
+    }
+}
+
+impl Net for MadeUp {
+    type Stream = ();
+    type Listener = ();
+    const SHORT_READ_DRAINS: bool = true;
+
+    fn poll(&mut self, _: Option<Duration>) -> io::Result<()> {
+        self.polled = self.event.take();
+        Ok(())
+    }
+
+    fn events(&self) -> impl Iterator<Item = Readiness> {
+        self.polled.into_iter()
+    }
+
+    fn now(&mut self) -> Time {
+        self.now
+    }
+
+    fn stop_requested(&self) -> bool {
+        false
+    }
+
+    fn listen(&mut self, _: SocketAddr, _: &ListenOptions, token: Token) -> io::Result<()> {
+        self.listener = Some(token);
+        Ok(())
+    }
+
+    fn local_address(&self, (): &()) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::from(([127, 0, 0, 1], 6000)))
+    }
+
+    fn accept(&mut self, (): &()) -> io::Result<((), SocketAddr)> {
+        let left = self.calling.checked_sub(1);
+        self.calling = left.ok_or(ErrorKind::WouldBlock)?;
+        Ok(((), SocketAddr::from(([127, 0, 0, 1], 40_000))))
+    }
+
+    fn shed(&mut self, (): &(), _: &[u8]) -> io::Result<()> {
+        Err(ErrorKind::OutOfMemory.into())
+    }
+
+    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn connected(&mut self, (): &()) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn register(&mut self, (): &mut (), token: Token) -> io::Result<()> {
+        self.streams.push(token);
+        Ok(())
+    }
+
+    fn read(&mut self, (): &mut (), buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.heard {
+            Heard::Bytes(bytes) if !bytes.is_empty() => {
+                let length = bytes.len();
+                buffer[..length].copy_from_slice(bytes);
+                bytes.clear();
+                Ok(length)
+            }
+            Heard::Bytes(_) | Heard::Nothing => Err(ErrorKind::WouldBlock.into()),
+            Heard::End => Ok(0),
+        }
+    }
+
+    fn write(&mut self, (): &mut (), bytes: &[u8]) -> io::Result<usize> {
+        Ok(black_box(bytes).len())
+    }
+
+    fn finish(&mut self, (): &mut ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn close(&mut self, (): ()) {}
+}
+
+fn readable(token: Token) -> Readiness {
+    Readiness {
+        token,
+        readable: true,
+        writable: false,
+        closed: false,
+    }
+}
+
+/// Longer than any benchmark's time goes.
+const LONG: Duration = Duration::from_secs(1 << 40);

@@ -1,46 +1,37 @@
 //! The results as text: Markdown to read, JSON to compute with.
 
-use std::fmt::{Error, Write};
 use std::path::Path;
 use std::{fs, io};
 
 use crate::figures::{Figure, Figures, Spread, US};
 use crate::targets;
 
-/// Prints the tables, and writes them and all values into `folder`.
-pub(crate) fn print_and_write(figures: &Figures, folder: &Path) -> io::Result<()> {
-    let tables = tables(figures).expect("a String takes all that is written");
-    let json = json(figures).expect("a String takes all that is written");
-    println!("{tables}");
+/// Writes the tables and all values into `folder`.
+pub(crate) fn write(figures: &Figures, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("ratios.md"), tables)?;
-    fs::write(folder.join("ratios.json"), json)?;
-    println!("written to {}", folder.display());
-    Ok(())
+    fs::write(folder.join("ratios.md"), tables(figures))?;
+    fs::write(folder.join("ratios.json"), json(figures))
 }
 
-fn tables(figures: &Figures) -> Result<String, Error> {
+/// A table for each figure, and one for the targets.
+pub(crate) fn tables(figures: &Figures) -> String {
     let mut text = String::new();
     for figure in figures.figures() {
-        figure_table(&mut text, figures, figure)?;
+        figure_table(&mut text, figures, figure);
     }
-    writeln!(text, "| target | wanted | measured | |\n|---|---|---|---|")?;
+    text += "| target | wanted | measured | |\n|---|---|---|---|\n";
     for verdict in targets::verdicts(figures) {
         let holds = if verdict.holds { "holds" } else { "**fails**" };
         let (what, wanted, measured) = (verdict.what, verdict.wanted, verdict.measured);
-        writeln!(text, "| {what} | {wanted} | {measured} | {holds} |")?;
+        text += &format!("| {what} | {wanted} | {measured} | {holds} |\n");
     }
-    Ok(text)
+    text
 }
 
-fn figure_table(text: &mut String, figures: &Figures, figure: &Figure) -> Result<(), Error> {
+fn figure_table(text: &mut String, figures: &Figures, figure: &Figure) {
     let us = figures.number_of(US);
-    writeln!(
-        text,
-        "| {} | median | middle half | {US} / it |",
-        figure.name
-    )?;
-    writeln!(text, "|---|---|---|---|")?;
+    *text += &format!("| {} | median | middle half | {US} / it |\n", figure.name);
+    *text += "|---|---|---|---|\n";
     for (number, contestant) in figures.contestants().iter().enumerate() {
         let Some(Spread { low, median, high }) = figure.spread(number) else {
             continue;
@@ -48,15 +39,14 @@ fn figure_table(text: &mut String, figures: &Figures, figure: &Figure) -> Result
         let ratio = us.and_then(|us| figure.ratio(us, number));
         let ratio = ratio.map_or(String::new(), |ratio| format!("{:.2}", ratio.median));
         let (low, median, high) = (short(low), short(median), short(high));
-        writeln!(text, "| {contestant} | {median} | {low}–{high} | {ratio} |")?;
+        *text += &format!("| {contestant} | {median} | {low}–{high} | {ratio} |\n");
     }
-    writeln!(text)
+    text.push('\n');
 }
 
 /// Three digits that matter are more than a figure is worth.
 fn short(value: f64) -> String {
     match value {
-        1000.0.. => format!("{value:.0}"),
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -64,18 +54,13 @@ fn short(value: f64) -> String {
 }
 
 /// `{"figure": {"contestant": [value, …], …}, …}`, the values in the order of the rounds.
-fn json(figures: &Figures) -> Result<String, Error> {
-    let mut text = String::from("{");
-    for (position, figure) in figures.figures().iter().enumerate() {
-        let comma = if position == 0 { "" } else { "," };
-        write!(text, "{comma}\n  {:?}: {{", figure.name)?;
-        for (number, contestant) in figures.contestants().iter().enumerate() {
-            let comma = if number == 0 { "" } else { "," };
-            let values = figure.values(number);
-            write!(text, "{comma}\n    {contestant:?}: {values:?}")?;
-        }
-        text.push_str("\n  }");
-    }
-    text.push_str("\n}\n");
-    Ok(text)
+fn json(figures: &Figures) -> String {
+    let of_figure = |figure: &Figure| {
+        let of_contestant = |(number, name)| format!("    {name:?}: {:?}", figure.values(number));
+        let contestants = figures.contestants().iter().enumerate();
+        let lines: Vec<_> = contestants.map(of_contestant).collect();
+        format!("  {:?}: {{\n{}\n  }}", figure.name, lines.join(",\n"))
+    };
+    let figures: Vec<_> = figures.figures().iter().map(of_figure).collect();
+    format!("{{\n{}\n}}\n", figures.join(",\n"))
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::figures::{Figure, Figures, Spread, US};
+use crate::scenario::{BYTES, CPU, MILLISECONDS, PER_SECOND};
 use crate::targets;
 
 /// Writes the tables and all values into `folder`.
@@ -13,35 +14,66 @@ pub(crate) fn write(figures: &Figures, folder: &Path) -> io::Result<()> {
     fs::write(folder.join("ratios.json"), json(figures))
 }
 
-/// A table for each figure, and one for the targets.
+/// A table for each unit, one for the ratios, and one for the targets. A cell has the median and,
+/// in brackets, the middle half of what was measured.
 pub(crate) fn tables(figures: &Figures) -> String {
-    let mut text = String::new();
-    for figure in figures.figures() {
-        figure_table(&mut text, figures, figure);
-    }
-    text += "| target | wanted | measured | |\n|---|---|---|---|\n";
-    for verdict in targets::verdicts(figures) {
-        let holds = if verdict.holds { "holds" } else { "**fails**" };
-        let (what, wanted, measured) = (verdict.what, verdict.wanted, verdict.measured);
-        text += &format!("| {what} | {wanted} | {measured} | {holds} |\n");
+    let values = |figure: &Figure, contestant| figure.spread(contestant);
+    let us = figures.number_of(US);
+    let ratios = |figure: &Figure, contestant| figure.ratio(us?, contestant);
+    [
+        table(figures, CPU, "server's CPU time for each, µs", values),
+        table(figures, CPU, &format!("{US}'s CPU time / its"), ratios),
+        table(figures, PER_SECOND, "per second by the clock", values),
+        table(
+            figures,
+            MILLISECONDS,
+            "milliseconds until all were greeted",
+            values,
+        ),
+        table(figures, BYTES, "bytes for each idle connection", values),
+        target_table(figures),
+    ]
+    .join("\n")
+}
+
+/// All figures of a unit: a row for each contestant, a column for each figure.
+fn table(
+    figures: &Figures,
+    unit: &str,
+    title: &str,
+    cell: impl Fn(&Figure, usize) -> Option<Spread>,
+) -> String {
+    let columns: Vec<_> = figures.of_unit(unit).collect();
+    let names = columns.iter().map(|figure| figure.subject());
+    let mut text = row(std::iter::once(title).chain(names));
+    text += &row(std::iter::once("---").chain(columns.iter().map(|_| "--:")));
+    for (number, contestant) in figures.contestants().iter().enumerate() {
+        let cells = columns.iter().map(|figure| cell(figure, number));
+        let cells = cells.map(|spread| spread.map_or("–".to_owned(), shown));
+        text += &row(std::iter::once((*contestant).to_owned()).chain(cells));
     }
     text
 }
 
-fn figure_table(text: &mut String, figures: &Figures, figure: &Figure) {
-    let us = figures.number_of(US);
-    *text += &format!("| {} | median | middle half | {US} / it |\n", figure.name);
-    *text += "|---|---|---|---|\n";
-    for (number, contestant) in figures.contestants().iter().enumerate() {
-        let Some(Spread { low, median, high }) = figure.spread(number) else {
-            continue;
-        };
-        let ratio = us.and_then(|us| figure.ratio(us, number));
-        let ratio = ratio.map_or(String::new(), |ratio| format!("{:.2}", ratio.median));
-        let (low, median, high) = (short(low), short(median), short(high));
-        *text += &format!("| {contestant} | {median} | {low}–{high} | {ratio} |\n");
+fn target_table(figures: &Figures) -> String {
+    let mut text = row(["target", "wanted", "measured", ""]) + &row(["---", "--:", "--:", "---"]);
+    for verdict in targets::verdicts(figures) {
+        let holds = if verdict.holds { "holds" } else { "**fails**" };
+        text += &row([&verdict.what, &verdict.wanted, &verdict.measured, holds]);
     }
-    text.push('\n');
+    text
+}
+
+fn row<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
+    let mut text = String::from("|");
+    for cell in cells {
+        text = text + " " + cell.as_ref() + " |";
+    }
+    text + "\n"
+}
+
+fn shown(Spread { low, median, high }: Spread) -> String {
+    format!("{} ({}–{})", short(median), short(low), short(high))
 }
 
 /// Three digits that matter are more than a figure is worth.

@@ -2,7 +2,7 @@
 //!
 //! Each run is compared with the earlier one of the same plan. What varies within a run, interval
 //! by interval, says how far two runs of the same thing may differ (Welch's interval for two
-//! means, carried over to their ratio); a change counts only if it is beyond that, and more than a
+//! means, carried over to the logarithm of their ratio); a change counts only if it is beyond that, and more than a
 //! twentieth, because two runs on one machine differ by some percent for reasons of their own.
 
 use std::fmt;
@@ -230,8 +230,9 @@ fn mean(samples: &[f64]) -> Option<f64> {
 fn ratio_interval(before: &[f64], after: &[f64]) -> Option<(f64, f64)> {
     let (old, new) = (mean(before)?, mean(after)?);
     let relative = relative_error(before, old)?.hypot(relative_error(after, new)?);
-    let (ratio, reach) = (new / old, 1.96 * relative * new / old);
-    Some((ratio - reach, ratio + reach))
+    // On the logarithm of the ratio, so that twice and half as much are equally far from the same.
+    let (ratio, reach) = (new / old, (1.96 * relative).exp());
+    Some((ratio / reach, ratio * reach))
 }
 
 /// The standard error of the mean, as a part of it.

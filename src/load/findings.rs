@@ -30,11 +30,13 @@ impl Outcome {
     /// What a reader must know before believing the figures.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let looks: [fn(&Self) -> Option<Finding>; 9] = [
+        let looks: [fn(&Self) -> Option<Finding>; 11] = [
             Self::nothing_measured,
             Self::generator_was_the_bottleneck,
             Self::generator_was_late,
+            Self::names_were_held_back,
             Self::rate_was_not_reached,
+            Self::too_few_descriptors,
             Self::not_all_connected,
             Self::idle_were_ended,
             Self::closed_loop,
@@ -83,8 +85,18 @@ impl Outcome {
         let latency = percentile(&self.latency, 99.0)?;
         (late > LATE && late * 10 > latency).then(|| {
             warning(format!(
-                "names were sent late (p99 {}), and that is part of the latencies: the generator or a full connection held them back; give the generator a core of its own, more --connections or more --names",
+                "the generator itself was late (p99 {}), and that is part of the latencies: give it a core of its own, or lower --rate",
                 figures::duration(late)
+            ))
+        })
+    }
+
+    fn names_were_held_back(&self) -> Option<Finding> {
+        (self.held_back > 0).then(|| {
+            note(&format!(
+                "{} could not be sent when due, because {} on the same connection were unanswered or the connection was lost; the wait is part of the latencies",
+                figures::plural(self.held_back, "name"),
+                self.plan.pace().in_flight()
             ))
         })
     }
@@ -99,6 +111,17 @@ impl Outcome {
                 "of {} names a second that were due, {} were answered while measuring: the latencies grow with the length of the run. Lower --rate",
                 figures::rate(rate),
                 figures::rate(reached)
+            ))
+        })
+    }
+
+    fn too_few_descriptors(&self) -> Option<Finding> {
+        let (asked, allowed) = (self.plan.asked, self.plan.connections);
+        (allowed < asked).then(|| {
+            warning(format!(
+                "the limit on file descriptors allows {} connections, not {}: raise it with `ulimit -n`",
+                figures::count(allowed.into()),
+                figures::count(asked.into())
             ))
         })
     }

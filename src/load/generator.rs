@@ -108,6 +108,8 @@ pub(crate) struct Session {
     in_flight: u32,
     /// Names said over this and earlier connections of the slot.
     sent: u64,
+    /// Names below this number were due when the connection could not take them.
+    held_to: u64,
     state: State,
 }
 
@@ -219,6 +221,7 @@ impl Service for Generator {
             slot,
             in_flight: 0,
             sent: self.slots[slot as usize].sent,
+            held_to: 0,
             state: State::Greeting,
         }
     }
@@ -319,6 +322,7 @@ impl Generator {
             Scenario::Churn { names } => State::Conversing { left: names },
             _ => State::Talking,
         };
+        session.held_to = self.names_due(session.slot);
         self.slots[session.slot as usize].socket = Socket::Open(cx.id());
         self.tally.open += 1;
         self.tally.open_max = self.tally.open_max.max(self.tally.open);
@@ -454,6 +458,7 @@ impl Generator {
                     self.say_name(session, now, cx);
                     names -= 1;
                 }
+                session.held_to = self.names_due(session.slot).max(session.held_to);
             }
             State::Conversing { left } => self.converse(session, left, now, cx),
             State::Greeting | State::Leaving | State::Parting | State::Done => {}
@@ -469,12 +474,21 @@ impl Generator {
             return 0;
         }
         match &self.schedule {
-            Some(schedule) if self.phase.is_working() || self.phase.is_settling() => {
-                let due = schedule.share(session.slot, self.announced);
+            Some(_) if self.phase.is_working() || self.phase.is_settling() => {
+                let due = self.names_due(session.slot);
                 room.min(due.saturating_sub(session.sent))
             }
             None if self.phase.is_working() => room,
             _ => 0,
+        }
+    }
+
+    /// How many names of this slot's schedule were due so far; none without one.
+    #[inline]
+    fn names_due(&self, slot: u32) -> u64 {
+        match &self.schedule {
+            Some(schedule) => schedule.share(slot, self.announced),
+            None => 0,
         }
     }
 
@@ -506,7 +520,11 @@ impl Generator {
         {
             self.tally.sent += 1;
             let due = schedule.due_of(session.slot, number);
-            self.recorder.sent(due, now);
+            if number < session.held_to {
+                self.recorder.held_back(due);
+            } else {
+                self.recorder.sent(due, now);
+            }
         }
     }
 
@@ -789,7 +807,7 @@ impl Generator {
         if let Some(schedule) = &self.schedule
             && self.announced < schedule.total()
         {
-            next = next.min(schedule.due(self.announced));
+            next = next.min(schedule.due(self.announced).max(now + TOGETHER));
         }
         if let Some(&(at, _)) = self.retries.front() {
             next = next.min(at);
@@ -838,6 +856,9 @@ fn interval_for(duration: Duration) -> Duration {
 
 /// How long a slot waits before it tries again: a server that is down is not to be hammered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Names due within this time are sent together. A wake-up for each would cost more than sending
+/// it, and what it makes them late is little, and reported.
+const TOGETHER: Duration = Duration::from_micros(50);
 /// How often the phases that end when everybody has answered are looked at.
 const LOOK_AFTER: Duration = Duration::from_millis(5);
 /// How often there is a turn at least, for whoever watches.

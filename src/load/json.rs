@@ -23,6 +23,7 @@ pub fn run(outcome: &Outcome) -> Value {
         "latency": distribution(&outcome.latency),
         "from_send": outcome.service.as_ref().map(distribution),
         "sent_late": outcome.lateness.as_ref().map(distribution),
+        "held_back": outcome.held_back,
         "connect": distribution(&outcome.connect),
         "connections": connections(outcome),
         "errors": errors(outcome),
@@ -83,7 +84,7 @@ fn distribution(latencies: &Latencies) -> Value {
 fn connections(outcome: &Outcome) -> Value {
     let seen = outcome.connections;
     json!({
-        "asked": outcome.plan.connections,
+        "asked": outcome.plan.asked.max(outcome.plan.connections),
         "made": seen.made,
         "open_max": seen.open_max,
         "held": seen.held,

@@ -22,8 +22,12 @@ pub struct Outcome {
     pub latency: Latencies,
     /// With a schedule: from the moment a name was sent to its whole answer.
     pub service: Option<Latencies>,
-    /// With a schedule: from the moment a name was due to the moment it was sent.
+    /// With a schedule: from the moment a name was due to the moment it was sent, for those that
+    /// could be sent when they were due.
     pub lateness: Option<Latencies>,
+    /// With a schedule: names that could not, for their connection had too many in flight or was
+    /// lost.
+    pub held_back: u64,
     /// From the connect to the moment that the connection is established.
     pub connect: Latencies,
     /// What went wrong, over the whole run.

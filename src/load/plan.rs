@@ -14,6 +14,8 @@ pub struct Plan {
     pub scenario: Scenario,
     /// How many there are. At least 1.
     pub connections: u32,
+    /// How many were asked for; more than there are if descriptors did not suffice.
+    pub asked: u32,
     /// What ends a name.
     pub framing: Framing,
     /// How long is measured.

@@ -52,9 +52,10 @@ pub(crate) struct Recorder {
     pub(crate) latency: Latencies,
     /// From the moment a name was sent to its answer; only for a schedule.
     pub(crate) service: Latencies,
-    /// From the moment a name was due to the moment it was sent: our own lateness, and the wait
-    /// for a connection that had too many in flight.
+    /// From the moment a name was due to the moment it was sent: our own lateness.
     pub(crate) lateness: Latencies,
+    /// Names that were due when their connection had too many in flight, or was lost.
+    pub(crate) held_back: u64,
     pub(crate) connect: Latencies,
     pub(crate) faults: Faults,
     /// How long the oldest answer that never came had been waited for.
@@ -78,6 +79,7 @@ impl Recorder {
             latency: latencies(),
             service: latencies(),
             lateness: latencies(),
+            held_back: 0,
             connect: latencies(),
             faults: Faults::default(),
             oldest_missing: Duration::ZERO,
@@ -123,6 +125,11 @@ impl Recorder {
         if self.window.holds(due) {
             self.lateness.saturating_record(nanos(now.since(due)));
         }
+    }
+
+    /// A name was sent that had waited for its connection.
+    pub(crate) fn held_back(&mut self, due: Time) {
+        self.held_back += u64::from(self.window.holds(due));
     }
 
     /// Answers to the names of one connection will not come.

@@ -95,6 +95,7 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
         latency: recorder.latency,
         service: scheduled.then_some(recorder.service),
         lateness: scheduled.then_some(recorder.lateness),
+        held_back: recorder.held_back,
         connect: recorder.connect,
         faults: recorder.faults,
         oldest_missing: recorder.oldest_missing,

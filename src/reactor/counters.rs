@@ -24,6 +24,9 @@ pub struct Counters {
     pub events: u64,
     /// Events for a connection that was gone. They are dropped.
     pub stale_events: u64,
+    /// Deadlines that were met late, because the loop was held up. Those sockets are looked at
+    /// once more before.
+    pub late_deadlines: u64,
     /// Calls of [`Service::step`](crate::service::Service::step).
     pub steps: u64,
     /// Bytes read from peers.

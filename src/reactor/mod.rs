@@ -395,12 +395,32 @@ impl<S: Service, N: Net> Reactor<S, N> {
             }
             if connection.due <= now {
                 budget -= 1;
-                self.driver.expire(connection);
-                if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
-                    enqueue(&mut self.ready, connection, index);
+                if now - connection.due > LATE {
+                    // What came in time counts, though its event may be in a batch still to come.
+                    connection.hints.readable = true;
+                    connection.hints.writable = true;
+                    self.driver.counters.late_deadlines += 1;
+                    self.drive_now_and_then(index);
                 }
+                self.expire(index);
             }
             self.settle(index);
+        }
+    }
+
+    /// Ends the wait of a connection, unless it has just been given a longer one.
+    fn expire(&mut self, index: u32) {
+        let connection = &mut self.connections.0[index as usize];
+        if connection.due <= self.driver.now {
+            self.driver.expire(connection);
+            self.drive_now_and_then(index);
+        }
+    }
+
+    fn drive_now_and_then(&mut self, index: u32) {
+        let connection = &mut self.connections.0[index as usize];
+        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
+            enqueue(&mut self.ready, connection, index);
         }
     }
 
@@ -434,6 +454,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             while budget > 0 && self.is_due(number) {
                 budget -= 1;
                 self.accept_one(number)?;
+                // Now, for the next one may need its descriptor.
+                self.reap_closed();
             }
         }
         Ok(())
@@ -775,5 +797,8 @@ fn context(error: &io::Error, what: &str) -> io::Error {
 
 /// Waits below this are measured from the very present.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
+/// A deadline that is met later than this tells of a loop that was held up. Events that came
+/// meanwhile may fill several batches.
+const LATE: Duration = Duration::from_millis(10);
 /// Slots that the sweep looks at in one turn: some 50 µs of work.
 const SWEEP_PER_TURN: u32 = 1024;

@@ -1,6 +1,7 @@
 //! Group F: the operator and the tools.
 
 use std::io::ErrorKind;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -59,6 +60,18 @@ fn f1_a_name_that_has_no_end_yet_is_owed_no_answer_and_one_without_a_line_is() {
     bare.expect_last(format!("Hello carol!\n{GOOD_BYE}"));
     drop((line, bare));
     assert_eq!(server.exit().code(), Some(0));
+}
+
+#[test]
+fn a_server_that_has_no_descriptors_to_start_with_says_what_to_do() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 6; exec \"$0\" --listen 127.0.0.1:0"])
+        .arg(env!("CARGO_BIN_EXE_greet-server"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ulimit -n"), "{said}");
 }
 
 #[test]

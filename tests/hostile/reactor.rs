@@ -15,6 +15,7 @@ use oneloop::greeting::{Config, Greeter, Session};
 use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, Stopped, WhenFull};
 
 use crate::common::client::reply;
+use crate::common::descriptors::affordable;
 use crate::common::{Client, FULL, GOOD_BYE, Inside, Scene, Server, TOO_SLOW, eventually};
 use crate::faults::Shared;
 
@@ -254,6 +255,26 @@ fn e9_what_came_in_time_is_answered_though_the_server_slept_past_the_deadline() 
     client.expect(reply("alice"));
     silent.expect_last(TOO_SLOW);
     drop((client, silent));
+    scene.end();
+}
+
+#[test]
+fn e9_what_came_in_time_is_answered_however_many_slept_past_their_deadlines_with_the_server() {
+    let scene = Scene::brief(&["--name-timeout", "6s", "--framing", "line"]);
+    let mut clients: Vec<_> = (0..affordable(2000)).map(|_| scene.client()).collect();
+    for client in &mut clients {
+        client.expect_welcome();
+    }
+    scene.freeze();
+    for client in &mut clients {
+        client.send("alice\n");
+    }
+    thread::sleep(Duration::from_millis(6500));
+    scene.thaw();
+    for client in &mut clients {
+        client.expect(reply("alice"));
+    }
+    drop(clients);
     scene.end();
 }
 

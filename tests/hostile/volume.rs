@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::client::reply;
 use crate::common::descriptors::affordable;
 use crate::common::{
-    Client, FULL, GOOD_BYE, NOT_UTF8, PATIENCE, QUESTION, Scene, Server, TOO_MANY_MISTAKES,
+    Client, FULL, GOOD_BYE, NOT_UTF8, PATIENCE, QUESTION, Report, Scene, Server, TOO_MANY_MISTAKES,
     TOO_SLOW, eventually,
 };
 
@@ -80,6 +80,24 @@ fn d2_whoever_waits_before_a_full_server_is_served_when_one_leaves() {
         client.leave();
     }
     assert_eq!(scene.end().ended("finished"), 11);
+}
+
+#[test]
+fn d3_two_hundred_clients_of_a_server_with_64_descriptors_never_exhaust_them() {
+    // Some of the 64 are inherited from who started the server, and are not free.
+    let inherited = "ulimit -n 64; exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3";
+    let mut scene = Scene::of(Server::start_after(inherited, &[]));
+    let mut clients: Vec<_> = (0..200).map(|_| scene.client()).collect();
+    let refused = |report: Report| report.ended("refused, server full");
+    eventually("most are refused", || {
+        (refused(scene.report()) > 100).then_some(())
+    });
+    scene.check_bystander();
+    assert_eq!(scene.report().count("without descriptors"), 0);
+    clients.drain(..100);
+    scene.check_bystander();
+    drop(clients);
+    scene.end();
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn plan(target: SocketAddr) -> Plan {
         sources: Vec::new(),
         scenario: Scenario::Exchange(CLOSED),
         connections: 1,
+        asked: 1,
         framing: Framing::Line,
         duration: Duration::from_millis(300),
         warm_up: Duration::from_millis(20),

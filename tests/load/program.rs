@@ -136,7 +136,7 @@ fn every_scenario_writes_a_report_that_keeps_to_the_schema() {
         0,
     );
     assert_valid(&json.json());
-    assert_eq!(json.json()["runs"][0]["sent_late"]["count"], 100);
+    assert_eq!(json.json()["runs"][0]["from_send"]["count"], 100);
 }
 
 #[test]
@@ -200,15 +200,17 @@ fn a_baseline_is_compared_and_one_that_was_much_better_is_exit_code_1() {
         0,
     );
     let mut old = json.json();
-    // As if the median had been a hundredth before.
+    // As if it had been a thousand times as fast before.
     for interval in old["runs"][0]["series"].as_array_mut().expect("a series") {
         for point in ["p50_ns", "p99_ns"] {
-            interval[point] = interval[point].as_u64().map(|nanos| nanos / 100).into();
+            interval[point] = interval[point].as_u64().map(|nanos| nanos / 1000).into();
         }
     }
     fs::write(json.path(), old.to_string()).expect("writing");
     let new = File::new("json");
     let arguments = [
+        "--timeout",
+        "20s",
         "--rate",
         "200",
         "--baseline",
@@ -219,6 +221,23 @@ fn a_baseline_is_compared_and_one_that_was_much_better_is_exit_code_1() {
     let worse = output(&[&SHORT[..], &arguments].concat(), 1);
     assert!(text(&worse.stdout).contains("Compared with the baseline: worse"));
     assert_valid(&new.json());
+}
+
+#[test]
+fn more_connections_than_descriptors_are_fewer_connections_and_a_warning() {
+    let json = File::new("json");
+    let greet_load = env!("CARGO_BIN_EXE_greet-load");
+    let arguments = [&SHORT[..], &["-n", "500", "--json", json.path()]].concat();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\"", greet_load])
+        .args(arguments)
+        .output()
+        .expect("there is a shell");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).contains("connections, not 500: raise it with `ulimit -n`"));
+    let connections = &json.json()["runs"][0]["connections"];
+    assert_eq!(connections["asked"], 500);
+    assert!(connections["open_max"].as_u64() < Some(200));
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn a_stall_at_a_fixed_rate_is_seen_as_the_schedule_implies() {
     let implied = stall - Duration::from_secs_f64(20.0 / rate);
     assert_close("p99", percentile(&outcome.latency, 99.0), implied);
     assert_close("max", percentile(&outcome.latency, 100.0), stall);
+    assert!(outcome.held_back > 0, "sixteen in flight are soon reached");
     let late = outcome.faults.count(Fault::Late) as f64;
     let implied_late = (stall.as_secs_f64() - 0.8) * rate;
     assert!(

@@ -174,6 +174,7 @@ impl Args {
                 .collect(),
             scenario: self.scenario(connections),
             connections,
+            asked: connections,
             framing: self.framing.into(),
             duration: self.duration,
             warm_up: self.warm_up,

@@ -79,9 +79,9 @@ fn make_runs(
     quiet: bool,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let most = descriptors::raise_limit().connections;
+    let most = u32::try_from(descriptors::raise_limit().connections).unwrap_or(u32::MAX);
     for mut plan in plans {
-        plan.connections = allowed(plan.connections, most);
+        plan.connections = plan.connections.min(most);
         let outcome = make_run(&plan, report.server, quiet, interrupt)?;
         if report.shape == Shape::Sweep {
             say(load::text::step(&outcome));
@@ -114,17 +114,6 @@ fn make_run(
     });
     live.end();
     outcome.map_err(cannot)
-}
-
-/// As many connections as the limit on descriptors allows.
-fn allowed(connections: u32, most: usize) -> u32 {
-    let most = u32::try_from(most).unwrap_or(u32::MAX);
-    if connections > most {
-        say(format_args!(
-            "warning: the limit on file descriptors allows {most} connections, not {connections}: raise it with `ulimit -n`"
-        ));
-    }
-    connections.min(most)
 }
 
 fn start_server(args: &Args) -> Result<OwnServer, Failure> {

@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 fn serve(args: &Args) -> io::Result<ExitCode> {
     let limits = args.limits(descriptors::raise_limit());
     let connections_max = limits.connections_max;
-    let mut os = Os::new()?;
-    let signals = Signals::catch(&mut os)?;
+    let mut os = Os::new().map_err(|error| cannot_start(&error))?;
+    let signals = Signals::catch(&mut os).map_err(|error| cannot_start(&error))?;
     let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os);
     for &address in &args.listen {
         let bound = reactor
@@ -110,6 +110,13 @@ fn advise(bound: std::net::SocketAddr, connections_max: usize) {
     };
     let port = bound.port();
     info!("Up to {connections_max} connections. Try: nc {host} {port}   (Ctrl-C stops the server)");
+}
+
+fn cannot_start(error: &io::Error) -> io::Error {
+    let what = format!(
+        "Cannot start: {error}; if descriptors are too few, raise their limit with `ulimit -n 1024`"
+    );
+    io::Error::new(error.kind(), what)
 }
 
 fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error {

@@ -88,12 +88,12 @@ fn exchange(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for connections in sizes.possible("exchange", sizes.active) {
         let mut group = group(criterion, &format!("exchange/{connections}"));
         let work = Work {
-            active: connections,
+            active: 0..connections,
             depth: 1,
             exchanges: connections as u64,
         };
         for peer in contest.with_room_for(connections) {
-            bench_work(&mut group, peer, connections, work);
+            bench_work(&mut group, peer, connections, &work);
         }
     }
 }
@@ -104,12 +104,12 @@ fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes
         let mut group = group(criterion, &format!("active_among_idle/{idle}"));
         let active = ACTIVE_AMONG_IDLE.min(idle);
         let work = Work {
-            active,
+            active: 0..active,
             depth: 1,
             exchanges: active as u64,
         };
         for peer in contest.with_room_for(idle + active) {
-            bench_work(&mut group, peer, idle + active, work);
+            bench_work(&mut group, peer, idle + active, &work);
         }
     }
 }
@@ -119,12 +119,12 @@ fn pipelined(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for &depth in sizes.depth {
         let mut group = group(criterion, &format!("pipelined/{depth}"));
         let work = Work {
-            active: PIPELINING,
+            active: 0..PIPELINING,
             depth,
             exchanges: PIPELINING as u64 * u64::from(depth),
         };
         for peer in contest.with_room_for(PIPELINING) {
-            bench_work(&mut group, peer, PIPELINING, work);
+            bench_work(&mut group, peer, PIPELINING, &work);
         }
     }
 }
@@ -169,7 +169,7 @@ fn bench_work(
     group: &mut BenchmarkGroup<'_, WallTime>,
     peer: &Peer,
     connections: usize,
-    work: Work,
+    work: &Work,
 ) {
     group.throughput(Throughput::Elements(work.exchanges));
     let mut set_up: Option<(Running, Fleet)> = None;
@@ -178,7 +178,13 @@ fn bench_work(
         let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, connections));
         bencher.iter_custom(|iterations| {
             let exchanges = work.exchanges * iterations;
-            verified(fleet.exchange(Work { exchanges, ..work }), peer)
+            verified(
+                fleet.exchange(Work {
+                    exchanges,
+                    ..work.clone()
+                }),
+                peer,
+            )
         });
     });
 }

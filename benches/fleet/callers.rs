@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, SessionId};
@@ -16,7 +17,7 @@ pub(crate) struct Callers {
     pub(crate) fault: Option<String>,
     /// Those who were greeted and stay, in that order.
     greeted: Vec<SessionId>,
-    active: usize,
+    active: Range<usize>,
     depth: u32,
     /// Exchanges that nobody has begun.
     unasked: u64,
@@ -68,7 +69,7 @@ impl Callers {
             conduct: Conduct::Stay,
             fault: None,
             greeted: Vec::new(),
-            active: 0,
+            active: 0..0,
             depth: 1,
             unasked: 0,
             unanswered: 0,
@@ -78,7 +79,7 @@ impl Callers {
 
     /// Hands out work. It begins with the next turn, which the alarm brings about.
     pub(crate) fn hand_out(&mut self, work: Work) {
-        self.active = work.active.min(self.greeted.len());
+        self.active = work.active;
         self.depth = work.depth;
         self.unasked = work.exchanges;
         self.unanswered = work.exchanges;
@@ -239,7 +240,7 @@ impl Service for Callers {
     /// Wakes those who take part in the work.
     fn alarm(&mut self, cx: &mut Context<'_>) {
         if self.unasked > 0 {
-            for &caller in &self.greeted[..self.active] {
+            for &caller in &self.greeted[self.active.clone()] {
                 cx.wake(caller);
             }
         }

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use oneloop::{EndReason, Limits, Reactor};
@@ -32,10 +33,10 @@ pub(crate) struct Fleet {
 }
 
 /// Exchanges to be had.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Work {
-    /// How many connections take part: those that were opened first.
-    pub(crate) active: usize,
+    /// Which connections take part, by the order in which they were greeted.
+    pub(crate) active: Range<usize>,
     /// How many names go out in one write.
     pub(crate) depth: u32,
     /// How many exchanges there are in all.
@@ -79,6 +80,25 @@ impl Fleet {
         while self.greeted() < connections {
             let group = (connections - self.greeted()).min(GROUP);
             self.open_at_once(group)?;
+        }
+        Ok(())
+    }
+
+    /// As [`grow_to`](Self::grow_to), with one exchange on each new connection.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn grow_and_exchange(&mut self, connections: usize) -> io::Result<()> {
+        while self.greeted() < connections {
+            let before = self.greeted();
+            self.grow_to(connections.min(before + GROUP))?;
+            let active = before..self.greeted();
+            let exchanges = active.len() as u64;
+            self.exchange(Work {
+                active,
+                depth: 1,
+                exchanges,
+            })?;
         }
         Ok(())
     }
@@ -135,7 +155,7 @@ impl Fleet {
         let callers = self.reactor.service_mut();
         callers.conduct = conduct;
         callers.hand_out(Work {
-            active: 0,
+            active: 0..0,
             depth: 1,
             exchanges: conversations,
         });

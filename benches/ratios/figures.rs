@@ -52,6 +52,11 @@ impl Figures {
         &self.figures
     }
 
+    pub(crate) fn of_unit(&self, unit: &str) -> impl Iterator<Item = &Figure> {
+        let is_of_unit = move |figure: &&Figure| figure.name.rsplit(' ').next() == Some(unit);
+        self.figures.iter().filter(is_of_unit)
+    }
+
     pub(crate) fn named(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
     }
@@ -72,6 +77,13 @@ impl Figures {
 }
 
 impl Figure {
+    /// The name without the unit.
+    pub(crate) fn subject(&self) -> &str {
+        self.name
+            .rsplit_once(' ')
+            .map_or(&*self.name, |(subject, _)| subject)
+    }
+
     /// What was measured of a contestant, in the order of the rounds.
     pub(crate) fn values(&self, contestant: usize) -> Vec<f64> {
         self.values[contestant]
@@ -94,7 +106,8 @@ impl Figure {
         let (of, to) = (&of.0.values[of.1], &to.0.values[to.1]);
         let ratios = of.iter().filter_map(|&(round, value)| {
             let (_, other) = to.iter().find(|&&(other, _)| other == round)?;
-            Some(value / other)
+            // Zero is a time too short for its clock.
+            (*other > 0.0).then(|| value / other)
         });
         Spread::of(ratios.collect())
     }

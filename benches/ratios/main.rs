@@ -49,9 +49,13 @@ fn main() -> io::Result<()> {
                 &mut figures,
             );
         }
+        // After each round, so that a run that is stopped early has not been in vain.
+        report::write(&figures, &options.out)?;
+        plot::write(&figures, &options.out).map_err(io::Error::other)?;
     }
-    report::print_and_write(&figures, &options.out)?;
-    plot::write(&figures, &options.out).map_err(io::Error::other)
+    println!("{}", report::tables(&figures));
+    println!("written to {}", options.out.display());
+    Ok(())
 }
 
 /// One round of one scenario, in a new order.

@@ -1,62 +1,84 @@
 //! The results as text: Markdown to read, JSON to compute with.
 
-use std::fmt::{Error, Write};
 use std::path::Path;
 use std::{fs, io};
 
 use crate::figures::{Figure, Figures, Spread, US};
+use crate::scenario::{BYTES, CPU, MILLISECONDS, PER_SECOND};
 use crate::targets;
 
-/// Prints the tables, and writes them and all values into `folder`.
-pub(crate) fn print_and_write(figures: &Figures, folder: &Path) -> io::Result<()> {
-    let tables = tables(figures).expect("a String takes all that is written");
-    let json = json(figures).expect("a String takes all that is written");
-    println!("{tables}");
+/// Writes the tables and all values into `folder`.
+pub(crate) fn write(figures: &Figures, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("ratios.md"), tables)?;
-    fs::write(folder.join("ratios.json"), json)?;
-    println!("written to {}", folder.display());
-    Ok(())
+    fs::write(folder.join("ratios.md"), tables(figures))?;
+    fs::write(folder.join("ratios.json"), json(figures))
 }
 
-fn tables(figures: &Figures) -> Result<String, Error> {
-    let mut text = String::new();
-    for figure in figures.figures() {
-        figure_table(&mut text, figures, figure)?;
+/// A table for each unit, one for the ratios, and one for the targets. A cell has the median and,
+/// in brackets, the middle half of what was measured.
+pub(crate) fn tables(figures: &Figures) -> String {
+    let values = |figure: &Figure, contestant| figure.spread(contestant);
+    let us = figures.number_of(US);
+    let ratios = |figure: &Figure, contestant| figure.ratio(us?, contestant);
+    [
+        table(figures, CPU, "server's CPU time for each, µs", values),
+        table(figures, CPU, &format!("{US}'s CPU time / its"), ratios),
+        table(figures, PER_SECOND, "per second by the clock", values),
+        table(
+            figures,
+            MILLISECONDS,
+            "milliseconds until all were greeted",
+            values,
+        ),
+        table(figures, BYTES, "bytes for each idle connection", values),
+        target_table(figures),
+    ]
+    .join("\n")
+}
+
+/// All figures of a unit: a row for each contestant, a column for each figure.
+fn table(
+    figures: &Figures,
+    unit: &str,
+    title: &str,
+    cell: impl Fn(&Figure, usize) -> Option<Spread>,
+) -> String {
+    let columns: Vec<_> = figures.of_unit(unit).collect();
+    let names = columns.iter().map(|figure| figure.subject());
+    let mut text = row(std::iter::once(title).chain(names));
+    text += &row(std::iter::once("---").chain(columns.iter().map(|_| "--:")));
+    for (number, contestant) in figures.contestants().iter().enumerate() {
+        let cells = columns.iter().map(|figure| cell(figure, number));
+        let cells = cells.map(|spread| spread.map_or("–".to_owned(), shown));
+        text += &row(std::iter::once((*contestant).to_owned()).chain(cells));
     }
-    writeln!(text, "| target | wanted | measured | |\n|---|---|---|---|")?;
+    text
+}
+
+fn target_table(figures: &Figures) -> String {
+    let mut text = row(["target", "wanted", "measured", ""]) + &row(["---", "--:", "--:", "---"]);
     for verdict in targets::verdicts(figures) {
         let holds = if verdict.holds { "holds" } else { "**fails**" };
-        let (what, wanted, measured) = (verdict.what, verdict.wanted, verdict.measured);
-        writeln!(text, "| {what} | {wanted} | {measured} | {holds} |")?;
+        text += &row([&verdict.what, &verdict.wanted, &verdict.measured, holds]);
     }
-    Ok(text)
+    text
 }
 
-fn figure_table(text: &mut String, figures: &Figures, figure: &Figure) -> Result<(), Error> {
-    let us = figures.number_of(US);
-    writeln!(
-        text,
-        "| {} | median | middle half | {US} / it |",
-        figure.name
-    )?;
-    writeln!(text, "|---|---|---|---|")?;
-    for (number, contestant) in figures.contestants().iter().enumerate() {
-        let Some(Spread { low, median, high }) = figure.spread(number) else {
-            continue;
-        };
-        let ratio = us.and_then(|us| figure.ratio(us, number));
-        let ratio = ratio.map_or(String::new(), |ratio| format!("{:.2}", ratio.median));
-        let (low, median, high) = (short(low), short(median), short(high));
-        writeln!(text, "| {contestant} | {median} | {low}–{high} | {ratio} |")?;
+fn row<Cell: AsRef<str>>(cells: impl IntoIterator<Item = Cell>) -> String {
+    let mut text = String::from("|");
+    for cell in cells {
+        text = text + " " + cell.as_ref() + " |";
     }
-    writeln!(text)
+    text + "\n"
+}
+
+fn shown(Spread { low, median, high }: Spread) -> String {
+    format!("{} ({}–{})", short(median), short(low), short(high))
 }
 
 /// Three digits that matter are more than a figure is worth.
 fn short(value: f64) -> String {
     match value {
-        1000.0.. => format!("{value:.0}"),
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -64,18 +86,13 @@ fn short(value: f64) -> String {
 }
 
 /// `{"figure": {"contestant": [value, …], …}, …}`, the values in the order of the rounds.
-fn json(figures: &Figures) -> Result<String, Error> {
-    let mut text = String::from("{");
-    for (position, figure) in figures.figures().iter().enumerate() {
-        let comma = if position == 0 { "" } else { "," };
-        write!(text, "{comma}\n  {:?}: {{", figure.name)?;
-        for (number, contestant) in figures.contestants().iter().enumerate() {
-            let comma = if number == 0 { "" } else { "," };
-            let values = figure.values(number);
-            write!(text, "{comma}\n    {contestant:?}: {values:?}")?;
-        }
-        text.push_str("\n  }");
-    }
-    text.push_str("\n}\n");
-    Ok(text)
+fn json(figures: &Figures) -> String {
+    let of_figure = |figure: &Figure| {
+        let of_contestant = |(number, name)| format!("    {name:?}: {:?}", figure.values(number));
+        let contestants = figures.contestants().iter().enumerate();
+        let lines: Vec<_> = contestants.map(of_contestant).collect();
+        format!("  {:?}: {{\n{}\n  }}", figure.name, lines.join(",\n"))
+    };
+    let figures: Vec<_> = figures.figures().iter().map(of_figure).collect();
+    format!("{{\n{}\n}}\n", figures.join(",\n"))
 }

@@ -133,7 +133,7 @@ fn exchange(
     for &connections in scale.active.iter().filter(|&&size| size <= most) {
         fleet.grow_to(connections)?;
         let work = Work {
-            active: connections,
+            active: 0..connections,
             depth: 1,
             exchanges: scale.exchanges_of(connections),
         };
@@ -148,7 +148,7 @@ fn exchange(
         fleet.grow_to(scale.most)?;
         let active = ACTIVE_AMONG_IDLE.min(scale.most / 2);
         let work = Work {
-            active,
+            active: 0..active,
             depth: 1,
             exchanges: scale.exchanges,
         };
@@ -161,7 +161,7 @@ fn exchange(
 fn pipelined(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<Measured> {
     fleet.grow_to(PIPELINING)?;
     let work = Work {
-        active: PIPELINING,
+        active: 0..PIPELINING,
         depth: DEPTH,
         exchanges: scale.exchanges * 10,
     };
@@ -171,13 +171,14 @@ fn pipelined(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<M
 /// Does a part of the work to warm up, then all of it.
 fn timed(server: &Running, fleet: &mut Fleet, work: Work, name: &str) -> io::Result<Measured> {
     fleet.exchange(Work {
-        exchanges: (work.exchanges / 5).max(work.active as u64),
-        ..work
+        exchanges: (work.exchanges / 5).max(work.active.len() as u64),
+        ..work.clone()
     })?;
     let before = server.run_time()?;
+    let exchanges = work.exchanges;
     let took = fleet.exchange(work)?;
     let ran = server.run_time()? - before;
-    Ok(per_unit(name, work.exchanges, took, ran))
+    Ok(per_unit(name, exchanges, took, ran))
 }
 
 fn conversation(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<Measured> {
@@ -209,12 +210,7 @@ fn memory(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<Meas
 }
 
 fn memory_of_idle(server: &Running, fleet: &mut Fleet, connections: usize) -> io::Result<u64> {
-    fleet.grow_to(connections)?;
-    fleet.exchange(Work {
-        active: connections,
-        depth: 1,
-        exchanges: connections as u64,
-    })?;
+    fleet.grow_and_exchange(connections)?;
     settled(server)
 }
 

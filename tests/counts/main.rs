@@ -140,8 +140,7 @@ fn an_idle_connection_is_its_slot_and_nothing_else() {
     let server = start(&Peer::ours(SERVER, &[]));
     let mut fleet = Fleet::to(server.address()).expect("a poller");
     let mut occupied_by = |connections| {
-        fleet.grow_to(connections)?;
-        fleet.exchange(Work::rounds(connections, 1, 1))?;
+        fleet.grow_and_exchange(connections)?;
         server.memory()
     };
     let before = occupied_by(few).expect("all are greeted").private_dirty;
@@ -173,7 +172,7 @@ impl Work {
     /// So many times all of so many connections.
     fn rounds(active: usize, depth: u32, rounds: u64) -> Self {
         Self {
-            active,
+            active: 0..active,
             depth,
             exchanges: active as u64 * u64::from(depth) * rounds,
         }

@@ -10,6 +10,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::figures;
+use super::findings::BOTTLENECK;
 
 /// What became of one metric.
 #[derive(Clone, Debug, PartialEq)]
@@ -205,7 +206,7 @@ fn is_readable(run: &Value) -> bool {
     let warned = run["warnings"].as_array().is_some_and(|all| {
         all.iter()
             .filter_map(Value::as_str)
-            .any(|warning| warning.starts_with("the generator was the bottleneck"))
+            .any(|warning| warning.starts_with(BOTTLENECK))
     });
     clean && !warned
 }

@@ -125,6 +125,11 @@ impl Registration {
         self.told = false;
     }
 
+    /// Further reads need no further reason.
+    pub(super) fn excuse(&mut self) {
+        self.told = true;
+    }
+
     /// True if no event has given a reason for another read.
     pub(super) fn reads_unprovoked(&self) -> bool {
         !self.told && !self.told_end

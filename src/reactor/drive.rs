@@ -95,6 +95,8 @@ impl<S: Service, N: Net> Driver<S, N> {
                 self.connect_failed(connection, ticket, &ErrorKind::TimedOut.into());
             }
             Phase::Live if !connection.owes_output() => connection.news.add(News::DEADLINE),
+            // All of it has left in the meantime, if only just.
+            Phase::Flushing if !connection.owes_output() => {}
             Phase::Live | Phase::Flushing => connection.end(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
             Phase::Dead => {}

@@ -74,12 +74,14 @@ impl<S: Service, N: Net> Driver<S, N> {
     #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
         self.share = self.limits.turn_bytes_max as isize;
-        while self.share > 0 {
+        loop {
             if self.advance(connection, index) == Progress::None {
                 return Driven::Idle;
             }
+            if self.share <= 0 {
+                return Driven::OutOfShare;
+            }
         }
-        Driven::OutOfShare
     }
 
     /// As [`drive`](Self::drive), for where it is not worth being inlined.
@@ -95,6 +97,8 @@ impl<S: Service, N: Net> Driver<S, N> {
                 self.connect_failed(connection, ticket, &ErrorKind::TimedOut.into());
             }
             Phase::Live if !connection.owes_output() => connection.news.add(News::DEADLINE),
+            // All of it has left in the meantime, if only just.
+            Phase::Flushing if !connection.owes_output() => {}
             Phase::Live | Phase::Flushing => connection.end(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
             Phase::Dead => {}

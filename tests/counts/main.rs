@@ -136,7 +136,15 @@ fn an_idle_connection_is_its_slot_and_nothing_else() {
     if let Some(why) = lacks_release_build() {
         return skip("bytes per idle connection", &why);
     }
-    let (few, many) = (1_000, connections_max());
+    // Below that the slots are in the allocator's heap, and what they leave there when they move to
+    // a mapping of their own would count for the connections that come later.
+    let (few, many) = (2_500, connections_max());
+    if many < 2 * few {
+        return skip(
+            "bytes per idle connection",
+            "files are limited: see `ulimit -n`",
+        );
+    }
     let server = start(&Peer::ours(SERVER, &[]));
     let mut fleet = Fleet::to(server.address()).expect("a poller");
     let mut occupied_by = |connections| {

@@ -184,21 +184,14 @@ impl World {
     pub(super) fn read(&mut self, at: At, buffer: &mut [u8]) -> io::Result<usize> {
         self.tally.reads += 1;
         self.note_attention(at);
-        let unprovoked = self.is_unprovoked(at);
+        self.note_provocation(at);
         let result = self.try_read(at, buffer);
-        let tried = !matches!(&result, Err(error) if error.kind() == io::ErrorKind::Interrupted);
-        if unprovoked && tried {
-            self.note_no_provocation(at);
-        }
         let (now, more) = (self.now, self.present(at).any_of(Hints::FINISHED));
         self.end_mut(at).care.read = more.then_some(now);
         match &result {
             Ok(0) => self.see(at, Seen::ReadEnd),
             Ok(bytes) => {
                 self.see(at, Seen::Read(&buffer[..*bytes]));
-                if let Some(registration) = &mut self.end_mut(at).registration {
-                    registration.found_input();
-                }
                 self.pump_soon(at.other());
             }
             Err(error) => self.see(at, Seen::ReadFailed(error.kind())),
@@ -329,16 +322,21 @@ impl World {
         }
     }
 
-    /// True if no event has given a reason to read.
-    fn is_unprovoked(&self, at: At) -> bool {
-        let registration = self.end(at).registration.as_ref();
-        registration.is_some_and(Registration::reads_unprovoked)
+    /// Whoever has begun to read goes on until there is nothing more.
+    fn note_told(&mut self, at: At) {
+        if let Some(registration) = &mut self.end_mut(at).registration {
+            registration.excuse();
+        }
     }
 
-    fn note_no_provocation(&mut self, at: At) {
-        self.tally.unprovoked_reads += 1;
-        self.trace
-            .note(self.now, "read for no reason", at.connection, 0);
+    fn note_provocation(&mut self, at: At) {
+        let registration = self.end(at).registration.as_ref();
+        if registration.is_some_and(Registration::reads_unprovoked) {
+            self.tally.unprovoked_reads += 1;
+            self.note_told(at);
+            self.trace
+                .note(self.now, "read for no reason", at.connection, 0);
+        }
     }
 
     fn try_read(&mut self, at: At, buffer: &mut [u8]) -> io::Result<usize> {

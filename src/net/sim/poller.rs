@@ -125,8 +125,8 @@ impl Registration {
         self.told = false;
     }
 
-    /// A read has found something, which is reason enough for the next.
-    pub(super) fn found_input(&mut self) {
+    /// Further reads need no further reason.
+    pub(super) fn excuse(&mut self) {
         self.told = true;
     }
 

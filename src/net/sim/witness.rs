@@ -54,7 +54,7 @@ pub struct Tally {
     pub events: u64,
     /// Reads, whatever came of them.
     pub reads: u64,
-    /// Reads before an event, the first one or one since the last `WouldBlock`:
+    /// Attempts to read, begun before an event, the first one or one since the last `WouldBlock`:
     /// there was no reason for them. An event that reached another connection than its own shows
     /// here.
     pub unprovoked_reads: u64,

@@ -1,7 +1,7 @@
 //! Mistakes made on purpose, one at a time, to prove that the simulation finds them.
 //!
 //! They exist only with the feature `deliberate-bugs`, which is for this crate's own tests. Without
-//! it [`is_planted`] is a constant, and nothing is left of them in the program.
+//! it `is_planted` is a constant, and nothing is left of them in the program.
 
 /// A mistake that somebody could make in the loop or in the greeting service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

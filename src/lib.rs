@@ -26,3 +26,8 @@ pub mod sim;
 
 pub use reactor::{Counters, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId, Time};
+
+/// The examples of the testing guide are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+mod testing_guide {}

@@ -1,8 +1,8 @@
 //! Comparison with an earlier report.
 //!
 //! Each run is compared with the earlier one of the same plan. What varies within a run, interval
-//! by interval, says how far two runs of the same thing may differ (Welch's interval for two
-//! means, carried over to the logarithm of their ratio); a change counts only if it is beyond that, and more than a
+//! by interval, says how far two runs of the same thing may differ (Welch's interval for two means,
+//! on the logarithm of their ratio). A change counts only if it is beyond that, and more than a
 //! twentieth, because two runs on one machine differ by some percent for reasons of their own.
 
 use std::fmt;

@@ -849,9 +849,10 @@ fn known_words(input: &[u8]) -> Option<Fault> {
         .map(|(_, fault)| fault)
 }
 
-/// Some hundred intervals for short runs, at most one a second for long ones.
+/// Some hundred intervals, from ten a second to one: closing one costs as much as some twenty
+/// exchanges.
 fn interval_for(duration: Duration) -> Duration {
-    (duration / 100).clamp(Duration::from_millis(50), Duration::from_secs(1))
+    (duration / 100).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }
 
 /// How long a slot waits before it tries again: a server that is down is not to be hammered.

@@ -35,15 +35,12 @@ pub(crate) struct Driver<S, N> {
     output: Output,
 }
 
-/// What is first in line for a connection.
+/// Whether it is worth looking at a connection again at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    /// Its session is to be told this; the first `unread` bytes of the input buffer are for it.
-    Tell { event: Event, unread: usize },
-    /// Something was done; look again.
-    Again,
-    /// Nothing until an event, a deadline or a wake-up.
-    Nothing,
+enum Progress {
+    Made,
+    /// Nothing more until an event, a deadline or a wake-up.
+    None,
 }
 
 /// How driving a connection ended for this turn.
@@ -77,14 +74,14 @@ impl<S: Service, N: Net> Driver<S, N> {
     #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Driven {
         self.share = self.limits.turn_bytes_max as isize;
-        while self.share > 0 {
-            match self.first_in_line(connection, index) {
-                Line::Tell { event, unread } => self.step(connection, index, event, unread),
-                Line::Again => {}
-                Line::Nothing => return Driven::Idle,
+        loop {
+            if self.advance(connection, index) == Progress::None {
+                return Driven::Idle;
+            }
+            if self.share <= 0 {
+                return Driven::OutOfShare;
             }
         }
-        Driven::OutOfShare
     }
 
     /// As [`drive`](Self::drive), for where it is not worth being inlined.
@@ -100,6 +97,8 @@ impl<S: Service, N: Net> Driver<S, N> {
                 self.connect_failed(connection, ticket, &ErrorKind::TimedOut.into());
             }
             Phase::Live if !connection.owes_output() => connection.news.add(News::DEADLINE),
+            // All of it has left in the meantime, if only just.
+            Phase::Flushing if !connection.owes_output() => {}
             Phase::Live | Phase::Flushing => connection.end(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
             Phase::Dead => {}
@@ -180,9 +179,9 @@ impl<S: Service, N: Net> Driver<S, N> {
         self.now + (wait / self.wait_divisor).max(self.limits.busy_wait_min)
     }
 
-    /// Finds what is first in line: output that waits, then news for the session, then input.
+    /// Does what is first in line: output that waits, then news for the session, then input.
     #[inline(always)]
-    fn first_in_line(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
+    fn advance(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
         if connection.owes_output() {
             return self.flush(connection);
         }
@@ -191,29 +190,29 @@ impl<S: Service, N: Net> Driver<S, N> {
         }
         if let Some(event) = connection.next_news(self.now) {
             let unread = connection.unread(&mut self.input);
-            return Line::Tell { event, unread };
+            return self.tell(connection, index, event, unread);
         }
         if connection.wants_reading() {
-            self.receive(connection)
+            self.receive(connection, index)
         } else {
-            Line::Nothing
+            Progress::None
         }
     }
 
     /// What is first in line before a session begins and after it has ended.
     #[cold]
-    fn begin_or_end(&mut self, connection: &mut Slot<S, N>, index: u32) -> Line {
+    fn begin_or_end(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
         match connection.phase {
             Phase::Connecting { ticket } => self.look_connected(connection, index, ticket),
             Phase::Flushing => self.finish(connection),
             Phase::Lingering { bytes_left } => self.linger(connection, bytes_left),
-            Phase::Live | Phase::Dead => Line::Nothing,
+            Phase::Live | Phase::Dead => Progress::None,
         }
     }
 
-    /// Reads once, behind what is unread.
+    /// Reads once, behind what is unread, and shows it to the session.
     #[inline(always)]
-    fn receive(&mut self, connection: &mut Slot<S, N>) -> Line {
+    fn receive(&mut self, connection: &mut Slot<S, N>, index: u32) -> Progress {
         let unread = connection.unread(&mut self.input);
         let room = &mut self.input[unread..];
         let asked = room.len();
@@ -221,8 +220,7 @@ impl<S: Service, N: Net> Driver<S, N> {
             Ok(0) => {
                 connection.hints.readable = false;
                 connection.hints.finished = true;
-                let event = Event::PeerFinished;
-                Line::Tell { event, unread }
+                self.tell(connection, index, Event::PeerFinished, unread)
             }
             Ok(bytes) => {
                 self.counters.bytes_in += bytes as u64;
@@ -235,21 +233,34 @@ impl<S: Service, N: Net> Driver<S, N> {
                 {
                     connection.hints.readable = false;
                 }
-                let (event, unread) = (Event::Data, unread + bytes);
-                Line::Tell { event, unread }
+                self.step(connection, index, Event::Data, unread + bytes);
+                Progress::Made
             }
             Err(error) => Self::read_failed(connection, &error),
         }
     }
 
     #[cold]
-    fn read_failed(connection: &mut Slot<S, N>, error: &io::Error) -> Line {
+    fn read_failed(connection: &mut Slot<S, N>, error: &io::Error) -> Progress {
         match error.kind() {
             ErrorKind::Interrupted if !is_planted(Bug::InterruptionEndsReading) => {}
             ErrorKind::WouldBlock | ErrorKind::Interrupted => connection.hints.readable = false,
             _ => connection.end(EndReason::Reset),
         }
-        Line::Again
+        Progress::Made
+    }
+
+    /// As [`step`](Self::step), for the events that are not the bulk of the work.
+    #[cold]
+    fn tell(
+        &mut self,
+        connection: &mut Slot<S, N>,
+        index: u32,
+        event: Event,
+        unread: usize,
+    ) -> Progress {
+        self.step(connection, index, event, unread);
+        Progress::Made
     }
 
     /// Steps the session; the first `unread` bytes of `self.input` are its input.
@@ -313,9 +324,9 @@ impl<S: Service, N: Net> Driver<S, N> {
 
     /// Writes what an earlier step has left.
     #[cold]
-    fn flush(&mut self, connection: &mut Slot<S, N>) -> Line {
+    fn flush(&mut self, connection: &mut Slot<S, N>) -> Progress {
         if !connection.hints.writable {
-            return Line::Nothing;
+            return Progress::None;
         }
         let sent = match connection.write_unsent(&mut self.net) {
             Ok(bytes) => bytes,
@@ -328,9 +339,9 @@ impl<S: Service, N: Net> Driver<S, N> {
             connection.due = self.shortened(connection.until);
         }
         if is_planted(Bug::FlushedNotTold) {
-            return Line::Nothing;
+            return Progress::None;
         }
-        Line::Again
+        Progress::Made
     }
 
     /// Handles the error of a write: nothing was written.
@@ -345,11 +356,11 @@ impl<S: Service, N: Net> Driver<S, N> {
     }
 
     /// Everything owed has left: shuts down our side and waits for the peer to finish too.
-    fn finish(&mut self, connection: &mut Slot<S, N>) -> Line {
+    fn finish(&mut self, connection: &mut Slot<S, N>) -> Progress {
         // If the peer has finished already, closing says the same and can cause no reset.
         if connection.hints.finished || self.net.finish(&mut connection.stream).is_err() {
             connection.phase = Phase::Dead;
-            return Line::Nothing;
+            return Progress::None;
         }
         let bytes_left = u32::try_from(self.limits.linger_bytes_max).unwrap_or(u32::MAX);
         connection.phase = Phase::Lingering { bytes_left };
@@ -357,13 +368,13 @@ impl<S: Service, N: Net> Driver<S, N> {
             connection.phase = Phase::Dead;
         }
         connection.due = self.now + self.limits.linger_timeout;
-        Line::Again
+        Progress::Made
     }
 
     /// Discards what the peer still sends, until it finishes too or has sent enough.
-    fn linger(&mut self, connection: &mut Slot<S, N>, bytes_left: u32) -> Line {
+    fn linger(&mut self, connection: &mut Slot<S, N>, bytes_left: u32) -> Progress {
         if !connection.hints.readable {
-            return Line::Nothing;
+            return Progress::None;
         }
         match self.net.read(&mut connection.stream, &mut self.input) {
             Ok(bytes) => {
@@ -380,20 +391,20 @@ impl<S: Service, N: Net> Driver<S, N> {
                 _ => connection.phase = Phase::Dead,
             },
         }
-        Line::Again
+        Progress::Made
     }
 
     /// Looks whether an outbound connection is established.
-    fn look_connected(&mut self, connection: &mut Slot<S, N>, index: u32, ticket: u32) -> Line {
+    fn look_connected(&mut self, connection: &mut Slot<S, N>, index: u32, ticket: u32) -> Progress {
         if !connection.hints.writable {
-            return Line::Nothing;
+            return Progress::None;
         }
         match self.net.connected(&connection.stream) {
             Ok(true) => self.open(connection, index, Some(ticket)),
             Ok(false) => connection.hints.writable = false,
             Err(error) => self.connect_failed(connection, ticket, &error),
         }
-        Line::Again
+        Progress::Made
     }
 
     /// Sets the deadline that holds after a step, before which the session's was `before`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oneloop::load::{Pace, Plan, Scenario};
 
 use crate::common::Server;
-use crate::{CLOSED, plan, run};
+use crate::{CLOSED, plan, run_until};
 
 #[test]
 fn an_exchange_allocates_nothing() {
@@ -15,23 +15,27 @@ fn an_exchange_allocates_nothing() {
         in_flight: 16,
     };
     for pace in [CLOSED, Pace::Closed { in_flight: 8 }, open] {
-        let allocations_in = |duration| {
-            let plan = Plan {
-                scenario: Scenario::Exchange(pace),
-                connections: 50,
-                duration,
-                ..plan(server.address())
-            };
+        let plan = Plan {
+            scenario: Scenario::Exchange(pace),
+            connections: 50,
+            duration: Duration::from_secs(3600),
+            ..plan(server.address())
+        };
+        let allocations_in = |exchanges| {
             let mut completed = 0;
-            let counted = allocation_counter::measure(|| completed = run(&plan).completed);
+            let run = || run_until(&plan, |progress| progress.completed >= exchanges);
+            let counted = allocation_counter::measure(|| completed = run().completed);
             (completed, counted.count_total)
         };
-        let (few, allocated_for_few) = allocations_in(Duration::from_millis(200));
-        let (many, allocated_for_many) = allocations_in(Duration::from_millis(1000));
-        let (more, allocated) = (many - few, allocated_for_many.abs_diff(allocated_for_few));
-        assert!(more > 5000, "{more} more exchanges prove nothing");
+        let (few, allocated_for_few) = allocations_in(1_000);
+        let (many, allocated_for_many) = allocations_in(few + 15_000);
+        let more = many.saturating_sub(few);
+        let allocated = allocated_for_many.abs_diff(allocated_for_few);
+        assert!(more > 10_000, "{more} more exchanges prove nothing");
+        // An answer that the kernel splits is kept until the rest comes. On a busy machine that
+        // happens now and then, where several are under way.
         assert!(
-            allocated < 50,
+            allocated < 50 + more / 100,
             "{pace:?}: {allocated} more allocations for {more} more exchanges"
         );
     }
@@ -51,7 +55,8 @@ fn both_sides_cpu_time_is_known_for_a_server_whose_process_is() {
     assert!(costs.completed > 0);
     assert!(costs.generator_each() > Some(Duration::ZERO));
     if cfg!(target_os = "linux") {
-        assert!(costs.server_each() > Some(Duration::ZERO));
+        // To 10 ms, so it may be none at all.
+        assert!(costs.server_each().is_some());
         assert!(costs.server_memory > Some(0));
     }
 }

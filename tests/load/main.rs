@@ -18,7 +18,7 @@ mod stall;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop::load::{self, Framing, Go, Outcome, Pace, Plan, Scenario};
+use oneloop::load::{self, Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 use oneloop::net::Os;
 
 /// A short run over one connection, closed loop, to be changed as needed.
@@ -33,14 +33,23 @@ fn plan(target: SocketAddr) -> Plan {
         duration: Duration::from_millis(300),
         warm_up: Duration::from_millis(20),
         ramp: Duration::ZERO,
-        timeout: Duration::from_secs(5),
-        grace: Duration::from_secs(10),
+        timeout: Duration::from_secs(20),
+        grace: Duration::from_secs(20),
     }
 }
 
 /// Makes the run.
 fn run(plan: &Plan) -> Outcome {
-    load::run(plan, Os::new().expect("a poller"), None, |_| Go::On).expect("the loop runs")
+    run_until(plan, |_| false)
+}
+
+/// Makes the run, and ends it when enough has happened. However busy the machine is, that comes.
+fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Outcome {
+    let watch = |progress: &Progress| match enough(progress) {
+        true => Go::Stop,
+        false => Go::On,
+    };
+    load::run(plan, Os::new().expect("a poller"), None, watch).expect("the loop runs")
 }
 
 const CLOSED: Pace = Pace::Closed { in_flight: 1 };

@@ -50,35 +50,39 @@ fn a_stall_at_a_fixed_rate_is_seen_as_the_schedule_implies() {
         timeout: Duration::from_millis(800),
         ..plan(server.address())
     };
-    let (outcome, stall) = run_with_stall(&server, &plan, Duration::from_secs(1));
-    assert_eq!(
-        outcome.completed, 2000,
-        "every name that was due is accounted for"
-    );
-
-    // What was due during the stall waited for the rest of it: the k-th slowest for all but k
-    // periods. One name in a hundred is twenty.
-    let implied = stall - Duration::from_secs_f64(20.0 / rate);
-    assert_close("p99", percentile(&outcome.latency, 99.0), implied);
-    assert_close("max", percentile(&outcome.latency, 100.0), stall);
-    assert!(outcome.held_back > 0, "sixteen in flight are soon reached");
-    let late = outcome.faults.count(Fault::Late) as f64;
-    let implied_late = (stall.as_secs_f64() - 0.8) * rate;
-    assert!(
-        (late - implied_late).abs() < 40.0,
-        "{late} late, {implied_late} implied"
-    );
+    // A busy machine only ever adds to latencies, so one quiet run is proof.
+    let why_not = (0..5).map(|_| {
+        let (outcome, stall) = run_with_stall(&server, &plan, Duration::from_secs(1));
+        assert_eq!(outcome.completed, 2000, "every name that was due counts");
+        assert!(outcome.held_back > 0, "sixteen in flight are soon reached");
+        differs_from_schedule(&outcome, stall, rate)
+    });
+    let why_not: Vec<_> = why_not.map_while(|differs| differs).collect();
+    assert!(why_not.len() < 5, "{why_not:?}");
 }
 
-/// Within a twentieth, and what a busy machine adds.
+/// What was due during the stall waited for the rest of it: all but k names for less than the
+/// stall without k periods. One name in a hundred of 2,000 is twenty.
+fn differs_from_schedule(outcome: &Outcome, stall: Duration, rate: f64) -> Option<String> {
+    let implied_p99 = stall - Duration::from_secs_f64(20.0 / rate);
+    let implied_late = (stall.as_secs_f64() - 0.8) * rate;
+    let late = outcome.faults.count(Fault::Late) as f64;
+    let p99 = differs("p99", percentile(&outcome.latency, 99.0), implied_p99);
+    let max = differs("max", percentile(&outcome.latency, 100.0), stall);
+    let wrong = (late - implied_late).abs() > 20.0;
+    let late = wrong.then(|| format!("{late} late, {implied_late} implied"));
+    p99.or(max).or(late)
+}
+
+/// Whether it is off by more than a twentieth. Less than that may never be measured.
 #[track_caller]
-fn assert_close(what: &str, measured: Option<Duration>, implied: Duration) {
+fn differs(what: &str, measured: Option<Duration>, implied: Duration) -> Option<String> {
     let measured = measured.expect("something was measured");
-    let off = measured.abs_diff(implied);
     assert!(
-        off < implied / 20 + Duration::from_millis(60),
+        measured > implied * 19 / 20,
         "{what}: measured {measured:?}, the schedule implies {implied:?}"
     );
+    (measured > implied * 21 / 20).then(|| format!("{what} {measured:?}, not {implied:?}"))
 }
 
 #[test]
@@ -91,8 +95,15 @@ fn a_closed_loop_hardly_sees_a_stall_and_says_so() {
         ..plan(server.address())
     };
     let (outcome, stall) = run_with_stall(&server, &plan, Duration::from_millis(400));
-    assert!(percentile(&outcome.latency, 99.0) < Some(stall / 2));
+    // Each of the four connections has met it once.
+    let stalled = outcome
+        .latency
+        .count_between(stall.as_nanos() as u64 / 2, HOUR);
+    assert!((1..=8).contains(&stalled), "{stalled}");
     let highest = percentile(&outcome.latency, 100.0).expect("something was measured");
-    assert!(highest + Duration::from_millis(60) >= stall, "{highest:?}");
+    assert!(highest >= stall * 19 / 20, "{highest:?}");
     assert!(text::report(&outcome).contains("cannot see the stall"));
 }
+
+/// In nanoseconds; longer than anything here.
+const HOUR: u64 = 3_600_000_000_000;

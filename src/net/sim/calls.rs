@@ -322,10 +322,18 @@ impl World {
         }
     }
 
+    /// Whoever has begun to read goes on until there is nothing more.
+    fn note_told(&mut self, at: At) {
+        if let Some(registration) = &mut self.end_mut(at).registration {
+            registration.excuse();
+        }
+    }
+
     fn note_provocation(&mut self, at: At) {
         let registration = self.end(at).registration.as_ref();
         if registration.is_some_and(Registration::reads_unprovoked) {
             self.tally.unprovoked_reads += 1;
+            self.note_told(at);
             self.trace
                 .note(self.now, "read for no reason", at.connection, 0);
         }

@@ -33,6 +33,8 @@ pub(super) struct Registration {
     armed: bool,
     /// An event has come since the last `WouldBlock`: there is reason to read.
     told: bool,
+    /// An event has spoken of the end: there is always reason to read.
+    told_end: bool,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +114,8 @@ impl Registration {
             token,
             raised: Hints::NONE,
             armed: true,
-            told: true,
+            told: false,
+            told_end: false,
         }
     }
 
@@ -122,9 +125,14 @@ impl Registration {
         self.told = false;
     }
 
+    /// Further reads need no further reason.
+    pub(super) fn excuse(&mut self) {
+        self.told = true;
+    }
+
     /// True if no event has given a reason for another read.
     pub(super) fn reads_unprovoked(&self) -> bool {
-        !self.told
+        !self.told && !self.told_end
     }
 
     /// True if the source is to be queued.
@@ -143,7 +151,9 @@ impl Registration {
     }
 
     fn tell(&mut self, hints: Hints) {
-        if hints.all_of(Hints::READ) {
+        let closed = hints.all_of(Hints::CLOSED);
+        self.told_end |= closed;
+        if closed || hints.all_of(Hints::READ) {
             self.told = true;
             self.armed = false;
         }
@@ -203,8 +213,10 @@ pub(super) fn report_nothing(
     batch: &mut Vec<Readiness>,
 ) {
     // It gives a reason to read, but it announces nothing: what arrives next still raises.
-    registration.told = true;
-    batch.push(any_hints(random).readiness(registration.token));
+    let hints = any_hints(random);
+    registration.told |= hints.all_of(Hints::READ);
+    registration.told_end |= hints.all_of(Hints::CLOSED);
+    batch.push(hints.readiness(registration.token));
 }
 
 fn any_hints(random: &mut Random) -> Hints {

@@ -54,8 +54,9 @@ pub struct Tally {
     pub events: u64,
     /// Reads, whatever came of them.
     pub reads: u64,
-    /// Reads after a `WouldBlock` and before an event: there was no reason for them. An event that
-    /// reached another connection than its own shows here.
+    /// Attempts to read, begun before an event, the first one or one since the last `WouldBlock`:
+    /// there was no reason for them. An event that reached another connection than its own shows
+    /// here.
     pub unprovoked_reads: u64,
     /// Writes, whatever came of them.
     pub writes: u64,

@@ -60,19 +60,23 @@ pub(crate) struct Visitor {
 
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let config = config(&mut random);
+        Self::drawn(seed, &mut Random::new(seed))
+    }
+
+    /// A plan by another source of chance; `seed` still decides who the clients are.
+    pub(crate) fn drawn(seed: u64, random: &mut Random) -> Self {
+        let config = config(random);
         Self {
             seed,
             poller: random.pick(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
-            faults: faults(&mut random),
-            limits: limits(&mut random, &config),
+            faults: faults(random),
+            limits: limits(random, &config),
             config,
             descriptors_max: random
                 .chance(0.2)
                 .then(|| random.magnitude(1..=40) as usize),
             finale: random.pick(&[Finale::Drain, Finale::Farewell]),
-            crowd: Crowd::drawn(&mut random),
+            crowd: Crowd::drawn(random),
         }
     }
 
@@ -104,14 +108,20 @@ impl Plan {
     }
 
     /// True if what is on its way when the server closes arrives while it lingers.
-    pub(crate) fn lingers_long_enough_for(&self, link: &Link) -> bool {
-        let name = Duration::from_secs(LONGEST_NAME) / link.bytes_per_second as u32;
-        let round = *link.latency.end() * 2 + link.hold + name + Duration::from_millis(500);
-        let window = u64::from(self.limits.receive_buffer_bytes);
-        let window = window.min(link.receive_buffer_bytes as u64);
-        window > LONGEST_NAME
-            && self.limits.linger_timeout > round
-            && self.limits.linger_bytes_max as u64 > LONGEST_NAME
+    pub(crate) fn lingers_long_enough_for(&self, visitor: &Visitor) -> bool {
+        let bytes = match visitor.character {
+            Character::Polite => LONGEST_NAME,
+            Character::Pipelining => LONGEST_PIPELINE,
+            _ => return false,
+        };
+        let (link, limits) = (&visitor.link, &self.limits);
+        let sending = Duration::from_secs(bytes) / link.bytes_per_second as u32;
+        let round = *link.latency.end() * 2 + link.hold + sending + Duration::from_millis(300);
+        let window = link
+            .receive_buffer_bytes
+            .min(limits.receive_buffer_bytes as usize);
+        let room = limits.linger_bytes_max.min(window) as u64;
+        room > bytes && limits.linger_timeout > round
     }
 
     /// True if no connection breaks but by its client's doing.
@@ -203,5 +213,7 @@ fn millis(random: &mut Random, range: std::ops::RangeInclusive<u64>) -> Duration
 
 /// In bytes: no client sends a longer one at once.
 const LONGEST_NAME: u64 = 1200;
+/// In bytes: nor more names in a row.
+const LONGEST_PIPELINE: u64 = 30_000;
 
 const FIRST_PORT: u16 = 1024;

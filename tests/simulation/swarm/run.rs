@@ -63,8 +63,34 @@ pub(crate) fn run(order: &Order) -> Report {
     }
 }
 
+/// Runs what `bytes` say: the first half decides the weather, the limits and who comes, the second
+/// half the network's chances.
+pub(crate) fn run_script(bytes: &[u8], turns: usize) -> Report {
+    let (plan, chances) = bytes.split_at(bytes.len() / 2);
+    let seed = plan
+        .iter()
+        .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
+    let plan = Plan::drawn(seed, &mut Random::scripted(plan));
+    let chances = Random::scripted(chances);
+    let order = Order {
+        seed,
+        turns,
+        only: None,
+        trace: false,
+    };
+    match plan.poller {
+        Poller::Edge => play::<true>(plan, chances, &order),
+        Poller::Rearmed => play::<false>(plan, chances, &order),
+    }
+}
+
 fn run_on<const EDGE: bool>(plan: Plan, order: &Order) -> Report {
-    let mut run = Run::<EDGE>::new(plan, order);
+    let chances = Random::new(!plan.seed);
+    play::<EDGE>(plan, chances, order)
+}
+
+fn play<const EDGE: bool>(plan: Plan, chances: Random, order: &Order) -> Report {
+    let mut run = Run::<EDGE>::new(plan, chances, order);
     let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
     let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
     Report {
@@ -78,8 +104,8 @@ fn run_on<const EDGE: bool>(plan: Plan, order: &Order) -> Report {
 }
 
 impl<const EDGE: bool> Run<EDGE> {
-    fn new(plan: Plan, order: &Order) -> Self {
-        let network = Network::with_random(Random::new(!plan.seed));
+    fn new(plan: Plan, chances: Random, order: &Order) -> Self {
+        let network = Network::with_random(chances);
         if order.trace {
             network.record_trace();
         }
@@ -263,7 +289,7 @@ impl<const EDGE: bool> Run<EDGE> {
         {
             return Err(format!("{peer} has been neglected since {since:?}"));
         }
-        // But for those whose deadline a loop that was held up met late.
+        // But for those whose deadline a loop that was held up met late: each is looked at once.
         if tally.unprovoked_reads > self.reactor.counters().late_deadlines {
             return Err("a connection was read that had no event".into());
         }

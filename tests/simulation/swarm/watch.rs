@@ -194,8 +194,7 @@ impl Book {
     /// the server's last words.
     fn was_reset(&mut self, number: usize) {
         let visitor = self.plan.visitor(number);
-        let polite = visitor.character == Character::Polite && self.plan.breaks_nothing();
-        if !polite || !self.plan.lingers_long_enough_for(&visitor.link) {
+        if !self.plan.breaks_nothing() || !self.plan.lingers_long_enough_for(&visitor) {
             return;
         }
         if !matches!(self.dossiers.get(number), Some(Some(_))) {

@@ -1,0 +1,41 @@
+//! The corpus of the fuzz targets, replayed.
+
+mod bodies;
+#[path = "../simulation/swarm/mod.rs"]
+mod swarm;
+
+use std::fs;
+use std::path::Path;
+
+fn replay(target: &str, body: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let mut replayed = 0;
+    for entry in fs::read_dir(&folder).expect("a corpus") {
+        let path = entry.expect("an entry").path();
+        body(&fs::read(&path).expect("a readable file"));
+        replayed += 1;
+    }
+    assert!(replayed > 2, "hardly any corpus in {}", folder.display());
+}
+
+#[test]
+fn the_corpus_of_log_escape_holds() {
+    replay("log_escape", bodies::log_escape);
+}
+
+#[test]
+fn the_corpus_of_framing_holds() {
+    replay("framing", bodies::framing);
+}
+
+#[test]
+fn the_corpus_of_session_holds() {
+    replay("session", bodies::session);
+}
+
+#[test]
+fn the_corpus_of_reactor_holds() {
+    replay("reactor", bodies::reactor);
+}

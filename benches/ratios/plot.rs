@@ -64,7 +64,8 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
         .x_label_area_size(40)
         .y_label_area_size(64)
         .build_cartesian_2d(
-            (0.8..widest * 1.25).log_scale(),
+            // With room for the names on the right.
+            (0.8..widest * 8.0).log_scale(),
             (lowest * 0.8..highest * 1.25).log_scale(),
         )?;
     chart
@@ -85,6 +86,7 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::MiddleRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .draw()?;

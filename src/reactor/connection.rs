@@ -215,6 +215,16 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.phase != Phase::Dead && self.link.fires() <= self.due
     }
 
+    /// The deadline before it was shortened, as far as it is known: a session's is remembered, the
+    /// loop's own are not.
+    pub(crate) fn deadline_asked_for(&self) -> Time {
+        if self.phase == Phase::Live && !self.owes_output() {
+            self.until
+        } else {
+            self.due
+        }
+    }
+
     /// True if it is still owed something: a session that has not closed, or output.
     pub(crate) fn is_unfinished(&self) -> bool {
         match self.phase {

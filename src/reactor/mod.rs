@@ -749,7 +749,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let end = from.saturating_add(SWEEP_PER_TURN);
         for index in from..end {
             if let Some(connection) = self.connections.0.get_mut(index as usize) {
-                connection.due = self.driver.shortened(connection.due);
+                // From what was asked for, not from what an earlier sweep made of it.
+                let asked = connection.deadline_asked_for();
+                connection.due = connection.due.min(self.driver.shortened(asked));
                 self.settle(index);
             }
         }

@@ -95,3 +95,38 @@ fn input_that_was_left_for_want_of_room_is_offered_again_before_it_is_too_much()
     let counters = simulation.reactor().counters();
     assert_eq!(counters.ended(EndReason::Finished), 1);
 }
+
+/// Waits a minute, and gives up.
+struct Patient;
+
+impl Service for Patient {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+
+    fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+        match event {
+            Event::Deadline => Next::Close(EndReason::TimedOut),
+            _ => Next::Read {
+                until: cx.after(Duration::from_secs(60)),
+            },
+        }
+    }
+}
+
+#[test]
+fn a_wait_that_is_shortened_twice_is_a_quarter_and_not_an_eighth() {
+    let limits = Limits {
+        connections_max: 10,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(Patient, limits, 1);
+    let at_eighty_percent: Vec<_> = (0..8).map(|_| simulation.connect()).collect();
+    simulation.run_for(Duration::from_secs(1));
+    let at_a_hundred: Vec<_> = (0..2).map(|_| simulation.connect()).collect();
+    simulation.run_for(Duration::from_secs(13));
+    assert_eq!(simulation.reactor().open_connections(), 10);
+    simulation.run_for(Duration::from_secs(4));
+    let clients = at_eighty_percent.iter().chain(&at_a_hundred);
+    assert!(clients.into_iter().all(|client| client.at_end()));
+}

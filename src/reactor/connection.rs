@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::address::Address;
 use super::deadlines::Link;
 use crate::net::{Net, Readiness};
 use crate::service::{EndReason, Event, Next, Time};
@@ -13,7 +14,7 @@ pub(crate) struct Connection<Stream, Session> {
     pub(crate) stream: Stream,
     /// Distinguishes this connection from earlier ones in the same slot.
     pub(crate) serial: u32,
-    pub(crate) address: SocketAddr,
+    address: Address,
     /// `None` until the connection is established, and for one that is turned away.
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
@@ -91,7 +92,7 @@ impl<Stream, Session> Connection<Stream, Session> {
         Self {
             stream,
             serial,
-            address,
+            address: address.into(),
             session: None,
             phase,
             wants: Wants::Input,
@@ -103,6 +104,11 @@ impl<Stream, Session> Connection<Stream, Session> {
             link: Link::UNFILED,
             held: None,
         }
+    }
+
+    /// The peer's address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.into()
     }
 
     /// Notes what an event said.
@@ -361,4 +367,4 @@ impl Hints {
 /// on Unix) and a session of sixteen that has a value to spare for "none", as enums have. Every
 /// connection pays for each byte here.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Connection<[u8; 4], (u64, bool)>>() <= 120);
+const _: () = assert!(size_of::<Connection<[u8; 4], (u64, bool)>>() <= 112);

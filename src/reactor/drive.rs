@@ -107,7 +107,7 @@ impl<S: Service, N: Net> Driver<S, N> {
 
     /// The step of this connection's session panicked: ends it, and it alone.
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
-        error!("the session with {} panicked", connection.address);
+        error!("the session with {} panicked", connection.address());
         self.output.clear();
         connection.end(EndReason::Panicked);
     }
@@ -115,7 +115,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     /// An established connection begins its life; it is to be driven next.
     pub(crate) fn open(&mut self, connection: &mut Slot<S, N>, index: u32, ticket: Option<u32>) {
         let peer = Peer {
-            address: connection.address,
+            address: connection.address(),
             ticket,
         };
         let id = SessionId {

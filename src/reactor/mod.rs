@@ -3,6 +3,7 @@
 //! It knows nothing of what the bytes mean; that is the [`Service`]'s business. Read [`Reactor::turn`]
 //! first: the whole server is the order of its calls.
 
+mod address;
 mod connection;
 mod counters;
 mod deadlines;
@@ -436,11 +437,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn reap(&mut self, index: u32) {
         let connection = self.connections.0.remove(index as usize);
         let why = connection.why.unwrap_or(EndReason::SocketFailed);
+        let address = connection.address();
         self.driver.counters.ended[why as usize] += 1;
         self.driver.net.close(connection.stream);
-        self.leave(connection.address, why);
+        self.leave(address, why);
         if let Some(session) = connection.session {
-            let address = connection.address;
             self.driver.call(NOBODY, "closed", |service, _| {
                 service.closed(session, address, why);
             });

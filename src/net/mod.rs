@@ -136,6 +136,21 @@ pub struct Readiness {
     pub closed: bool,
 }
 
+impl Readiness {
+    /// A hang-up or an error is met by trying, in both directions: the call itself says what it is.
+    #[inline]
+    pub(crate) fn or_both_if_closed(self) -> Self {
+        if !self.closed {
+            return self;
+        }
+        Self {
+            readable: true,
+            writable: true,
+            ..self
+        }
+    }
+}
+
 /// What a listening socket is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenOptions {

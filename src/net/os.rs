@@ -160,21 +160,19 @@ impl Net for Os {
         self.poll.poll(&mut self.events, timeout)
     }
 
+    #[inline]
     fn events(&self) -> impl Iterator<Item = Readiness> {
         self.events
             .iter()
             .filter(|event| !self.is_wake_up(event))
-            .map(|event| {
-                let closed = event.is_read_closed() || event.is_error();
-                Readiness {
-                    token: Token(event.token().0),
-                    // A hang-up or an error is met by trying: the call itself says what it is.
-                    readable: event.is_readable() || closed,
-                    writable: event.is_writable() || closed,
-                    // recv(2) stops short at an urgent byte, whatever is behind it.
-                    closed: closed || event.is_priority(),
-                }
+            .map(|event| Readiness {
+                token: Token(event.token().0),
+                // recv(2) stops short at an urgent byte, whatever is behind it.
+                closed: event.is_read_closed() || event.is_error() || event.is_priority(),
+                readable: event.is_readable(),
+                writable: event.is_writable(),
             })
+            .map(Readiness::or_both_if_closed)
     }
 
     fn now(&mut self) -> Time {

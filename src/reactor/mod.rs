@@ -61,7 +61,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     /// Connections with something to do, whatever the reason: an event, a share used up, a
     /// wake-up. With edge triggers nobody else remembers them.
     ready: Vec<u32>,
-    /// The ready list of a moment ago, last first: those whose turn it is.
+    /// The ready list of a moment ago: those whose turn it is. All of them are served in it, so the
+    /// order does not matter.
     serving: Vec<u32>,
     /// Connections to be reaped at the end of the turn.
     dead: Vec<u32>,
@@ -362,7 +363,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn serve_ready(&mut self) {
         if self.serving.is_empty() {
             std::mem::swap(&mut self.ready, &mut self.serving);
-            self.serving.reverse();
         }
         while let Some(index) = self.serving.pop() {
             let connection = &mut self.connections.0[index as usize];
@@ -462,7 +462,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(())
     }
 
-    /// Carries out what sessions have asked for.
+    /// Carries out what sessions and others have asked for.
     fn obey_commands(&mut self) {
         let now = self.driver.now;
         if self.alarm <= now {
@@ -470,6 +470,19 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.driver
                 .call(NOBODY, "alarm", |service, cx| service.alarm(cx));
         }
+        if !self.driver.commands.is_empty() {
+            self.obey_sessions();
+        }
+        if self.driver.net.stop_requested() {
+            self.drain();
+        }
+        if self.sweep.is_some() {
+            self.continue_sweep();
+        }
+    }
+
+    #[cold]
+    fn obey_sessions(&mut self) {
         if let Some(alarm) = self.driver.commands.alarm.take() {
             self.alarm = alarm;
         }
@@ -479,16 +492,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 enqueue(&mut self.ready, connection, id.index);
             }
         }
-        if !self.driver.commands.connect.is_empty() {
-            for connect in std::mem::take(&mut self.driver.commands.connect) {
-                self.begin_connect(connect);
-            }
+        for connect in std::mem::take(&mut self.driver.commands.connect) {
+            self.begin_connect(connect);
         }
-        let told = std::mem::take(&mut self.driver.commands.drain);
-        if told || self.driver.net.stop_requested() {
+        if std::mem::take(&mut self.driver.commands.drain) {
             self.drain();
         }
-        self.continue_sweep();
     }
 
     /// Whether the drain is over, everybody having left.

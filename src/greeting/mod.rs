@@ -73,7 +73,7 @@ impl Service for Greeter {
         Session::new(self.config.framing.ending())
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
         // A part of one row of the table, tried first and apart: plain names from a peer that sends
         // lines are nearly all of a busy server's work. What it leaves, the table sees.
@@ -103,7 +103,7 @@ impl Service for Greeter {
 impl Greeter {
     /// Greets line by line, as long as the lines are plain names and the replies fit; says whether
     /// there was one. A leaf: what it does not need does not take up its registers.
-    #[inline(never)]
+    #[inline(always)]
     fn greet_plain_lines(&self, cx: &mut Context<'_>) -> bool {
         if log::log_enabled!(log::Level::Debug) {
             return false;

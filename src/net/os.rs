@@ -156,6 +156,7 @@ impl Net for Os {
         )
     ));
 
+    #[inline]
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.poll.poll(&mut self.events, timeout)
     }
@@ -175,10 +176,12 @@ impl Net for Os {
             .map(Readiness::or_both_if_closed)
     }
 
+    #[inline]
     fn now(&mut self) -> Time {
         Time::START + self.started.elapsed()
     }
 
+    #[inline]
     fn stop_requested(&self) -> bool {
         // Before the look at the flag: whoever sets it after that wakes the loop anew.
         if self.woken.take() {

@@ -413,6 +413,8 @@ impl<S: Service, N: Net> Driver<S, N> {
         let owes = connection.owes_output() && !is_planted(Bug::NoWriteDeadline);
         if connection.phase != Phase::Live || owes {
             connection.due = self.shortened(self.now + self.limits.write_timeout);
+        } else if self.wait_divisor == 1 {
+            connection.due = connection.until;
         } else if connection.until != before {
             connection.due = self.shortened(connection.until);
         }

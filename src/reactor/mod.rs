@@ -208,11 +208,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
     pub fn turn(&mut self) -> io::Result<Turn> {
         self.poll()?;
         self.mark_ready();
-        self.guarded(Self::serve_ready);
-        self.guarded(Self::expire_deadlines);
+        self.guarded(Self::serve);
         self.reap_closed();
-        self.guarded(Self::accept)?;
-        self.reap_closed();
+        if self.listeners.iter().any(|listener| listener.ready) {
+            self.guarded(Self::accept)?;
+            self.reap_closed();
+        }
         self.obey_commands();
         Ok(self.progress())
     }
@@ -355,6 +356,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 .panicked(&mut self.connections.0[index as usize]);
             self.settle(index);
         }
+    }
+
+    /// Serves the ready, then those whose time is over: what came in time counts.
+    fn serve(&mut self) {
+        self.serve_ready();
+        self.expire_deadlines();
     }
 
     /// Drives the connections that were ready when this turn began, each within its share. Those

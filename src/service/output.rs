@@ -55,17 +55,22 @@ impl Output {
 /// than copying them does.
 #[inline(always)]
 fn copy(from: &[u8], to: &mut [u8]) {
-    if from.len() <= 16
-        && let (Some(head), Some(tail)) = (from.first_chunk::<8>(), from.last_chunk::<8>())
-        && let Some(to_head) = to.first_chunk_mut()
-    {
+    match from.len() {
+        8..=16 => copy_ends::<8>(from, to),
+        4..8 => copy_ends::<4>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Copies the first and the last `N` bytes, and so all if there are no more than twice that many.
+/// Where the two overlap they agree.
+#[inline(always)]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let (Some(head), Some(to_head)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
         *to_head = *head;
-        // Where the two overlap they agree.
-        if let Some(to_tail) = to.last_chunk_mut() {
-            *to_tail = *tail;
-        }
-    } else {
-        to.copy_from_slice(from);
+    }
+    if let (Some(tail), Some(to_tail)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
+        *to_tail = *tail;
     }
 }
 

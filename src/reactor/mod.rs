@@ -114,9 +114,10 @@ impl<S: Service> Reactor<S, Os> {
 impl<S: Service, N: Net> Reactor<S, N> {
     /// A reactor on a network of your choice.
     pub fn with_net(service: S, limits: Limits, net: N) -> Self {
+        let slots = limits.connections_max.saturating_add(limits.refusals_max);
         Self {
             driver: Driver::new(service, net, limits),
-            connections: Connections(Slab::new()),
+            connections: Connections(Slab::with_capacity(slots.min(SLOTS_AT_ONCE_MAX))),
             deadlines: Deadlines::new(),
             listeners: Vec::new(),
             ready: Vec::new(),
@@ -814,6 +815,10 @@ fn context(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
+/// Slots whose place is set aside at the start. Growing later would copy those in use, and leave the
+/// smaller array behind as memory that nobody needs; a place that was never used costs nothing but
+/// addresses.
+const SLOTS_AT_ONCE_MAX: usize = 1 << 16;
 /// Waits below this are measured from the very present.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// A deadline that is met later than this tells of a loop that was held up. Events that came

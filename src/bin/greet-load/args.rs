@@ -1,11 +1,13 @@
 //! The command line.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use oneloop::load::{Framing, Pace, Plan, Scenario, Shape, Threshold};
+
+use crate::address::parse_address;
 
 /// A load generator for greeting servers: checks every byte, times from where it must.
 #[derive(Debug, Parser)]
@@ -238,17 +240,6 @@ impl From<FramingArg> for Framing {
             FramingArg::Silence => Self::Silence,
         }
     }
-}
-
-/// Takes `HOST:PORT`, with a name or an address for the host.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let advice = "expected an address and a port, like 127.0.0.1:6000";
-    let mut found = text
-        .to_socket_addrs()
-        .map_err(|error| format!("{error}; {advice}"))?;
-    found
-        .next()
-        .ok_or_else(|| format!("the name has no address; {advice}"))
 }
 
 /// A number of connections, `10k` being 10,000.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -8,6 +8,7 @@ use log::{LevelFilter, warn};
 use oneloop::greeting::{Config, Framing};
 use oneloop::{Limits, WhenFull};
 
+use crate::address::parse_address;
 use crate::descriptors::Allowance;
 
 /// A greeting server: one thread, one loop, every client.
@@ -119,17 +120,6 @@ impl Args {
             .parse()
             .expect("the parser lets only the three names pass")
     }
-}
-
-/// Takes `HOST:PORT`, with a name or an address for the host.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let advice = "expected an address and a port, like 127.0.0.1:6000 or [::1]:6000";
-    let mut found = text
-        .to_socket_addrs()
-        .map_err(|error| format!("{error}; {advice}"))?;
-    found
-        .next()
-        .ok_or_else(|| format!("the name has no address; {advice}"))
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {

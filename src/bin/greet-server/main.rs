@@ -1,5 +1,6 @@
 //! The greeting server: arguments, logger, limits, signals; the library does the rest.
 
+mod address;
 mod args;
 mod descriptors;
 mod logging;

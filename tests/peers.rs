@@ -195,7 +195,7 @@ fn measures(running: &Running) {
         return;
     }
     let memory = running.memory().expect("it runs");
-    assert!(memory.private_dirty > 0 && memory.private_dirty <= memory.resident);
+    assert!(memory.anonymous > 0 && memory.anonymous <= memory.resident);
     let before = running.cpu_time().expect("it runs");
     let (asked, answered) = conversation(1000);
     let mut client = Client::connect(running.address());

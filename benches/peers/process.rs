@@ -27,8 +27,10 @@ pub(crate) struct Running {
 pub(crate) struct Memory {
     /// Pages in memory, shared ones too (`VmRSS`).
     pub(crate) resident: u64,
-    /// Pages that only this process has written (`Private_Dirty`).
-    pub(crate) private_dirty: u64,
+    /// Pages that belong to no file (`Anonymous`): the stack, the heap, what is mapped for it. Not
+    /// `Private_Dirty`: a program that has just been built counts there too, page by page, until it is
+    /// on the disk, and whenever no second process runs it.
+    pub(crate) anonymous: u64,
 }
 
 impl Running {
@@ -175,7 +177,7 @@ impl Running {
     pub(crate) fn memory(&self) -> io::Result<Memory> {
         Ok(Memory {
             resident: self.number("status", "VmRSS:")? * 1024,
-            private_dirty: self.number("smaps_rollup", "Private_Dirty:")? * 1024,
+            anonymous: self.number("smaps_rollup", "Anonymous:")? * 1024,
         })
     }
 

@@ -217,10 +217,10 @@ fn memory_of_idle(server: &Running, fleet: &mut Fleet, connections: usize) -> io
 /// Some servers still tidy up when the last answer has left.
 fn settled(server: &Running) -> io::Result<u64> {
     let started = Instant::now();
-    let mut before = server.memory()?.private_dirty;
+    let mut before = server.memory()?.anonymous;
     while started.elapsed() < SETTLING_MAX {
         std::thread::sleep(SETTLING);
-        let now = server.memory()?.private_dirty;
+        let now = server.memory()?.anonymous;
         if now == before {
             break;
         }

@@ -151,8 +151,8 @@ fn an_idle_connection_is_its_slot_and_nothing_else() {
         fleet.grow_and_exchange(connections)?;
         server.memory()
     };
-    let before = occupied_by(few).expect("all are greeted").private_dirty;
-    let after = occupied_by(many).expect("all are greeted").private_dirty;
+    let before = occupied_by(few).expect("all are greeted").anonymous;
+    let after = occupied_by(many).expect("all are greeted").anonymous;
     at_most(
         "bytes per idle connection",
         after.saturating_sub(before) as f64 / (many - few) as f64,

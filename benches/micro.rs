@@ -179,7 +179,6 @@ struct MadeUp {
     /// The next event.
     event: Option<Readiness>,
     /// The events of this poll.
-    polled: Option<Readiness>,
     heard: Heard,
 }
 
@@ -216,15 +215,16 @@ impl MadeUp {
 impl Net for MadeUp {
     type Stream = ();
     type Listener = ();
+    type Events = Option<Readiness>;
     const SHORT_READ_DRAINS: bool = true;
 
-    fn poll(&mut self, _: Option<Duration>) -> io::Result<()> {
-        self.polled = self.event.take();
+    fn poll(&mut self, event: &mut Option<Readiness>, _: Option<Duration>) -> io::Result<()> {
+        *event = self.event.take();
         Ok(())
     }
 
-    fn events(&self) -> impl Iterator<Item = Readiness> {
-        self.polled.into_iter()
+    fn hints(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
+        event.iter().copied()
     }
 
     fn now(&mut self) -> Time {

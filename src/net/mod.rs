@@ -25,20 +25,27 @@ pub trait Net {
     type Stream;
     /// A listening socket.
     type Listener;
+    /// What a poll brings. It belongs to the loop, which goes through it while it uses the network.
+    type Events: Default;
 
     /// Whether a read that returns less than was asked for has emptied the socket, provided that
     /// no event has said that the peer has finished. True for epoll (epoll(7), question 9) and
     /// kqueue; false where only `WouldBlock` re-arms the event, as on Windows.
     const SHORT_READ_DRAINS: bool;
 
-    /// Waits for events, at most for `timeout`; `None` waits for as long as it takes.
+    /// Waits for events, at most for `timeout`; `None` waits for as long as it takes. They take the
+    /// place of those that `events` held; a poll that fails leaves none.
     ///
     /// # Errors
     /// `Interrupted` is to be treated as no events; anything else means that polling is broken.
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+    fn poll(&mut self, events: &mut Self::Events, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// The events of the last [`poll`](Self::poll).
-    fn events(&self) -> impl Iterator<Item = Readiness>;
+    /// What the events say. Those with [`Token::OWN`] go back to [`woken`](Self::woken).
+    fn hints(events: &Self::Events) -> impl Iterator<Item = Readiness>;
+
+    /// An event had the poller's own token: somebody has woken the loop. It looks whether it is to
+    /// stop ([`stop_requested`](Self::stop_requested)) after this.
+    fn woken(&mut self) {}
 
     /// The present.
     fn now(&mut self) -> Time;
@@ -120,6 +127,11 @@ pub trait Net {
 /// Names the source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub usize);
+
+impl Token {
+    /// The poller's own token, which no source has.
+    pub const OWN: Self = Self(usize::MAX);
+}
 
 /// One event: where something may have become possible. Hints, never facts: they say what is worth
 /// trying.

@@ -1,6 +1,5 @@
 //! The real network: mio's poller, socket2's socket options.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,7 +18,6 @@ use super::{ListenOptions, Net, Readiness, Time, Token, errno};
 #[derive(Debug)]
 pub struct Os {
     poll: Poll,
-    events: Events,
     started: Instant,
     stopper: Stopper,
     /// One descriptor held back, so that a connection can be turned away when all others are
@@ -27,8 +26,16 @@ pub struct Os {
     /// The reading ends of the pipes that wake the loop.
     #[cfg(unix)]
     wake_pipes: Vec<mio::net::UnixStream>,
-    /// The last events had one of the poller's own among them.
-    woken: Cell<bool>,
+}
+
+/// The events of one poll.
+#[derive(Debug)]
+pub struct OsEvents(Events);
+
+impl Default for OsEvents {
+    fn default() -> Self {
+        Self(Events::with_capacity(EVENTS_PER_POLL))
+    }
 }
 
 /// Asks a loop to stop, from another thread or from a signal handler's flag. Cheap to clone.
@@ -48,7 +55,6 @@ impl Os {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self {
             poll,
-            events: Events::with_capacity(EVENTS_PER_POLL),
             started: Instant::now(),
             stopper: Stopper {
                 requested: Arc::default(),
@@ -57,7 +63,6 @@ impl Os {
             reserve: open_reserve(),
             #[cfg(unix)]
             wake_pipes: Vec::new(),
-            woken: Cell::new(false),
         })
     }
 
@@ -107,16 +112,6 @@ impl Os {
             while pipe.read(&mut [0; 512]).is_ok_and(|bytes| bytes > 0) {}
         }
     }
-
-    /// Whether an event is the poller's own, which is for nobody else.
-    #[inline]
-    fn is_wake_up(&self, event: &mio::event::Event) -> bool {
-        let is_own = event.token() == WAKER;
-        if is_own {
-            self.woken.set(true);
-        }
-        is_own
-    }
 }
 
 impl Stopper {
@@ -139,6 +134,7 @@ impl Stopper {
 impl Net for Os {
     type Stream = TcpStream;
     type Listener = TcpListener;
+    type Events = OsEvents;
 
     // The systems on which mio's poller is epoll or kqueue, unless mio was told to use poll(2).
     const SHORT_READ_DRAINS: bool = cfg!(all(
@@ -157,23 +153,25 @@ impl Net for Os {
     ));
 
     #[inline]
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.poll.poll(&mut self.events, timeout)
+    fn poll(&mut self, events: &mut OsEvents, timeout: Option<Duration>) -> io::Result<()> {
+        self.poll.poll(&mut events.0, timeout)
     }
 
     #[inline]
-    fn events(&self) -> impl Iterator<Item = Readiness> {
-        self.events
-            .iter()
-            .filter(|event| !self.is_wake_up(event))
-            .map(|event| Readiness {
-                token: Token(event.token().0),
-                // recv(2) stops short at an urgent byte, whatever is behind it.
-                closed: event.is_read_closed() || event.is_error() || event.is_priority(),
-                readable: event.is_readable(),
-                writable: event.is_writable(),
-            })
-            .map(Readiness::or_both_if_closed)
+    fn hints(events: &OsEvents) -> impl Iterator<Item = Readiness> {
+        let hint = |event: &Event| Readiness {
+            token: Token(event.token().0),
+            // recv(2) stops short at an urgent byte, whatever is behind it.
+            closed: event.is_read_closed() || event.is_error() || event.is_priority(),
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+        };
+        events.0.iter().map(hint).map(Readiness::or_both_if_closed)
+    }
+
+    #[cold]
+    fn woken(&mut self) {
+        self.empty_wake_pipes();
     }
 
     #[inline]
@@ -183,10 +181,6 @@ impl Net for Os {
 
     #[inline]
     fn stop_requested(&self) -> bool {
-        // Before the look at the flag: whoever sets it after that wakes the loop anew.
-        if self.woken.take() {
-            self.empty_wake_pipes();
-        }
         self.stopper.requested.load(Ordering::Acquire)
     }
 
@@ -319,8 +313,7 @@ const INTEREST: Interest = Interest::READABLE
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// No connection has this token: see `tokens` in the reactor.
-const WAKER: mio::Token = mio::Token(usize::MAX);
+const WAKER: mio::Token = mio::Token(Token::OWN.0);
 
 /// How many events one poll may bring: 12 KiB on Linux. More connections than that are served in
 /// several polls, and the kernel takes turns among them.
@@ -337,12 +330,14 @@ mod tests {
         for _ in 0..1000 {
             pipe.write_all(b"!").expect("room for a byte");
             let began = Instant::now();
-            os.poll(Some(Duration::from_secs(20))).unwrap();
+            let mut events = OsEvents::default();
+            os.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
             assert!(
                 began.elapsed() < Duration::from_secs(10),
                 "nobody was woken"
             );
-            assert_eq!(os.events().count(), 0);
+            assert!(Os::hints(&events).all(|hint| hint.token == Token::OWN));
+            os.woken();
             assert!(!os.stop_requested());
         }
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod connection;
+mod connections;
 mod counters;
 mod deadlines;
 mod drive;
@@ -19,13 +20,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use log::{debug, warn};
-use slab::Slab;
 
 use crate::bugs::{Bug, is_planted};
 use crate::net::{AcceptFailure, ListenOptions, Net, Os};
 use crate::service::{Connect, EndReason, Service, SessionId, Time};
 use connection::{Connection, News, Phase};
-use deadlines::{Deadlines, Link, Links};
+use connections::Connections;
 use drive::{Driven, Driver, NOBODY, refusal};
 use listener::{Admission, Listener};
 use muffle::Muffle;
@@ -55,17 +55,11 @@ pub use limits::{Limits, WhenFull};
 #[derive(Debug)]
 pub struct Reactor<S: Service, N: Net = Os> {
     driver: Driver<S, N>,
+    events: N::Events,
+    /// How many of the events have been acted on.
+    served: usize,
     connections: Connections<N::Stream, S::Session>,
-    deadlines: Deadlines,
     listeners: Vec<Listener<N::Listener>>,
-    /// Connections with something to do, whatever the reason: an event, a share used up, a
-    /// wake-up. With edge triggers nobody else remembers them.
-    ready: Vec<u32>,
-    /// The ready list of a moment ago: those whose turn it is. All of them are served in it, so the
-    /// order does not matter.
-    serving: Vec<u32>,
-    /// Connections to be reaped at the end of the turn.
-    dead: Vec<u32>,
     admission: Admission,
     last_serial: u32,
     alarm: Time,
@@ -98,9 +92,6 @@ pub enum Turn {
     Stopped(Stopped),
 }
 
-#[derive(Debug)]
-struct Connections<Stream, Session>(Slab<Connection<Stream, Session>>);
-
 impl<S: Service> Reactor<S, Os> {
     /// A reactor on the operating system's network.
     ///
@@ -117,12 +108,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let slots = limits.connections_max.saturating_add(limits.refusals_max);
         Self {
             driver: Driver::new(service, net, limits),
-            connections: Connections(Slab::with_capacity(slots.min(SLOTS_AT_ONCE_MAX))),
-            deadlines: Deadlines::new(),
+            events: N::Events::default(),
+            served: 0,
+            connections: Connections::new(slots),
             listeners: Vec::new(),
-            ready: Vec::new(),
-            serving: Vec::new(),
-            dead: Vec::new(),
             admission: Admission::default(),
             last_serial: 0,
             alarm: Time::NEVER,
@@ -179,10 +168,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.driver.call(NOBODY, "draining", |service, _| {
             service.draining(open, grace)
         });
-        for (index, connection) in &mut self.connections.0 {
-            connection.news.add(News::DRAIN);
-            enqueue(&mut self.ready, connection, index as u32);
-        }
+        self.connections.tell_all(News::DRAIN);
     }
 
     /// Serves until somebody asks it to stop, and everybody has left.
@@ -201,14 +187,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
     ///
     /// Slots are freed after all events of the batch, and given to new connections only after
     /// that, so no event can meet a connection that it is not for. Those who ended at the door are
-    /// reaped at once: no later event, wake-up or sweep may find a connection that is on its way
-    /// out, and send it that way twice.
+    /// reaped at once: no later wake-up or sweep may find a connection that is on its way out, and
+    /// send it that way twice.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn turn(&mut self) -> io::Result<Turn> {
         self.poll()?;
-        self.mark_ready();
+        self.connections.line_up();
         self.guarded(Self::serve);
         self.reap_closed();
         if self.listeners.iter().any(|listener| listener.ready) {
@@ -246,37 +232,32 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Connections that are open, those that are being turned away among them.
     pub fn open_connections(&self) -> usize {
-        self.connections.0.len()
+        self.connections.len()
     }
 
     /// What is held at this moment. This looks at every slot: it is for tests and for diagnosis.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage {
-            connections: self.connections.0.len(),
+            connections: self.connections.len(),
             refused: self.admission.refused,
-            ready: self.ready.len(),
+            ready: self.connections.ready(),
             addresses: self.admission.addresses(),
             ..Usage::default()
         };
-        for (_, connection) in &self.connections.0 {
-            let held = connection.held_bytes();
-            usage.held_bytes += held;
-            usage.held_bytes_max = usage.held_bytes_max.max(held);
-            usage.deadlines += usize::from(connection.link.is_filed());
-        }
-        debug_assert_eq!(usage.deadlines == 0, self.deadlines.is_empty());
+        self.connections.weigh(&mut usage);
         usage
     }
 
     /// Waits until something can be done.
     fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
-        let mut polled = self.driver.net.poll(timeout);
+        let mut polled = self.driver.net.poll(&mut self.events, timeout);
         if is_interrupted(&polled) {
             // Again, without waiting: what came while we slept is to be served before deadlines
             // are looked at. A process that was stopped for a while needs that most.
-            polled = self.driver.net.poll(Some(Duration::ZERO));
+            polled = self.driver.net.poll(&mut self.events, Some(Duration::ZERO));
         }
+        self.served = 0;
         self.driver.now = self.driver.net.now();
         self.driver.counters.turns += 1;
         if is_interrupted(&polled) {
@@ -287,11 +268,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// How long the poll may wait; `None` for as long as it takes.
     fn timeout(&mut self) -> Option<Duration> {
-        let at_once = !self.ready.is_empty() || !self.driver.commands.is_empty();
+        let at_once = self.connections.ready() > 0 || !self.driver.commands.is_empty();
         if at_once || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
-        let mut next = self.deadlines.next().min(self.alarm);
+        let mut next = self.connections.next_deadline().min(self.alarm);
         if let Some(drain) = self.drain {
             next = next.min(drain.until);
         }
@@ -314,32 +295,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         })
     }
 
-    /// Notes what the events say, and acts on none of them yet.
-    #[inline(never)]
-    fn mark_ready(&mut self) {
-        let counters = &mut self.driver.counters;
-        for event in self.driver.net.events() {
-            counters.events += 1;
-            match tokens::source(event.token) {
-                Source::Connection(id) => match self.connections.find(id) {
-                    Some(connection) => {
-                        connection.mark(event);
-                        enqueue(&mut self.ready, connection, id.index);
-                    }
-                    None => counters.stale_events += 1,
-                },
-                Source::Listener(number) => {
-                    if let Some(listener) = self.listeners.get_mut(number) {
-                        listener.ready = true;
-                    }
-                }
-            }
-        }
-    }
-
     /// Does `work`, which steps sessions, and survives their panics: the session that panicked
-    /// ends, then the work goes on where it was. Each kind of work takes what it does next off a
-    /// list first, so nothing is done twice.
+    /// ends, then the work goes on where it was. Each kind of work notes what it does next as done
+    /// before it does it, so nothing is done twice.
     ///
     /// The seam is where a panic stops: what it may leave half-done is the session and the
     /// service's own fields. The loop's are in order at that point, but for the output of the step.
@@ -353,36 +311,63 @@ impl<S: Service, N: Net> Reactor<S, N> {
             if index == NOBODY.index {
                 resume_unwind(panic); // our own bug
             }
-            self.driver
-                .panicked(&mut self.connections.0[index as usize]);
-            self.settle(index);
+            self.driver.panicked(&mut self.connections[index]);
+            self.connections.settle(index, self.driver.now);
         }
     }
 
-    /// Serves the ready, then those whose time is over: what came in time counts.
+    /// Serves whom the events are for, then those who stood in line, then those whose time is over:
+    /// what came in time counts.
     fn serve(&mut self) {
-        self.serve_ready();
+        self.serve_events();
+        self.serve_line();
         self.expire_deadlines();
     }
 
-    /// Drives the connections that were ready when this turn began, each within its share. Those
-    /// that have more to do stand in line again.
+    /// Drives the connections that the events are for, each within its share of the turn. One that
+    /// stands in line already is driven when its turn comes.
     #[inline(never)]
-    fn serve_ready(&mut self) {
-        if self.serving.is_empty() {
-            std::mem::swap(&mut self.ready, &mut self.serving);
+    fn serve_events(&mut self) {
+        let mut hints = N::hints(&self.events);
+        if let Some(last) = self.served.checked_sub(1) {
+            hints.nth(last); // a panic came in between
         }
-        while let Some(index) = self.serving.pop() {
-            let connection = &mut self.connections.0[index as usize];
-            connection.hints.queued = false;
-            if self.driver.drive(connection, index) == Driven::OutOfShare
-                && !is_planted(Bug::ReadyListForgotten)
-            {
-                enqueue(&mut self.ready, connection, index);
+        for hint in hints {
+            self.served += 1;
+            match tokens::source(hint.token) {
+                Source::Connection(id) => match self.connections.find(id) {
+                    Some(connection) => {
+                        connection.mark(hint);
+                        if connection.hints.queued {
+                            continue;
+                        }
+                        let driven = self.driver.drive(connection, id.index);
+                        let settled = connection.is_settled();
+                        if driven == Driven::OutOfShare && !is_planted(Bug::ReadyListForgotten) {
+                            self.connections.enqueue(id.index);
+                        }
+                        if !settled {
+                            self.connections.settle(id.index, self.driver.now);
+                        }
+                    }
+                    None => self.driver.counters.stale_events += 1,
+                },
+                Source::Listener(number) => {
+                    if let Some(listener) = self.listeners.get_mut(number) {
+                        listener.ready = true;
+                    }
+                }
+                Source::Poller => self.driver.net.woken(),
             }
-            if !connection.is_settled() {
-                self.settle(index);
-            }
+        }
+        self.driver.counters.events += std::mem::take(&mut self.served) as u64;
+    }
+
+    /// Drives the connections that stood in line when this turn began.
+    fn serve_line(&mut self) {
+        while let Some(index) = self.connections.first_in_line() {
+            self.drive_now_and_then(index);
+            self.connections.settle(index, self.driver.now);
         }
     }
 
@@ -395,10 +380,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.cut_off();
         }
         while budget > 0 {
-            let Some(index) = self.deadlines.fire(&mut self.connections, now) else {
+            let Some(index) = self.connections.fire(now) else {
                 return;
             };
-            let connection = &mut self.connections.0[index as usize];
+            let connection = &mut self.connections[index];
             if connection.due > now && is_planted(Bug::DeadlineNotRefiled) {
                 continue;
             }
@@ -413,13 +398,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 }
                 self.expire(index);
             }
-            self.settle(index);
+            self.connections.settle(index, now);
         }
     }
 
     /// Ends the wait of a connection, unless it has just been given a longer one.
     fn expire(&mut self, index: u32) {
-        let connection = &mut self.connections.0[index as usize];
+        let connection = &mut self.connections[index];
         if connection.due <= self.driver.now {
             self.driver.expire(connection);
             self.drive_now_and_then(index);
@@ -427,23 +412,24 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     fn drive_now_and_then(&mut self, index: u32) {
-        let connection = &mut self.connections.0[index as usize];
-        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
-            enqueue(&mut self.ready, connection, index);
+        let connection = &mut self.connections[index];
+        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare
+            && !is_planted(Bug::ReadyListForgotten)
+        {
+            self.connections.enqueue(index);
         }
     }
 
     /// Frees the slots of the connections that ended in this turn.
     #[inline]
     fn reap_closed(&mut self) {
-        while let Some(index) = self.dead.pop() {
-            self.reap(index);
+        while let Some(connection) = self.connections.next_dead() {
+            self.reap(connection);
         }
     }
 
     #[inline(never)]
-    fn reap(&mut self, index: u32) {
-        let connection = self.connections.0.remove(index as usize);
+    fn reap(&mut self, connection: Connection<N::Stream, S::Session>) {
         let why = connection.why.unwrap_or(EndReason::SocketFailed);
         let address = connection.address();
         self.driver.counters.ended[why as usize] += 1;
@@ -495,10 +481,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.alarm = alarm;
         }
         while let Some(id) = self.driver.commands.wake.pop() {
-            if let Some(connection) = self.connections.find(id) {
-                connection.news.add(News::WOKEN);
-                enqueue(&mut self.ready, connection, id.index);
-            }
+            self.connections.tell(id, News::WOKEN);
         }
         for connect in std::mem::take(&mut self.driver.commands.connect) {
             self.begin_connect(connect);
@@ -511,7 +494,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Whether the drain is over, everybody having left.
     fn progress(&self) -> Turn {
         match self.drain {
-            Some(Drain { cut, .. }) if self.connections.0.is_empty() => {
+            Some(Drain { cut, .. }) if self.connections.is_empty() => {
                 Turn::Stopped(Stopped { cut })
             }
             _ => Turn::Running,
@@ -520,41 +503,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// The time to drain is over: ends what is left, owed output or not.
     fn cut_off(&mut self) {
-        self.ready.clear();
-        let mut cut = 0;
-        for index in 0..self.connections.0.capacity() {
-            let Some(connection) = self.connections.0.get_mut(index) else {
-                continue;
-            };
-            let queued = std::mem::take(&mut connection.hints.queued);
-            if connection.phase == Phase::Dead && !queued {
-                continue; // it is to be reaped already
-            }
-            if connection.is_unfinished() {
-                connection.end(EndReason::Cut);
-                cut += 1;
-            }
-            connection.phase = Phase::Dead;
-            self.settle(index as u32);
-        }
+        let cut = self.connections.cut_off(self.driver.now);
         if let Some(drain) = &mut self.drain {
             drain.cut += cut;
-        }
-    }
-
-    /// After a connection was driven: files its deadline, or marks it to be reaped.
-    fn settle(&mut self, index: u32) {
-        let connection = &mut self.connections.0[index as usize];
-        if connection.phase == Phase::Dead {
-            // One that stands in line is reaped when its turn comes, so that the line never
-            // names a slot that was given to another.
-            if !connection.hints.queued {
-                self.deadlines.remove(&mut self.connections, index);
-                self.dead.push(index);
-            }
-        } else if connection.due < connection.link.fires() {
-            let (due, now) = (connection.due, self.driver.now);
-            self.deadlines.file(&mut self.connections, index, due, now);
         }
     }
 
@@ -603,41 +554,35 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let Some(index) = self.insert(stream, address, Phase::Flushing) else {
             return self.leave(address, verdict.err().unwrap_or(EndReason::SocketFailed));
         };
-        let connection = &mut self.connections.0[index as usize];
+        let connection = &mut self.connections[index];
         match verdict {
             Ok(()) => self.driver.open(connection, index, None),
             Err(why) => self.driver.turn_away(connection, why),
         }
         if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
-            enqueue(&mut self.ready, connection, index);
+            self.connections.enqueue(index);
         }
         if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
             // Too many linger already: this one has had its word, as well as could be.
-            connection.phase = Phase::Dead;
+            self.connections[index].phase = Phase::Dead;
         }
-        self.settle(index);
+        self.connections.settle(index, self.driver.now);
         self.watch_load();
     }
 
     /// Makes a slot for a stream and registers it. If that fails, the socket is closed, and
     /// nobody else notices.
     fn insert(&mut self, stream: N::Stream, address: SocketAddr, phase: Phase) -> Option<u32> {
-        let entry = self.connections.0.vacant_entry();
-        let index = u32::try_from(entry.key()).expect("fewer descriptors than 2^32");
         self.last_serial = tokens::next_serial(self.last_serial);
-        let id = SessionId {
-            index,
-            serial: self.last_serial,
-        };
-        let connection = entry.insert(Connection::new(stream, id.serial, address, phase));
-        match self
-            .driver
-            .net
-            .register(&mut connection.stream, tokens::connection(id))
-        {
+        let serial = self.last_serial;
+        let connection = Connection::new(stream, serial, address, phase);
+        let index = self.connections.insert(connection);
+        let token = tokens::connection(SessionId { index, serial });
+        let stream = &mut self.connections[index].stream;
+        match self.driver.net.register(stream, token) {
             Ok(()) => Some(index),
             Err(error) => {
-                let connection = self.connections.0.remove(index as usize);
+                let connection = self.connections.remove(index);
                 self.driver.net.close(connection.stream);
                 self.driver.counters.ended[EndReason::SocketFailed as usize] += 1;
                 self.complain("closed a connection that could not be registered", &error);
@@ -738,10 +683,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.leave(to, EndReason::SocketFailed);
             return Err(io::Error::other("the socket could not be registered"));
         };
-        let connection = &mut self.connections.0[index as usize];
+        let connection = &mut self.connections[index];
         connection.due = self.driver.now + self.driver.limits.connect_timeout;
         connection.hints.writable = false;
-        self.settle(index);
+        self.connections.settle(index, self.driver.now);
         Ok(())
     }
 
@@ -766,44 +711,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let Some(from) = self.sweep else { return };
         let end = from.saturating_add(SWEEP_PER_TURN);
         for index in from..end {
-            if let Some(connection) = self.connections.0.get_mut(index as usize) {
+            if let Some(connection) = self.connections.get_mut(index) {
                 // From what was asked for, not from what an earlier sweep made of it.
                 let asked = connection.deadline_asked_for();
                 connection.due = connection.due.min(self.driver.shortened(asked));
-                self.settle(index);
+                self.connections.settle(index, self.driver.now);
             }
         }
-        self.sweep = ((end as usize) < self.connections.0.capacity()).then_some(end);
-    }
-}
-
-impl<Stream, Session> Connections<Stream, Session> {
-    /// The connection with this id, unless it is gone.
-    #[inline]
-    fn find(&mut self, id: SessionId) -> Option<&mut Connection<Stream, Session>> {
-        self.0
-            .get_mut(id.index as usize)
-            .filter(|c| c.serial == id.serial || is_planted(Bug::SerialIgnored))
-    }
-}
-
-impl<Stream, Session> Links for Connections<Stream, Session> {
-    #[inline]
-    fn link(&mut self, key: u32) -> &mut Link {
-        &mut self.0[key as usize].link
-    }
-}
-
-/// Puts a connection in line, once.
-#[inline]
-fn enqueue<Stream, Session>(
-    ready: &mut Vec<u32>,
-    connection: &mut Connection<Stream, Session>,
-    index: u32,
-) {
-    if !connection.hints.queued {
-        connection.hints.queued = true;
-        ready.push(index);
+        self.sweep = (end < self.connections.end()).then_some(end);
     }
 }
 
@@ -815,10 +730,6 @@ fn context(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// Slots whose place is set aside at the start. Growing later would copy those in use, and leave the
-/// smaller array behind as memory that nobody needs; a place that was never used costs nothing but
-/// addresses.
-const SLOTS_AT_ONCE_MAX: usize = 1 << 16;
 /// Waits below this are measured from the very present.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// A deadline that is met later than this tells of a loop that was held up. Events that came

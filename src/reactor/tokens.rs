@@ -2,7 +2,7 @@
 //!
 //! A connection's token is its slot's index with the connection's serial number above it, so that
 //! an event for an earlier connection in the same slot is known for what it is. Listeners have the
-//! tokens from the top down, below the poller's own.
+//! tokens from the top down, below the poller's own, which is the last.
 
 use crate::net::Token;
 use crate::service::SessionId;
@@ -10,6 +10,7 @@ use crate::service::SessionId;
 /// What a token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
+    Poller,
     Listener(usize),
     Connection(SessionId),
 }
@@ -28,7 +29,10 @@ pub(crate) fn listener(number: usize) -> Token {
 #[inline]
 pub(crate) fn source(token: Token) -> Source {
     if token.0 > FIRST_LISTENER - LISTENERS_MAX {
-        return Source::Listener(FIRST_LISTENER - token.0);
+        return match FIRST_LISTENER.checked_sub(token.0) {
+            Some(number) => Source::Listener(number),
+            None => Source::Poller,
+        };
     }
     let index = (token.0 & (INDEX_END - 1)) as u32;
     Source::Connection(SessionId {
@@ -52,8 +56,7 @@ const SERIAL_MASK: u32 = if usize::BITS == 64 {
 } else {
     (1 << 11) - 1
 };
-/// The poller keeps the very last token to itself.
-const FIRST_LISTENER: usize = usize::MAX - 1;
+const FIRST_LISTENER: usize = Token::OWN.0 - 1;
 pub(crate) const LISTENERS_MAX: usize = 1024;
 
 #[cfg(test)]
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listeners_and_connections_have_different_tokens() {
+    fn connections_listeners_and_the_poller_have_different_tokens() {
         let mut serial = 0;
         for index in [0, 1, 19_999] {
             serial = next_serial(serial);
@@ -76,6 +79,7 @@ mod tests {
         for number in [0, 1, LISTENERS_MAX - 1] {
             assert_eq!(source(listener(number)), Source::Listener(number));
         }
+        assert_eq!(source(Token::OWN), Source::Poller);
     }
 
     #[test]

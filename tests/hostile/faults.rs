@@ -15,10 +15,13 @@ use oneloop::net::{ListenOptions, Net, Os, Readiness, Token};
 pub(crate) struct Faulty {
     os: Os,
     plan: Shared,
-    /// Events that come besides the real ones.
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    real: <Os as Net>::Events,
+    /// Those that come besides.
     extra: Vec<Readiness>,
-    /// The last poll was interrupted, and has brought nothing.
-    interrupted: bool,
 }
 
 /// What is to go wrong; the test changes it while the reactor runs.
@@ -50,12 +53,7 @@ impl Shared {
     /// Makes a network that follows this plan.
     pub(crate) fn wrap(&self) -> impl FnOnce(Os) -> Faulty + Send + 'static {
         let plan = self.clone();
-        move |os| Faulty {
-            os,
-            plan,
-            extra: Vec::new(),
-            interrupted: false,
-        }
+        move |os| Faulty { os, plan }
     }
 }
 
@@ -71,27 +69,30 @@ impl Faulty {
 impl Net for Faulty {
     type Stream = <Os as Net>::Stream;
     type Listener = <Os as Net>::Listener;
+    type Events = Events;
 
     const SHORT_READ_DRAINS: bool = Os::SHORT_READ_DRAINS;
 
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let doze = self.plan.change(|plan| plan.doze.take());
-        self.interrupted = doze.is_some();
-        if let Some(doze) = doze {
+    fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        *events = Events::default();
+        if let Some(doze) = self.plan.change(|plan| plan.doze.take()) {
             thread::sleep(doze);
             return Err(io::ErrorKind::Interrupted.into());
         }
-        self.os.poll(timeout)?;
-        self.extra = self.plan.change(|plan| {
+        self.os.poll(&mut events.real, timeout)?;
+        events.extra = self.plan.change(|plan| {
             let tokens = if plan.replay { &plan.tokens[..] } else { &[] };
             tokens.iter().copied().flat_map(every_and_no_flag).collect()
         });
         Ok(())
     }
 
-    fn events(&self) -> impl Iterator<Item = Readiness> {
-        let real = self.os.events().filter(|_| !self.interrupted);
-        real.chain(self.extra.iter().copied())
+    fn hints(events: &Events) -> impl Iterator<Item = Readiness> {
+        Os::hints(&events.real).chain(events.extra.iter().copied())
+    }
+
+    fn woken(&mut self) {
+        self.os.woken();
     }
 
     fn now(&mut self) -> Time {

@@ -41,7 +41,6 @@ pub use witness::{Seen, Tally, Witness};
 /// one that announces new input only after a read has said `WouldBlock`, as on Windows.
 pub struct Network<const SHORT_READ_DRAINS: bool = true> {
     world: Rc<RefCell<World>>,
-    batch: Vec<Readiness>,
 }
 
 /// A simulated listening socket. Dropping it closes it and resets who waits in its queue.
@@ -74,7 +73,6 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         };
         Self {
             world: Rc::new(RefCell::new(World::new(random, trigger))),
-            batch: Vec::new(),
         }
     }
 
@@ -214,19 +212,20 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
 impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
     type Stream = Stream;
     type Listener = Listener;
+    type Events = Vec<Readiness>;
 
     const SHORT_READ_DRAINS: bool = SHORT_READ_DRAINS;
 
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.batch.clear();
+    fn poll(&mut self, events: &mut Vec<Readiness>, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
         let mut world = self.world.borrow_mut();
         // mio rounds up to whole milliseconds, for epoll knows no less.
         let deadline = timeout.map(|timeout| world.now + whole_millis(timeout));
-        world.wait(deadline, &mut self.batch)
+        world.wait(deadline, events)
     }
 
-    fn events(&self) -> impl Iterator<Item = Readiness> {
-        self.batch.iter().copied()
+    fn hints(events: &Vec<Readiness>) -> impl Iterator<Item = Readiness> {
+        events.iter().copied()
     }
 
     fn now(&mut self) -> Time {
@@ -303,7 +302,6 @@ impl<const SHORT_READ_DRAINS: bool> Clone for Network<SHORT_READ_DRAINS> {
     fn clone(&self) -> Self {
         Self {
             world: Rc::clone(&self.world),
-            batch: Vec::new(),
         }
     }
 }

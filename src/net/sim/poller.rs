@@ -31,8 +31,9 @@ pub(super) struct Registration {
     pub(super) token: Token,
     raised: Hints,
     armed: bool,
-    /// An event has come since the last `WouldBlock`: there is reason to read.
-    told: bool,
+    /// How many events of the last batch, or of an earlier one if no read has said `WouldBlock`
+    /// since, are reason to read.
+    reasons: u32,
     /// An event has spoken of the end: there is always reason to read.
     told_end: bool,
 }
@@ -114,7 +115,7 @@ impl Registration {
             token,
             raised: Hints::NONE,
             armed: true,
-            told: false,
+            reasons: 0,
             told_end: false,
         }
     }
@@ -122,17 +123,17 @@ impl Registration {
     /// A read, or accept, said `WouldBlock`.
     pub(super) fn blocked(&mut self) {
         self.armed = true;
-        self.told = false;
+        self.reasons = self.reasons.saturating_sub(1);
     }
 
     /// Further reads need no further reason.
     pub(super) fn excuse(&mut self) {
-        self.told = true;
+        self.reasons = self.reasons.max(1);
     }
 
     /// True if no event has given a reason for another read.
     pub(super) fn reads_unprovoked(&self) -> bool {
-        !self.told && !self.told_end
+        self.reasons == 0 && !self.told_end
     }
 
     /// True if the source is to be queued.
@@ -150,13 +151,22 @@ impl Registration {
         std::mem::take(&mut self.raised)
     }
 
-    fn tell(&mut self, hints: Hints) {
+    /// Notes what is about to be reported besides what `batch` holds. True if it is reason to read.
+    fn tell(&mut self, hints: Hints, batch: &[Readiness]) -> bool {
         let closed = hints.all_of(Hints::CLOSED);
         self.told_end |= closed;
-        if closed || hints.all_of(Hints::READ) {
-            self.told = true;
-            self.armed = false;
+        let is_reason = closed || hints.all_of(Hints::READ);
+        if batch.iter().any(|event| event.token == self.token) {
+            self.tell_apart();
+        } else if is_reason {
+            self.reasons = 1;
         }
+        is_reason
+    }
+
+    /// One more event of the same batch: the loop may read at each, were it for an older reason.
+    fn tell_apart(&mut self) {
+        self.reasons += 1;
     }
 }
 
@@ -195,10 +205,13 @@ pub(super) fn report(
     if !raised.any_of(present) && !random.chance(faults.spurious_events) {
         return;
     }
-    registration.tell(hints);
+    if registration.tell(hints, batch) {
+        registration.armed = false;
+    }
     let token = registration.token;
     let both = hints.all_of(Hints::READ | Hints::WRITE) && !hints.all_of(Hints::CLOSED);
     if both && random.chance(faults.split_events) {
+        registration.tell_apart();
         batch.push(Hints::READ.readiness(token));
         batch.push(Hints::WRITE.readiness(token));
     } else {
@@ -214,8 +227,7 @@ pub(super) fn report_nothing(
 ) {
     // It gives a reason to read, but it announces nothing: what arrives next still raises.
     let hints = any_hints(random);
-    registration.told |= hints.all_of(Hints::READ);
-    registration.told_end |= hints.all_of(Hints::CLOSED);
+    registration.tell(hints, batch);
     batch.push(hints.readiness(registration.token));
 }
 

@@ -1,0 +1,222 @@
+//! All connections: their slots, and the lists that they stand in.
+
+use std::ops::{Index, IndexMut};
+
+use slab::Slab;
+
+use super::Usage;
+use super::connection::{Connection, News, Phase};
+use super::deadlines::{Deadlines, Link, Links};
+use crate::bugs::{Bug, is_planted};
+use crate::service::{EndReason, SessionId, Time};
+
+/// The connections of a reactor.
+#[derive(Debug)]
+pub(crate) struct Connections<Stream, Session> {
+    slots: Slots<Stream, Session>,
+    deadlines: Deadlines,
+    /// Connections with something to do for which no event will come: a share used up, a wake-up.
+    /// With edge triggers nobody else remembers them.
+    ready: Vec<u32>,
+    /// The ready list of a moment ago: those whose turn it is. All of them are served in it, so the
+    /// order does not matter.
+    serving: Vec<u32>,
+    /// Connections to be reaped at the end of the turn.
+    dead: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slots<Stream, Session>(Slab<Connection<Stream, Session>>);
+
+impl<Stream, Session> Connections<Stream, Session> {
+    /// No connections yet, but room for so many.
+    pub(crate) fn new(slots: usize) -> Self {
+        Self {
+            slots: Slots(Slab::with_capacity(slots.min(SLOTS_AT_ONCE_MAX))),
+            deadlines: Deadlines::new(),
+            ready: Vec::new(),
+            serving: Vec::new(),
+            dead: Vec::new(),
+        }
+    }
+
+    /// Gives a connection a slot.
+    pub(crate) fn insert(&mut self, connection: Connection<Stream, Session>) -> u32 {
+        let index = self.slots.0.insert(connection);
+        u32::try_from(index).expect("fewer descriptors than 2^32")
+    }
+
+    /// Takes back the slot of a connection that stands in no list yet.
+    pub(crate) fn remove(&mut self, index: u32) -> Connection<Stream, Session> {
+        self.slots.0.remove(index as usize)
+    }
+
+    /// The connection with this id, unless it is gone.
+    #[inline]
+    pub(crate) fn find(&mut self, id: SessionId) -> Option<&mut Connection<Stream, Session>> {
+        self.slots
+            .0
+            .get_mut(id.index as usize)
+            .filter(|c| c.serial == id.serial || is_planted(Bug::SerialIgnored))
+    }
+
+    /// The connection in this slot, if there is one.
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Connection<Stream, Session>> {
+        self.slots.0.get_mut(index as usize)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.0.is_empty()
+    }
+
+    /// Every slot is below this.
+    pub(crate) fn end(&self) -> u32 {
+        self.slots.0.capacity() as u32
+    }
+
+    /// How many are ready without an event.
+    #[inline]
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Puts a connection in line, once.
+    pub(crate) fn enqueue(&mut self, index: u32) {
+        let connection = &mut self[index];
+        if !connection.hints.queued {
+            connection.hints.queued = true;
+            self.ready.push(index);
+        }
+    }
+
+    /// From now on those who are ready have their turn; who becomes ready meanwhile has the next.
+    #[inline]
+    pub(crate) fn line_up(&mut self) {
+        debug_assert!(self.serving.is_empty(), "everybody has had a turn");
+        std::mem::swap(&mut self.ready, &mut self.serving);
+    }
+
+    /// Takes one out of the line.
+    pub(crate) fn first_in_line(&mut self) -> Option<u32> {
+        let index = self.serving.pop()?;
+        self[index].hints.queued = false;
+        Some(index)
+    }
+
+    /// Has something told to the session with this id soon, unless it is gone.
+    pub(crate) fn tell(&mut self, id: SessionId, news: News) {
+        if let Some(connection) = self.find(id) {
+            connection.news.add(news);
+            self.enqueue(id.index);
+        }
+    }
+
+    /// Has something told to all sessions soon.
+    pub(crate) fn tell_all(&mut self, news: News) {
+        for index in 0..self.end() {
+            if let Some(connection) = self.get_mut(index) {
+                connection.news.add(news);
+                self.enqueue(index);
+            }
+        }
+    }
+
+    /// After a connection was driven: files its deadline, or marks it to be reaped.
+    pub(crate) fn settle(&mut self, index: u32, now: Time) {
+        let connection = &mut self.slots.0[index as usize];
+        if connection.phase == Phase::Dead {
+            // One that stands in line is reaped when its turn comes, so that the line never
+            // names a slot that was given to another.
+            if !connection.hints.queued {
+                connection.hints.queued = true; // to be reaped, and for nothing else
+                self.deadlines.remove(&mut self.slots, index);
+                self.dead.push(index);
+            }
+        } else if connection.due < connection.link.fires() {
+            let due = connection.due;
+            self.deadlines.file(&mut self.slots, index, due, now);
+        }
+    }
+
+    /// The next one of those that have ended; its slot is free.
+    #[inline]
+    pub(crate) fn next_dead(&mut self) -> Option<Connection<Stream, Session>> {
+        let index = self.dead.pop()?;
+        Some(self.slots.0.remove(index as usize))
+    }
+
+    /// A connection whose deadline may have come.
+    #[inline]
+    pub(crate) fn fire(&mut self, now: Time) -> Option<u32> {
+        self.deadlines.fire(&mut self.slots, now)
+    }
+
+    /// Before this no deadline comes.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Time {
+        self.deadlines.next()
+    }
+
+    /// Ends all connections, owed output or not; says for how many that was too early.
+    pub(crate) fn cut_off(&mut self, now: Time) -> usize {
+        while let Some(index) = self.ready.pop() {
+            self[index].hints.queued = false;
+        }
+        let mut cut = 0;
+        for index in 0..self.end() {
+            let Some(connection) = self.get_mut(index) else {
+                continue;
+            };
+            if connection.is_unfinished() {
+                connection.end(EndReason::Cut);
+                cut += 1;
+            }
+            connection.phase = Phase::Dead;
+            self.settle(index, now);
+        }
+        cut
+    }
+
+    /// Adds up what is held.
+    pub(crate) fn weigh(&self, usage: &mut Usage) {
+        for (_, connection) in &self.slots.0 {
+            let held = connection.held_bytes();
+            usage.held_bytes += held;
+            usage.held_bytes_max = usage.held_bytes_max.max(held);
+            usage.deadlines += usize::from(connection.link.is_filed());
+        }
+        debug_assert_eq!(usage.deadlines == 0, self.deadlines.is_empty());
+    }
+}
+
+impl<Stream, Session> Index<u32> for Connections<Stream, Session> {
+    type Output = Connection<Stream, Session>;
+
+    #[inline]
+    fn index(&self, index: u32) -> &Connection<Stream, Session> {
+        &self.slots.0[index as usize]
+    }
+}
+
+impl<Stream, Session> IndexMut<u32> for Connections<Stream, Session> {
+    #[inline]
+    fn index_mut(&mut self, index: u32) -> &mut Connection<Stream, Session> {
+        &mut self.slots.0[index as usize]
+    }
+}
+
+impl<Stream, Session> Links for Slots<Stream, Session> {
+    #[inline]
+    fn link(&mut self, key: u32) -> &mut Link {
+        &mut self.0[key as usize].link
+    }
+}
+
+/// Slots whose place is set aside at the start. Growing later would copy those in use, and leave the
+/// smaller array behind as memory that nobody needs; a place that was never used costs nothing but
+/// addresses.
+const SLOTS_AT_ONCE_MAX: usize = 1 << 16;

@@ -307,9 +307,12 @@ impl Oracle {
     fn check(&mut self, rules: &Rules, now: Time, message: &Message<'_>) -> Verdict {
         let mut next = Vec::new();
         for reading in &self.readings {
-            self.follow(rules, now, reading, message, &mut next);
+            let mut after = Vec::new();
+            self.follow(rules, now, reading, message, &mut after);
+            // Many ways may lead to the same state; kept apart, they would multiply at every name.
+            after.retain(|reading| !next.contains(reading));
+            next.append(&mut after);
         }
-        next.dedup();
         if next.is_empty() {
             return Err(format!("{message:?} is no answer to {}", self.picture()));
         }

@@ -23,12 +23,14 @@ use session::{Asked, Closing, Manners, State, Wait};
 
 use crate::bugs::{Bug, is_planted};
 use crate::escape::Escaped;
-use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId};
+use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId, Time};
 
 /// The greeting service.
 #[derive(Clone, Debug)]
 pub struct Greeter {
     config: Config,
+    /// The configured one, in nanoseconds: it is added to the present at each exchange.
+    name_timeout: u64,
     too_long: String,
 }
 
@@ -54,8 +56,12 @@ impl Greeter {
     /// A service that does as `config` says.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let too_long = words::too_long(config.name_bytes_max);
-        Self { config, too_long }
+        let nanos = config.name_timeout.as_nanos();
+        Self {
+            name_timeout: u64::try_from(nanos).unwrap_or(u64::MAX),
+            too_long: words::too_long(config.name_bytes_max),
+            config,
+        }
     }
 }
 
@@ -81,7 +87,7 @@ impl Service for Greeter {
             && asked.manners.ending == Ending::Line
             && self.greet_plain_lines(cx)
         {
-            asked.deadline = cx.after(self.config.name_timeout);
+            asked.deadline = self.name_deadline(cx);
             if cx.input().is_empty() {
                 asked.wait = Wait::Name;
                 let until = asked.deadline;
@@ -117,6 +123,13 @@ impl Greeter {
             cx.consume(line.bytes);
         }
         cx.input().len() < before
+    }
+
+    /// When the answer to a question that is asked now must be there.
+    #[inline(always)]
+    fn name_deadline(&self, cx: &Context<'_>) -> Time {
+        let now = cx.now().as_nanos();
+        Time::from_nanos(now.saturating_add(self.name_timeout))
     }
 
     fn look_up(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
@@ -215,7 +228,7 @@ impl Greeter {
 
     fn await_name(&self, session: &mut Session, manners: Manners, cx: &Context<'_>) -> Next {
         let asked = Asked {
-            deadline: cx.after(self.config.name_timeout),
+            deadline: self.name_deadline(cx),
             manners,
             wait: Wait::Name,
         };
@@ -229,7 +242,7 @@ impl Greeter {
         let before = cx.input().len();
         self.answer_lines(&mut asked.manners, cx)?;
         if cx.input().len() < before {
-            asked.deadline = cx.after(self.config.name_timeout);
+            asked.deadline = self.name_deadline(cx);
         }
         if framing::is_too_long(cx.input(), self.config.name_bytes_max) {
             return self.refuse_length(cx);
@@ -356,7 +369,7 @@ impl Greeter {
 
     /// The question has only just left, so the time for its answer begins now.
     fn allow_anew(&self, asked: &mut Asked, cx: &Context<'_>) -> Next {
-        asked.deadline = cx.after(self.config.name_timeout);
+        asked.deadline = self.name_deadline(cx);
         self.listen(asked, cx)
     }
 

@@ -144,23 +144,9 @@ pub struct Readiness {
     /// Writing may take something.
     pub writable: bool,
     /// The peer may have finished, the connection be broken, or urgent data have come, at which a
-    /// read stops: a short read proves nothing any more, only a read of 0 or an error does.
+    /// read stops. Then both reading and writing are worth trying, for the call itself says what it
+    /// is; and a short read proves nothing any more, only a read of 0 or an error does.
     pub closed: bool,
-}
-
-impl Readiness {
-    /// A hang-up or an error is met by trying, in both directions: the call itself says what it is.
-    #[inline]
-    pub(crate) fn or_both_if_closed(self) -> Self {
-        if !self.closed {
-            return self;
-        }
-        Self {
-            readable: true,
-            writable: true,
-            ..self
-        }
-    }
 }
 
 /// What a listening socket is to be like.

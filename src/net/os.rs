@@ -166,7 +166,7 @@ impl Net for Os {
             readable: event.is_readable(),
             writable: event.is_writable(),
         };
-        events.0.iter().map(hint).map(Readiness::or_both_if_closed)
+        events.0.iter().map(hint)
     }
 
     #[cold]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::BitOr;
 
 use super::address::Address;
 use super::deadlines::Link;
@@ -18,11 +19,9 @@ pub(crate) struct Connection<Stream, Session> {
     /// `None` until the connection is established, and for one that is turned away.
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
-    pub(crate) wants: Wants,
     /// Why it ends, once that is decided.
     pub(crate) why: Option<EndReason>,
-    pub(crate) hints: Hints,
-    pub(crate) news: News,
+    pub(crate) flags: Flags,
     /// The deadline that the session asked for.
     pub(crate) until: Time,
     /// The deadline that holds: the session's, the write deadline, or a shorter one.
@@ -47,35 +46,14 @@ pub(crate) enum Phase {
     Dead,
 }
 
-/// What a live session waits for.
+/// What is known of a connection: a set of the constants. One word, so that the loop sees at a
+/// glance whether there is anything but input to be thought of.
+///
+/// The first three are hints, facts about the past and not a state: one may be stale, and then the
+/// attempt says so. Those from [`OPENED`](Self::OPENED) on are news, which the session is still to
+/// be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wants {
-    Input,
-    Nothing,
-    Flushed,
-}
-
-/// What is worth trying, and what is still to be told. Each is a fact about the past, not a state:
-/// a hint may be stale, and then the attempt says so.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Hints {
-    /// No read has said `WouldBlock` since the last event.
-    pub(crate) readable: bool,
-    /// No write has said `WouldBlock` since the last event.
-    pub(crate) writable: bool,
-    /// An event spoke of the end: short reads prove nothing any more.
-    pub(crate) closed: bool,
-    /// A read returned 0.
-    pub(crate) finished: bool,
-    /// The session knows that the server stops: nothing is read for it any more.
-    pub(crate) draining: bool,
-    /// It stands in the ready list.
-    pub(crate) queued: bool,
-}
-
-/// What a session is still to be told: a set of the constants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct News(u8);
+pub(crate) struct Flags(u16);
 
 /// What the loop holds for a connection that is not idle: input that makes no whole message yet,
 /// output that the kernel would not take. Given back as soon as both are empty.
@@ -95,10 +73,9 @@ impl<Stream, Session> Connection<Stream, Session> {
             address: address.into(),
             session: None,
             phase,
-            wants: Wants::Input,
             why: None,
-            hints: Hints::NEW,
-            news: News(0),
+            // A new socket is worth writing to.
+            flags: Flags::WRITABLE,
             until: Time::NEVER,
             due: Time::NEVER,
             link: Link::UNFILED,
@@ -111,14 +88,6 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.address.into()
     }
 
-    /// Notes what an event said.
-    #[inline]
-    pub(crate) fn mark(&mut self, ready: Readiness) {
-        self.hints.readable |= ready.readable;
-        self.hints.writable |= ready.writable;
-        self.hints.closed |= ready.closed;
-    }
-
     /// Decides that it ends, now and without further words. One that is being turned away stays
     /// turned away, however that goes.
     pub(crate) fn end(&mut self, why: EndReason) {
@@ -129,69 +98,56 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.held = None;
     }
 
-    /// Notes what the session waits for now. Leaving [`Wants::Input`] and coming back to it makes
-    /// unread input worth offering again.
-    #[inline]
-    pub(crate) fn waits(&mut self, next: Next) {
-        if let Next::Read { until } = next
-            && self.wants == Wants::Input
-        {
-            self.until = until;
-        } else {
-            self.waits_for_else(next);
-        }
-    }
-
-    #[cold]
-    fn waits_for_else(&mut self, next: Next) {
+    /// Notes what the session waits for now; says until when, if it is for the session to say.
+    /// Turning away from input and back to it makes what is unread worth offering again.
+    pub(crate) fn waits(&mut self, next: Next) -> Option<Time> {
         match next {
             Next::Read { until } => {
-                self.wants = Wants::Input;
-                self.news.add(News::OFFER);
-                self.until = until;
+                if self.flags.take(Flags::PAUSED) {
+                    self.flags.add(Flags::OFFER);
+                }
+                Some(until)
             }
             Next::Pause { until } => {
-                self.wants = Wants::Nothing;
-                self.until = until;
+                self.flags.add(Flags::PAUSED);
+                Some(until)
             }
             Next::Flush => {
-                self.wants = Wants::Flushed;
-                self.news.add(News::FLUSHED);
+                self.flags.add(Flags::PAUSED | Flags::FLUSHED);
                 // It has none until it is told, and then it sets one, be it the same again.
-                self.until = Time::NEVER;
+                Some(Time::NEVER)
             }
             Next::Close(why) => {
                 self.why = Some(why);
                 self.phase = Phase::Flushing;
+                None
             }
         }
     }
 
     /// Takes the first piece of news that the session can be told now.
-    #[inline]
     pub(crate) fn next_news(&mut self, now: Time) -> Option<Event> {
-        if self.news.is_empty() {
-            None
-        } else {
+        if self.flags.has(Flags::NEWS) {
             self.take_news(now)
+        } else {
+            None
         }
     }
 
     /// In the order in which they are told. While the session waits for its output to leave, that
     /// comes before all else.
-    #[cold]
     fn take_news(&mut self, now: Time) -> Option<Event> {
-        if self.news.take(News::OPENED) {
+        if self.flags.take(Flags::OPENED) {
             return Some(Event::Opened);
         }
-        if self.news.take(News::FLUSHED) {
+        if self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }
-        if self.news.take(News::WOKEN) {
+        if self.flags.take(Flags::WOKEN) {
             return Some(Event::Woken);
         }
-        if self.wants == Wants::Input && self.news.take(News::OFFER) {
-            if self.hints.finished {
+        if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::OFFER) {
+            if self.flags.has(Flags::FINISHED) {
                 return Some(Event::PeerFinished);
             }
             if self.has_input() {
@@ -199,26 +155,36 @@ impl<Stream, Session> Connection<Stream, Session> {
             }
         }
         // What the session was told before may have made it ask for a later one.
-        if self.news.take(News::DEADLINE) && self.due <= now {
+        if self.flags.take(Flags::DEADLINE) && self.due <= now {
             return Some(Event::Deadline);
         }
-        if self.news.take(News::DRAIN) {
-            self.hints.draining = true;
+        if self.flags.take(Flags::DRAIN) {
+            self.flags.add(Flags::DRAINING);
             return Some(Event::Drain);
         }
         None
     }
 
-    /// True if its session wants input, and there may be some.
-    #[inline]
-    pub(crate) fn wants_reading(&self) -> bool {
-        self.hints.readable && self.wants == Wants::Input && !self.hints.draining
+    /// True if the next thing to do is to read, as it is for nearly every event: its session is
+    /// alive, wants input and has left none, it owes no output, and there is no news.
+    #[inline(always)]
+    pub(crate) fn is_to_be_read(&self) -> bool {
+        let matter = Flags::NEWS | Flags::READABLE | Flags::PAUSED | Flags::DRAINING;
+        self.held.is_none()
+            && self.phase == Phase::Live
+            && self.flags.of_these(matter) == Flags::READABLE
     }
 
-    /// True if the wheel will look at its deadline in time, and it is not to be reaped.
+    /// True if its session wants input, and there may be some.
+    pub(crate) fn wants_reading(&self) -> bool {
+        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;
+        self.flags.of_these(matter) == Flags::READABLE
+    }
+
+    /// True if the wheel will look at its deadline in time.
     #[inline]
-    pub(crate) fn is_settled(&self) -> bool {
-        self.phase != Phase::Dead && self.link.fires() <= self.due
+    pub(crate) fn is_filed_in_time(&self) -> bool {
+        self.link.fires() <= self.due
     }
 
     /// The deadline before it was shortened, as far as it is known: a session's is remembered, the
@@ -324,47 +290,87 @@ impl<Stream, Session> Connection<Stream, Session> {
     }
 }
 
-impl News {
-    pub(crate) const OPENED: Self = Self(1);
-    /// The session waits for its output to leave.
-    const FLUSHED: Self = Self(1 << 1);
-    pub(crate) const WOKEN: Self = Self(1 << 2);
-    /// The session wants input again, having left some.
-    const OFFER: Self = Self(1 << 3);
-    pub(crate) const DEADLINE: Self = Self(1 << 4);
-    pub(crate) const DRAIN: Self = Self(1 << 5);
+impl Flags {
+    /// No read has said `WouldBlock` since the last event.
+    pub(crate) const READABLE: Self = Self(1);
+    /// No write has said `WouldBlock` since the last event.
+    pub(crate) const WRITABLE: Self = Self(1 << 1);
+    /// An event spoke of the end: short reads prove nothing any more.
+    pub(crate) const CLOSED: Self = Self(1 << 2);
+    /// A read returned 0.
+    pub(crate) const FINISHED: Self = Self(1 << 3);
+    /// It stands in one of the loop's lists.
+    pub(crate) const QUEUED: Self = Self(1 << 4);
+    /// The session does not want input for now.
+    pub(crate) const PAUSED: Self = Self(1 << 5);
+    /// The session knows that the server stops: nothing is read for it any more.
+    const DRAINING: Self = Self(1 << 6);
+    /// It may begin.
+    pub(crate) const OPENED: Self = Self(1 << 7);
+    /// The output that it waits for has left.
+    const FLUSHED: Self = Self(1 << 8);
+    pub(crate) const WOKEN: Self = Self(1 << 9);
+    /// It wants input again, having left some.
+    const OFFER: Self = Self(1 << 10);
+    pub(crate) const DEADLINE: Self = Self(1 << 11);
+    pub(crate) const DRAIN: Self = Self(1 << 12);
 
-    #[inline]
-    pub(crate) fn add(&mut self, news: Self) {
-        self.0 |= news.0;
+    pub(crate) const NEWS: Self = Self(!0 << 7);
+
+    /// What an event says.
+    #[inline(always)]
+    pub(crate) fn of(hint: Readiness) -> Self {
+        if hint.closed {
+            return Self::of_the_end();
+        }
+        Self(u16::from(hint.readable) | u16::from(hint.writable) << 1)
+    }
+
+    /// Apart, so that it is a jump away from the bulk of the events.
+    #[cold]
+    #[inline(never)]
+    fn of_the_end() -> Self {
+        Self::READABLE | Self::WRITABLE | Self::CLOSED
     }
 
     #[inline]
-    fn is_empty(self) -> bool {
-        self.0 == 0
+    pub(crate) fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
     }
 
-    fn take(&mut self, news: Self) -> bool {
-        let there = self.0 & news.0 != 0;
-        self.0 &= !news.0;
+    #[inline]
+    fn of_these(self, some: Self) -> Self {
+        Self(self.0 & some.0)
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, flags: Self) {
+        self.0 |= flags.0;
+    }
+
+    #[inline]
+    pub(crate) fn remove(&mut self, flags: Self) {
+        self.0 &= !flags.0;
+    }
+
+    fn take(&mut self, flag: Self) -> bool {
+        let there = self.has(flag);
+        self.remove(flag);
         there
     }
 }
 
-impl Hints {
-    /// A new socket is worth trying in both directions.
-    const NEW: Self = Self {
-        readable: false,
-        writable: true,
-        closed: false,
-        finished: false,
-        draining: false,
-        queued: false,
-    };
+impl BitOr for Flags {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// What a connection costs while it is idle, with a stream of four bytes (mio's, in a release build
 /// on Unix) and a session of sixteen that has a value to spare for "none", as enums have. Every
 /// connection pays for each byte here.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Connection<[u8; 4], (u64, bool)>>() <= 112);
+const _: () = assert!(size_of::<Connection<[u8; 4], (u64, bool)>>() <= 104);

@@ -5,8 +5,9 @@ use std::ops::{Index, IndexMut};
 use slab::Slab;
 
 use super::Usage;
-use super::connection::{Connection, News, Phase};
+use super::connection::{Connection, Flags, Phase};
 use super::deadlines::{Deadlines, Link, Links};
+use super::drive::Driven;
 use crate::bugs::{Bug, is_planted};
 use crate::service::{EndReason, SessionId, Time};
 
@@ -65,6 +66,12 @@ impl<Stream, Session> Connections<Stream, Session> {
         self.slots.0.get_mut(index as usize)
     }
 
+    /// The name of the session in this slot.
+    pub(crate) fn id(&self, index: u32) -> SessionId {
+        let serial = self[index].serial;
+        SessionId { index, serial }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.0.len()
     }
@@ -84,55 +91,58 @@ impl<Stream, Session> Connections<Stream, Session> {
         self.ready.len()
     }
 
-    /// Puts a connection in line, once.
-    pub(crate) fn enqueue(&mut self, index: u32) {
-        let connection = &mut self[index];
-        if !connection.hints.queued {
-            connection.hints.queued = true;
-            self.ready.push(index);
-        }
-    }
-
     /// From now on those who are ready have their turn; who becomes ready meanwhile has the next.
     #[inline]
-    pub(crate) fn line_up(&mut self) {
+    pub(crate) fn begin_turn(&mut self) {
         debug_assert!(self.serving.is_empty(), "everybody has had a turn");
-        std::mem::swap(&mut self.ready, &mut self.serving);
+        if !self.ready.is_empty() {
+            std::mem::swap(&mut self.ready, &mut self.serving);
+        }
     }
 
     /// Takes one out of the line.
     pub(crate) fn first_in_line(&mut self) -> Option<u32> {
         let index = self.serving.pop()?;
-        self[index].hints.queued = false;
+        self[index].flags.remove(Flags::QUEUED);
         Some(index)
     }
 
     /// Has something told to the session with this id soon, unless it is gone.
-    pub(crate) fn tell(&mut self, id: SessionId, news: News) {
+    pub(crate) fn tell(&mut self, id: SessionId, news: Flags) {
         if let Some(connection) = self.find(id) {
-            connection.news.add(news);
+            connection.flags.add(news);
             self.enqueue(id.index);
         }
     }
 
     /// Has something told to all sessions soon.
-    pub(crate) fn tell_all(&mut self, news: News) {
-        for index in 0..self.end() {
-            if let Some(connection) = self.get_mut(index) {
-                connection.news.add(news);
-                self.enqueue(index);
-            }
+    pub(crate) fn tell_all(&mut self, news: Flags) {
+        for (index, connection) in &mut self.slots.0 {
+            connection.flags.add(news);
+            line_up(index as u32, connection, &mut self.ready);
         }
     }
 
-    /// After a connection was driven: files its deadline, or marks it to be reaped.
+    fn enqueue(&mut self, index: u32) {
+        line_up(index, &mut self.slots.0[index as usize], &mut self.ready);
+    }
+
+    /// After a connection was driven: puts it in line again if there is more to do, and settles it.
+    pub(crate) fn put_back(&mut self, index: u32, driven: Driven, now: Time) {
+        if driven == Driven::OutOfShare && !is_planted(Bug::ReadyListForgotten) {
+            self.enqueue(index);
+        }
+        self.settle(index, now);
+    }
+
+    /// Files the deadline of a connection, or marks it to be reaped.
     pub(crate) fn settle(&mut self, index: u32, now: Time) {
         let connection = &mut self.slots.0[index as usize];
         if connection.phase == Phase::Dead {
             // One that stands in line is reaped when its turn comes, so that the line never
             // names a slot that was given to another.
-            if !connection.hints.queued {
-                connection.hints.queued = true; // to be reaped, and for nothing else
+            if !connection.flags.has(Flags::QUEUED) {
+                connection.flags.add(Flags::QUEUED); // to be reaped, and for nothing else
                 self.deadlines.remove(&mut self.slots, index);
                 self.dead.push(index);
             }
@@ -164,7 +174,7 @@ impl<Stream, Session> Connections<Stream, Session> {
     /// Ends all connections, owed output or not; says for how many that was too early.
     pub(crate) fn cut_off(&mut self, now: Time) -> usize {
         while let Some(index) = self.ready.pop() {
-            self[index].hints.queued = false;
+            self[index].flags.remove(Flags::QUEUED);
         }
         let mut cut = 0;
         for index in 0..self.end() {
@@ -213,6 +223,18 @@ impl<Stream, Session> Links for Slots<Stream, Session> {
     #[inline]
     fn link(&mut self, key: u32) -> &mut Link {
         &mut self.0[key as usize].link
+    }
+}
+
+/// Puts a connection in line, once.
+fn line_up<Stream, Session>(
+    index: u32,
+    connection: &mut Connection<Stream, Session>,
+    line: &mut Vec<u32>,
+) {
+    if !connection.flags.has(Flags::QUEUED) {
+        connection.flags.add(Flags::QUEUED);
+        line.push(index);
     }
 }
 

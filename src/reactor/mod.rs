@@ -24,9 +24,9 @@ use log::{debug, warn};
 use crate::bugs::{Bug, is_planted};
 use crate::net::{AcceptFailure, ListenOptions, Net, Os};
 use crate::service::{Connect, EndReason, Service, SessionId, Time};
-use connection::{Connection, News, Phase};
+use connection::{Connection, Flags, Phase};
 use connections::Connections;
-use drive::{Driven, Driver, NOBODY, refusal};
+use drive::{Driven, Driver, refusal};
 use listener::{Admission, Listener};
 use muffle::Muffle;
 use tokens::Source;
@@ -145,7 +145,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
     /// from within, but at once: a loop that waits for events could not be told.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.driver.now = self.driver.net.now();
+        self.driver.desk.now = self.driver.net.now();
         self.begin_connect(Connect { to, from, ticket });
     }
 
@@ -158,17 +158,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         let grace = self.driver.limits.drain;
         self.drain = Some(Drain {
-            until: self.driver.now + grace,
+            until: self.driver.desk.now + grace,
             cut: 0,
         });
         // Closed now, so that who connects is refused at once and does not wait in a queue that
         // nobody will look at.
         self.listeners.clear();
         let open = self.admission.inside;
-        self.driver.call(NOBODY, "draining", |service, _| {
-            service.draining(open, grace)
-        });
-        self.connections.tell_all(News::DRAIN);
+        self.driver
+            .call(SessionId::NOBODY, "draining", |service, _| {
+                service.draining(open, grace)
+            });
+        self.connections.tell_all(Flags::DRAIN);
     }
 
     /// Serves until somebody asks it to stop, and everybody has left.
@@ -194,7 +195,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// As [`run`](Self::run).
     pub fn turn(&mut self) -> io::Result<Turn> {
         self.poll()?;
-        self.connections.line_up();
+        self.connections.begin_turn();
         self.guarded(Self::serve);
         self.reap_closed();
         if self.listeners.iter().any(|listener| listener.ready) {
@@ -258,7 +259,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             polled = self.driver.net.poll(&mut self.events, Some(Duration::ZERO));
         }
         self.served = 0;
-        self.driver.now = self.driver.net.now();
+        self.driver.desk.now = self.driver.net.now();
         self.driver.counters.turns += 1;
         if is_interrupted(&polled) {
             return Ok(());
@@ -268,7 +269,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// How long the poll may wait; `None` for as long as it takes.
     fn timeout(&mut self) -> Option<Duration> {
-        let at_once = self.connections.ready() > 0 || !self.driver.commands.is_empty();
+        let at_once = self.connections.ready() > 0 || !self.driver.desk.commands.is_empty();
         if at_once || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
@@ -285,7 +286,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if next == Time::NEVER {
             return None;
         }
-        let wait = next - self.driver.now;
+        let wait = next - self.driver.desk.now;
         // The time of this turn is as old as the turn. That matters for short waits only, and
         // busy servers, which could do without reading the clock twice a turn, have none.
         Some(if wait < SHORT_WAIT {
@@ -307,12 +308,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Ok(done) => return done,
                 Err(panic) => panic,
             };
-            let index = std::mem::replace(&mut self.driver.stepping, NOBODY.index);
-            if index == NOBODY.index {
+            let user = std::mem::replace(&mut self.driver.desk.user, SessionId::NOBODY);
+            if user == SessionId::NOBODY {
                 resume_unwind(panic); // our own bug
             }
-            self.driver.panicked(&mut self.connections[index]);
-            self.connections.settle(index, self.driver.now);
+            self.driver.panicked(&mut self.connections[user.index]);
+            self.connections.settle(user.index, self.driver.desk.now);
         }
     }
 
@@ -334,20 +335,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         for hint in hints {
             self.served += 1;
+            let flags = Flags::of(hint);
             match tokens::source(hint.token) {
                 Source::Connection(id) => match self.connections.find(id) {
                     Some(connection) => {
-                        connection.mark(hint);
-                        if connection.hints.queued {
+                        connection.flags.add(flags);
+                        if connection.flags.has(Flags::QUEUED) {
                             continue;
                         }
-                        let driven = self.driver.drive(connection, id.index);
-                        let settled = connection.is_settled();
-                        if driven == Driven::OutOfShare && !is_planted(Bug::ReadyListForgotten) {
-                            self.connections.enqueue(id.index);
-                        }
-                        if !settled {
-                            self.connections.settle(id.index, self.driver.now);
+                        let driven = self.driver.drive(connection, id);
+                        if driven != Driven::Waiting || !connection.is_filed_in_time() {
+                            let now = self.driver.desk.now;
+                            self.connections.put_back(id.index, driven, now);
                         }
                     }
                     None => self.driver.counters.stale_events += 1,
@@ -366,15 +365,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Drives the connections that stood in line when this turn began.
     fn serve_line(&mut self) {
         while let Some(index) = self.connections.first_in_line() {
-            self.drive_now_and_then(index);
-            self.connections.settle(index, self.driver.now);
+            self.drive(index);
         }
     }
 
     /// Acts on the deadlines that have come. Those that only moved away are filed again.
     fn expire_deadlines(&mut self) {
         let mut budget = self.driver.limits.turn_deadlines_max;
-        let now = self.driver.now;
+        let now = self.driver.desk.now;
         let over = self.drain.is_some_and(|drain| drain.until <= now);
         if over && !is_planted(Bug::DrainWithoutEnd) {
             self.cut_off();
@@ -391,10 +389,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 budget -= 1;
                 if now - connection.due > LATE {
                     // What came in time counts, though its event may be in a batch still to come.
-                    connection.hints.readable = true;
-                    connection.hints.writable = true;
+                    connection.flags.add(Flags::READABLE | Flags::WRITABLE);
                     self.driver.counters.late_deadlines += 1;
-                    self.drive_now_and_then(index);
+                    self.drive(index);
                 }
                 self.expire(index);
             }
@@ -405,19 +402,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Ends the wait of a connection, unless it has just been given a longer one.
     fn expire(&mut self, index: u32) {
         let connection = &mut self.connections[index];
-        if connection.due <= self.driver.now {
+        if connection.due <= self.driver.desk.now {
             self.driver.expire(connection);
-            self.drive_now_and_then(index);
+            self.drive(index);
         }
     }
 
-    fn drive_now_and_then(&mut self, index: u32) {
-        let connection = &mut self.connections[index];
-        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare
-            && !is_planted(Bug::ReadyListForgotten)
-        {
-            self.connections.enqueue(index);
-        }
+    /// Drives a connection that has no event.
+    fn drive(&mut self, index: u32) {
+        let id = self.connections.id(index);
+        let driven = self.driver.drive_on(&mut self.connections[index], id);
+        self.connections
+            .put_back(index, driven, self.driver.desk.now);
     }
 
     /// Frees the slots of the connections that ended in this turn.
@@ -436,7 +432,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.driver.net.close(connection.stream);
         self.leave(address, why);
         if let Some(session) = connection.session {
-            self.driver.call(NOBODY, "closed", |service, _| {
+            self.driver.call(SessionId::NOBODY, "closed", |service, _| {
                 service.closed(session, address, why);
             });
         }
@@ -458,13 +454,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Carries out what sessions and others have asked for.
     fn obey_commands(&mut self) {
-        let now = self.driver.now;
+        let now = self.driver.desk.now;
         if self.alarm <= now {
             self.alarm = Time::NEVER;
             self.driver
-                .call(NOBODY, "alarm", |service, cx| service.alarm(cx));
+                .call(SessionId::NOBODY, "alarm", |service, cx| service.alarm(cx));
         }
-        if !self.driver.commands.is_empty() {
+        if !self.driver.desk.commands.is_empty() {
             self.obey_sessions();
         }
         if self.driver.net.stop_requested() {
@@ -477,16 +473,16 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     #[cold]
     fn obey_sessions(&mut self) {
-        if let Some(alarm) = self.driver.commands.alarm.take() {
+        if let Some(alarm) = self.driver.desk.commands.alarm.take() {
             self.alarm = alarm;
         }
-        while let Some(id) = self.driver.commands.wake.pop() {
-            self.connections.tell(id, News::WOKEN);
+        while let Some(id) = self.driver.desk.commands.wake.pop() {
+            self.connections.tell(id, Flags::WOKEN);
         }
-        for connect in std::mem::take(&mut self.driver.commands.connect) {
+        for connect in std::mem::take(&mut self.driver.desk.commands.connect) {
             self.begin_connect(connect);
         }
-        if std::mem::take(&mut self.driver.commands.drain) {
+        if std::mem::take(&mut self.driver.desk.commands.drain) {
             self.drain();
         }
     }
@@ -503,7 +499,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// The time to drain is over: ends what is left, owed output or not.
     fn cut_off(&mut self) {
-        let cut = self.connections.cut_off(self.driver.now);
+        let cut = self.connections.cut_off(self.driver.desk.now);
         if let Some(drain) = &mut self.drain {
             drain.cut += cut;
         }
@@ -512,7 +508,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Whether this listener is to be asked for a connection now.
     fn is_due(&self, number: usize) -> bool {
         let listener = &self.listeners[number];
-        listener.ready && listener.retry_at <= self.driver.now && self.may_accept()
+        listener.ready && listener.retry_at <= self.driver.desk.now && self.may_accept()
     }
 
     /// False while the server is full and those who come are to wait.
@@ -554,19 +550,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let Some(index) = self.insert(stream, address, Phase::Flushing) else {
             return self.leave(address, verdict.err().unwrap_or(EndReason::SocketFailed));
         };
+        let id = self.connections.id(index);
         let connection = &mut self.connections[index];
         match verdict {
-            Ok(()) => self.driver.open(connection, index, None),
+            Ok(()) => self.driver.open(connection, id, None),
             Err(why) => self.driver.turn_away(connection, why),
         }
-        if self.driver.drive_now_and_then(connection, index) == Driven::OutOfShare {
-            self.connections.enqueue(index);
-        }
+        self.drive(index);
         if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
             // Too many linger already: this one has had its word, as well as could be.
             self.connections[index].phase = Phase::Dead;
+            self.connections.settle(index, self.driver.desk.now);
         }
-        self.connections.settle(index, self.driver.now);
         self.watch_load();
     }
 
@@ -648,13 +643,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Asks this listener for nothing until the retry timer, or somebody's leaving.
     fn rest(&mut self, number: usize, error: &io::Error) {
-        self.listeners[number].retry_at = self.driver.now + self.driver.limits.accept_retry;
+        self.listeners[number].retry_at = self.driver.desk.now + self.driver.limits.accept_retry;
         self.complain("cannot accept connections", error);
     }
 
     /// Warns of what peers can cause by the thousand.
     fn complain(&mut self, what: &str, error: &io::Error) {
-        if let Some(held_back) = self.accept_log.pass(self.driver.now) {
+        if let Some(held_back) = self.accept_log.pass(self.driver.desk.now) {
             warn!("{what}: {error} ({held_back} lines like this held back)");
         }
     }
@@ -662,9 +657,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn begin_connect(&mut self, connect: Connect) {
         self.driver.counters.connecting += 1;
         if let Err(error) = self.try_connect(connect) {
-            self.driver.call(NOBODY, "connect_failed", |service, cx| {
-                service.connect_failed(connect.ticket, &error, cx);
-            });
+            self.driver
+                .call(SessionId::NOBODY, "connect_failed", |service, cx| {
+                    service.connect_failed(connect.ticket, &error, cx);
+                });
         }
     }
 
@@ -684,9 +680,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
             return Err(io::Error::other("the socket could not be registered"));
         };
         let connection = &mut self.connections[index];
-        connection.due = self.driver.now + self.driver.limits.connect_timeout;
-        connection.hints.writable = false;
-        self.connections.settle(index, self.driver.now);
+        connection.due = self.driver.desk.now + self.driver.limits.connect_timeout;
+        connection.flags.remove(Flags::WRITABLE);
+        self.connections.settle(index, self.driver.desk.now);
         Ok(())
     }
 
@@ -715,7 +711,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 // From what was asked for, not from what an earlier sweep made of it.
                 let asked = connection.deadline_asked_for();
                 connection.due = connection.due.min(self.driver.shortened(asked));
-                self.connections.settle(index, self.driver.now);
+                self.connections.settle(index, self.driver.desk.now);
             }
         }
         self.sweep = (end < self.connections.end()).then_some(end);

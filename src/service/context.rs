@@ -11,11 +11,20 @@ use super::{SessionId, Time};
 /// time, and what it may ask of the loop.
 #[derive(Debug)]
 pub struct Context<'a> {
-    now: Time,
-    id: SessionId,
     input: &'a [u8],
-    output: &'a mut Output,
-    commands: &'a mut Commands,
+    desk: &'a mut Desk,
+}
+
+/// What the loop lends to the session that is being stepped. There is one, since one session is
+/// stepped at a time.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// The time of this turn.
+    pub(crate) now: Time,
+    /// Whose session is being stepped. What is left here after a panic is whose panic it was.
+    pub(crate) user: SessionId,
+    pub(crate) output: Output,
+    pub(crate) commands: Commands,
 }
 
 /// What sessions ask of the loop. Gathered while they are stepped, carried out when the batch is
@@ -56,23 +65,23 @@ pub(crate) struct Connect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+impl Desk {
+    /// A desk with so much room for output, and nobody at it.
+    pub(crate) fn new(output_bytes_max: usize) -> Self {
+        Self {
+            now: Time::START,
+            user: SessionId::NOBODY,
+            output: Output::new(output_bytes_max),
+            commands: Commands::default(),
+        }
+    }
+}
+
 impl<'a> Context<'a> {
     #[inline]
-    pub(crate) fn new(
-        now: Time,
-        id: SessionId,
-        input: &'a [u8],
-        output: &'a mut Output,
-        commands: &'a mut Commands,
-    ) -> Self {
-        debug_assert_eq!(output.as_slice(), b"", "a step begins with no output");
-        Self {
-            now,
-            id,
-            input,
-            output,
-            commands,
-        }
+    pub(crate) fn new(input: &'a [u8], desk: &'a mut Desk) -> Self {
+        debug_assert_eq!(desk.output.as_slice(), b"", "a step begins with no output");
+        Self { input, desk }
     }
 
     /// Marks the first `bytes` of the input as read.
@@ -95,7 +104,7 @@ impl<'a> Context<'a> {
     // which saves a service more than a hundred instructions for each message.
     #[inline(always)]
     pub fn write<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> Result<(), Full> {
-        if self.output.append(parts) {
+        if self.desk.output.append(parts) {
             Ok(())
         } else {
             self.refuse(parts.iter().map(|part| part.len()).sum())
@@ -106,25 +115,28 @@ impl<'a> Context<'a> {
     /// reaches another one, with the message itself in a field of the service. A session that is
     /// gone by then is passed over; several calls may become one event.
     pub fn wake(&mut self, session: SessionId) {
-        self.commands.wake.push(session);
+        self.desk.commands.wake.push(session);
     }
 
     /// Opens a connection to `to`, from the local address `from` if one is given. It becomes a
     /// session of this service ([`Peer::ticket`](super::Peer::ticket) says which), or
     /// [`connect_failed`](super::Service::connect_failed) is called.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.commands.connect.push(Connect { to, from, ticket });
+        self.desk
+            .commands
+            .connect
+            .push(Connect { to, from, ticket });
     }
 
     /// Calls [`Service::alarm`](super::Service::alarm) at `at`. There is one alarm; setting it
     /// again moves it.
     pub fn set_alarm(&mut self, at: Time) {
-        self.commands.alarm = Some(at);
+        self.desk.commands.alarm = Some(at);
     }
 
     /// Asks the whole server to stop as if by a signal: see [`Event::Drain`](super::Event::Drain).
     pub fn drain(&mut self) {
-        self.commands.drain = true;
+        self.desk.commands.drain = true;
     }
 
     /// The unread input. The slice outlives this borrow, so a message can be answered in place.
@@ -138,33 +150,33 @@ impl<'a> Context<'a> {
     #[inline]
     #[must_use]
     pub fn room(&self) -> usize {
-        self.output.room()
+        self.desk.output.room()
     }
 
     /// The present: read once for each turn of the loop.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
-        self.now
+        self.desk.now
     }
 
     /// The point in time `delay` from now.
     #[inline]
     #[must_use]
     pub fn after(&self, delay: Duration) -> Time {
-        self.now + delay
+        self.desk.now + delay
     }
 
     /// This session's name, to give to others.
     #[inline]
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.id
+        self.desk.user
     }
 
     #[cold]
     fn refuse(&self, bytes: usize) -> Result<(), Full> {
-        let max = self.output.bytes_max();
+        let max = self.desk.output.bytes_max();
         assert!(
             bytes <= max,
             "a message of {bytes} bytes never fits the output of {max} bytes"
@@ -190,14 +202,9 @@ mod tests {
         max: usize,
         body: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<u8>) {
-        let (mut output, mut commands) = (Output::new(max), Commands::default());
-        let id = SessionId {
-            index: 0,
-            serial: 0,
-        };
-        let mut cx = Context::new(Time::START, id, input, &mut output, &mut commands);
-        let result = body(&mut cx);
-        (result, output.as_slice().to_vec())
+        let mut desk = Desk::new(max);
+        let result = body(&mut Context::new(input, &mut desk));
+        (result, desk.output.as_slice().to_vec())
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(crate) use context::{Commands, Connect};
+pub(crate) use context::{Connect, Desk};
 pub use context::{Context, Full};
 pub use end::EndReason;
 pub(crate) use output::Output;
@@ -134,6 +134,14 @@ pub enum Next {
 pub struct SessionId {
     pub(crate) index: u32,
     pub(crate) serial: u32,
+}
+
+impl SessionId {
+    /// The session of a call that is not about a session.
+    pub(crate) const NOBODY: Self = Self {
+        index: u32::MAX,
+        serial: u32::MAX,
+    };
 }
 
 impl fmt::Display for SessionId {

@@ -1,7 +1,7 @@
 //! The loop's part of the contract, as small as it can be.
 
 use super::*;
-use crate::service::{Commands, Context, Output, Peer, Service, SessionId};
+use crate::service::{Context, Desk, Peer, Service, SessionId};
 
 /// One connection: what has come and is unread, what was said and when, what is waited for.
 pub(super) struct Wire {
@@ -26,10 +26,8 @@ impl Wire {
             address: "127.0.0.1:42101".parse().unwrap(),
             ticket: None,
         };
-        let mut commands = Commands::default();
-        let mut output = Output::new(0);
-        let mut cx = Context::new(Time::START, ID, b"", &mut output, &mut commands);
-        let session = greeter.open(peer, &mut cx);
+        let mut desk = Desk::new(0);
+        let session = greeter.open(peer, &mut Context::new(b"", &mut desk));
         Self {
             now: Time::START,
             session,
@@ -130,18 +128,19 @@ impl Wire {
     pub(super) fn step(&mut self, event: Event) -> Next {
         self.steps += 1;
         assert!(self.steps < STEPS_MAX, "the session goes round in circles");
-        let mut commands = Commands::default();
-        let mut output = Output::new(self.output_bytes_max);
-        let mut cx = Context::new(self.now, ID, &self.input, &mut output, &mut commands);
+        let mut desk = Desk::new(self.output_bytes_max);
+        (desk.now, desk.user) = (self.now, ID);
+        let mut cx = Context::new(&self.input, &mut desk);
         let next = self.greeter.step(&mut self.session, event, &mut cx);
         let unread = cx.input().len();
         self.input.drain(..self.input.len() - unread);
+        let said = desk.output.as_slice();
         if next == Next::Flush {
-            assert!(!output.as_slice().is_empty(), "there is nothing to flush");
+            assert!(!said.is_empty(), "there is nothing to flush");
             self.flushes += 1;
         }
-        if !output.as_slice().is_empty() {
-            self.said.push((self.now, output.as_slice().to_vec()));
+        if !said.is_empty() {
+            self.said.push((self.now, said.to_vec()));
         }
         next
     }

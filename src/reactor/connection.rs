@@ -156,6 +156,8 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
         // What the session was told before may have made it ask for a later one.
         if self.flags.take(Flags::DEADLINE) && self.due <= now {
+            // Whatever the session asks for after this is a new one, be it the same again.
+            (self.until, self.due) = (Time::NEVER, Time::NEVER);
             return Some(Event::Deadline);
         }
         if self.flags.take(Flags::DRAIN) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oneloop::sim::{Link, Simulation};
-use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service};
+use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, Time};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);
@@ -129,4 +129,37 @@ fn a_wait_that_is_shortened_twice_is_a_quarter_and_not_an_eighth() {
     simulation.run_for(Duration::from_secs(4));
     let clients = at_eighty_percent.iter().chain(&at_a_hundred);
     assert!(clients.into_iter().all(|client| client.at_end()));
+}
+
+/// Waits for a point in time of its own, however often it is told before that it has come.
+struct Stubborn;
+
+impl Service for Stubborn {
+    type Session = Time;
+
+    fn open(&mut self, _: Peer, cx: &mut Context<'_>) -> Time {
+        cx.after(Duration::from_secs(60))
+    }
+
+    fn step(&mut self, until: &mut Time, _: Event, cx: &mut Context<'_>) -> Next {
+        match cx.now() < *until {
+            true => Next::Read { until: *until },
+            false => Next::Close(EndReason::TimedOut),
+        }
+    }
+}
+
+#[test]
+fn a_session_that_does_not_heed_an_early_deadline_is_not_told_of_it_without_end() {
+    let limits = Limits {
+        connections_max: 1,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(Stubborn, limits, 1);
+    let client = simulation.connect();
+    simulation.run_for(Duration::from_secs(59));
+    let steps = simulation.reactor().counters().steps;
+    assert!((3..50).contains(&steps), "{steps} steps");
+    simulation.run_for(Duration::from_secs(4));
+    assert!(client.at_end());
 }

@@ -19,10 +19,10 @@ pub(crate) const SYSTEM_CALLS_PER_HURRIED_CONNECTION: f64 = 9.0;
 /// Allocations in ten thousand exchanges.
 pub(crate) const ALLOCATIONS: u64 = 0;
 
-/// User-space instructions of the server per exchange, 50 connections at once, in a release build.
-/// 390 of them when each poll brings all 50; a loaded machine makes the polls bring fewer, and a turn
-/// of the loop costs some 500.
-pub(crate) const INSTRUCTIONS_PER_EXCHANGE: f64 = 440.0;
+/// User-space instructions of the server per exchange, 50 connections at once, in a release build:
+/// 280 of them, and a share of a turn of the loop, which costs some 330. A loaded machine makes the
+/// polls bring fewer events.
+pub(crate) const INSTRUCTIONS_PER_EXCHANGE: f64 = 320.0;
 
 /// Bytes of the server's own memory per connection that has exchanged a name and is silent, its
 /// deadline armed, in a release build.

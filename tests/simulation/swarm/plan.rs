@@ -112,6 +112,7 @@ impl Plan {
         let bytes = match visitor.character {
             Character::Polite => LONGEST_NAME,
             Character::Pipelining => LONGEST_PIPELINE,
+            Character::Talkative => LONGEST_TALK,
             _ => return false,
         };
         let (link, limits) = (&visitor.link, &self.limits);
@@ -213,6 +214,8 @@ fn millis(random: &mut Random, range: std::ops::RangeInclusive<u64>) -> Duration
 
 /// In bytes: no client sends a longer one at once.
 const LONGEST_NAME: u64 = 1200;
+/// In bytes: nor more behind its `exit`.
+const LONGEST_TALK: u64 = 100;
 /// In bytes: nor more names in a row.
 const LONGEST_PIPELINE: u64 = 30_000;
 

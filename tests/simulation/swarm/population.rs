@@ -36,6 +36,8 @@ pub(crate) enum Character {
     Babbling,
     /// Closes without having read what came.
     Rude,
+    /// Goes on talking behind its `exit`, and reads to the end.
+    Talkative,
 }
 
 /// A client that follows its script.
@@ -87,7 +89,7 @@ pub(crate) enum Reading {
 }
 
 impl Character {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Polite,
         Self::Tutorial,
         Self::Dripping,
@@ -101,6 +103,7 @@ impl Character {
         Self::Silent,
         Self::Babbling,
         Self::Rude,
+        Self::Talkative,
     ];
 
     /// The line to its home. The tutorial's client knows only good ones.
@@ -143,6 +146,7 @@ impl Character {
             Self::Silent => vec![S::Sleep(random.up_to(Duration::from_secs(90))), S::Close],
             Self::Babbling => babbling(random),
             Self::Rude => rude(random),
+            Self::Talkative => talkative(random),
         }
     }
 }
@@ -430,6 +434,16 @@ fn rude(random: &mut Random) -> Vec<Step> {
         Step::Sleep(patience(random)),
         Step::Close,
     ]
+}
+
+fn talkative(random: &mut Random) -> Vec<Step> {
+    let mut script = vec![Step::Expect(QUESTION), Step::Send(b"exit\n".to_vec())];
+    for _ in 0..random.within(1..=5) {
+        script.push(Step::Sleep(random.up_to(Duration::from_millis(40))));
+        script.push(Step::Send(b"And another thing:\n".to_vec()));
+    }
+    script.push(Step::ExpectEnd);
+    script
 }
 
 fn patience(random: &mut Random) -> Duration {

@@ -197,6 +197,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.poll()?;
         self.connections.begin_turn();
         self.guarded(Self::serve);
+        self.driver.counters.events += std::mem::take(&mut self.served) as u64;
         self.reap_closed();
         if self.listeners.iter().any(|listener| listener.ready) {
             self.guarded(Self::accept)?;
@@ -258,7 +259,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
             // are looked at. A process that was stopped for a while needs that most.
             polled = self.driver.net.poll(&mut self.events, Some(Duration::ZERO));
         }
-        self.served = 0;
         self.driver.desk.now = self.driver.net.now();
         self.driver.counters.turns += 1;
         if is_interrupted(&polled) {
@@ -359,7 +359,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Source::Poller => self.driver.net.woken(),
             }
         }
-        self.driver.counters.events += std::mem::take(&mut self.served) as u64;
     }
 
     /// Drives the connections that stood in line when this turn began.

@@ -163,3 +163,45 @@ fn a_session_that_does_not_heed_an_early_deadline_is_not_told_of_it_without_end(
     simulation.run_for(Duration::from_secs(4));
     assert!(client.at_end());
 }
+
+/// Panics at its deadline, which comes to the first of its sessions alone.
+#[derive(Default)]
+struct Fragile {
+    sessions: u32,
+}
+
+impl Service for Fragile {
+    type Session = Duration;
+
+    fn open(&mut self, _: Peer, _: &mut Context<'_>) -> Duration {
+        self.sessions += 1;
+        if self.sessions == 1 { SHORT } else { LONG }
+    }
+
+    fn step(&mut self, wait: &mut Duration, event: Event, cx: &mut Context<'_>) -> Next {
+        assert!(event != Event::Deadline, "as planned");
+        cx.consume(cx.input().len());
+        Next::Read {
+            until: cx.after(*wait),
+        }
+    }
+}
+
+#[test]
+fn events_are_acted_on_once_though_a_session_panics_behind_them() {
+    let mut simulation = Simulation::new(Fragile::default(), Limits::default(), 1);
+    let _fragile = simulation.connect();
+    simulation.run_for(SHORT / 2);
+    // This wakes the loop when the time of the first has just come, so one turn has both.
+    let just_after = SHORT / 2 + Duration::from_millis(1);
+    let client = simulation.connect_over(Link {
+        latency: just_after / 2..=just_after / 2,
+        ..Link::ideal()
+    });
+    client.send(b"hello");
+    while simulation.reactor().counters().ended(EndReason::Panicked) == 0 {
+        simulation.turn();
+    }
+    let counted = simulation.reactor().counters().events;
+    assert_eq!(counted, simulation.network().tally().events);
+}

@@ -191,14 +191,19 @@ impl Service for Fragile {
 fn events_are_acted_on_once_though_a_session_panics_behind_them() {
     let mut simulation = Simulation::new(Fragile::default(), Limits::default(), 1);
     let _fragile = simulation.connect();
-    simulation.run_for(SHORT / 2);
-    // This wakes the loop when the time of the first has just come, so one turn has both.
-    let just_after = SHORT / 2 + Duration::from_millis(1);
-    let client = simulation.connect_over(Link {
-        latency: just_after / 2..=just_after / 2,
-        ..Link::ideal()
-    });
-    client.send(b"hello");
+    simulation.turn();
+    // Something comes ten times in a millisecond, in one of which the first has waited enough.
+    let _others: Vec<_> = (0..500)
+        .map(|number| {
+            let latency = SHORT / 2 + Duration::from_micros(100) * number;
+            let other = simulation.connect_over(Link {
+                latency: latency..=latency,
+                ..Link::ideal()
+            });
+            other.send(b"hello");
+            other
+        })
+        .collect();
     while simulation.reactor().counters().ended(EndReason::Panicked) == 0 {
         simulation.turn();
     }

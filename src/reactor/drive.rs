@@ -23,8 +23,8 @@ pub(crate) struct Driver<S, N> {
     /// Every step takes place here; what the kernel does not take at once of the output moves to
     /// the connection.
     pub(crate) desk: Desk,
-    /// By what waits are divided at present, because the server is nearly full.
-    pub(crate) wait_divisor: u32,
+    /// How many times waits are halved at present, because the server is nearly full.
+    pub(crate) wait_halvings: u32,
     /// Every read goes in here, behind what the session has left unread.
     input: Box<[u8]>,
 }
@@ -57,7 +57,7 @@ impl<S: Service, N: Net> Driver<S, N> {
             net,
             counters: Counters::default(),
             desk: Desk::new(limits.output_bytes_max),
-            wait_divisor: 1,
+            wait_halvings: 0,
             input: vec![0; limits.input_bytes_max].into(),
             limits,
         }
@@ -178,14 +178,16 @@ impl<S: Service, N: Net> Driver<S, N> {
     /// The deadline that holds for a wait until `until`, which is shorter when the server is busy.
     #[inline]
     pub(crate) fn shortened(&self, until: Time) -> Time {
-        if self.wait_divisor == 1 {
+        if self.wait_halvings == 0 {
             return until;
         }
-        let wait = until - self.desk.now;
-        if wait <= self.limits.busy_wait_min {
+        let least = self.desk.now + self.limits.busy_wait_min;
+        if until <= least {
             return until;
         }
-        self.desk.now + (wait / self.wait_divisor).max(self.limits.busy_wait_min)
+        let now = self.desk.now.as_nanos();
+        let wait = (until.as_nanos() - now) >> self.wait_halvings;
+        Time::from_nanos(now + wait).max(least)
     }
 
     /// Does what is first in line: output that waits, then news for the session, then input.

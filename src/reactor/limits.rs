@@ -107,13 +107,13 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// By what waits are divided when `open` connections are served.
-    pub(crate) fn wait_divisor(&self, open: usize) -> u32 {
+    /// How many times waits are halved when `open` connections are served.
+    pub(crate) fn wait_halvings(&self, open: usize) -> u32 {
         let tenths = open.saturating_mul(10) / self.connections_max.max(1);
         match tenths {
-            0..8 => 1,
-            8 => 2,
-            _ => 4,
+            0..8 => 0,
+            8 => 1,
+            _ => 2,
         }
     }
 }
@@ -128,8 +128,8 @@ mod tests {
             connections_max: 100,
             ..Limits::default()
         };
-        let divisors = [0, 79, 80, 89, 90, 100].map(|open| limits.wait_divisor(open));
-        assert_eq!(divisors, [1, 1, 2, 2, 4, 4]);
+        let halvings = [0, 79, 80, 89, 90, 100].map(|open| limits.wait_halvings(open));
+        assert_eq!(halvings, [0, 0, 1, 1, 2, 2]);
     }
 
     #[test]

@@ -690,15 +690,15 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn watch_load(&mut self) {
         let limits = &self.driver.limits;
         let open = self.admission.inside;
-        let divisor = limits.wait_divisor(open);
-        if divisor > self.driver.wait_divisor {
-            self.driver.wait_divisor = divisor;
+        let halvings = limits.wait_halvings(open);
+        if halvings > self.driver.wait_halvings {
+            self.driver.wait_halvings = halvings;
             self.sweep = Some(0);
         } else {
             // Down again only with some room, so that one connection coming and going at the
             // threshold does not shorten the others' waits each time.
-            let calm = limits.wait_divisor(open + limits.connections_max / 20);
-            self.driver.wait_divisor = self.driver.wait_divisor.min(calm);
+            let calm = limits.wait_halvings(open + limits.connections_max / 20);
+            self.driver.wait_halvings = self.driver.wait_halvings.min(calm);
         }
     }
 

@@ -30,11 +30,12 @@ pub enum Bug {
     LastNameLost,
     MistakeCountedTwice,
     QuietGapSkipped,
+    EventsLostInPanic,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ReadyListForgotten,
         Self::AcceptRetryForgotten,
         Self::ShortReadTrusted,
@@ -55,6 +56,7 @@ impl Bug {
         Self::LastNameLost,
         Self::MistakeCountedTwice,
         Self::QuietGapSkipped,
+        Self::EventsLostInPanic,
     ];
 }
 

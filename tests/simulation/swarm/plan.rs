@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) descriptors_max: Option<usize>,
     pub(crate) finale: Finale,
     crowd: Crowd,
+    /// How often a session panics in a step.
+    pub(crate) panics: f64,
 }
 
 /// Which kind of poller the network has.
@@ -77,6 +79,7 @@ impl Plan {
                 .then(|| random.magnitude(1..=40) as usize),
             finale: random.pick(&[Finale::Drain, Finale::Farewell]),
             crowd: Crowd::drawn(random),
+            panics: if random.chance(0.25) { 0.05 } else { 0.0 },
         }
     }
 

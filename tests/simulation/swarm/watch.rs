@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::greeting::{Framing, Greeter, Session};
-use oneloop::sim::{Behaviour, Remote, Seen, Status, Witness};
+use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, Time};
 
 use super::oracle::{Oracle, Rules, Verdict};
@@ -39,6 +40,8 @@ enum Stage {
     /// It has no session, for now or at all.
     Accepted,
     Open,
+    /// Its session has panicked.
+    Broken,
     Closed(EndReason),
     /// Its socket is closed.
     Gone,
@@ -48,11 +51,20 @@ enum Stage {
 #[derive(Clone, Debug)]
 pub(crate) struct Watch(Rc<RefCell<Book>>);
 
-/// The greeting service, watched.
+/// The greeting service, watched. Now and then a session of it panics.
 #[derive(Debug)]
 pub(crate) struct Watched {
     greeter: Greeter,
     watch: Watch,
+    panics: f64,
+    random: Random,
+}
+
+/// A session that knows whose it is.
+#[derive(Debug)]
+pub(crate) struct WatchedSession {
+    session: Session,
+    peer: SocketAddr,
 }
 
 impl Watch {
@@ -73,9 +85,12 @@ impl Watch {
     }
 
     pub(crate) fn service(&self) -> Watched {
+        let book = self.0.borrow();
         Watched {
-            greeter: Greeter::new(self.0.borrow().rules.config.clone()),
+            greeter: Greeter::new(book.rules.config.clone()),
             watch: self.clone(),
+            panics: book.plan.panics,
+            random: Random::new(!book.plan.seed),
         }
     }
 
@@ -150,7 +165,7 @@ impl Book {
                 dossier.oracle.turned_away()
             }
             // The service is told next.
-            Stage::Open => {
+            Stage::Open | Stage::Broken => {
                 dossier.oracle.socket_closed(now);
                 Ok(())
             }
@@ -174,11 +189,22 @@ impl Book {
         });
     }
 
+    fn panics(&mut self, peer: SocketAddr) {
+        self.note(peer, |dossier, _| {
+            dossier.stage = Stage::Broken;
+            Ok(())
+        });
+    }
+
     fn session_closed(&mut self, peer: SocketAddr, why: EndReason) {
         self.closed += 1;
         let number = number_of(peer);
         let hung = why == EndReason::TimedOut && self.must_not_hang(number);
         self.note(peer, |dossier, rules| {
+            if (dossier.stage, why) == (Stage::Broken, EndReason::Panicked) {
+                dossier.stage = Stage::Closed(why);
+                return Ok(());
+            }
             if dossier.stage != Stage::Open {
                 return Err(format!("session closed while {:?}", dossier.stage));
             }
@@ -201,6 +227,7 @@ impl Book {
             return; // it was never accepted
         }
         self.note(visitor.address, |dossier, _| match dossier.stage {
+            Stage::Closed(EndReason::Panicked) => Ok(()),
             Stage::Closed(why) => Err(format!("reset instead of its last words ({why})")),
             _ => Ok(()),
         });
@@ -258,20 +285,28 @@ impl Behaviour for Client {
 }
 
 impl Service for Watched {
-    type Session = Session;
+    type Session = WatchedSession;
 
-    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> Session {
+    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> WatchedSession {
         self.watch.0.borrow_mut().session_opened(peer.address);
-        self.greeter.open(peer, cx)
+        WatchedSession {
+            session: self.greeter.open(peer, cx),
+            peer: peer.address,
+        }
     }
 
-    fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        self.greeter.step(session, event, cx)
+    fn step(&mut self, watched: &mut WatchedSession, event: Event, cx: &mut Context<'_>) -> Next {
+        if self.panics > 0.0 && self.random.chance(self.panics) {
+            self.watch.0.borrow_mut().panics(watched.peer);
+            // Not `panic!`, which would tell about it on stderr.
+            resume_unwind(Box::new("as planned"));
+        }
+        self.greeter.step(&mut watched.session, event, cx)
     }
 
-    fn closed(&mut self, session: Session, peer: SocketAddr, why: EndReason) {
+    fn closed(&mut self, watched: WatchedSession, peer: SocketAddr, why: EndReason) {
         self.watch.0.borrow_mut().session_closed(peer, why);
-        self.greeter.closed(session, peer, why);
+        self.greeter.closed(watched.session, peer, why);
     }
 
     fn refusal(&self, why: EndReason) -> &[u8] {

@@ -119,7 +119,7 @@ impl Options {
                 "--rounds" => rounds = Some(number(arguments.next())),
                 "--seed" => options.seed = number(arguments.next()),
                 "--out" => options.out = arguments.next().expect("--out needs a folder").into(),
-                name => options.scenarios.extend(Scenario::by_name(name)),
+                name => options.scenarios.push(scenario(name)),
             }
         }
         let usual = if options.scale.is_small() { 1 } else { 9 };
@@ -129,6 +129,14 @@ impl Options {
         }
         options
     }
+}
+
+fn scenario(name: &str) -> Scenario {
+    Scenario::by_name(name).unwrap_or_else(|| {
+        let names = Scenario::ALL.map(Scenario::name).join(", ");
+        eprintln!("there is no scenario {name:?}: use some of {names}");
+        std::process::exit(2);
+    })
 }
 
 fn number(argument: Option<String>) -> u64 {

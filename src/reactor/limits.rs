@@ -40,8 +40,9 @@ pub struct Limits {
     /// The most output the loop holds for a session. Default 7 KiB: with the input and the slot
     /// a peer that never reads costs less than 16 KiB. No message of a service may be longer.
     pub output_bytes_max: usize,
-    /// The bytes, read and written together, that one connection may move in one turn before the
-    /// others have theirs. Default 64 KiB, about 50 µs of work.
+    /// The bytes, read and written together, that one connection may move in one turn, besides the
+    /// first read and its answer, before the others have theirs. Default 64 KiB, about 50 µs of
+    /// work.
     pub turn_bytes_max: usize,
     /// Connections accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,

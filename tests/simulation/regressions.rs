@@ -210,3 +210,47 @@ fn events_are_acted_on_once_though_a_session_panics_behind_them() {
     let counted = simulation.reactor().counters().events;
     assert_eq!(counted, simulation.network().tally().events);
 }
+
+/// Says its last word at once, and it is more than the kernel takes at once.
+struct Brief;
+
+impl Service for Brief {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+
+    fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
+        cx.write([&[b'x'; 150]]).expect("the output is empty");
+        Next::Close(EndReason::Finished)
+    }
+}
+
+#[test]
+fn who_has_taken_everything_is_not_held_to_be_slow_though_the_write_deadline_comes_in_that_turn() {
+    let limits = Limits {
+        send_buffer_bytes: 100,
+        turn_bytes_max: 1,
+        write_timeout: SHORT,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(Brief, limits, 1);
+    // Room for the rest comes when the first part has arrived: just in time, or too late.
+    let clients: Vec<_> = (0..400)
+        .map(|number| {
+            let latency = SHORT - Duration::from_millis(10) + Duration::from_micros(50) * number;
+            simulation.connect_over(Link {
+                latency: latency..=latency,
+                ..Link::ideal()
+            })
+        })
+        .collect();
+    simulation.run_for(LONG);
+    let heard_all = clients
+        .iter()
+        .filter(|client| client.received().len() == 150);
+    let heard_all = heard_all.count() as u64;
+    assert!((1..400).contains(&heard_all), "{heard_all} of 400");
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.ended(EndReason::Finished), heard_all);
+    assert_eq!(counters.ended(EndReason::WriteTimeout), 400 - heard_all);
+}

@@ -65,7 +65,7 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
         .y_label_area_size(64)
         .build_cartesian_2d(
             // With room for the names on the right.
-            (0.8..widest * 8.0).log_scale(),
+            (0.8..widest * 20.0).log_scale(),
             (lowest * 0.8..highest * 1.25).log_scale(),
         )?;
     chart

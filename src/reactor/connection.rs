@@ -270,14 +270,14 @@ impl<Stream, Session> Connection<Stream, Session> {
 
     /// Keeps `input` as all that is unread.
     pub(crate) fn keep_input(&mut self, input: &[u8]) {
-        let held = self.held.get_or_insert_default();
-        if input.is_empty() {
-            held.input = Vec::new();
-            self.give_back();
-        } else {
+        if !input.is_empty() {
+            let held = self.held.get_or_insert_default();
             held.input.clear();
             held.input.reserve_exact(input.len());
             held.input.extend_from_slice(input);
+        } else if let Some(held) = &mut self.held {
+            held.input = Vec::new();
+            self.give_back();
         }
     }
 

@@ -298,7 +298,9 @@ impl<S: Service, N: Net> Driver<S, N> {
             if seen && left == self.input.len() {
                 next = Next::Close(EndReason::InputFull);
             }
-            connection.keep_input(&self.input[filled - left..filled]);
+            // Nobody will ask for what is unread behind the last word.
+            let kept = if matches!(next, Next::Close(_)) { 0 } else { left };
+            connection.keep_input(&self.input[filled - kept..filled]);
         }
         let done = if let Next::Read { until } = next
             && !connection.flags.has(Flags::PAUSED)

@@ -299,7 +299,10 @@ impl<S: Service, N: Net> Driver<S, N> {
                 next = Next::Close(EndReason::InputFull);
             }
             // Nobody will ask for what is unread behind the last word.
-            let kept = if matches!(next, Next::Close(_)) { 0 } else { left };
+            let kept = match next {
+                Next::Close(_) => 0,
+                _ => left,
+            };
             connection.keep_input(&self.input[filled - kept..filled]);
         }
         let done = if let Next::Read { until } = next

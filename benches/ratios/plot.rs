@@ -64,8 +64,7 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
         .x_label_area_size(40)
         .y_label_area_size(64)
         .build_cartesian_2d(
-            // With room for the names on the right.
-            (0.8..widest * 20.0).log_scale(),
+            (0.8..widest * 2.0).log_scale(),
             (lowest * 0.8..highest * 1.25).log_scale(),
         )?;
     chart
@@ -86,7 +85,8 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
+        // Above the curves, where only those that fall from the left could come near.
+        .position(SeriesLabelPosition::Coordinate(185, 16))
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .draw()?;

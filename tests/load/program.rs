@@ -318,3 +318,20 @@ fn nobody_reading_the_report_is_no_reason_to_panic() {
     let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
     assert_eq!(exit.code(), Some(0));
 }
+
+#[test]
+fn the_server_of_a_run_that_has_ended_already_ends_without_a_word() {
+    let (nobody, output) = std::io::pipe().expect("a pipe");
+    drop(nobody);
+    let mut server = greet_load(&["--serve", "line"])
+        .stdin(Stdio::piped())
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Kept open, so that only the output says that nobody is there.
+    let _stdin = server.stdin.take();
+    let ended = server.wait_with_output().expect("it ends");
+    assert_eq!(text(&ended.stderr), "");
+    assert!(ended.status.success(), "{ended:?}");
+}

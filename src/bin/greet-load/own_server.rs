@@ -1,7 +1,7 @@
 //! The server that is started when none is given: this very program in another process, so that
 //! one command works wherever this file is.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -93,7 +93,13 @@ pub(crate) fn serve(framing: FramingArg) -> io::Result<()> {
     };
     let mut reactor = Reactor::new(Greeter::new(config), limits)?;
     let address = reactor.listen(([127, 0, 0, 1], 0).into())?;
-    writeln!(io::stdout(), "{address}")?;
+    if let Err(error) = writeln!(io::stdout(), "{address}") {
+        // Nobody reads it: the process that wanted a server has ended already.
+        return match error.kind() {
+            ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        };
+    }
     reactor.run()?;
     Ok(())
 }

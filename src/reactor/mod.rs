@@ -385,20 +385,20 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 return;
             };
             let connection = &mut self.connections[index];
-            if connection.due > now && is_planted(Bug::DeadlineNotRefiled) {
+            if connection.due > now {
+                if !is_planted(Bug::DeadlineNotRefiled) {
+                    self.connections.settle(index, now);
+                }
                 continue;
             }
-            if connection.due <= now {
-                budget -= 1;
-                if now - connection.due > LATE {
-                    // What came in time counts, though its event may be in a batch still to come.
-                    connection.flags.add(Flags::READABLE | Flags::WRITABLE);
-                    self.driver.counters.late_deadlines += 1;
-                    self.drive(index);
-                }
-                self.expire(index);
+            budget -= 1;
+            if now - connection.due > LATE {
+                // What came in time counts, though its event may be in a batch still to come.
+                connection.flags.add(Flags::READABLE | Flags::WRITABLE);
+                self.driver.counters.late_deadlines += 1;
+                self.drive(index);
             }
-            self.connections.settle(index, now);
+            self.expire(index);
         }
     }
 

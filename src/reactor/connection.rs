@@ -125,18 +125,9 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
-    /// Takes the first piece of news that the session can be told now.
+    /// Takes the first piece of news that the session can be told now. While it waits for its output to
+    /// leave, that comes before all else.
     pub(crate) fn next_news(&mut self, now: Time) -> Option<Event> {
-        if self.flags.has(Flags::NEWS) {
-            self.take_news(now)
-        } else {
-            None
-        }
-    }
-
-    /// In the order in which they are told. While the session waits for its output to leave, that
-    /// comes before all else.
-    fn take_news(&mut self, now: Time) -> Option<Event> {
         if self.flags.take(Flags::OPENED) {
             return Some(Event::Opened);
         }
@@ -171,13 +162,14 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// alive, wants input and has left none, it owes no output, and there is no news.
     #[inline(always)]
     pub(crate) fn is_to_be_read(&self) -> bool {
-        let matter = Flags::NEWS | Flags::READABLE | Flags::PAUSED | Flags::DRAINING;
         self.held.is_none()
             && self.phase == Phase::Live
-            && self.flags.of_these(matter) == Flags::READABLE
+            && !self.flags.has(Flags::NEWS)
+            && self.wants_reading()
     }
 
     /// True if its session wants input, and there may be some.
+    #[inline]
     pub(crate) fn wants_reading(&self) -> bool {
         let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;
         self.flags.of_these(matter) == Flags::READABLE

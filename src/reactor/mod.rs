@@ -572,10 +572,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// nobody else notices.
     fn insert(&mut self, stream: N::Stream, address: SocketAddr, phase: Phase) -> Option<u32> {
         self.last_serial = tokens::next_serial(self.last_serial);
-        let serial = self.last_serial;
-        let connection = Connection::new(stream, serial, address, phase);
+        let connection = Connection::new(stream, self.last_serial, address, phase);
         let index = self.connections.insert(connection);
-        let token = tokens::connection(SessionId { index, serial });
+        let token = tokens::connection(self.connections.id(index));
         let stream = &mut self.connections[index].stream;
         match self.driver.net.register(stream, token) {
             Ok(()) => Some(index),

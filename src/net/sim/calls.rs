@@ -395,6 +395,9 @@ impl World {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if self.random.chance(self.faults.needless_blocks) {
+            // Two events can keep the promise: the one planned here, if there is room by then, and
+            // otherwise the one that room brings.
+            self.end_mut(at).outgoing.block_sender();
             self.notify_later(at, Hints::WRITE);
             return Err(io::ErrorKind::WouldBlock.into());
         }

@@ -112,6 +112,32 @@ fn room_is_announced_only_to_who_was_refused_it() {
 }
 
 #[test]
+fn a_needless_block_of_a_full_buffer_announces_room_when_there_is_some() {
+    let (mut network, _listener, client, mut stream) = connection();
+    client.stop_reading();
+    // The receiver takes 64 KiB; six of the eight bytes of the send buffer stay.
+    let mut left = 64 * 1024 + 6;
+    while left > 0 {
+        left -= network.write(&mut stream, &[7; 8][..left.min(8)]).unwrap();
+        assert_eq!(wait(&mut network), []);
+    }
+    network.set_faults(Faults {
+        needless_blocks: 1.0,
+        ..Faults::NONE
+    });
+    assert_eq!(
+        kind(network.write(&mut stream, b"ab")),
+        io::ErrorKind::WouldBlock
+    );
+    network.set_faults(Faults::NONE);
+    for _ in 0..10 {
+        assert_eq!(wait(&mut network), [], "there is no room yet");
+    }
+    client.resume_reading();
+    assert_eq!(wait(&mut network), [hint(1, false, true, false)]);
+}
+
+#[test]
 fn closing_with_unread_input_resets() {
     let (mut network, _listener, client, stream) = connection();
     client.send(b"unread");

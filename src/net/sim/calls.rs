@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::connection::{At, Owner, Presence};
 use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
-use super::{Link, ListenOptions, Random, Readiness, Seen, Time, Token};
+use super::{ListenOptions, Random, Readiness, Seen, Time, Token};
 use crate::net::errno;
 
 impl World {
@@ -104,6 +104,24 @@ impl World {
 
     pub(super) fn accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
         self.tally.accepts += 1;
+        let result = self.try_accept(listener);
+        if let Some(witness) = &mut self.witness {
+            let address = self.listeners[listener].address;
+            let result = result.as_ref().map(|&(_, peer)| peer);
+            witness.saw_accept(self.now, address, result);
+        }
+        if let Ok((at, _)) = result {
+            self.see(at, Seen::Accepted);
+        }
+        result
+    }
+
+    fn try_accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
+        let registration = &mut self.listeners[listener].registration;
+        if registration.reads_unprovoked() {
+            registration.excuse();
+            self.tally.unprovoked_accepts += 1;
+        }
         if let Some(since) = self.listeners[listener].waiting_since {
             let longest = &mut self.tally.longest_queue_neglect;
             *longest = (*longest).max(self.now - since);
@@ -124,12 +142,20 @@ impl World {
         // What came while it waited in the queue is no fault of the loop's.
         let (now, present) = (self.now, self.present(at));
         self.end_mut(at).care.read = present.any_of(Hints::FINISHED).then_some(now);
-        self.see(at, Seen::Accepted);
         Ok((at, self.end(at.other()).address))
     }
 
     /// As `Os` does it, with one descriptor in reserve.
     pub(super) fn shed(&mut self, listener: usize, farewell: &[u8]) -> io::Result<()> {
+        let result = self.try_shed(listener, farewell);
+        if let Some(witness) = &mut self.witness {
+            let address = self.listeners[listener].address;
+            witness.saw_shed(self.now, address, result.as_ref().copied());
+        }
+        result.map(drop)
+    }
+
+    fn try_shed(&mut self, listener: usize, farewell: &[u8]) -> io::Result<SocketAddr> {
         let reopened = !self.random.chance(self.faults.exhausted_accepts);
         if !std::mem::replace(&mut self.descriptors.reserve, reopened) {
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -141,7 +167,7 @@ impl World {
         self.see(at, Seen::Wrote { bytes, offered });
         self.close(at);
         self.see(at, Seen::Closed);
-        Ok(())
+        Ok(self.end(at.other()).address)
     }
 
     pub(super) fn dial(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<At> {
@@ -151,7 +177,8 @@ impl World {
         self.descriptors.open += 1;
         let port = FIRST_FREE_PORT + self.random.below(20_000) as u16;
         let from = SocketAddr::new(from.unwrap_or(to.ip()), port);
-        let at = self.connect(Owner::Loop, (from, to), Link::ideal(), self.now);
+        let link = self.outbound_link.clone();
+        let at = self.connect(Owner::Loop, (from, to), link, self.now);
         self.see(at, Seen::Connecting);
         Ok(at)
     }

@@ -1,7 +1,7 @@
 //! Watching a server: one dossier for each client, and the first thing found wrong.
 
 use std::cell::RefCell;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use oneloop::greeting::{Framing, Greeter, Session};
 use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, Time};
 
+use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
 use super::plan::{Plan, number_of};
 use super::population::{Character, Player};
@@ -23,6 +24,7 @@ pub(crate) struct Book {
     dossiers: Vec<Option<Dossier>>,
     /// The numbers of those that are connected.
     present: Vec<usize>,
+    door: Door,
     wrong: Option<String>,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
@@ -33,6 +35,8 @@ pub(crate) struct Book {
 struct Dossier {
     oracle: Oracle,
     stage: Stage,
+    /// What the door has decided; nothing for one that is shed.
+    admission: Option<Admission>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,7 @@ impl Watch {
             plan: plan.clone(),
             dossiers: Vec::new(),
             present: Vec::new(),
+            door: Door::new(&plan.limits),
             wrong: None,
             opened: 0,
             closed: 0,
@@ -121,6 +126,19 @@ impl Watch {
         }
     }
 
+    /// A turn of the loop is over.
+    pub(crate) fn turn_ends(&self) {
+        let mut book = self.0.borrow_mut();
+        let verdict = book.door.turn_ends();
+        book.judge(verdict);
+    }
+
+    /// Since when the listener at `address` ought to have been asked, if somebody has waited there
+    /// since `since`.
+    pub(crate) fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
+        self.0.borrow().door.overdue_since(address, since)
+    }
+
     pub(crate) fn sessions(&self) -> u64 {
         let book = self.0.borrow();
         book.opened - book.closed
@@ -146,19 +164,31 @@ impl Book {
         }
     }
 
-    fn accepted(&mut self, now: Time, peer: SocketAddr) {
+    /// Notes what was found wrong, if it is the first thing.
+    fn judge(&mut self, verdict: Verdict) {
+        if let Err(wrong) = verdict {
+            self.wrong.get_or_insert(wrong);
+        }
+    }
+
+    fn accepted(&mut self, now: Time, peer: SocketAddr, admission: Option<Admission>) {
         let number = number_of(peer);
         if self.dossiers.len() <= number {
             self.dossiers.resize_with(number + 1, || None);
         }
         let (oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
-        self.dossiers[number] = Some(Dossier { oracle, stage });
+        self.dossiers[number] = Some(Dossier {
+            oracle,
+            stage,
+            admission,
+        });
         self.present.push(number);
     }
 
     fn left(&mut self, now: Time, peer: SocketAddr) {
         let number = number_of(peer);
         self.present.retain(|&present| present != number);
+        self.door.closed(peer);
         self.note(peer, |dossier, _| match dossier.stage {
             Stage::Accepted => {
                 dossier.stage = Stage::Gone;
@@ -175,12 +205,10 @@ impl Book {
 
     fn session_opened(&mut self, peer: SocketAddr) {
         self.opened += 1;
-        let most = self.rules.limits.connections_max as u64;
-        if self.opened - self.closed > most {
-            let wrong = format!("more than {most} sessions");
-            self.wrong.get_or_insert(wrong);
-        }
         self.note(peer, |dossier, _| match dossier.stage {
+            Stage::Accepted if dossier.admission != Some(Admission::Admitted) => {
+                Err("let in although there was no place for it".into())
+            }
             Stage::Accepted => {
                 dossier.stage = Stage::Open;
                 Ok(())
@@ -245,7 +273,11 @@ impl Witness for Watch {
     fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>) {
         let mut book = self.0.borrow_mut();
         match what {
-            Seen::Accepted | Seen::Shed => book.accepted(now, peer),
+            Seen::Accepted => {
+                let admission = book.door.accepted(peer);
+                book.accepted(now, peer, Some(admission));
+            }
+            Seen::Shed => book.accepted(now, peer, None),
             Seen::Closed => book.left(now, peer),
             Seen::Registered | Seen::Connecting => {}
             what => book.note(peer, |dossier, rules| {
@@ -264,6 +296,16 @@ impl Witness for Watch {
                 Ok(())
             }),
         }
+    }
+
+    fn saw_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+        let mut book = self.0.borrow_mut();
+        let verdict = book.door.asked(now, address, result);
+        book.judge(verdict);
+    }
+
+    fn saw_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+        self.0.borrow_mut().door.shed(address, result);
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::connection::{At, Owner, Presence};
 use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
-use super::{ListenOptions, Random, Readiness, Seen, Time, Token};
+use super::{BufferSizes, Link, ListenOptions, Random, Readiness, Seen, Time, Token};
 use crate::net::errno;
 
 impl World {
@@ -94,8 +94,8 @@ impl World {
             registration: Registration::new(token),
             queue: Default::default(),
             backlog: options.backlog as usize,
-            send_buffer_bytes: options.send_buffer_bytes as usize,
-            receive_buffer_bytes: options.receive_buffer_bytes as usize,
+            send_buffer_bytes: options.buffers.send_bytes as usize,
+            receive_buffer_bytes: options.buffers.receive_bytes as usize,
             open: true,
             waiting_since: None,
         });
@@ -105,6 +105,10 @@ impl World {
     pub(super) fn accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
         self.tally.accepts += 1;
         let result = self.try_accept(listener);
+        if result.is_err() {
+            let what = "server accepts: nothing";
+            self.trace.note(self.now, what, listener, 0);
+        }
         if let Some(witness) = &mut self.witness {
             let address = self.listeners[listener].address;
             let result = result.as_ref().map(|&(_, peer)| peer);
@@ -170,15 +174,25 @@ impl World {
         Ok(self.end(at.other()).address)
     }
 
-    pub(super) fn dial(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<At> {
+    pub(super) fn dial(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<At> {
         if self.descriptors.open >= self.descriptors.most {
             return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
         self.descriptors.open += 1;
         let port = FIRST_FREE_PORT + self.random.below(20_000) as u16;
         let from = SocketAddr::new(from.unwrap_or(to.ip()), port);
-        let link = self.outbound_link.clone();
+        let link = Link {
+            receive_buffer_bytes: buffers.receive_bytes as usize,
+            ..self.outbound_link.clone()
+        };
         let at = self.connect(Owner::Loop, (from, to), link, self.now);
+        let outgoing = &mut self.end_mut(at).outgoing;
+        outgoing.set_send_buffer(buffers.send_bytes as usize);
         self.see(at, Seen::Connecting);
         Ok(at)
     }
@@ -250,6 +264,18 @@ impl World {
         self.end_mut(at).outgoing.finish();
         self.pump_soon(at);
         Ok(())
+    }
+
+    pub(super) fn take_error(&mut self, at: At) -> Option<io::ErrorKind> {
+        let error = self.end_mut(at).take_error()?;
+        self.see(at, Seen::Broken(error));
+        Some(error)
+    }
+
+    /// Makes closing the stream, which follows, a reset.
+    pub(super) fn abort_stream(&mut self, at: At) {
+        self.see(at, Seen::Reset);
+        self.abort(at);
     }
 
     pub(super) fn close_stream(&mut self, at: At) {

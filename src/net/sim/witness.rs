@@ -56,8 +56,12 @@ pub enum Seen<'a> {
     },
     /// Tried to write, and got an error.
     WriteFailed(io::ErrorKind),
+    /// Asked for the error that has broken it, and got one.
+    Broken(io::ErrorKind),
     /// Shut down its sending side.
     Finished,
+    /// Resets it; [`Closed`](Self::Closed) follows.
+    Reset,
     /// Closed it.
     Closed,
 }
@@ -113,7 +117,9 @@ impl Seen<'_> {
                 io::ErrorKind::Interrupted => "server writes: interrupted",
                 _ => "server writes: broken",
             },
+            Self::Broken(_) => "server learns of an error",
             Self::Finished => "server finishes",
+            Self::Reset => "server resets",
             Self::Closed => "server closes",
         }
     }

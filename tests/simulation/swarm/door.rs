@@ -28,7 +28,7 @@ pub(crate) struct Door {
 struct Listening {
     /// How often it was asked in this turn.
     asked: usize,
-    /// Accepts that have failed since one succeeded or it began to rest.
+    /// Accepts that have failed since one succeeded, the queue was empty, or it began to rest.
     failures: usize,
     /// It is to be left in peace until then.
     rests_until: Time,
@@ -88,7 +88,7 @@ impl Door {
         let listening = self.listeners.entry(address).or_default();
         listening.asked += 1;
         match result.map_err(AcceptFailure::of) {
-            Ok(_) => listening.failures = 0,
+            Ok(_) | Err(AcceptFailure::Empty) => listening.failures = 0,
             Err(AcceptFailure::Passing) => {
                 listening.failures += 1;
                 if listening.failures >= failures_max {
@@ -97,8 +97,11 @@ impl Door {
                 }
             }
             // Unless one can be turned away instead.
-            Err(AcceptFailure::Exhausted) => listening.rests_until = retry,
-            Err(AcceptFailure::Empty | AcceptFailure::Broken) => {}
+            Err(AcceptFailure::Exhausted) => {
+                listening.failures = 0;
+                listening.rests_until = retry;
+            }
+            Err(AcceptFailure::Broken) => {}
         }
         verdict
     }

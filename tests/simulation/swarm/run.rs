@@ -8,7 +8,7 @@ use oneloop::sim::{Network, Random, Tally};
 use oneloop::{Reactor, Time, Turn, Usage};
 
 use super::oracle::Verdict;
-use super::plan::{Finale, Plan, Poller};
+use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
 use super::watch::{SLACK, Watch, Watched};
 
@@ -52,6 +52,7 @@ struct Run<const EDGE: bool> {
     quiet_turns: usize,
     last_tally: Tally,
     last_turn: Time,
+    draining: bool,
 }
 
 /// Runs a seed.
@@ -112,7 +113,8 @@ impl<const EDGE: bool> Run<EDGE> {
         let watch = Watch::new(&plan);
         network.set_witness(watch.clone());
         let limits = plan.limits.clone();
-        let mut reactor = Reactor::with_net(watch.service(), limits, network.clone());
+        let reactor = Reactor::with_net(watch.service(), limits, network.clone());
+        let mut reactor = reactor.expect("valid limits");
         let address = "10.0.0.1:6000".parse().expect("an address");
         reactor.listen(address).expect("a new network");
         network.set_faults(plan.faults);
@@ -133,6 +135,7 @@ impl<const EDGE: bool> Run<EDGE> {
             quiet_turns: 0,
             last_tally: Tally::default(),
             last_turn: Time::START,
+            draining: false,
         }
     }
 
@@ -199,6 +202,7 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn drain(&mut self) -> Verdict {
         self.network.stop();
+        self.draining = true;
         let begun = self.network.time();
         while self.turn()? == Turn::Running {
             if self.network.time() > begun + self.plan.limits.drain + SLACK {
@@ -255,7 +259,9 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn check_usage(&self) -> Verdict {
         let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
-        let bytes_max = limits.input_bytes_max + limits.output_bytes_max;
+        // A session does not begin an answer above the mark.
+        let output_max = limits.output_bytes_mark + longest_answer(&self.plan.config) as usize;
+        let bytes_max = limits.input_bytes_max + output_max;
         // One that ended while it stood in the ready list is reaped when its turn comes.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let complaint = if usage.held_bytes_max > bytes_max {
@@ -290,11 +296,12 @@ impl<const EDGE: bool> Run<EDGE> {
         {
             return Err(format!("{peer} has been neglected since {since:?}"));
         }
-        // But for those whose deadline a loop that was held up met late: each is looked at once.
-        if tally.unprovoked_reads > self.reactor.counters().late_deadlines {
+        // But for one look before a deadline is acted on, and before a session is told of a drain.
+        if tally.unprovoked_reads > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
-        if tally.unprovoked_accepts > 0 {
+        // But for one look before a listener is closed.
+        if tally.unprovoked_accepts > u64::from(self.draining) {
             return Err("a listener was asked that had no event".into());
         }
         self.check_queue()?;

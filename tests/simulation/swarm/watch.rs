@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oneloop::greeting::{Framing, Greeter, Session};
 use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
-use oneloop::{Context, EndReason, Event, Next, Peer, Service, Time};
+use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 
 use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
@@ -26,6 +26,7 @@ pub(crate) struct Book {
     present: Vec<usize>,
     door: Door,
     wrong: Option<String>,
+    draining: bool,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
 }
@@ -84,6 +85,7 @@ impl Watch {
             present: Vec::new(),
             door: Door::new(&plan.limits),
             wrong: None,
+            draining: false,
             opened: 0,
             closed: 0,
         })))
@@ -176,7 +178,10 @@ impl Book {
         if self.dossiers.len() <= number {
             self.dossiers.resize_with(number + 1, || None);
         }
-        let (oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
+        let (mut oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
+        if self.draining {
+            oracle.draining();
+        }
         self.dossiers[number] = Some(Dossier {
             oracle,
             stage,
@@ -287,6 +292,7 @@ impl Witness for Watch {
                     Seen::ReadEnd => oracle.read_end(now),
                     Seen::ReadFailed(kind) => oracle.failed(now, kind, false),
                     Seen::WriteFailed(kind) => oracle.failed(now, kind, true),
+                    Seen::Broken(kind) => oracle.failed(now, kind, false),
                     Seen::Finished => oracle.finished(now),
                     Seen::Wrote { bytes, offered } => {
                         return oracle.wrote(rules, now, bytes, bytes.len() == offered);
@@ -329,7 +335,7 @@ impl Behaviour for Client {
 impl Service for Watched {
     type Session = WatchedSession;
 
-    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> WatchedSession {
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> WatchedSession {
         self.watch.0.borrow_mut().session_opened(peer.address);
         WatchedSession {
             session: self.greeter.open(peer, cx),
@@ -346,22 +352,29 @@ impl Service for Watched {
         self.greeter.step(&mut watched.session, event, cx)
     }
 
-    fn closed(&mut self, watched: WatchedSession, peer: SocketAddr, why: EndReason) {
-        self.watch.0.borrow_mut().session_closed(peer, why);
-        self.greeter.closed(watched.session, peer, why);
+    fn closed(
+        &mut self,
+        watched: WatchedSession,
+        peer: Peer,
+        why: EndReason,
+        cx: &mut ServiceContext,
+    ) {
+        self.watch.0.borrow_mut().session_closed(peer.address, why);
+        self.greeter.closed(watched.session, peer, why, cx);
     }
 
     fn refusal(&self, why: EndReason) -> &[u8] {
         self.greeter.refusal(why)
     }
 
-    fn draining(&mut self, open: usize, grace: Duration) {
+    fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let mut book = self.watch.0.borrow_mut();
+        book.draining = true;
         for dossier in book.dossiers.iter_mut().flatten() {
             dossier.oracle.draining();
         }
         drop(book);
-        self.greeter.draining(open, grace);
+        self.greeter.draining(open, grace, cx);
     }
 }
 

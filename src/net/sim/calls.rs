@@ -7,7 +7,7 @@ use super::connection::{At, Owner, Presence};
 use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
 use super::{BufferSizes, Link, ListenOptions, Random, Readiness, Seen, Time, Token};
-use crate::net::errno;
+use crate::net::{AcceptFailure, errno};
 
 impl World {
     /// Lets time pass until there is something to report or `deadline` has come.
@@ -105,8 +105,13 @@ impl World {
     pub(super) fn accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
         self.tally.accepts += 1;
         let result = self.try_accept(listener);
-        if result.is_err() {
-            let what = "server accepts: nothing";
+        if let Err(error) = &result {
+            let what = match AcceptFailure::of(error) {
+                AcceptFailure::Empty => "server accepts: would block",
+                AcceptFailure::Passing => "server accepts: this one failed",
+                AcceptFailure::Exhausted => "server accepts: no descriptor",
+                AcceptFailure::Broken => "server accepts: broken",
+            };
             self.trace.note(self.now, what, listener, 0);
         }
         if let Some(witness) = &mut self.witness {

@@ -98,7 +98,9 @@ impl Door {
             }
             // Unless one can be turned away instead.
             Err(AcceptFailure::Exhausted) => {
-                listening.failures = 0;
+                if self.limits.when_full == WhenFull::Queue {
+                    listening.failures = 0;
+                }
                 listening.rests_until = retry;
             }
             Err(AcceptFailure::Broken) => {}
@@ -108,9 +110,13 @@ impl Door {
 
     /// The loop has tried to turn away one that it has no descriptor for.
     pub(crate) fn shed(&mut self, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
-        let empty = |error| AcceptFailure::of(error) == AcceptFailure::Empty;
-        if result.is_ok() || result.is_err_and(empty) {
-            self.listeners.entry(address).or_default().rests_until = Time::START;
+        let listening = self.listeners.entry(address).or_default();
+        let failure = result.err().map(AcceptFailure::of);
+        if failure.is_some() {
+            listening.failures = 0;
+        }
+        if failure.is_none() || failure == Some(AcceptFailure::Empty) {
+            listening.rests_until = Time::START;
         }
     }
 

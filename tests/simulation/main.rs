@@ -5,6 +5,7 @@ mod mutants {
     pub(crate) mod table;
 }
 mod regressions;
+mod scenarios;
 mod swarm;
 
 use std::path::Path;

@@ -115,7 +115,6 @@ fn refused_connections_linger_up_to_their_maximum_and_no_further() {
 fn refused_connection_above_the_maximum_is_gone_though_its_message_had_to_wait() {
     let limits = Limits {
         refusals_max: 0,
-        send_buffer_bytes: 4,
         turn_bytes_max: 1,
         ..few(1)
     };
@@ -123,6 +122,10 @@ fn refused_connection_above_the_maximum_is_gone_though_its_message_had_to_wait()
     simulation.reactor_mut().service_mut().refusal = vec![b'x'; 1000];
     let _inside = simulation.connect();
     simulation.run_for(ms(10));
+    simulation.network().set_faults(Faults {
+        short_writes: 1.0,
+        ..Faults::NONE
+    });
     let _refused = simulation.connect();
     simulation.turn();
     simulation.turn();

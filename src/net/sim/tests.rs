@@ -284,7 +284,7 @@ fn a_call_that_is_lost_is_answered_by_nothing_but_time() {
     let mut network: Network = Network::new(1);
     let lost = SERVER.parse().unwrap();
     network.lose_calls_to(lost);
-    let stream = Net::connect(&mut network, lost, None).unwrap();
+    let stream = Net::connect(&mut network, lost, None, &BUFFERS).unwrap();
     for _ in 0..100 {
         wait(&mut network);
         assert!(!network.connected(&stream).unwrap());
@@ -337,7 +337,7 @@ fn the_outbound_link_is_what_the_loop_s_own_connections_are_like() {
         latency: latency..=latency,
         ..Link::ideal()
     });
-    let stream = Net::connect(&mut network, address, None).unwrap();
+    let stream = Net::connect(&mut network, address, None, &BUFFERS).unwrap();
     let begun = network.time();
     while !network.connected(&stream).unwrap() {
         wait(&mut network);

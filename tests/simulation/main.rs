@@ -1,5 +1,7 @@
 //! The whole server under simulation. See `docs/testing.md`.
 
+#[cfg(unix)]
+mod kernel;
 mod mutants {
     pub(crate) mod mutant;
     pub(crate) mod table;

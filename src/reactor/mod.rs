@@ -622,9 +622,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Err(why) => self.driver.turn_away(connection, why),
         }
         self.drive(index);
-        if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
+        if let Err(why) = verdict
+            && self.admission.refused > self.driver.limits.refusals_max
+        {
             // Too many linger already: this one has had its word, as well as could be.
-            self.connections[index].phase = Phase::Dead;
+            self.connections[index].end(why);
             self.connections.settle(index, self.driver.now());
         }
         self.watch_load();

@@ -210,7 +210,7 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         linger_timeout: millis(random, 10..=2_000),
         linger_bytes_max: random.magnitude(1..=65_536) as usize,
         connect_timeout: Duration::from_secs(10),
-        accept_retry: millis(random, 1..=100),
+        accept_retry: millis(random, 1..=20_000),
         drain: millis(random, 100..=10_000),
         busy_wait_min: millis(random, 500..=2_000),
         wait_max: Duration::from_secs(3600),

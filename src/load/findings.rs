@@ -60,9 +60,14 @@ impl Outcome {
     fn nothing_measured(&self) -> Option<Finding> {
         (self.connections.open_max == 0).then(|| {
             let target = self.plan.target;
-            warning(format!(
-                "no connection to {target} could be used, so nothing was measured: is the server there?"
-            ))
+            warning(match &self.stranger {
+                Some(line) => format!(
+                    "{target} answers, but not with the greeting protocol: its first line is `{line}`"
+                ),
+                None => format!(
+                    "no connection to {target} could be used, so nothing was measured: is the server running?"
+                ),
+            })
         })
     }
 
@@ -71,7 +76,7 @@ impl Outcome {
         match (self.generator_is_bottleneck()?, self.costs.server_share()) {
             (false, _) => None,
             (true, Some(server)) => Some(warning(format!(
-                "{BOTTLENECK}: it used {share} of a core, the server {}. What was measured is the generator; run several against one server, or lower --rate",
+                "the generator was the bottleneck: it used {share} of a core, the server {}. What was measured is the generator; run several against one server, or lower --rate",
                 figures::percent(server)
             ))),
             (true, None) => Some(warning(format!(
@@ -192,8 +197,6 @@ fn note(text: &str) -> Finding {
     }
 }
 
-/// How the warning begins by which a comparison knows that it would compare generators.
-pub(crate) const BOTTLENECK: &str = "the generator was the bottleneck";
 /// Above this part of a core, what is left is lost to the kernel and the neighbours.
 const BUSY: f64 = 0.9;
 /// From here on Linux, whose connects use every other port first, was seen to slow down.

@@ -264,16 +264,16 @@ fn push_findings(body: &mut String, findings: impl Iterator<Item = (&'static str
 }
 
 fn push_judgements(body: &mut String, report: &Report) {
-    let baseline = report.baseline.iter().flatten().map(ToString::to_string);
     let judgements = report.judgements();
-    let judgements = judgements.iter().map(ToString::to_string);
-    let all: Vec<_> = judgements.chain(baseline).collect();
-    if all.is_empty() {
+    if judgements.is_empty() {
         return;
     }
     body.push_str("<section><h2>Judged</h2><ul>");
-    for told in all {
-        push(body, format_args!("<li>{}</li>", escape(&told)));
+    for judgement in judgements {
+        push(
+            body,
+            format_args!("<li>{}</li>", escape(&judgement.to_string())),
+        );
     }
     body.push_str("</ul></section>\n");
 }

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub faults: Faults,
     /// How long the oldest answer that never came had been waited for.
     pub oldest_missing: Duration,
+    /// The first line of a server that speaks another protocol.
+    pub stranger: Option<String>,
     /// The measured part, piece by piece.
     pub series: Vec<Interval>,
     /// Connections.

@@ -4,7 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::baseline::{self, Comparison};
 use super::json;
 use super::outcome::{Ending, Outcome};
 use super::threshold::{Judgement, Threshold};
@@ -24,8 +23,6 @@ pub struct Report {
     pub shape: Shape,
     /// Conditions under which it fails.
     pub thresholds: Vec<Threshold>,
-    /// What a comparison with an earlier report found, if one was asked for.
-    pub baseline: Option<Vec<Comparison>>,
 }
 
 /// Where the server came from.
@@ -59,7 +56,7 @@ pub enum Shape {
 pub enum Verdict {
     /// Nothing was wrong.
     Passed,
-    /// There were errors, a condition held, or it was worse than before.
+    /// There were errors, or a condition held.
     Failed,
     /// Somebody stopped it before it could be judged.
     Interrupted,
@@ -73,10 +70,8 @@ impl Report {
         if self.runs.iter().any(interrupted) {
             return Verdict::Interrupted;
         }
-        let baseline = self.baseline.as_deref();
         let failed = !self.runs.iter().all(Outcome::is_clean)
-            || self.judgements().iter().any(|judgement| judgement.failed)
-            || baseline.is_some_and(|all| baseline::verdict(all) == baseline::Verdict::Worse);
+            || self.judgements().iter().any(|judgement| judgement.failed);
         if failed {
             Verdict::Failed
         } else {
@@ -97,7 +92,7 @@ impl Report {
     pub fn json(&self) -> Value {
         let cpus = std::thread::available_parallelism().map_or(0, usize::from);
         json!({
-            "schema_version": 1,
+            "schema_version": 2,
             "tool": {"name": "greet-load", "version": env!("CARGO_PKG_VERSION")},
             "command": self.command,
             "started_unix_s": self.started_unix(),
@@ -107,7 +102,6 @@ impl Report {
             "verdict": self.verdict().as_str(),
             "runs": self.runs.iter().map(json::run).collect::<Vec<_>>(),
             "conditions": self.judgements().iter().map(judgement).collect::<Vec<_>>(),
-            "baseline": self.baseline.as_deref().map(comparison),
         })
     }
 
@@ -124,13 +118,6 @@ fn judgement(judgement: &Judgement) -> Value {
         "condition": judgement.condition,
         "measured": judgement.measured,
         "failed": judgement.failed,
-    })
-}
-
-fn comparison(comparisons: &[Comparison]) -> Value {
-    json!({
-        "verdict": baseline::verdict(comparisons).as_str(),
-        "comparisons": comparisons.iter().map(Comparison::json).collect::<Vec<_>>(),
     })
 }
 

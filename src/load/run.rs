@@ -86,6 +86,7 @@ pub fn run(
 fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
     let plan = generator.plan().clone();
     let (recorder, tally) = generator.take_records();
+    let stranger = generator.take_stranger();
     let scheduled = matches!(plan.pace(), Pace::Open { .. });
     let costs = meter.costs();
     Outcome {
@@ -99,6 +100,7 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
         connect: recorder.connect,
         faults: recorder.faults,
         oldest_missing: recorder.oldest_missing,
+        stranger,
         series: recorder.series,
         connections: Connections {
             made: tally.connected,
@@ -114,8 +116,10 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
 
 fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
     let (stage, left) = match generator.phase() {
-        Phase::Opening => ("connecting", plan.warm_up + plan.duration),
-        Phase::WarmingUp { until } => ("warming up", until.since(now) + plan.duration),
+        Phase::Opening => ("connecting", plan.warm_up.saturating_add(plan.duration)),
+        Phase::WarmingUp { until } => {
+            ("warming up", until.since(now).saturating_add(plan.duration))
+        }
         Phase::Measuring { until } => ("measuring", until.since(now)),
         Phase::Settling { .. } => ("waiting for answers", Duration::ZERO),
         Phase::Proving { .. } => ("looking who is alive", Duration::ZERO),

@@ -157,7 +157,7 @@ fn a_server_that_is_down_is_exit_code_1_with_a_valid_report() {
     );
     assert_valid(&json.json());
     assert_eq!(json.json()["verdict"], "failed");
-    assert!(text(&output.stdout).contains("nobody listens there"));
+    assert!(text(&output.stdout).contains("no server listens there"));
 }
 
 #[test]
@@ -190,7 +190,6 @@ fn misuse_is_exit_code_2_and_says_what_would_be_right() {
         (&["--scenario", "churn", "--rate", "5"], "exchange or mixed"),
         (&["--sources", "nowhere"], "127.0.0.2-127.0.0.9"),
         (&["nowhere"], "127.0.0.1:6000"),
-        (&["--baseline", "/nowhere/old.json"], "--json"),
         (&["--server-pid", "1"], "ADDR"),
         (&["--duration", "0s"], "1ms"),
     ] {
@@ -201,32 +200,54 @@ fn misuse_is_exit_code_2_and_says_what_would_be_right() {
 }
 
 #[test]
-fn a_baseline_is_compared_and_one_that_was_much_better_is_exit_code_1() {
-    let json = File::new("json");
-    output(
-        &[&SHORT[..], &["--rate", "200", "--json", json.path()]].concat(),
-        0,
-    );
-    let mut old = json.json();
-    // As if it had been a thousand times as fast before.
-    for interval in old["runs"][0]["series"].as_array_mut().expect("a series") {
-        for point in ["p50_ns", "p99_ns"] {
-            interval[point] = interval[point].as_u64().map(|nanos| nanos / 1000).into();
-        }
+fn own_server_ignores_the_environment_of_the_generator() {
+    let mut command = greet_load(&["--json", "-"]);
+    for (name, value) in [
+        ("DURATION", "200ms"),
+        ("WARM_UP", "10ms"),
+        ("TIMEOUT", "20s"),
+    ] {
+        command.env(format!("GREET_LOAD_{name}"), value);
     }
-    fs::write(json.path(), old.to_string()).expect("writing");
-    let new = File::new("json");
-    let arguments = [
-        "--rate",
-        "200",
-        "--baseline",
-        json.path(),
-        "--json",
-        new.path(),
-    ];
-    let worse = output(&[&SHORT[..], &arguments].concat(), 1);
-    assert!(text(&worse.stdout).contains("Compared with the baseline: worse"));
-    assert_valid(&new.json());
+    let output = command.output().expect("it starts");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn report_that_cannot_be_written_is_exit_code_2() {
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        return eprintln!("skipped: there is no /dev/full");
+    };
+    for more in [&["--json", "-"][..], &[]] {
+        let output = greet_load(&[&SHORT[..], more].concat())
+            .stdout(full.try_clone().expect("a descriptor"))
+            .output()
+            .expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let message = text(&output.stderr);
+        assert!(message.contains("standard output"), "{message}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn source_that_is_not_local_is_refused_before_measuring() {
+    let output = output(&["--sources", crate::faults::FOREIGN], 2);
+    let message = text(&output.stderr);
+    assert!(message.contains("192.0.2.1"), "{message}");
+    assert!(
+        message.contains("not an address of this machine"),
+        "{message}"
+    );
+}
+
+#[test]
+fn durations_beyond_a_year_are_refused() {
+    for name in ["--duration", "--warm-up", "--ramp", "--timeout", "--grace"] {
+        let output = output(&["127.0.0.1:9", name, "500years"], 2);
+        let message = text(&output.stderr);
+        assert!(message.contains("365days"), "{name}: {message}");
+    }
 }
 
 #[test]

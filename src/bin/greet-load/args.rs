@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,11 +57,11 @@ pub(crate) struct Args {
     duration: Duration,
 
     /// How long the connections work before that.
-    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", default_value = "1s", value_parser = parse_time)]
     warm_up: Duration,
 
     /// Over how long the connections are opened. 0s: as fast as the server takes them.
-    #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = parse_time)]
     ramp: Duration,
 
     /// An answer that takes longer is counted as late.
@@ -97,10 +97,6 @@ pub(crate) struct Args {
     /// Writes a page with charts into this file.
     #[arg(long, value_name = "FILE", env = "GREET_LOAD_HTML")]
     pub(crate) html: Option<PathBuf>,
-
-    /// Compares with the report that --json wrote earlier; being worse is a failure.
-    #[arg(long, value_name = "FILE", env = "GREET_LOAD_BASELINE")]
-    pub(crate) baseline: Option<PathBuf>,
 
     /// Conditions that make it fail, like 'p99>5ms,errors>0'.
     #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_FAIL_IF", value_parser = parse_thresholds)]
@@ -146,17 +142,24 @@ impl Args {
         }
     }
 
-    fn find_contradiction(&self) -> Result<(), &'static str> {
+    fn find_contradiction(&self) -> Result<(), String> {
         let paced = matches!(self.scenario, Kind::Exchange | Kind::Mixed);
         let in_flight = self.names.unwrap_or(1);
         if self.rate.is_some() && !paced {
-            return Err("--rate sets the pace of exchanges: use it with exchange or mixed");
+            return Err("--rate sets the pace of exchanges: use it with exchange or mixed".into());
         }
         if self.framing == FramingArg::Silence && paced && in_flight > 1 {
-            return Err("with --framing silence a connection has one name in flight: drop --names");
+            return Err(
+                "with --framing silence a connection has one name in flight: drop --names".into(),
+            );
+        }
+        if let Some(source) = self.sources().into_iter().find(|&source| !is_local(source)) {
+            return Err(format!(
+                "--sources: {source} is not an address of this machine"
+            ));
         }
         if self.active.is_some() && self.scenario != Kind::Mixed {
-            return Err("--active is for the scenario mixed");
+            return Err("--active is for the scenario mixed".into());
         }
         Ok(())
     }
@@ -169,11 +172,7 @@ impl Args {
         };
         let plan = |&connections: &u32| Plan {
             target,
-            sources: self
-                .sources
-                .iter()
-                .flat_map(|range| range.0.clone())
-                .collect(),
+            sources: self.sources(),
             scenario: self.scenario(connections),
             connections,
             asked: connections,
@@ -185,6 +184,11 @@ impl Args {
             grace: self.grace,
         };
         steps.iter().map(plan).collect()
+    }
+
+    fn sources(&self) -> Vec<IpAddr> {
+        let ranges = self.sources.iter();
+        ranges.flat_map(|range| range.0.clone()).collect()
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -275,10 +279,18 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A time that is not too short to measure anything.
 fn parse_some_time(text: &str) -> Result<Duration, String> {
+    match parse_time(text)? {
+        time if time >= Duration::from_millis(1) => Ok(time),
+        _ => Err("expected at least 1ms".into()),
+    }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_millis(1) => Ok(time),
-        Ok(_) => Err("expected at least 1ms".into()),
+        Ok(time) if time <= TIME_MAX => Ok(time),
+        Ok(_) => Err("expected at most 365days".into()),
         Err(error) => Err(format!("{error}; expected a time like 250ms, 10s or 2m")),
     }
 }
@@ -304,6 +316,11 @@ fn parse_sources(text: &str) -> Result<Sources, String> {
     }
 }
 
+/// Returns `true` if a socket can be bound to `address`.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
 fn parse_thresholds(text: &str) -> Result<Thresholds, String> {
     Threshold::parse_list(text).map(Thresholds)
 }
@@ -323,8 +340,8 @@ messages to standard error. Ctrl-C ends the run and reports what was measured un
 
 Exit codes:
   0    measured, and nothing was wrong
-  1    an answer was wrong, missing, extra or late, a connection failed, a condition of --fail-if
-       held, or it was worse than --baseline
+  1    an answer was wrong, missing, extra or late, a connection failed, or a condition of
+       --fail-if held
   2    the command line is wrong, or a file cannot be read or written
   130  interrupted; the report is partial";
 
@@ -333,6 +350,7 @@ const OPEN_IN_FLIGHT: u32 = 16;
 /// What one write of the loop can take.
 const NAMES_MAX: u32 = 400;
 const CONNECTIONS_MAX: u32 = 1_000_000;
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 const SOURCES_MAX: usize = 1 << 16;
 
 #[cfg(test)]

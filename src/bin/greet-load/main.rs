@@ -19,10 +19,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Parser;
-use oneloop::load::baseline::{self, Comparison};
 use oneloop::load::{self, Ending, Go, Outcome, Plan, Process, Report, Server, Shape, Verdict};
 use oneloop::net::Os;
-use serde_json::Value;
 
 use args::Args;
 use interrupt::Interrupt;
@@ -48,8 +46,6 @@ fn main() -> ExitCode {
 }
 
 fn measure(args: &Args) -> Result<Verdict, Failure> {
-    // Before the run: nobody likes to learn at its end that a file is not there.
-    let baseline = args.baseline.as_deref().map(read_report).transpose()?;
     let interrupt = Interrupt::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
     let own = match args.target {
         Some(_) => None,
@@ -62,15 +58,11 @@ fn measure(args: &Args) -> Result<Verdict, Failure> {
         runs: Vec::new(),
         shape: args.shape(),
         thresholds: args.thresholds(),
-        baseline: None,
     };
     let target = args.target.or(own.as_ref().map(OwnServer::address));
     let target = target.expect("there is a server, or one was started");
     make_runs(&mut report, args.plans(target), args.quiet, &interrupt)?;
     drop(own);
-    if let Some(old) = &baseline {
-        report.baseline = Some(compare(old, &report, args)?);
-    }
     publish(&report, args)?;
     Ok(report.verdict())
 }
@@ -132,31 +124,16 @@ fn server(args: &Args, own: Option<&OwnServer>) -> Server {
     }
 }
 
-fn read_report(path: &Path) -> Result<Value, Failure> {
-    let cannot = |error: &dyn Display| {
-        let path = path.display();
-        format!("cannot read the baseline {path}: {error}; give a file written with --json")
-    };
-    let text = fs::read_to_string(path).map_err(|error| cannot(&error))?;
-    serde_json::from_str(&text).map_err(|error| cannot(&error))
-}
-
-fn compare(old: &Value, report: &Report, args: &Args) -> Result<Vec<Comparison>, Failure> {
-    let path = args.baseline.as_deref().unwrap_or(Path::new(""));
-    baseline::compare(old, &report.json())
-        .map_err(|error| format!("cannot compare with {}: {error}", path.display()))
-}
-
 /// Prints the report and writes the files.
 fn publish(report: &Report, args: &Args) -> Result<(), Failure> {
     let json_only = args.json.as_deref() == Some(Path::new("-"));
     if !json_only {
-        print(&people(report));
+        print(&people(report))?;
     }
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report.json()).expect("every key is a string");
         if json_only {
-            print(&json);
+            print(&json)?;
         } else {
             write(path, &(json + "\n"))?;
         }
@@ -176,22 +153,21 @@ fn people(report: &Report) -> String {
     for judgement in report.judgements() {
         text += &format!("\n{judgement}");
     }
-    if let Some(comparisons) = &report.baseline {
-        for comparison in comparisons {
-            text += &format!("\n{comparison}");
-        }
-        let verdict = baseline::verdict(comparisons).as_str();
-        text += &format!("\nCompared with the baseline: {verdict}");
-    }
     if report.verdict() == Verdict::Interrupted {
         text += "\nINTERRUPTED: the figures are partial.";
     }
     text.trim_end().to_owned()
 }
 
-/// To standard output. Nobody there to read it is no reason to fail.
-fn print(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+/// Writes to standard output. A reader that has gone away, like `head`, is not an error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!(
+            "cannot write the report to standard output: {error}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn say(message: impl Display) {

@@ -222,6 +222,11 @@ impl Generator {
         self.recorder.faults.total()
     }
 
+    pub(crate) fn latest_p99(&self) -> Option<Duration> {
+        let latest = self.recorder.series.last()?;
+        latest.latency.map(|spread| spread.p99)
+    }
+
     /// When the generator wants to be woken next.
     #[inline]
     pub(crate) fn next_alarm(&self) -> Time {

@@ -27,6 +27,8 @@ pub struct Progress {
     pub completed: u64,
     /// Faults so far.
     pub faults: u64,
+    /// The 99th percentile of the latest interval.
+    pub p99: Option<Duration>,
 }
 
 /// Whether a run goes on.
@@ -88,7 +90,7 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
     let (recorder, tally) = generator.take_records();
     let stranger = generator.take_stranger();
     let scheduled = matches!(plan.pace(), Pace::Open { .. });
-    let costs = meter.costs();
+    let (costs, placement) = meter.result();
     Outcome {
         ending,
         measured: costs.wall,
@@ -110,6 +112,7 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
             opening: tally.opening,
         },
         costs,
+        placement,
         plan,
     }
 }
@@ -122,8 +125,8 @@ fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
         }
         Phase::Measuring { until } => ("measuring", until.since(now)),
         Phase::Settling { .. } => ("waiting for answers", Duration::ZERO),
-        Phase::Proving { .. } => ("looking who is alive", Duration::ZERO),
-        Phase::Leaving { .. } | Phase::Over => ("saying goodbye", Duration::ZERO),
+        Phase::Proving { .. } => ("checking idle ones", Duration::ZERO),
+        Phase::Leaving { .. } | Phase::Over => ("closing", Duration::ZERO),
     };
     Progress {
         stage,
@@ -131,6 +134,7 @@ fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
         open: generator.tally().open,
         completed: generator.completed(),
         faults: generator.faults(),
+        p99: generator.latest_p99(),
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop::load::{Fault, Outcome, Pace, Plan, Scenario, percentile, text};
+use oneloop::load::{
+    Fault, Outcome, Pace, Plan, Scenario, percentile,
+    text::{self, Page},
+};
 
 use crate::actor::{Actor, Guest};
 use crate::common::{FULL, GOOD_BYE, QUESTION, Server, TOO_SLOW, WELCOME, eventually};
@@ -35,7 +38,7 @@ fn against_with(
     };
     change(&mut plan);
     let outcome = run(&plan);
-    let report = text::report(&outcome);
+    let report = text::run(&outcome, &Page::PLAIN);
     for word in ["NaN", "inf "] {
         assert!(!report.contains(word), "{report}");
     }
@@ -90,7 +93,7 @@ fn nobody_at_the_address_is_a_refused_connection_and_ends_the_run_at_once() {
     assert_eq!(found(&outcome), [(Fault::ConnectRefused, 3)]);
     assert_eq!(percentile(&outcome.latency, 99.0), None);
     assert_eq!(outcome.throughput(), None);
-    assert!(text::report(&outcome).contains("is the server running?"));
+    assert!(text::run(&outcome, &Page::PLAIN).contains("is the server running?"));
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn http_server_is_recognised_by_its_answer_to_a_probe() {
         guest.say("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
     assert_eq!(found(&outcome), [(Fault::OtherProtocol, 1)]);
-    let report = text::report(&outcome);
+    let report = text::run(&outcome, &Page::PLAIN);
     assert!(
         report.contains("not with the greeting protocol"),
         "{report}"
@@ -259,7 +262,7 @@ fn a_server_that_loses_its_patience_is_counted_as_that_and_told_about() {
         |plan| plan.scenario = Scenario::Idle,
     );
     assert_eq!(found(&outcome), [(Fault::TooSlow, 1)]);
-    assert!(text::report(&outcome).contains("--name-timeout"));
+    assert!(text::run(&outcome, &Page::PLAIN).contains("--name-timeout"));
 }
 
 #[test]
@@ -459,7 +462,7 @@ fn stall_during_the_proofs_of_life_wraps_no_counter() {
     // 300 proofs and the 256 that are under way when the server stalls.
     let all_answered = || (actor.served() >= 556 && goodbyes.load(Ordering::Relaxed) >= 256);
     let outcome = run_until(&plan, |progress| {
-        if progress.stage == "saying goodbye" && !stalled.is_set() {
+        if progress.stage == "closing" && !stalled.is_set() {
             stalled.set();
             // All of it comes in one turn of the loop.
             eventually("the stall ends", || all_answered().then_some(()));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use oneloop::load::{Framing, Pace, Plan, Scenario, Shape, Threshold};
+use oneloop::load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
 
 use crate::address::parse_address;
 
@@ -52,13 +52,42 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_LOAD_ACTIVE", value_parser = parse_count)]
     active: Option<u32>,
 
-    /// How long is measured.
-    #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", default_value = "5s", value_parser = parse_some_time)]
-    duration: Duration,
+    /// Open loop at higher and higher rates, from FROM (default 1k) names a second on, until a
+    /// condition of --until holds or a rate is not reached: finds the highest rate that the server
+    /// keeps up with.
+    #[arg(
+        long,
+        value_name = "FROM",
+        env = "GREET_LOAD_RAMP_RATE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1k",
+        conflicts_with_all = ["rate", "sweep", "compare"],
+        value_parser = parse_rate
+    )]
+    ramp_rate: Option<f64>,
 
-    /// How long the connections work before that.
-    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", default_value = "1s", value_parser = parse_time)]
-    warm_up: Duration,
+    /// Conditions that end --ramp-rate, written as for --fail-if.
+    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", value_parser = parse_thresholds)]
+    until: Thresholds,
+
+    /// Compares the server, A, with the one at this address, B: in each round both are measured,
+    /// and A once more to see how much it differs from itself.
+    #[arg(long, value_name = "ADDR", env = "GREET_LOAD_COMPARE", value_parser = parse_address, conflicts_with_all = ["sweep", "fail_if"])]
+    pub(crate) compare: Option<SocketAddr>,
+
+    /// How many rounds --compare makes.
+    #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    rounds: u32,
+
+    /// How long is measured. Default 5s; for each step of --ramp-rate 2s, for each run of
+    /// --compare 1s.
+    #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", value_parser = parse_some_time)]
+    duration: Option<Duration>,
+
+    /// How long the connections work before that. Default: a fifth of --duration.
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", value_parser = parse_time)]
+    warm_up: Option<Duration>,
 
     /// Over how long the connections are opened. 0s: as fast as the server takes them.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = parse_time)]
@@ -102,7 +131,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_FAIL_IF", value_parser = parse_thresholds)]
     fail_if: Option<Thresholds>,
 
-    /// No live line, even on a terminal.
+    /// Do not keep the generator and its own server on a core each.
+    #[arg(long, env = "GREET_LOAD_NO_PIN")]
+    pub(crate) no_pin: bool,
+
+    /// No live view, even on a terminal.
     #[arg(short, long, env = "GREET_LOAD_QUIET")]
     pub(crate) quiet: bool,
 
@@ -145,6 +178,9 @@ impl Args {
     fn find_contradiction(&self) -> Result<(), String> {
         let paced = matches!(self.scenario, Kind::Exchange | Kind::Mixed);
         let in_flight = self.names.unwrap_or(1);
+        if self.ramp_rate.is_some() && !paced {
+            return Err("--ramp-rate is for exchange or mixed".into());
+        }
         if self.rate.is_some() && !paced {
             return Err("--rate sets the pace of exchanges: use it with exchange or mixed".into());
         }
@@ -170,6 +206,7 @@ impl Args {
             [] => &[self.connections],
             steps => steps,
         };
+        let duration = self.duration();
         let plan = |&connections: &u32| Plan {
             target,
             sources: self.sources(),
@@ -177,8 +214,8 @@ impl Args {
             connections,
             asked: connections,
             framing: self.framing.into(),
-            duration: self.duration,
-            warm_up: self.warm_up,
+            duration,
+            warm_up: self.warm_up.unwrap_or(duration / 5),
             ramp: self.ramp,
             timeout: self.timeout,
             grace: self.grace,
@@ -191,12 +228,33 @@ impl Args {
         ranges.flat_map(|range| range.0.clone()).collect()
     }
 
+    fn duration(&self) -> Duration {
+        let default = match (self.ramp_rate, self.compare) {
+            (Some(_), _) => Duration::from_secs(2),
+            (_, Some(_)) => Duration::from_secs(1),
+            (None, None) => Duration::from_secs(5),
+        };
+        self.duration.unwrap_or(default)
+    }
+
+    /// What the runs are to each other.
     pub(crate) fn shape(&self) -> Shape {
-        if self.sweep.is_empty() {
-            Shape::Single
-        } else {
-            Shape::Sweep
+        match (self.ramp_rate, self.compare) {
+            (Some(_), _) => Shape::Ramp(Ramp {
+                until: self.until.0.clone(),
+            }),
+            (_, Some(other)) => Shape::Comparison(Comparison {
+                other,
+                rounds: self.rounds,
+            }),
+            (None, None) if self.sweep.is_empty() => Shape::Single,
+            (None, None) => Shape::Sweep,
         }
+    }
+
+    /// The rate at which a ramp begins, in names per second.
+    pub(crate) fn ramp_from(&self) -> f64 {
+        self.ramp_rate.unwrap_or(1000.0)
     }
 
     pub(crate) fn framing(&self) -> FramingArg {
@@ -225,7 +283,7 @@ impl Args {
             FramingArg::Line => OPEN_IN_FLIGHT,
             FramingArg::Silence => 1,
         };
-        match self.rate {
+        match self.rate.or(self.ramp_rate) {
             Some(rate) => Pace::Open {
                 rate,
                 in_flight: self.names.unwrap_or(most),
@@ -330,13 +388,15 @@ Examples:
   greet-load                                      starts a server, measures it, stops it
   greet-load 127.0.0.1:6000 -n 1000 -d 10s        closed loop over 1,000 connections
   greet-load 127.0.0.1:6000 --rate 20k            open loop: 20,000 names a second, due on time
+  greet-load 127.0.0.1:6000 --ramp-rate           finds the rate that the server keeps up with
+  greet-load 127.0.0.1:6000 --compare 127.0.0.1:6001   which of two servers is faster?
   greet-load --sweep 1,10,100,1k,10k --html scaling.html
   greet-load --scenario idle -n 19k               hold 19,000, then prove all to be alive
 ";
 
 const EXIT_CODES: &str = "\
-Times are written like 250ms, 10s, 2m. The report goes to standard output, the live line and
-messages to standard error. Ctrl-C ends the run and reports what was measured until then.
+Times are written like 250ms, 10s, 2m. The report goes to standard output, the live view and
+messages to standard error; NO_COLOR is respected. Ctrl-C ends the run and reports what was measured until then.
 
 Exit codes:
   0    measured, and nothing was wrong

@@ -1,0 +1,82 @@
+//! The report for people.
+
+pub(crate) mod comparison;
+mod page;
+mod ramp;
+mod run;
+mod sweep;
+mod table;
+
+pub(crate) use page::Style;
+pub use page::{Ink, Page};
+pub use run::step;
+pub(crate) use run::{PERCENTILES, describe, distributions, faults, latency_is};
+pub(crate) use sweep::sweep_findings;
+
+use super::findings::Weight;
+use super::outcome::Outcome;
+use super::report::{Report, Shape, Verdict};
+
+/// Returns the whole report.
+#[must_use]
+pub fn report(report: &Report, page: &Page) -> String {
+    let mut more = String::new();
+    page.push_labelled(
+        &mut more,
+        Style::Faint,
+        "machine",
+        &report.machine.to_string(),
+    );
+    for judgement in report.judgements() {
+        let (style, word) = match judgement.failed {
+            true => (Style::Bad, "FAILED"),
+            false => (Style::Good, "passed"),
+        };
+        page.push_labelled(&mut more, style, word, &judgement.to_string());
+    }
+    if report.verdict() == Verdict::Interrupted {
+        page.push_labelled(
+            &mut more,
+            Style::Warning,
+            "partial",
+            "INTERRUPTED before its end",
+        );
+    }
+    let text = match &report.shape {
+        Shape::Single => report
+            .runs
+            .iter()
+            .map(|run| run::run(run, &more, page))
+            .collect(),
+        Shape::Sweep => sweep::sweep(&report.runs, &more, page),
+        Shape::Ramp(ramp) => ramp::ramp(ramp, &report.runs, &more, page),
+        Shape::Comparison(comparison) => {
+            comparison::comparison(comparison, &report.runs, &more, page)
+        }
+    };
+    text.trim_end().to_owned()
+}
+
+/// Returns the part of a report that is about one run.
+#[must_use]
+pub fn run(outcome: &Outcome, page: &Page) -> String {
+    run::run(outcome, "", page)
+}
+
+impl Weight {
+    /// Returns the word in front of a finding.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Note => Style::Faint,
+            Self::Warning => Style::Warning,
+        }
+    }
+}

@@ -72,6 +72,7 @@ fn measure(args: &Args) -> Result<Report, Failure> {
         .into_iter()
         .chain(other)
         .collect();
+    let machine = Machine::this(); // before it is down to one core
     let pinned = match args.no_pin {
         true => Pinned::default(),
         false => pinning::pin_both(own.as_ref(), &servers),
@@ -79,7 +80,7 @@ fn measure(args: &Args) -> Result<Report, Failure> {
     let mut report = Report {
         command: std::env::args().skip(1).collect(),
         started: SystemTime::now(),
-        machine: Machine::this(),
+        machine,
         server,
         pinned,
         runs: Vec::new(),

@@ -20,28 +20,7 @@ use super::report::{Report, Shape, Verdict};
 /// Returns the whole report.
 #[must_use]
 pub fn report(report: &Report, page: &Page) -> String {
-    let mut more = String::new();
-    page.push_labelled(
-        &mut more,
-        Style::Faint,
-        "machine",
-        &report.machine.to_string(),
-    );
-    for judgement in report.judgements() {
-        let (style, word) = match judgement.failed {
-            true => (Style::Bad, "FAILED"),
-            false => (Style::Good, "passed"),
-        };
-        page.push_labelled(&mut more, style, word, &judgement.to_string());
-    }
-    if report.verdict() == Verdict::Interrupted {
-        page.push_labelled(
-            &mut more,
-            Style::Warning,
-            "partial",
-            "INTERRUPTED before its end",
-        );
-    }
+    let more = setting(report, page);
     let text = match &report.shape {
         Shape::Single => report
             .runs
@@ -55,6 +34,25 @@ pub fn report(report: &Report, page: &Page) -> String {
         }
     };
     text.trim_end().to_owned()
+}
+
+/// The machine, and what was demanded.
+fn setting(report: &Report, page: &Page) -> String {
+    let mut text = String::new();
+    let machine = report.machine.to_string();
+    page.push_labelled(&mut text, Style::Faint, "machine", &machine);
+    for judgement in report.judgements() {
+        let (style, word) = match judgement.failed {
+            true => (Style::Bad, "FAILED"),
+            false => (Style::Good, "passed"),
+        };
+        page.push_labelled(&mut text, style, word, &judgement.to_string());
+    }
+    if report.verdict() == Verdict::Interrupted {
+        let partial = "INTERRUPTED before its end";
+        page.push_labelled(&mut text, Style::Warning, "partial", partial);
+    }
+    text
 }
 
 /// Returns the part of a report that is about one run.

@@ -28,14 +28,7 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
     }
     if let (None, Some(run)) = (knee, runs.first()) {
         super::run::push_faults(&mut text, run, page);
-        for finding in run.findings() {
-            page.push_labelled(
-                &mut text,
-                finding.weight.style(),
-                finding.weight.word(),
-                &finding.text,
-            );
-        }
+        super::run::push_findings(&mut text, run, page);
     }
     text
 }

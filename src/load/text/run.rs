@@ -22,13 +22,15 @@ pub(crate) const PERCENTILES: [(&str, f64); 6] = [
     ("max", 100.0),
 ];
 
-/// Writes a run, the most important first, and `more` behind it. The histogram gets as many lines
+/// Writes a run, the most important first, with `more` before its findings. The histogram gets as many lines
 /// as the page has left; if even without it there are too few, the figures are repeated at the end.
 pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     let figures = figures_of(outcome, page);
     let mut details = String::new();
-    push_details(&mut details, outcome, page);
+    push_costs(&mut details, outcome, page);
+    push_faults(&mut details, outcome, page);
     details += more;
+    push_findings(&mut details, outcome, page);
     let lines = |text: &str| text.lines().count();
     let room = page.height.map_or(HISTOGRAM_MAX + 2, |height| {
         height.saturating_sub(lines(&figures) + lines(&details) + 2)
@@ -189,8 +191,8 @@ fn push_histogram(text: &mut String, latencies: &Latencies, rows: usize, page: &
     }
 }
 
-/// Appends what it cost, what was checked, and what to know about it.
-fn push_details(text: &mut String, outcome: &Outcome, page: &Page) {
+/// Appends what it cost.
+fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
     let lines = [
         ("server", server(outcome)),
         ("generator", generator(outcome)),
@@ -202,7 +204,10 @@ fn push_details(text: &mut String, outcome: &Outcome, page: &Page) {
             page.push_labelled(text, Style::Faint, label, &line);
         }
     }
-    push_faults(text, outcome, page);
+}
+
+/// Appends what to know before believing the figures.
+pub(super) fn push_findings(text: &mut String, outcome: &Outcome, page: &Page) {
     for finding in outcome.findings() {
         let style = finding.weight.style();
         page.push_labelled(text, style, finding.weight.word(), &finding.text);

@@ -25,7 +25,8 @@ pub struct Knee<'a> {
 
 /// The search for the knee: doubles the rate until a step fails, then halves the distance between
 /// the highest rate that passed and the lowest that failed. A step fails only if it fails twice in a
-/// row, because one hiccup of the machine must not hide what the server can do.
+/// row, and the lowest rate that failed is tried once more at the end: a hiccup of the machine must
+/// not hide what the server can do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     next: f64,
@@ -38,6 +39,9 @@ pub struct Search {
 enum Attempt {
     First,
     Second,
+    /// The knee is close; the rate beyond it is tried once more.
+    Last,
+    Over,
 }
 
 impl Ramp {
@@ -98,25 +102,29 @@ impl Search {
     /// out of any server's reach.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
-        let close = match (self.passed, self.failed) {
-            (Some(passed), Some(failed)) => failed / passed < CLOSE,
-            _ => !(RATE_MIN..=RATE_MAX).contains(&self.next),
-        };
-        (!close).then_some(self.next)
+        let over = self.attempt == Attempt::Over || !(RATE_MIN..=RATE_MAX).contains(&self.next);
+        (!over).then_some(self.next)
     }
 
     /// Notes whether the server kept up with [`rate`](Self::rate).
     pub fn note(&mut self, kept_up: bool) {
-        match (kept_up, self.attempt) {
-            (false, Attempt::First) => return self.attempt = Attempt::Second,
-            (false, Attempt::Second) => self.failed = Some(self.next),
-            (true, _) => self.passed = Some(self.next),
+        match (self.attempt, kept_up) {
+            (Attempt::First, false) => return self.attempt = Attempt::Second,
+            (Attempt::Last, false) => return self.attempt = Attempt::Over,
+            (Attempt::Last, true) => (self.passed, self.failed) = (self.failed, None),
+            (_, true) => self.passed = Some(self.next),
+            (_, false) => self.failed = Some(self.next),
         }
         self.attempt = Attempt::First;
         self.next = match (self.passed, self.failed) {
+            (Some(passed), Some(failed)) if failed / passed < CLOSE => {
+                self.attempt = Attempt::Last;
+                failed
+            }
             (Some(passed), Some(failed)) => rounded((passed * failed).sqrt()),
             (Some(passed), None) => passed * 2.0,
-            (None, Some(failed)) => rounded(failed / 4.0),
+            (None, Some(failed)) if failed > RATE_MIN => rounded(failed / 4.0).max(RATE_MIN),
+            (None, Some(_)) => 0.0,
             (None, None) => self.next,
         };
     }
@@ -173,11 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn single_hiccup_does_not_hide_the_knee() {
+    fn hiccups_do_not_hide_the_knee() {
         for hiccup in 0..12 {
-            let (knee, _) = search(1000.0, 12_345.0, &[hiccup]);
-            let ratio = knee.expect("there is one") / 12_345.0;
-            assert!((0.95..=1.0).contains(&ratio), "{hiccup}: {ratio}");
+            for hiccups in [&[hiccup][..], &[hiccup, hiccup + 1]] {
+                let (knee, _) = search(1000.0, 12_345.0, hiccups);
+                let ratio = knee.expect("there is one") / 12_345.0;
+                assert!((0.95..=1.0).contains(&ratio), "{hiccups:?}: {ratio}");
+            }
         }
     }
 

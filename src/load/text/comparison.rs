@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::page::{Page, Style};
 use super::run::push_faults;
+use super::sweep::grouped;
 use super::table::{Cell, Head, Table};
 use crate::load::compare::{Compared, Comparison, Conclusion, Figure, Ratio};
 use crate::load::figures;
+use crate::load::findings::Weight;
 use crate::load::outcome::Outcome;
 
 /// Writes the ratio of each figure with its spread, and what it comes to.
@@ -33,10 +35,23 @@ pub(super) fn comparison(
         page.push_labelled(&mut text, Style::Bad, "server", &target);
         push_faults(&mut text, run, page);
     }
-    for (weight, _, finding) in super::sweep_findings(runs) {
+    for (weight, finding) in findings(runs) {
         page.push_labelled(&mut text, weight.style(), weight.word(), &finding);
     }
     text
+}
+
+/// Each finding once, with the number of runs that it holds for, unless it holds for all.
+pub(crate) fn findings(runs: &[Outcome]) -> Vec<(Weight, String)> {
+    let groups = grouped(runs).into_iter().map(|group| {
+        let (some, all) = (group.runs.len(), runs.len());
+        let text = match some == all {
+            true => group.finding.text,
+            false => format!("in {some} of {all} runs: {}", group.finding.text),
+        };
+        (group.finding.weight, text)
+    });
+    groups.collect()
 }
 
 /// The conclusion about the figure that matters most.

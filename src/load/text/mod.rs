@@ -33,7 +33,18 @@ pub fn report(report: &Report, page: &Page) -> String {
             comparison::comparison(comparison, &report.runs, &more, page)
         }
     };
-    text.trim_end().to_owned()
+    let text = text.trim_end().to_owned();
+    match page.height {
+        Some(height) if text.lines().count() > height => repeat_headline(&text),
+        _ => text,
+    }
+}
+
+/// Repeats what comes before the first empty line at the end of a report that is too long: it must
+/// not be out of sight.
+fn repeat_headline(text: &str) -> String {
+    let headline = text.split("\n\n").next().unwrap_or_default();
+    format!("{text}\n\n{headline}")
 }
 
 /// The machine, and what was demanded.

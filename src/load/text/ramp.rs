@@ -14,23 +14,36 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
     if let Some(run) = runs.first() {
         page.push(&mut text, Style::Faint, &describe(ramp, run));
     }
-    text.push('\n');
-    text += &table(ramp, runs, knee).render(page);
-    text.push('\n');
-    text += more;
+    let mut details = format!("\n{more}");
     // What is true of the steps that fail says nothing about the server's users.
     for finding in knee.iter().flat_map(|knee| knee.run.findings()) {
         let (style, text_of) = (
             finding.weight.style(),
             format!("at the knee: {}", finding.text),
         );
-        page.push_labelled(&mut text, style, finding.weight.word(), &text_of);
+        page.push_labelled(&mut details, style, finding.weight.word(), &text_of);
     }
     if let (None, Some(run)) = (knee, runs.first()) {
-        super::run::push_faults(&mut text, run, page);
-        super::run::push_findings(&mut text, run, page);
+        super::run::push_faults(&mut details, run, page);
+        super::run::push_findings(&mut details, run, page);
     }
-    text
+    let steps = Ramp::steps(runs);
+    let others = text.lines().count() + details.lines().count() + 3;
+    let room = page
+        .height
+        .map_or(usize::MAX, |height| height.saturating_sub(others));
+    let (lower, steps) = steps.split_at(steps.len().saturating_sub(room.max(ROWS_MIN)));
+    text.push('\n');
+    text += &table(ramp, steps, knee).render(page);
+    if !lower.is_empty() {
+        let lower = figures::plural(lower.len() as u64, "lower rate");
+        page.push(
+            &mut text,
+            Style::Faint,
+            &format!("{lower} not shown: see --html"),
+        );
+    }
+    text + &details
 }
 
 fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {
@@ -61,7 +74,7 @@ fn describe(ramp: &Ramp, run: &Outcome) -> String {
     )
 }
 
-fn table(ramp: &Ramp, runs: &[Outcome], knee: Option<Knee<'_>>) -> Table {
+fn table(ramp: &Ramp, steps: &[&Outcome], knee: Option<Knee<'_>>) -> Table {
     let mut table = Table::new([
         Head::right("names/s"),
         Head::right("answered/s"),
@@ -73,7 +86,6 @@ fn table(ramp: &Ramp, runs: &[Outcome], knee: Option<Knee<'_>>) -> Table {
         Head::right("errors"),
         Head::left("p99, logarithmic"),
     ]);
-    let steps = Ramp::steps(runs);
     let p99 = |run: &Outcome| {
         let p99 = percentile(&run.latency, 99.0).unwrap_or_default();
         p99.as_secs_f64().max(1e-9)
@@ -81,7 +93,7 @@ fn table(ramp: &Ramp, runs: &[Outcome], knee: Option<Knee<'_>>) -> Table {
     let lowest = steps.iter().map(|step| p99(step)).fold(f64::MAX, f64::min) * 0.7;
     let highest = steps.iter().map(|step| p99(step)).fold(lowest, f64::max);
     let decades = (highest / lowest).ln().max(f64::MIN_POSITIVE);
-    for step in steps {
+    for &step in steps {
         let is_knee = knee.is_some_and(|knee| knee.rate == rate(step));
         let (style, mark) = match ramp.failure(step) {
             Some(why) => (Style::Bad, why),
@@ -110,3 +122,6 @@ fn row(step: &Outcome, bar: Cell) -> Vec<Cell> {
     ];
     figures.into_iter().map(Cell::Text).chain([bar]).collect()
 }
+
+/// Steps that are shown even if the page is too short: those around the knee.
+const ROWS_MIN: usize = 5;

@@ -22,8 +22,8 @@ pub(crate) const PERCENTILES: [(&str, f64); 6] = [
     ("max", 100.0),
 ];
 
-/// Writes a run, the most important first, with `more` before its findings. The histogram gets as many lines
-/// as the page has left; if even without it there are too few, the figures are repeated at the end.
+/// Writes a run, the most important first, with `more` before its findings. The histogram gets as
+/// many lines as the page has left.
 pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     let figures = figures_of(outcome, page);
     let mut details = String::new();
@@ -42,10 +42,6 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     }
     text.push('\n');
     text += &details;
-    if page.height.is_some_and(|height| lines(&text) >= height) {
-        text.push('\n');
-        text += &figures;
-    }
     text
 }
 
@@ -120,12 +116,16 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
             format!("{active} of them active, {}", describe_pace(pace))
         }
     };
-    format!(
-        "{}, {connections} to {}, {what}, {}",
+    let mut text = format!(
+        "{}, {connections} to {}, {what}",
         plan.scenario.as_str(),
-        plan.target,
-        figures::duration(outcome.measured)
-    )
+        plan.target
+    );
+    if !outcome.measured.is_zero() {
+        let measured = figures::duration(outcome.measured);
+        write!(text, ", {measured}").expect("a string grows");
+    }
+    text
 }
 
 fn describe_pace(pace: Pace) -> String {
@@ -197,7 +197,7 @@ fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
         ("server", server(outcome)),
         ("generator", generator(outcome)),
         ("memory", memory(outcome)),
-        ("connects", Some(connects(outcome))),
+        ("connects", connects(outcome)),
     ];
     for (label, line) in lines {
         if let Some(line) = line {
@@ -271,14 +271,17 @@ fn memory(outcome: &Outcome) -> Option<String> {
     })
 }
 
-fn connects(outcome: &Outcome) -> String {
+fn connects(outcome: &Outcome) -> Option<String> {
     let seen = outcome.connections;
+    if seen.open_max == 0 {
+        return None;
+    }
     let mut text = format!(
         "{}, at most {} open",
         figures::count(seen.made),
         figures::count(seen.open_max.into())
     );
-    if let Some(rate) = outcome.connect_rate().filter(|_| seen.open_max > 0) {
+    if let Some(rate) = outcome.connect_rate() {
         let (rate, at) = (figures::rate(rate), |p| {
             figures::duration_or_dash(percentile(&outcome.connect, p))
         });
@@ -296,7 +299,7 @@ fn connects(outcome: &Outcome) -> String {
         let (proved, idle) = (figures::count(proved), figures::count(idle));
         write!(text, "; {proved} of {idle} idle ones alive").expect("a string grows");
     }
-    text
+    Some(text)
 }
 
 /// Appends the errors by kind, or what was checked if there are none.

@@ -69,7 +69,7 @@ fn table(outcomes: &[Outcome]) -> Table {
         .first()
         .map_or("exchange", |outcome| outcome.plan.scenario.unit());
     let mut table = Table::new([
-        Head::right("connections"),
+        Head::right("conns"),
         Head::right(format!("{unit}s/s")),
         Head::right("p50"),
         Head::right("p99"),
@@ -118,32 +118,69 @@ fn row(outcome: &Outcome, most: f64) -> Vec<Cell> {
 /// Returns each finding once, with the steps that it holds for, unless it holds for all. Where its
 /// figures differ, those of the first step are given.
 pub(crate) fn sweep_findings(outcomes: &[Outcome]) -> Vec<(Weight, String, String)> {
-    let mut found: Vec<(Finding, Vec<String>, bool)> = Vec::new();
-    for outcome in outcomes {
-        let step = figures::count(outcome.plan.connections.into());
+    let found = grouped(outcomes).into_iter().map(|group| {
+        let steps: Vec<_> = group
+            .runs
+            .iter()
+            .map(|&run| figures::count(outcomes[run].plan.connections.into()))
+            .collect();
+        let steps = match (steps.split_first(), group.wording) {
+            (_, Wording::Same) if steps.len() == outcomes.len() => String::new(),
+            (Some((first, rest)), Wording::Different) => {
+                let rest = rest.join(", ");
+                format!("{}, and similarly with {rest}: ", with_connections(first))
+            }
+            _ => format!("{}: ", with_connections(&steps.join(", "))),
+        };
+        (group.finding.weight, steps, group.finding.text)
+    });
+    found.collect()
+}
+
+/// A finding that several runs have.
+pub(crate) struct Group {
+    /// As the first of them has it.
+    pub(crate) finding: Finding,
+    /// Their numbers.
+    pub(crate) runs: Vec<usize>,
+    wording: Wording,
+}
+
+/// Whether a finding has the same figures in all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wording {
+    Same,
+    Different,
+}
+
+/// Groups the findings of all runs by subject.
+pub(crate) fn grouped(outcomes: &[Outcome]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (run, outcome) in outcomes.iter().enumerate() {
         for finding in outcome.findings() {
-            let known = found
+            let known = groups
                 .iter_mut()
-                .find(|(known, ..)| known.subject == finding.subject);
+                .find(|group| group.finding.subject == finding.subject);
             match known {
-                Some((known, steps, alike)) => {
-                    steps.push(step.clone());
-                    *alike &= known.text == finding.text;
+                Some(group) => {
+                    group.runs.push(run);
+                    if group.finding.text != finding.text {
+                        group.wording = Wording::Different;
+                    }
                 }
-                None => found.push((finding, vec![step.clone()], true)),
+                None => groups.push(Group {
+                    finding,
+                    runs: vec![run],
+                    wording: Wording::Same,
+                }),
             }
         }
     }
-    let found = found.into_iter().map(|(finding, steps, alike)| {
-        let steps = match (steps.split_first(), alike) {
-            (_, true) if steps.len() == outcomes.len() => String::new(),
-            (Some((first, rest)), false) => {
-                let rest = rest.join(", ");
-                format!("with {first} connections, and similarly with {rest}: ")
-            }
-            _ => format!("with {} connections: ", steps.join(", ")),
-        };
-        (finding.weight, steps, finding.text)
-    });
-    found.collect()
+    groups.sort_by_key(|group| group.finding.weight == Weight::Note);
+    groups
+}
+
+fn with_connections(numbers: &str) -> String {
+    let ending = if numbers == "1" { "" } else { "s" };
+    format!("with {numbers} connection{ending}")
 }

@@ -226,6 +226,6 @@ mod tests {
             .skip(1)
             .map(|line| line.matches('█').count())
             .collect();
-        assert_eq!(bars, [13, 26]);
+        assert_eq!(bars, [20, 40]);
     }
 }

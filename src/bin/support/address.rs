@@ -123,16 +123,17 @@ fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
         };
     }
     // The colons of `::1` and `[::1]` introduce no port.
-    if text.parse::<IpAddr>().is_ok() || text.ends_with(']') {
+    if is_ipv6(text) || text.ends_with(']') {
         return Ok((text, None));
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(("", Some(text)));
     }
-    Ok(match text.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    })
+    match text.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') && !host.ends_with(']') => Err(NEEDS_BRACKETS),
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((text, None)),
+    }
 }
 
 fn parse_port(digits: &str) -> Result<u16, &'static str> {
@@ -207,6 +208,7 @@ mod tests {
             ("127.0.0.1  7000", "127.0.0.1:7000"),
             ("::1 7000", "[::1]:7000"),
             ("[::1] 7000", "[::1]:7000"),
+            ("fe80::1%lo", "[fe80::1%lo]:6000"),
             ("fe80::1%lo 7000", "[fe80::1%lo]:7000"),
         ] {
             assert_eq!(parsed(text), address, "{text:?}");

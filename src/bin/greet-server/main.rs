@@ -48,7 +48,8 @@ fn serve(args: &Args) -> Result<ExitCode, String> {
     let signals = Signals::catch(&mut os).map_err(cannot_start)?;
     #[cfg(unix)]
     logging::wake_with(os.write_watch().map_err(cannot_start)?);
-    let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os);
+    let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os)
+        .map_err(|error| format!("Cannot start: {error}"))?;
     let bound = listeners::bind_all(&mut reactor, args.listen())?;
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);

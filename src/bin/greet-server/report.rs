@@ -38,7 +38,8 @@ fn fields(reactor: &Reactor<Greeter>) -> Vec<(String, u64)> {
     .into();
     fields.extend(
         EndReason::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|&reason| counters.ended(reason) > 0)
             .map(|reason| (ended_key(reason), counters.ended(reason))),
     );
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_key_of_its_own() {
-        let mut keys: Vec<_> = EndReason::ALL.into_iter().map(ended_key).collect();
+        let mut keys: Vec<_> = EndReason::ALL.iter().copied().map(ended_key).collect();
         assert!(keys.contains(&"ended_timed_out".to_owned()), "{keys:?}");
         for key in &keys {
             assert!(

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
+use crate::common::client::reply;
 use crate::common::{CONTROL_CHARACTER, Client, QUESTION, Server, eventually};
 
 /// A server whose standard error is the test's to read, or not.
@@ -303,4 +304,52 @@ fn f9_a_stale_journal_variable_changes_nothing() {
         assert!(line.starts_with("20"), "{line:?}");
         line
     });
+}
+
+#[test]
+fn f9_other_protocols_are_named_once() {
+    let server = Server::start(&[]);
+    let hello: &[u8] = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
+    for (bytes, name) in [
+        (&b"GET / HTTP/1.1\r\n"[..], "speaks HTTP"),
+        (hello, "speaks TLS"),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n",
+            "speaks the PROXY protocol",
+        ),
+    ] {
+        for _ in 0..2 {
+            let mut client = Client::connect(server.address());
+            client.send(bytes);
+            client.finish();
+            client.until_gone();
+        }
+        server.log().wait_for(name, 0);
+        // Whatever the second one was logged by comes before what the third one is.
+        Client::acquainted(server.address()).leave();
+        assert_eq!(server.log().count(name), 1);
+    }
+}
+
+#[test]
+fn f9_the_last_line_of_a_session_has_its_number_its_time_and_its_bytes() {
+    let server = Server::start(&[]);
+    let mut first = Client::welcomed(server.address());
+    first.send("Alice\n");
+    first.expect(reply("Alice"));
+    std::thread::sleep(Duration::from_millis(30));
+    Client::acquainted(server.address()).leave();
+    first.leave();
+    let second = server
+        .log()
+        .wait_for("is closed (finished) session=2 seconds=", 0);
+    assert!(second.ends_with(" bytes_in=14"), "{second}");
+    let first = server
+        .log()
+        .wait_for("is closed (finished) session=1 seconds=", 0);
+    assert!(first.ends_with(" bytes_in=10"), "{first}");
+    let (_, seconds) = first.split_once("seconds=").expect("its time");
+    let (seconds, _) = seconds.split_once(' ').expect("its end");
+    let seconds: f64 = seconds.parse().expect("a number");
+    assert!((0.03..20.0).contains(&seconds), "{seconds}");
 }

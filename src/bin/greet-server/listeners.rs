@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use log::kv::Value;
 use log::{Level, info, warn};
 use oneloop::Reactor;
-use oneloop::greeting::Greeter;
 
 use crate::address::Address;
+use crate::journal::Journal;
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
 
@@ -20,7 +20,7 @@ use crate::occupant::{Occupant, conflict};
 /// # Errors
 /// A sentence for the operator.
 pub(crate) fn bind_all(
-    reactor: &mut Reactor<Greeter>,
+    reactor: &mut Reactor<Journal>,
     addresses: &[Address],
 ) -> Result<Vec<SocketAddr>, String> {
     let mut bound = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn bind_all(
 }
 
 fn bind_each(
-    reactor: &mut Reactor<Greeter>,
+    reactor: &mut Reactor<Journal>,
     address: &Address,
     bound: &mut Vec<SocketAddr>,
 ) -> Result<(), String> {
@@ -64,7 +64,7 @@ fn bind_each(
 }
 
 fn bind(
-    reactor: &mut Reactor<Greeter>,
+    reactor: &mut Reactor<Journal>,
     address: SocketAddr,
     bound: &mut Vec<SocketAddr>,
 ) -> io::Result<()> {

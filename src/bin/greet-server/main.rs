@@ -4,6 +4,8 @@
 mod address;
 mod args;
 mod descriptors;
+mod foreign;
+mod journal;
 mod listeners;
 mod logging;
 mod occupant;
@@ -20,6 +22,7 @@ use oneloop::net::Os;
 use oneloop::{Reactor, Turn};
 
 use args::Args;
+use journal::Journal;
 use shutdown::Shutdown;
 use signals::Signals;
 
@@ -48,8 +51,9 @@ fn serve(args: &Args) -> Result<ExitCode, String> {
     let signals = Signals::catch(&mut os).map_err(cannot_start)?;
     #[cfg(unix)]
     logging::wake_with(os.write_watch().map_err(cannot_start)?);
-    let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os)
-        .map_err(|error| format!("Cannot start: {error}"))?;
+    let service = Journal::new(Greeter::new(args.greeting()));
+    let mut reactor =
+        Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
     let bound = listeners::bind_all(&mut reactor, args.listen())?;
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);
@@ -63,7 +67,7 @@ fn serve(args: &Args) -> Result<ExitCode, String> {
 }
 
 /// Turns the loop until it has stopped.
-fn run(reactor: &mut Reactor<Greeter>, signals: &Signals, args: &Args) -> io::Result<ExitCode> {
+fn run(reactor: &mut Reactor<Journal>, signals: &Signals, args: &Args) -> io::Result<ExitCode> {
     let mut shutdown = Shutdown::Serving;
     loop {
         let turn = reactor.turn()?;

@@ -2,13 +2,13 @@
 
 use log::Level;
 use log::kv::Value;
-use oneloop::greeting::Greeter;
 use oneloop::{EndReason, Reactor};
 
+use crate::journal::Journal;
 use crate::logging;
 
 /// Logs the loop's counters and what it holds, in one line.
-pub(crate) fn log(reactor: &Reactor<Greeter>) {
+pub(crate) fn log(reactor: &Reactor<Journal>) {
     let fields = fields(reactor);
     let fields: Vec<(&str, Value<'_>)> = fields
         .iter()
@@ -17,7 +17,7 @@ pub(crate) fn log(reactor: &Reactor<Greeter>) {
     logging::always(Level::Info, "statistics", &fields);
 }
 
-fn fields(reactor: &Reactor<Greeter>) -> Vec<(String, u64)> {
+fn fields(reactor: &Reactor<Journal>) -> Vec<(String, u64)> {
     let (usage, counters) = (reactor.usage(), reactor.counters());
     let count = |usage: usize| u64::try_from(usage).unwrap_or(u64::MAX);
     let mut fields: Vec<_> = [

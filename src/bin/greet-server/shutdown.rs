@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use log::{info, warn};
-use oneloop::greeting::Greeter;
 use oneloop::{EndReason, Reactor, Stopped};
 
 use crate::counted;
+use crate::journal::Journal;
 use crate::signals::Signals;
 
 /// How far stopping has come.
@@ -28,7 +28,7 @@ impl Shutdown {
     /// Takes notice of signals. Returns the exit code if the server must stop at once.
     pub(crate) fn look(
         &mut self,
-        reactor: &Reactor<Greeter>,
+        reactor: &Reactor<Journal>,
         signals: &Signals,
         drain: Duration,
     ) -> Option<ExitCode> {
@@ -79,7 +79,7 @@ impl Shutdown {
     }
 
     /// Logs how the drain went, and returns the exit code.
-    pub(crate) fn farewell(self, reactor: &Reactor<Greeter>, stopped: Stopped) -> ExitCode {
+    pub(crate) fn farewell(self, reactor: &Reactor<Journal>, stopped: Stopped) -> ExitCode {
         let lost_before = match self {
             Self::Draining { lost_before, .. } => lost_before,
             Self::Serving => lost(reactor),
@@ -118,7 +118,7 @@ const fn name(signal: u8) -> &'static str {
 }
 
 /// Returns how many connections ended because of the peer or the network.
-fn lost(reactor: &Reactor<Greeter>) -> u64 {
+fn lost(reactor: &Reactor<Journal>) -> u64 {
     let counters = reactor.counters();
     [
         EndReason::Reset,

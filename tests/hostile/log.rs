@@ -347,7 +347,7 @@ fn f9_the_last_line_of_a_session_has_its_number_its_time_and_its_bytes() {
     let first = server
         .log()
         .wait_for("is closed (finished) session=1 seconds=", 0);
-    assert!(first.ends_with(" bytes_in=10"), "{first}");
+    assert!(first.ends_with(" bytes_in=11"), "{first}");
     let (_, seconds) = first.split_once("seconds=").expect("its time");
     let (seconds, _) = seconds.split_once(' ').expect("its end");
     let seconds: f64 = seconds.parse().expect("a number");

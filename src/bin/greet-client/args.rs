@@ -9,6 +9,7 @@ use log::LevelFilter;
 use simple_logger::SimpleLogger;
 
 use crate::address::{self, Address};
+use crate::manual::{Generate, VERSION};
 use crate::wire::Framing;
 
 /// The command line, checked.
@@ -32,7 +33,7 @@ pub(crate) struct Args {
 #[derive(Debug, Parser)]
 #[command(
     name = "greet-client",
-    version,
+    version = VERSION,
     before_help = EXAMPLES,
     after_help = EXIT_CODES,
     max_term_width = 100
@@ -67,6 +68,10 @@ struct CommandLine {
     /// Logs each address that is tried to standard error.
     #[arg(short, long)]
     verbose: bool,
+
+    /// Writes a manual page, or completions for a shell.
+    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
+    generate: Option<Generate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -83,6 +88,9 @@ impl Args {
     /// Parses the command line and the environment; ends the program if they are wrong.
     pub(crate) fn from_command_line() -> Self {
         let given = CommandLine::parse();
+        if let Some(generate) = given.generate {
+            generate.run(CommandLine::command());
+        }
         if given.verbose {
             start_log();
         }

@@ -14,6 +14,8 @@ mod conversation;
 mod editor;
 mod failure;
 mod listener;
+#[path = "../support/manual.rs"]
+mod manual;
 mod names;
 mod screen;
 mod wire;

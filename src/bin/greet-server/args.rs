@@ -11,10 +11,11 @@ use oneloop::{Limits, WhenFull};
 use crate::address::Address;
 use crate::descriptors::Allowance;
 use crate::logging::LogFormat;
+use crate::manual::{Generate, VERSION};
 
 /// A greeting server: one thread, one loop, every client.
 #[derive(Debug, Parser)]
-#[command(name = "greet-server", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(name = "greet-server", version = VERSION, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times,
     /// or several with commas. Port 0 means any free one.
@@ -86,6 +87,10 @@ pub(crate) struct Args {
         default_value = "text"
     )]
     pub(crate) log_format: LogFormat,
+
+    /// Writes a manual page, or completions for a shell.
+    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
+    generate: Option<Generate>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -99,7 +104,12 @@ enum WhenFullArg {
 impl Args {
     /// Parses the command line and the environment; ends the program if they are wrong.
     pub(crate) fn from_command_line() -> Self {
-        Self::from_matches(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+        let args = Self::from_matches(&Self::command().get_matches());
+        let args = args.unwrap_or_else(|error| error.exit());
+        match args.generate {
+            Some(generate) => generate.run(Self::command()),
+            None => args,
+        }
     }
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {

@@ -8,6 +8,8 @@ mod foreign;
 mod journal;
 mod listeners;
 mod logging;
+#[path = "../support/manual.rs"]
+mod manual;
 mod occupant;
 mod report;
 mod shutdown;

@@ -96,6 +96,29 @@ fn the_version_has_the_commit_and_the_target() {
     }
 }
 
+#[test]
+fn examples_and_exit_codes_fit_80_columns() {
+    for (name, path) in PROGRAMS {
+        let help = |columns: &str| {
+            let mut command = Command::new(path);
+            let output = command.arg("--help").env("COLUMNS", columns).output();
+            String::from_utf8(output.expect("starting it").stdout).expect("text")
+        };
+        let (narrow, wide) = (help("80"), help("200"));
+        assert!(
+            narrow.lines().all(|line| line.chars().count() <= 80),
+            "{narrow}"
+        );
+        for heading in ["Examples:\n", "Exit codes:\n"] {
+            let block = |help: &str| {
+                let (_, rest) = help.split_once(heading).expect(heading);
+                rest.split("\n\n").next().map(str::to_owned)
+            };
+            assert_eq!(block(&narrow), block(&wide), "{name}");
+        }
+    }
+}
+
 fn generated(program: &str, what: &str) -> String {
     output(program, &["--generate", what])
 }

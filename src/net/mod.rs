@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::service::Time;
 
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(all(unix, feature = "server"))]
 pub use os::WriteWatch;
 pub use os::{Os, Stopper};
 

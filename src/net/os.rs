@@ -110,7 +110,7 @@ impl Os {
     ///
     /// # Errors
     /// Returns the error of the underlying system call.
-    #[cfg(all(unix, feature = "cli"))]
+    #[cfg(all(unix, feature = "server"))]
     pub fn write_watch(&self) -> io::Result<WriteWatch> {
         self.poll.registry().try_clone().map(WriteWatch)
     }
@@ -125,11 +125,11 @@ impl Os {
 }
 
 /// Has a loop woken when a descriptor becomes writable. See [`Os::write_watch`].
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(all(unix, feature = "server"))]
 #[derive(Debug)]
 pub struct WriteWatch(mio::Registry);
 
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(all(unix, feature = "server"))]
 impl WriteWatch {
     /// Has the loop woken each time `target` becomes writable, and now if it is.
     ///

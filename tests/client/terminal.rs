@@ -483,6 +483,25 @@ fn names_of_the_command_line_need_no_prompt() {
 }
 
 #[test]
+fn a_verbose_client_logs_addresses_and_nothing_of_its_editor() {
+    let server = tutorial(Delivery::Segments);
+    let mut command = client_at_terminal(&server);
+    command.arg("--verbose");
+    let mut terminal = Terminal::start(command);
+    terminal.expect_end(PROMPT);
+    terminal.type_in(&format!("Alx{BACKSPACE}ice{CTRL_A}\r"));
+    terminal.expect_end(&format!("Hello Alice!\nWhat's your name?\n{PROMPT}"));
+    terminal.type_in(CTRL_D);
+    let address = server.address();
+    let (_, screen) = terminal.end();
+    assert!(
+        screen.contains(&format!("connected to {address}")),
+        "{screen}"
+    );
+    assert_eq!(screen.matches("DEBUG").count(), 1, "{screen}");
+}
+
+#[test]
 fn no_color_turns_the_colours_off() {
     let help = |no_color: Option<&str>| {
         let mut command = client_as_installed(&["--help"]);

@@ -122,7 +122,8 @@ impl FramingArg {
 
 fn start_log() {
     let logger = SimpleLogger::new()
-        .with_level(LevelFilter::Debug)
+        .with_level(LevelFilter::Off)
+        .with_module_level(env!("CARGO_CRATE_NAME"), LevelFilter::Debug)
         .with_colors(false)
         .without_timestamps();
     // It fails only if there is a logger already.
@@ -157,10 +158,10 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const EXAMPLES: &str = "\
 Examples:
-  greet-client                                talk to 127.0.0.1:6000 at the terminal
-  greet-client 7000 --name Alice --name Bob   send two names to port 7000, then `exit`
-  greet-client example.org 7000               talk to another machine
-  printf 'Alice\\nBob\\n' | greet-client        send two names from a pipe";
+  greet-client                            talk to 127.0.0.1:6000
+  greet-client example.org 7000           talk to another machine
+  greet-client 7000 --name Ann --name Bo  send two names to port 7000, and `exit`
+  printf 'Ann\\nBo\\n' | greet-client     send two names from a pipe";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -169,11 +170,11 @@ Exit codes:
   2  misuse: a flag, an address or a name that cannot be
   3  no connection: refused, unreachable, unknown host, or none within --timeout
   4  the server did not answer within --timeout
-  5  the server ended the conversation first (its last line is shown), or without a goodbye
+  5  the server ended the conversation first, or without a goodbye
   6  the server does not speak the protocol
   130  Ctrl-C
 
-NO_COLOR=1 turns off the colours of this text and of error messages about flags.";
+NO_COLOR=1 turns off the colours of this text and of errors about flags.";
 
 #[cfg(test)]
 mod tests {

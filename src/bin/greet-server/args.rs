@@ -200,23 +200,25 @@ fn parse_count(text: &str) -> Result<usize, String> {
 
 const EXAMPLES: &str = "\
 Examples:
-  greet-server                              serve on 127.0.0.1:6000; then try: nc 127.0.0.1 6000
-  greet-server --listen :7000               on another port
+  greet-server                  serve on 127.0.0.1:6000; try: nc 127.0.0.1 6000
+  greet-server --listen :7000                       serve on another port
   greet-server --listen '[::]:6000' --listen 0.0.0.0:6000 --max-per-ip 50
-  greet-server --framing line --log-level warn     for programs and for measuring
+  greet-server --framing line --log-level warn      for programs, for measuring
 ";
 
+// A paragraph is one line, so that it is wrapped where the terminal ends.
 const EXIT_CODES: &str = "\
-Times are written like 30ms, 10s, 2m. SIGINT, SIGTERM and SIGHUP shut the server down gracefully;
-SIGINT or SIGTERM once more stops it at once. SIGUSR1 logs statistics, at every log level. A signal
-that is ignored when the server starts, as under nohup, stays ignored. Under journald the log has
-priorities and no times. NO_COLOR turns colours off.
+Times are written like 30ms, 10s, 2m. NO_COLOR turns colours off.
+
+SIGINT, SIGTERM and SIGHUP shut the server down gracefully; SIGINT or SIGTERM once more stops it \
+at once. SIGUSR1 logs statistics, at every log level. A signal that is ignored when the server \
+starts, as under nohup, stays ignored. Under journald the log has priorities and no times.
 
 Exit codes:
-  0    stopped, and every connection had finished
-  1    cannot serve: the address is taken, for example
-  2    the command line is wrong
-  3    stopped, but some connections had not finished after --drain and were cut off
+  0      stopped, and every connection had finished
+  1      cannot serve: the address is taken, for example
+  2      the command line is wrong
+  3      stopped, but some connections had not finished after --drain
   128+N  stopped at once by a second signal N (130 for Ctrl-C)";
 
 #[cfg(test)]

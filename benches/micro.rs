@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oneloop::escape::Escaped;
-use oneloop::greeting::{Config, Framing, Greeter};
+use oneloop_greeting::{Config, Framing, Greeter};
 use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 use oneloop::{Limits, Reactor, Time};
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oneloop::greeting::{Config, Greeter, Session};
+use oneloop_greeting::{Config, Greeter, Session};
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Stopped,
     WhenFull,

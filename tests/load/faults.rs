@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop::load::{
+use oneloop_load::{
     Fault, Outcome, Pace, Plan, Scenario, percentile,
     text::{self, Page},
 };

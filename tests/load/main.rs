@@ -18,7 +18,7 @@ mod stall;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop::load::{self, Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
+use oneloop_load::{self, Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 use oneloop::net::Os;
 
 /// A short run over one connection, closed loop, to be changed as needed.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop::load::{
+use oneloop_load::{
     self, Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile,
     text::{self, Page},
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::sim::{Link, Simulation};
+use oneloop_sim::{Link, Simulation};
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
 };

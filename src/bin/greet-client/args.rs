@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use log::LevelFilter;
 use simple_logger::SimpleLogger;
 
-use crate::address::{self, Address};
-use crate::manual::{Generate, VERSION};
+use greet_support::address::{self, Address};
+use greet_support::manual::{Generate, VERSION};
 use crate::wire::Framing;
 
 /// The command line, checked.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::address::Address;
+use greet_support::address::Address;
 use crate::wire::Framing;
 
 /// Why the conversation did not come to its end.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use log::debug;
 
-use crate::address::Address;
+use greet_support::address::Address;
 use crate::failure::Failure;
 
 /// The name that ends a conversation.

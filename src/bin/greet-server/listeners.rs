@@ -7,7 +7,7 @@ use log::kv::Value;
 use log::{Level, info, warn};
 use oneloop::Reactor;
 
-use crate::address::Address;
+use greet_support::address::Address;
 use crate::journal::Journal;
 use crate::logging;
 use crate::occupant::{Occupant, conflict};

@@ -2,10 +2,10 @@
 
 use super::page::{Page, Style};
 use super::table::{Cell, Head, Table};
-use crate::load::figures;
-use crate::load::outcome::Outcome;
-use crate::load::ramp::{Knee, Ramp, rate};
-use crate::load::record::percentile;
+use crate::figures;
+use crate::outcome::Outcome;
+use crate::ramp::{Knee, Ramp, rate};
+use crate::record::percentile;
 
 /// Writes the knee, and a row for each rate.
 pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> String {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::page::{LABEL, Page, Style, bar};
 use super::table::{Cell, Head, Table};
-use crate::load::errors::Faults;
-use crate::load::figures;
-use crate::load::histogram::{Bucket, buckets};
-use crate::load::outcome::{Ending, Outcome};
-use crate::load::plan::{Pace, Scenario};
-use crate::load::record::{Latencies, percentile};
+use crate::errors::Faults;
+use crate::figures;
+use crate::histogram::{Bucket, buckets};
+use crate::outcome::{Ending, Outcome};
+use crate::plan::{Pace, Scenario};
+use crate::record::{Latencies, percentile};
 
 /// What is reported of a distribution.
 pub(crate) const PERCENTILES: [(&str, f64); 6] = [

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use super::page::{Page, Style};
 use super::run::push_faults;
 use super::table::{Cell, Head, Table};
-use crate::load::figures;
-use crate::load::findings::{Finding, Weight};
-use crate::load::outcome::{Ending, Outcome};
-use crate::load::record::percentile;
+use crate::figures;
+use crate::findings::{Finding, Weight};
+use crate::outcome::{Ending, Outcome};
+use crate::record::percentile;
 
 /// Writes a row for each run, and each finding once.
 pub(super) fn sweep(outcomes: &[Outcome], more: &str, page: &Page) -> String {

@@ -1,6 +1,6 @@
 //! How the loop stops.
 
-use oneloop::sim::{Link, Status};
+use oneloop_sim::{Link, Status};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
 
 use super::probe::*;

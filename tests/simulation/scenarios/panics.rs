@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-use oneloop::sim::Status;
+use oneloop_sim::Status;
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
 
 use super::probe::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::sim::{Client, Simulation};
+use oneloop_sim::{Client, Simulation};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
 
 use super::probe::*;

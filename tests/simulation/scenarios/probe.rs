@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop::sim::Simulation;
+use oneloop_sim::Simulation;
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, SessionId,
     Time,

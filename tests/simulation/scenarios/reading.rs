@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use oneloop::sim::{Faults, Link, Network, Simulation};
+use oneloop_sim::{Faults, Link, Network, Simulation};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
 
 use super::probe::*;

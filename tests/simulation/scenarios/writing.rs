@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use oneloop::sim::{Client, Faults, Link, Simulation, Status};
+use oneloop_sim::{Client, Faults, Link, Simulation, Status};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
 
 use super::probe::*;

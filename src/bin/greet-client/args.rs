@@ -160,7 +160,7 @@ const EXAMPLES: &str = "\
 Examples:
   greet-client                            talk to 127.0.0.1:6000
   greet-client example.org 7000           talk to another machine
-  greet-client 7000 --name Ann --name Bo  send two names to port 7000, and `exit`
+  greet-client 7000 --name Ann --name Bo  send two names to port 7000
   printf 'Ann\\nBo\\n' | greet-client     send two names from a pipe";
 
 const EXIT_CODES: &str = "\

@@ -15,8 +15,8 @@ use super::text::{self, PERCENTILES};
 #[must_use]
 pub fn page(report: &Report) -> String {
     let mut body = header(report);
-    match report.shape {
-        Shape::Single => {
+    match &report.shape {
+        Shape::Single | Shape::Ramp(_) | Shape::Comparison(_) => {
             for run in &report.runs {
                 push_run(&mut body, run);
             }
@@ -37,6 +37,7 @@ pub fn page(report: &Report) -> String {
 fn header(report: &Report) -> String {
     let verdict = report.verdict();
     let sign = match verdict {
+        Verdict::Measured => "no errors",
         Verdict::Passed => "✓ passed",
         Verdict::Failed => "✗ failed",
         Verdict::Interrupted => "… interrupted",
@@ -44,8 +45,8 @@ fn header(report: &Report) -> String {
     let what = report
         .runs
         .first()
-        .map_or(String::new(), |run| match report.shape {
-            Shape::Single => text::describe(run),
+        .map_or(String::new(), |run| match &report.shape {
+            Shape::Single | Shape::Ramp(_) | Shape::Comparison(_) => text::describe(run),
             Shape::Sweep => {
                 let scenario = run.plan.scenario.as_str();
                 format!(
@@ -264,16 +265,16 @@ fn push_findings(body: &mut String, findings: impl Iterator<Item = (&'static str
 }
 
 fn push_judgements(body: &mut String, report: &Report) {
-    let baseline = report.baseline.iter().flatten().map(ToString::to_string);
     let judgements = report.judgements();
-    let judgements = judgements.iter().map(ToString::to_string);
-    let all: Vec<_> = judgements.chain(baseline).collect();
-    if all.is_empty() {
+    if judgements.is_empty() {
         return;
     }
     body.push_str("<section><h2>Judged</h2><ul>");
-    for told in all {
-        push(body, format_args!("<li>{}</li>", escape(&told)));
+    for judgement in judgements {
+        push(
+            body,
+            format_args!("<li>{}</li>", escape(&judgement.to_string())),
+        );
     }
     body.push_str("</ul></section>\n");
 }
@@ -286,17 +287,14 @@ fn push_footer(body: &mut String, report: &Report) {
     };
     let started = Duration::from_secs(report.started_unix());
     let started = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + started);
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     push(
         body,
         format_args!(
-            "<footer><p><code>greet-load {}</code></p><p>{started}, greet-load {} on {} {} with {}, against {server}. \
+            "<footer><p><code>greet-load {}</code></p><p>{started}, greet-load {} on {}, against {server}. \
          Every byte of every answer was compared with what the name sent must yield.</p></footer>\n",
             escape(&report.command.join(" ")),
             env!("CARGO_PKG_VERSION"),
-            std::env::consts::OS,
-            std::env::consts::ARCH,
-            figures::plural(cpus as u64, "CPU"),
+            escape(&report.machine.to_string()),
         ),
     );
 }

@@ -32,6 +32,11 @@ impl OwnServer {
             .args(["--serve", framing])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        // They are this program's arguments, not the server's.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GREET_LOAD_")) {
+            command.env_remove(name);
+        }
         // Ctrl-C is for us alone: the server is needed until the report is made.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -1,0 +1,5 @@
+//! The known mistakes.
+
+use super::mutant::{Mutant, Suite};
+
+pub(crate) const MUTANTS: &[Mutant] = &[];

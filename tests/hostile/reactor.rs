@@ -1,7 +1,7 @@
 //! Group E: state and the loop itself, and D4, which needs the same means.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<(), Failure> {
     let stream = wire::connect(&args.server, args.timeout)?;
-    let mut names = Names::listed_or_from_stdin(args.names);
+    let mut names = Names::listed_or_from_stdin(args.names, args.history);
     let listener = Listener::start(stream, args.server, Screen::on_stdout())?;
     conversation::run(&listener, &mut names, args.framing, args.timeout)
 }

@@ -73,7 +73,8 @@ pub fn somaxconn() -> Option<u32> {
         .ok()
 }
 
-/// Poller, waker, the pipe of signals with an end for each, reserve, and a few listeners.
+/// Poller, waker, the pipe of signals with an end for each, reserve, the log's watch, and a few
+/// listeners.
 const OWN: usize = 13;
 const STANDARD_STREAMS: usize = 3;
 /// What every Unix grants.

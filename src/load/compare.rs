@@ -187,6 +187,9 @@ impl Conclusion {
 
 impl Compared {
     fn of(metric: Figure, rounds: &[[f64; 3]]) -> Option<Self> {
+        if rounds.is_empty() {
+            return None;
+        }
         let logs = |of: fn(&[f64; 3]) -> f64| rounds.iter().map(of).collect::<Vec<_>>();
         let first = rounds
             .iter()

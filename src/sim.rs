@@ -8,7 +8,9 @@
 //! use std::time::Duration;
 //!
 //! use oneloop::sim::Simulation;
-//! use oneloop::{CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext};
+//! use oneloop::{
+//!     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext,
+//! };
 //!
 //! /// Sends back what it gets, and gives up on who is silent for a minute.
 //! struct Echo;
@@ -20,9 +22,7 @@
 //!
 //!     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
 //!         let input = cx.input();
-//!         if cx.write([input]).is_err() {
-//!             return Next::Flush;
-//!         }
+//!         cx.write(input);
 //!         cx.consume(input.len());
 //!         match event {
 //!             Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
@@ -32,8 +32,7 @@
 //!     }
 //! }
 //!
-//! let limits = Limits { input_bytes_max: 1024, output_bytes_max: 1024, ..Limits::default() };
-//! let mut simulation = Simulation::new(Echo, limits, 1);
+//! let mut simulation = Simulation::new(Echo, Limits::default(), 1);
 //!
 //! let alice = simulation.connect();
 //! alice.send(b"hello");

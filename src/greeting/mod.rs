@@ -33,6 +33,14 @@ pub struct Greeter {
     too_long: String,
 }
 
+/// How much of the input was answered.
+#[derive(Clone, Copy)]
+enum Greeted {
+    None,
+    Some,
+    All,
+}
+
 /// What a reply is followed by, in the same write.
 #[derive(Clone, Copy)]
 enum Then {
@@ -75,13 +83,15 @@ impl Service for Greeter {
         // lines are nearly all of a busy server's work. What it leaves, the table sees.
         if let (State::AwaitName(asked), Event::Data) = (&mut session.state, event)
             && asked.manners.ending == Ending::Line
-            && self.greet_plain_lines(cx)
         {
-            asked.deadline = self.name_deadline(cx);
-            if cx.input().is_empty() {
-                asked.wait = Wait::Name;
-                let until = asked.deadline;
-                return Next::Read { until };
+            match self.greet_plain_lines(cx) {
+                Greeted::All => {
+                    let until = self.name_deadline(cx);
+                    (asked.deadline, asked.wait) = (until, Wait::Name);
+                    return Next::Read { until };
+                }
+                Greeted::Some => asked.deadline = self.name_deadline(cx),
+                Greeted::None => {}
             }
         }
         self.look_up(session, event, cx)
@@ -98,22 +108,27 @@ impl Service for Greeter {
 
 impl Greeter {
     /// Greets line by line, as long as the lines are plain names and there is room for replies.
-    /// Returns true if there was one. A leaf: what it does not need does not take up its registers.
+    /// A leaf: what it does not need does not take up its registers.
     #[inline(always)]
-    fn greet_plain_lines(&self, cx: &mut Context<'_>) -> bool {
+    fn greet_plain_lines(&self, cx: &mut Context<'_>) -> Greeted {
         if log::log_enabled!(log::Level::Debug) {
-            return false;
+            return Greeted::None;
         }
-        let before = cx.input().len();
-        while cx.has_room()
-            && !cx.input().is_empty()
-            && let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
+        let mut greeted = Greeted::None;
+        while let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
             && line.text != words::EXIT
         {
             greet(line.text, Then::Ask, cx);
             cx.consume(line.bytes);
+            if cx.input().is_empty() {
+                return Greeted::All;
+            }
+            greeted = Greeted::Some;
+            if !cx.has_room() {
+                break;
+            }
         }
-        cx.input().len() < before
+        greeted
     }
 
     /// When the answer to a question that is asked now must be there.

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use crate::service::Time;
 
+#[cfg(all(unix, feature = "server"))]
+pub use os::WriteWatch;
 pub use os::{Os, Stopper};
 
 /// A network, a poller and a clock, edge-triggered like epoll with `EPOLLET` and kqueue with

@@ -105,12 +105,54 @@ impl Os {
         )
     }
 
+    /// Returns a handle that has the loop woken when a descriptor of the program's own becomes
+    /// writable: for output that must not block, such as a log.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call.
+    #[cfg(all(unix, feature = "server"))]
+    pub fn write_watch(&self) -> io::Result<WriteWatch> {
+        self.poll.registry().try_clone().map(WriteWatch)
+    }
+
     /// Takes out what has woken the loop: a pipe that is full wakes nobody.
     fn empty_wake_pipes(&self) {
         #[cfg(unix)]
         for mut pipe in &self.wake_pipes {
             while pipe.read(&mut [0; 512]).is_ok_and(|bytes| bytes > 0) {}
         }
+    }
+}
+
+/// Has a loop woken when a descriptor becomes writable. See [`Os::write_watch`].
+#[cfg(all(unix, feature = "server"))]
+#[derive(Debug)]
+pub struct WriteWatch(mio::Registry);
+
+#[cfg(all(unix, feature = "server"))]
+impl WriteWatch {
+    /// Has the loop woken each time `target` becomes writable, and now if it is.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call: a regular file cannot be watched.
+    pub fn arm(&self, target: &impl std::os::fd::AsFd) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let descriptor = target.as_fd().as_raw_fd();
+        self.0.register(
+            &mut mio::unix::SourceFd(&descriptor),
+            WAKER,
+            Interest::WRITABLE,
+        )
+    }
+
+    /// Ends what [`arm`](Self::arm) began.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call: the descriptor is not watched.
+    pub fn disarm(&self, target: &impl std::os::fd::AsFd) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let descriptor = target.as_fd().as_raw_fd();
+        self.0.deregister(&mut mio::unix::SourceFd(&descriptor))
     }
 }
 

@@ -442,10 +442,7 @@ impl<S: Service, N: Net> Driver<S, N> {
     fn send(&mut self, connection: &mut Slot<S, N>) -> bool {
         let output = self.desk.output.as_slice();
         if output.is_empty() {
-            return true;
-        }
-        if self.desk.output.has_overflowed() {
-            return self.overflowed(connection);
+            return !self.desk.output.has_overflowed() || self.overflowed(connection);
         }
         let written = self.net.write(&mut connection.stream, output);
         if matches!(written, Ok(bytes) if bytes == output.len()) {

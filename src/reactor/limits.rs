@@ -47,7 +47,10 @@ pub struct Limits {
     /// has left: `Context::has_room` is false then. Default 7 KiB: with the input and the slot a
     /// peer that never reads costs less than 16 KiB if the session heeds it.
     pub output_bytes_mark: usize,
-    /// The most output that one step may write. Default 1 MiB. A session that writes more ends with
+    /// The most output that one step may write. Default 1 MiB; at least
+    /// [`output_bytes_mark`](Self::output_bytes_mark) and
+    /// [`input_bytes_max`](Self::input_bytes_max) together, so that a session which writes no
+    /// answer longer than its request, and only while there is room, never exceeds it. A session that writes more ends with
     /// `EndReason::OutputOverflow`, and its peer sees a reset.
     pub output_bytes_max: usize,
     /// The bytes, read and written together, that one connection may move in one turn, besides the
@@ -193,11 +196,14 @@ impl Limits {
             bytes.clone(),
         )?;
         within("input_bytes_max", self.input_bytes_max, bytes.clone())?;
-        within("output_bytes_max", self.output_bytes_max, bytes.clone())?;
+
+        within("output_bytes_mark", self.output_bytes_mark, bytes.clone())?;
+        // An answer as long as the longest request, written where there is room, always fits.
+        let least = self.output_bytes_mark + self.input_bytes_max;
         within(
-            "output_bytes_mark",
-            self.output_bytes_mark,
-            1..=self.output_bytes_max,
+            "output_bytes_max",
+            self.output_bytes_max,
+            least..=BYTES_MAX.max(least),
         )?;
         within("turn_bytes_max", self.turn_bytes_max, bytes.clone())?;
         within("write_progress_bytes", self.write_progress_bytes, bytes)?;
@@ -305,9 +311,7 @@ mod tests {
             ("input_bytes_max", |l| l.input_bytes_max = usize::MAX),
             ("output_bytes_max", |l| l.output_bytes_max = usize::MAX),
             ("output_bytes_mark", |l| l.output_bytes_mark = 0),
-            ("output_bytes_mark", |l| {
-                l.output_bytes_max = l.output_bytes_mark - 1
-            }),
+            ("output_bytes_max", |l| l.output_bytes_max = 15 * 1024 - 1),
             ("write_timeout", |l| l.write_timeout = Duration::ZERO),
             ("accept_retry", |l| l.accept_retry = Duration::ZERO),
             ("wait_max", |l| l.wait_max = Duration::ZERO),

@@ -342,11 +342,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
             // A panic came in between.
             hints.nth(last);
         }
-        for hint in hints {
+        loop {
             self.served += 1;
             if self.served.is_multiple_of(CLOCK_READ_EVERY) {
                 self.driver.update_now();
             }
+            let Some(hint) = hints.next() else {
+                break;
+            };
             let flags = Flags::of(hint);
             match tokens::source(hint.token) {
                 Source::Connection(id) => match self.connections.find(id) {
@@ -371,6 +374,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Source::Poller => self.driver.net.woken(),
             }
         }
+        self.served -= 1; // there was none
     }
 
     /// Drives the connections that stood in line when this turn began.
@@ -618,9 +622,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Err(why) => self.driver.turn_away(connection, why),
         }
         self.drive(index);
-        if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
+        if let Err(why) = verdict
+            && self.admission.refused > self.driver.limits.refusals_max
+        {
             // Too many linger already: this one has had its word, as well as could be.
-            self.connections[index].phase = Phase::Dead;
+            self.connections[index].end(why);
             self.connections.settle(index, self.driver.now());
         }
         self.watch_load();

@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Debug)]
 pub(crate) struct Output {
     /// Initialised as a whole; `mark` bytes long unless a step has written more.
-    buffer: Vec<u8>,
+    buffer: Box<[u8]>,
     filled: usize,
     mark: usize,
     max: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
-            buffer: vec![0; mark],
+            buffer: vec![0; mark].into(),
             filled: 0,
             mark,
             max,
@@ -28,37 +28,55 @@ impl Output {
     /// Appends all parts. Beyond the maximum it appends none, and notes that it has overflowed.
     #[inline(always)]
     pub(crate) fn append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
+        if !self.try_append(parts) {
+            self.append_growing(&std::hint::black_box(parts));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn append_growing(&mut self, parts: &[&[u8]]) {
+        if self.make_room(parts.iter().map(|part| part.len()).sum()) {
+            for part in parts {
+                self.try_append([part]);
+            }
+        }
+    }
+
+    /// Appends all parts, or none if the buffer is too short.
+    #[inline(always)]
+    fn try_append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> bool {
         let mut room = &mut self.buffer[self.filled..];
         for part in parts {
             let Some((here, behind)) = room.split_at_mut_checked(part.len()) else {
-                // What was copied so far is copied again.
-                return self.append_growing(&parts);
+                return false; // what was copied so far does not count
             };
             copy(part, here);
             room = behind;
         }
         let unfilled = room.len();
         self.filled = self.buffer.len() - unfilled;
+        true
     }
 
+    /// Lengthens the buffer for `bytes` more. Returns false if that would exceed the maximum.
     #[cold]
     #[inline(never)]
-    fn append_growing(&mut self, parts: &[&[u8]]) {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    fn make_room(&mut self, bytes: usize) -> bool {
         if self.overflowed || self.max - self.filled < bytes {
+            // Nothing of it is to be sent, and nothing more fits.
             self.overflowed = true;
-            return;
+            self.buffer = Box::default();
+            self.filled = 0;
+            return false;
         }
-        let length = self.filled + bytes;
-        if length > self.buffer.len() {
-            let longer = length.max(2 * self.buffer.len()).min(self.max);
-            self.buffer.reserve_exact(longer - self.buffer.len());
-            self.buffer.resize(longer, 0);
-        }
-        for part in parts {
-            self.buffer[self.filled..][..part.len()].copy_from_slice(part);
-            self.filled += part.len();
-        }
+        let length = (self.filled + bytes).max(2 * self.buffer.len());
+        let length = length.min(self.max);
+        let mut buffer = std::mem::take(&mut self.buffer).into_vec();
+        buffer.reserve_exact(length - buffer.len());
+        buffer.resize(length, 0);
+        self.buffer = buffer.into();
+        true
     }
 
     #[inline]
@@ -70,8 +88,8 @@ impl Output {
     pub(crate) fn reset(&mut self) {
         self.filled = 0;
         self.overflowed = false;
-        if self.buffer.len() > self.mark {
-            self.buffer = vec![0; self.mark];
+        if self.buffer.len() != self.mark {
+            self.buffer = vec![0; self.mark].into();
         }
     }
 
@@ -80,7 +98,8 @@ impl Output {
     pub(crate) fn take_from(&mut self, sent: usize) -> (Vec<u8>, usize) {
         let unsent = self.filled - sent;
         if self.buffer.len() > self.mark && unsent > self.filled / 2 {
-            let mut buffer = std::mem::replace(&mut self.buffer, vec![0; self.mark]);
+            let buffer = std::mem::replace(&mut self.buffer, vec![0; self.mark].into());
+            let mut buffer = buffer.into_vec();
             buffer.truncate(self.filled);
             buffer.shrink_to_fit();
             self.filled = 0;
@@ -103,7 +122,6 @@ impl Output {
     }
 
     /// Returns true if more was written than the maximum.
-    #[inline]
     pub(crate) fn has_overflowed(&self) -> bool {
         self.overflowed
     }

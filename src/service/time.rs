@@ -26,11 +26,7 @@ impl Time {
     /// Returns the point `nanos` nanoseconds after [`Time::START`], at most 584 years.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        if nanos > Self::LAST.0 {
-            Self::LAST
-        } else {
-            Self(nanos)
-        }
+        Self(nanos - (nanos == u64::MAX) as u64)
     }
 
     /// Nanoseconds since [`Time::START`].

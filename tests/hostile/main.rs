@@ -14,8 +14,10 @@ mod common;
 
 mod faults;
 mod framing;
+mod log;
 mod operator;
 mod reactor;
+mod startup;
 mod tcp;
 mod text;
 mod volume;

@@ -1,10 +1,20 @@
 //! The whole server under simulation. See `docs/testing.md`.
 
+#[cfg(unix)]
+mod kernel;
+mod mutants {
+    pub(crate) mod mutant;
+    pub(crate) mod table;
+}
 mod regressions;
+mod scenarios;
 mod swarm;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use mutants::table::MUTANTS;
 use swarm::plan::{Plan, Poller};
 use swarm::replay::Failure;
 use swarm::run::{Order, Report, run};
@@ -30,9 +40,15 @@ fn hold(seed: u64) -> Report {
     report
 }
 
+/// How many seeds are fixed: 60, unless the runner of the mutants asks for more.
+fn seeds() -> u64 {
+    let asked = std::env::var("ONELOOP_SEEDS").ok();
+    asked.map_or(60, |seeds| seeds.parse().expect("a number of seeds"))
+}
+
 #[test]
 fn no_invariant_breaks_in_the_fixed_seeds() {
-    let reports: Vec<_> = (0..60).map(hold).collect();
+    let reports: Vec<_> = (0..seeds()).map(hold).collect();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
@@ -76,4 +92,26 @@ fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
     for poller in [Poller::Edge, Poller::Rearmed] {
         assert!((0..60).any(|seed| Plan::new(seed).poller == poller));
     }
+}
+
+/// A change that takes a mutant's text away fails here, and names it.
+#[test]
+fn every_mutant_applies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let wrong = MUTANTS.iter().filter_map(|mutant| mutant.apply(root).err());
+    let wrong: Vec<_> = wrong.map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), MUTANTS.len(), "two mutants have one name");
+}
+
+/// Takes minutes: `.ci/run` runs it. `cargo run --example mutants -- --help` is for people.
+#[test]
+#[ignore = "builds the library once for each mutant"]
+fn every_mutant_is_found() {
+    let runner = ["run", "--locked", "--quiet", "--example", "mutants"];
+    let status = Command::new(env!("CARGO")).args(runner).status();
+    assert!(status.expect("cargo runs").success());
 }

@@ -1,7 +1,7 @@
 //! The load generator: arguments, a server if none is given, signals, files; the library does the
 //! rest.
 
-#[path = "../greet-server/address.rs"]
+#[path = "../support/address.rs"]
 mod address;
 mod args;
 #[allow(dead_code, reason = "shared with greet-server, which uses all of it")]

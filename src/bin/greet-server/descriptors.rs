@@ -3,6 +3,8 @@
 /// What the limit on file descriptors allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
+    /// The limit itself.
+    pub(crate) descriptors: usize,
     /// Connections served at once.
     pub(crate) connections: usize,
     /// Connections that may linger while they are turned away.
@@ -19,13 +21,14 @@ impl Allowance {
             .clamp(16, 240)
             .min(free / 2);
         Self {
+            descriptors,
             connections: (free - refusals).max(1),
             refusals,
         }
     }
 }
 
-/// Raises the soft limit to the hard one, and says what it allows.
+/// Raises the soft limit to the hard one, and returns what that allows.
 #[cfg(unix)]
 pub(crate) fn raise_limit() -> Allowance {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -87,6 +90,7 @@ mod tests {
         assert_eq!(
             Allowance::of(20_000, STANDARD_STREAMS),
             Allowance {
+                descriptors: 20_000,
                 connections: 19_744,
                 refusals: 240
             }
@@ -94,6 +98,7 @@ mod tests {
         assert_eq!(
             Allowance::of(1024, STANDARD_STREAMS),
             Allowance {
+                descriptors: 1024,
                 connections: 992,
                 refusals: 16
             }
@@ -101,6 +106,7 @@ mod tests {
         assert_eq!(
             Allowance::of(64, STANDARD_STREAMS),
             Allowance {
+                descriptors: 64,
                 connections: 32,
                 refusals: 16
             }

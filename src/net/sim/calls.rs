@@ -7,7 +7,7 @@ use super::connection::{At, Owner, Presence};
 use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
 use super::{BufferSizes, Link, ListenOptions, Random, Readiness, Seen, Time, Token};
-use crate::net::errno;
+use crate::net::{AcceptFailure, errno};
 
 impl World {
     /// Lets time pass until there is something to report or `deadline` has come.
@@ -104,6 +104,33 @@ impl World {
 
     pub(super) fn accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
         self.tally.accepts += 1;
+        let result = self.try_accept(listener);
+        if let Err(error) = &result {
+            let what = match AcceptFailure::of(error) {
+                AcceptFailure::Empty => "server accepts: would block",
+                AcceptFailure::Passing => "server accepts: this one failed",
+                AcceptFailure::Exhausted => "server accepts: no descriptor",
+                AcceptFailure::Broken => "server accepts: broken",
+            };
+            self.trace.note(self.now, what, listener, 0);
+        }
+        if let Some(witness) = &mut self.witness {
+            let address = self.listeners[listener].address;
+            let result = result.as_ref().map(|&(_, peer)| peer);
+            witness.saw_accept(self.now, address, result);
+        }
+        if let Ok((at, _)) = result {
+            self.see(at, Seen::Accepted);
+        }
+        result
+    }
+
+    fn try_accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
+        let registration = &mut self.listeners[listener].registration;
+        if registration.reads_unprovoked() {
+            registration.excuse();
+            self.tally.unprovoked_accepts += 1;
+        }
         if let Some(since) = self.listeners[listener].waiting_since {
             let longest = &mut self.tally.longest_queue_neglect;
             *longest = (*longest).max(self.now - since);
@@ -124,12 +151,20 @@ impl World {
         // What came while it waited in the queue is no fault of the loop's.
         let (now, present) = (self.now, self.present(at));
         self.end_mut(at).care.read = present.any_of(Hints::FINISHED).then_some(now);
-        self.see(at, Seen::Accepted);
         Ok((at, self.end(at.other()).address))
     }
 
     /// As `Os` does it, with one descriptor in reserve.
     pub(super) fn shed(&mut self, listener: usize, farewell: &[u8]) -> io::Result<()> {
+        let result = self.try_shed(listener, farewell);
+        if let Some(witness) = &mut self.witness {
+            let address = self.listeners[listener].address;
+            witness.saw_shed(self.now, address, result.as_ref().copied());
+        }
+        result.map(drop)
+    }
+
+    fn try_shed(&mut self, listener: usize, farewell: &[u8]) -> io::Result<SocketAddr> {
         let reopened = !self.random.chance(self.faults.exhausted_accepts);
         if !std::mem::replace(&mut self.descriptors.reserve, reopened) {
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -141,7 +176,7 @@ impl World {
         self.see(at, Seen::Wrote { bytes, offered });
         self.close(at);
         self.see(at, Seen::Closed);
-        Ok(())
+        Ok(self.end(at.other()).address)
     }
 
     pub(super) fn dial(
@@ -158,7 +193,7 @@ impl World {
         let from = SocketAddr::new(from.unwrap_or(to.ip()), port);
         let link = Link {
             receive_buffer_bytes: buffers.receive_bytes as usize,
-            ..Link::ideal()
+            ..self.outbound_link.clone()
         };
         let at = self.connect(Owner::Loop, (from, to), link, self.now);
         let outgoing = &mut self.end_mut(at).outgoing;
@@ -176,12 +211,6 @@ impl World {
             Presence::Broken { .. } => Err(io::ErrorKind::NotConnected.into()),
             _ => Ok(true),
         }
-    }
-
-    pub(super) fn take_error(&mut self, at: At) -> Option<io::Error> {
-        let kind = self.end_mut(at).take_error()?;
-        self.see(at, Seen::ReadFailed(kind));
-        Some(kind.into())
     }
 
     pub(super) fn register(&mut self, at: At, token: Token) -> io::Result<()> {
@@ -240,6 +269,18 @@ impl World {
         self.end_mut(at).outgoing.finish();
         self.pump_soon(at);
         Ok(())
+    }
+
+    pub(super) fn take_error(&mut self, at: At) -> Option<io::ErrorKind> {
+        let error = self.end_mut(at).take_error()?;
+        self.see(at, Seen::Broken(error));
+        Some(error)
+    }
+
+    /// Makes closing the stream, which follows, a reset.
+    pub(super) fn abort_stream(&mut self, at: At) {
+        self.see(at, Seen::Reset);
+        self.abort(at);
     }
 
     pub(super) fn close_stream(&mut self, at: At) {
@@ -412,6 +453,9 @@ impl World {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if self.random.chance(self.faults.needless_blocks) {
+            // Two events can keep the promise: the one planned here, if there is room by then, and
+            // otherwise the one that room brings.
+            self.end_mut(at).outgoing.block_sender();
             self.notify_later(at, Hints::WRITE);
             return Err(io::ErrorKind::WouldBlock.into());
         }

@@ -132,6 +132,16 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().serve(address, spawn);
     }
 
+    /// Makes the connections that the loop begins from now on be like `link`.
+    pub fn set_outbound_link(&self, link: Link) {
+        self.world.borrow_mut().outbound_link = link;
+    }
+
+    /// Loses every call to `address`: who connects to it gets no answer, not even a refusal.
+    pub fn lose_calls_to(&self, address: SocketAddr) {
+        self.world.borrow_mut().black_holes.push(address);
+    }
+
     /// Asks the loop to stop, as a signal does.
     pub fn stop(&self) {
         self.world.borrow_mut().stop = Stop::Waking;
@@ -197,6 +207,13 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     #[must_use]
     pub fn most_neglected(&self) -> Option<(SocketAddr, Time)> {
         self.world.borrow().most_neglected()
+    }
+
+    /// Since when something can be read from the connection with `peer` that the loop has not tried
+    /// to read: since it came, or since the last attempt.
+    #[must_use]
+    pub fn unread_since(&self, peer: SocketAddr) -> Option<Time> {
+        self.world.borrow().unread_since(peer)
     }
 
     /// Since when somebody has waited in the queue of the listener at `address` and the loop has
@@ -298,7 +315,8 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
     }
 
     fn take_error(&mut self, stream: &Stream) -> Option<io::Error> {
-        self.world.borrow_mut().take_error(stream.at)
+        let error = self.world.borrow_mut().take_error(stream.at);
+        error.map(io::Error::from)
     }
 
     fn close(&mut self, stream: Stream) {
@@ -306,7 +324,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
     }
 
     fn abort(&mut self, stream: Stream) {
-        self.world.borrow_mut().abort_at_close(stream.at);
+        self.world.borrow_mut().abort_stream(stream.at);
         drop(stream);
     }
 }

@@ -115,6 +115,32 @@ fn room_is_announced_only_to_who_was_refused_it() {
 }
 
 #[test]
+fn a_needless_block_of_a_full_buffer_announces_room_when_there_is_some() {
+    let (mut network, _listener, client, mut stream) = connection();
+    client.stop_reading();
+    // The receiver takes 64 KiB; six of the eight bytes of the send buffer stay.
+    let mut left = 64 * 1024 + 6;
+    while left > 0 {
+        left -= network.write(&mut stream, &[7; 8][..left.min(8)]).unwrap();
+        assert_eq!(wait(&mut network), []);
+    }
+    network.set_faults(Faults {
+        needless_blocks: 1.0,
+        ..Faults::NONE
+    });
+    assert_eq!(
+        kind(network.write(&mut stream, b"ab")),
+        io::ErrorKind::WouldBlock
+    );
+    network.set_faults(Faults::NONE);
+    for _ in 0..10 {
+        assert_eq!(wait(&mut network), [], "there is no room yet");
+    }
+    client.resume_reading();
+    assert_eq!(wait(&mut network), [hint(1, false, true, false)]);
+}
+
+#[test]
 fn closing_with_unread_input_resets() {
     let (mut network, _listener, client, stream) = connection();
     client.send(b"unread");
@@ -251,6 +277,72 @@ fn the_loop_can_connect_to_a_service_and_is_told_how_it_went() {
         kind(network.connected(&refused)),
         io::ErrorKind::ConnectionRefused
     );
+}
+
+#[test]
+fn a_call_that_is_lost_is_answered_by_nothing_but_time() {
+    let mut network: Network = Network::new(1);
+    let lost = SERVER.parse().unwrap();
+    network.lose_calls_to(lost);
+    let stream = Net::connect(&mut network, lost, None, &BUFFERS).unwrap();
+    for _ in 0..100 {
+        wait(&mut network);
+        assert!(!network.connected(&stream).unwrap());
+    }
+    network.poll(&mut Vec::new(), None).unwrap_err();
+    assert_eq!(
+        kind(network.connected(&stream)),
+        io::ErrorKind::TimedOut,
+        "the kernel gives up"
+    );
+}
+
+#[test]
+fn an_accept_without_an_event_is_counted() {
+    let (mut network, listener) = network();
+    assert!(network.accept(&listener).is_err());
+    assert_eq!(network.tally().unprovoked_accepts, 1);
+    let _client = call(&network);
+    wait(&mut network);
+    let _stream = network.accept(&listener).unwrap();
+    assert!(network.accept(&listener).is_err());
+    assert_eq!(network.tally().unprovoked_accepts, 1);
+    assert!(network.accept(&listener).is_err());
+    assert_eq!(network.tally().unprovoked_accepts, 2);
+}
+
+#[test]
+fn who_waits_when_the_listener_is_closed_is_counted_as_abandoned() {
+    let (mut network, listener) = network();
+    let _clients = [call(&network), call(&network)];
+    wait(&mut network);
+    drop(network.accept(&listener).unwrap());
+    drop(listener);
+    assert_eq!(network.tally().abandoned, 1);
+}
+
+#[test]
+fn the_outbound_link_is_what_the_loop_s_own_connections_are_like() {
+    struct Silent;
+    impl Behaviour for Silent {
+        fn act(&mut self, _: &mut Remote<'_>) -> Option<Time> {
+            None
+        }
+    }
+    let mut network: Network = Network::new(1);
+    let address = SERVER.parse().unwrap();
+    network.serve(address, || Silent);
+    let latency = Duration::from_secs(1);
+    network.set_outbound_link(Link {
+        latency: latency..=latency,
+        ..Link::ideal()
+    });
+    let stream = Net::connect(&mut network, address, None, &BUFFERS).unwrap();
+    let begun = network.time();
+    while !network.connected(&stream).unwrap() {
+        wait(&mut network);
+    }
+    assert!(network.time() - begun >= 2 * latency);
 }
 
 #[test]

@@ -6,10 +6,27 @@ use std::time::Duration;
 
 use super::Time;
 
-/// Sees every call the loop makes on its connections, and can thus tell what each peer was served.
+/// Sees every call the loop makes on its network: what each peer was served, and what it cost.
 pub trait Witness {
-    /// `peer` is the address of the connection's far end.
+    /// Sees a call on one connection; `peer` is the address of its far end.
     fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>);
+
+    /// Sees an attempt to accept a connection from the listener at `address`, and what came of it:
+    /// the peer's address, or the error that the loop gets. [`Seen::Accepted`] follows.
+    fn saw_accept(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        result: Result<SocketAddr, &io::Error>,
+    ) {
+        let _ = (now, address, result);
+    }
+
+    /// Sees an attempt to turn away the next connection of a queue by means of the descriptor in
+    /// reserve, as [`saw_accept`](Self::saw_accept) sees an attempt to accept it.
+    fn saw_shed(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
+        let _ = (now, address, result);
+    }
 }
 
 /// One call of the loop on one connection.
@@ -39,8 +56,12 @@ pub enum Seen<'a> {
     },
     /// Tried to write, and got an error.
     WriteFailed(io::ErrorKind),
+    /// Asked for the error that has broken it, and got one.
+    Broken(io::ErrorKind),
     /// Shut down its sending side.
     Finished,
+    /// Resets it; [`Closed`](Self::Closed) follows.
+    Reset,
     /// Closed it.
     Closed,
 }
@@ -58,6 +79,9 @@ pub struct Tally {
     /// there was no reason for them. An event that reached another connection than its own shows
     /// here.
     pub unprovoked_reads: u64,
+    /// Attempts to accept, begun before an event of the listener, the first one or one since the
+    /// last `WouldBlock`: there was no reason for them.
+    pub unprovoked_accepts: u64,
     /// Writes, whatever came of them.
     pub writes: u64,
     /// Accepts, whatever came of them.
@@ -68,6 +92,8 @@ pub struct Tally {
     pub longest_neglect: Duration,
     /// The longest time for which somebody waited in a queue and the loop did not try to accept.
     pub longest_queue_neglect: Duration,
+    /// Connections that waited in a queue when the loop closed its listener: they were reset.
+    pub abandoned: u64,
 }
 
 impl Seen<'_> {
@@ -91,7 +117,9 @@ impl Seen<'_> {
                 io::ErrorKind::Interrupted => "server writes: interrupted",
                 _ => "server writes: broken",
             },
+            Self::Broken(_) => "server learns of an error",
             Self::Finished => "server finishes",
+            Self::Reset => "server resets",
             Self::Closed => "server closes",
         }
     }

@@ -29,12 +29,16 @@ pub(super) struct World {
     pub(super) tally: super::Tally,
     /// The loop's registered ends.
     pub(super) live: Vec<At>,
+    /// What the connections are like that the loop itself makes.
+    pub(super) outbound_link: Link,
+    /// Calls to these addresses are lost.
+    pub(super) black_holes: Vec<SocketAddr>,
     connections: Vec<Connection>,
     clients: Vec<Actor>,
     /// Clients to which something has happened.
     awake: VecDeque<usize>,
     services: Vec<(SocketAddr, Spawn)>,
-    witness: Option<Box<dyn Witness>>,
+    pub(super) witness: Option<Box<dyn Witness>>,
     agenda: BinaryHeap<Reverse<Due>>,
     serial: u64,
 }
@@ -124,6 +128,8 @@ impl World {
             horizon: None,
             tally: super::Tally::default(),
             live: Vec::new(),
+            outbound_link: Link::ideal(),
+            black_holes: Vec::new(),
             connections: Vec::new(),
             clients: Vec::new(),
             awake: VecDeque::new(),
@@ -266,15 +272,6 @@ impl World {
         }
     }
 
-    /// The loop's end is to be closed with a reset next.
-    pub(super) fn abort_at_close(&mut self, at: At) {
-        if self.end(at).presence == Presence::Open {
-            self.send_reset(at);
-            self.end_mut(at).presence = Presence::Closed;
-            self.incoming(at).discard_arrived();
-        }
-    }
-
     /// The connection breaks in the middle: both ends find out.
     pub(super) fn tear(&mut self, at: At) {
         if self.end(at).presence != Presence::Open {
@@ -288,6 +285,7 @@ impl World {
     pub(super) fn unlisten(&mut self, listener: usize) {
         self.listeners[listener].open = false;
         for at in std::mem::take(&mut self.listeners[listener].queue) {
+            self.tally.abandoned += 1;
             self.abort(at);
         }
     }
@@ -334,6 +332,13 @@ impl World {
             Some((self.end(at.other()).address, since))
         });
         neglected.min_by_key(|&(_, since)| since)
+    }
+
+    /// Since when something can be read from `peer` that the loop has not tried to read.
+    pub(super) fn unread_since(&self, peer: SocketAddr) -> Option<Time> {
+        let mut ends = self.live.iter();
+        let at = *ends.find(|at| self.end(at.other()).address == peer)?;
+        self.end(at).care.read
     }
 
     fn perform(&mut self, what: Action) {
@@ -467,6 +472,9 @@ impl World {
             return;
         }
         let to = self.connections[connection].to;
+        if self.black_holes.contains(&to) {
+            return self.call_again(connection, attempt);
+        }
         if let Some(service) = self.services.iter().position(|(address, _)| *address == to) {
             return self.answer_by_service(service, connection);
         }

@@ -6,6 +6,7 @@
     reason = "shared by tests, an example and the fuzz targets; none uses all"
 )]
 
+pub(crate) mod door;
 pub(crate) mod oracle;
 pub(crate) mod plan;
 pub(crate) mod population;

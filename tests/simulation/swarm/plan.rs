@@ -187,6 +187,7 @@ fn config(random: &mut Random) -> Config {
 fn limits(random: &mut Random, config: &Config) -> Limits {
     let name = config.name_bytes_max as u64;
     let mark = random.magnitude(1..=8192);
+    let input = name + 2 + random.magnitude(1..=8192);
     Limits {
         connections_max: random.magnitude(1..=128) as usize,
         connections_per_address_max: random
@@ -197,9 +198,9 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         backlog: random.magnitude(1..=128) as u32,
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
-        input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
+        input_bytes_max: input as usize,
         output_bytes_mark: mark as usize,
-        output_bytes_max: (mark + longest_answer(config)) as usize,
+        output_bytes_max: (mark + input.max(longest_answer(config))) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=64) as usize,
         turn_deadlines_max: random.magnitude(1..=256) as usize,
@@ -209,7 +210,7 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         linger_timeout: millis(random, 10..=2_000),
         linger_bytes_max: random.magnitude(1..=65_536) as usize,
         connect_timeout: Duration::from_secs(10),
-        accept_retry: millis(random, 1..=100),
+        accept_retry: millis(random, 1..=20_000),
         drain: millis(random, 100..=10_000),
         busy_wait_min: millis(random, 500..=2_000),
         wait_max: Duration::from_secs(3600),

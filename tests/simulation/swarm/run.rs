@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use oneloop::sim::{Network, Random, Tally};
-use oneloop::{Limits, Reactor, Time, Turn, Usage, WhenFull};
+use oneloop::{Reactor, Time, Turn, Usage};
 
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
@@ -52,6 +52,7 @@ struct Run<const EDGE: bool> {
     quiet_turns: usize,
     last_tally: Tally,
     last_turn: Time,
+    draining: bool,
 }
 
 /// Runs a seed.
@@ -134,6 +135,7 @@ impl<const EDGE: bool> Run<EDGE> {
             quiet_turns: 0,
             last_tally: Tally::default(),
             last_turn: Time::START,
+            draining: false,
         }
     }
 
@@ -178,6 +180,7 @@ impl<const EDGE: bool> Run<EDGE> {
         self.network
             .set_horizon(Some(self.network.time() + LONGEST_SLEEP));
         let turn = self.reactor.turn().map_err(|error| error.to_string())?;
+        self.watch.turn_ends();
         self.check()?;
         Ok(turn)
     }
@@ -199,6 +202,7 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn drain(&mut self) -> Verdict {
         self.network.stop();
+        self.draining = true;
         let begun = self.network.time();
         while self.turn()? == Turn::Running {
             if self.network.time() > begun + self.plan.limits.drain + SLACK {
@@ -296,27 +300,21 @@ impl<const EDGE: bool> Run<EDGE> {
         if tally.unprovoked_reads > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
-        self.check_queue(&tally)?;
+        // But for one look before a listener is closed.
+        if tally.unprovoked_accepts > u64::from(self.draining) {
+            return Err("a listener was asked that had no event".into());
+        }
+        self.check_queue()?;
         self.check_rest(tally)
     }
 
-    /// Who waits to be accepted is looked after, unless the server is full.
-    fn check_queue(&self, tally: &Tally) -> Verdict {
-        let Limits {
-            accept_retry,
-            when_full,
-            connections_max,
-            ..
-        } = self.plan.limits;
-        let patience = accept_retry + SLACK;
-        let may_be_full = when_full == WhenFull::Queue;
-        if !may_be_full && tally.longest_queue_neglect > patience {
-            let longest = tally.longest_queue_neglect;
-            return Err(format!("somebody waited {longest:?} to be accepted"));
-        }
-        let full = may_be_full && self.watch.sessions() >= connections_max as u64;
-        match self.network.waiting_since(self.address) {
-            Some(since) if !full && self.network.time() - since > patience => Err(format!(
+    /// Who waits to be accepted is looked after, unless the server is full or the listener rests.
+    fn check_queue(&self) -> Verdict {
+        let Some(since) = self.network.waiting_since(self.address) else {
+            return Ok(());
+        };
+        match self.watch.overdue_since(self.address, since) {
+            Some(since) if self.network.time() - since > SLACK => Err(format!(
                 "somebody has waited since {since:?} to be accepted"
             )),
             _ => Ok(()),

@@ -1,7 +1,7 @@
 //! Watching a server: one dossier for each client, and the first thing found wrong.
 
 use std::cell::RefCell;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use oneloop::greeting::{Framing, Greeter, Session};
 use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 
+use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
 use super::plan::{Plan, number_of};
 use super::population::{Character, Player};
@@ -23,6 +24,7 @@ pub(crate) struct Book {
     dossiers: Vec<Option<Dossier>>,
     /// The numbers of those that are connected.
     present: Vec<usize>,
+    door: Door,
     wrong: Option<String>,
     draining: bool,
     pub(crate) opened: u64,
@@ -34,6 +36,8 @@ pub(crate) struct Book {
 struct Dossier {
     oracle: Oracle,
     stage: Stage,
+    /// What the door has decided; nothing for one that is shed.
+    admission: Option<Admission>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,7 @@ impl Watch {
             plan: plan.clone(),
             dossiers: Vec::new(),
             present: Vec::new(),
+            door: Door::new(&plan.limits),
             wrong: None,
             draining: false,
             opened: 0,
@@ -123,6 +128,19 @@ impl Watch {
         }
     }
 
+    /// A turn of the loop is over.
+    pub(crate) fn turn_ends(&self) {
+        let mut book = self.0.borrow_mut();
+        let verdict = book.door.turn_ends();
+        book.judge(verdict);
+    }
+
+    /// Since when the listener at `address` ought to have been asked, if somebody has waited there
+    /// since `since`.
+    pub(crate) fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
+        self.0.borrow().door.overdue_since(address, since)
+    }
+
     pub(crate) fn sessions(&self) -> u64 {
         let book = self.0.borrow();
         book.opened - book.closed
@@ -148,7 +166,14 @@ impl Book {
         }
     }
 
-    fn accepted(&mut self, now: Time, peer: SocketAddr) {
+    /// Notes what was found wrong, if it is the first thing.
+    fn judge(&mut self, verdict: Verdict) {
+        if let Err(wrong) = verdict {
+            self.wrong.get_or_insert(wrong);
+        }
+    }
+
+    fn accepted(&mut self, now: Time, peer: SocketAddr, admission: Option<Admission>) {
         let number = number_of(peer);
         if self.dossiers.len() <= number {
             self.dossiers.resize_with(number + 1, || None);
@@ -157,13 +182,18 @@ impl Book {
         if self.draining {
             oracle.draining();
         }
-        self.dossiers[number] = Some(Dossier { oracle, stage });
+        self.dossiers[number] = Some(Dossier {
+            oracle,
+            stage,
+            admission,
+        });
         self.present.push(number);
     }
 
     fn left(&mut self, now: Time, peer: SocketAddr) {
         let number = number_of(peer);
         self.present.retain(|&present| present != number);
+        self.door.closed(peer);
         self.note(peer, |dossier, _| match dossier.stage {
             Stage::Accepted => {
                 dossier.stage = Stage::Gone;
@@ -180,12 +210,10 @@ impl Book {
 
     fn session_opened(&mut self, peer: SocketAddr) {
         self.opened += 1;
-        let most = self.rules.limits.connections_max as u64;
-        if self.opened - self.closed > most {
-            let wrong = format!("more than {most} sessions");
-            self.wrong.get_or_insert(wrong);
-        }
         self.note(peer, |dossier, _| match dossier.stage {
+            Stage::Accepted if dossier.admission != Some(Admission::Admitted) => {
+                Err("let in although there was no place for it".into())
+            }
             Stage::Accepted => {
                 dossier.stage = Stage::Open;
                 Ok(())
@@ -250,7 +278,11 @@ impl Witness for Watch {
     fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>) {
         let mut book = self.0.borrow_mut();
         match what {
-            Seen::Accepted | Seen::Shed => book.accepted(now, peer),
+            Seen::Accepted => {
+                let admission = book.door.accepted(peer);
+                book.accepted(now, peer, Some(admission));
+            }
+            Seen::Shed => book.accepted(now, peer, None),
             Seen::Closed => book.left(now, peer),
             Seen::Registered | Seen::Connecting => {}
             what => book.note(peer, |dossier, rules| {
@@ -260,6 +292,7 @@ impl Witness for Watch {
                     Seen::ReadEnd => oracle.read_end(now),
                     Seen::ReadFailed(kind) => oracle.failed(now, kind, false),
                     Seen::WriteFailed(kind) => oracle.failed(now, kind, true),
+                    Seen::Broken(kind) => oracle.failed(now, kind, false),
                     Seen::Finished => oracle.finished(now),
                     Seen::Wrote { bytes, offered } => {
                         return oracle.wrote(rules, now, bytes, bytes.len() == offered);
@@ -269,6 +302,16 @@ impl Witness for Watch {
                 Ok(())
             }),
         }
+    }
+
+    fn saw_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+        let mut book = self.0.borrow_mut();
+        let verdict = book.door.asked(now, address, result);
+        book.judge(verdict);
+    }
+
+    fn saw_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+        self.0.borrow_mut().door.shed(address, result);
     }
 }
 

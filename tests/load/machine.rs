@@ -91,7 +91,11 @@ fn machine_that_is_busy_with_something_else_is_warned_about() {
     let over = AtomicBool::new(false);
     let report = thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let report = json(&mut greet_load(&[&SHORT[..], &["-n", "2"]].concat()));
         over.store(true, Ordering::Relaxed);

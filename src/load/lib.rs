@@ -5,7 +5,6 @@
 //! judges them, and [`text`] and [`json`] show it. The generator is a
 //! [`Service`](oneloop::Service) on the same loop that serves: its connections are outbound.
 
-mod chart;
 mod clock;
 mod compare;
 mod cores;

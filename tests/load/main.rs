@@ -8,12 +8,17 @@
 mod common;
 
 mod actor;
+mod compare;
 mod costs;
 mod faults;
+mod machine;
+mod page;
 mod program;
+mod ramp;
 mod scenarios;
 mod schema;
 mod stall;
+mod terminal;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -137,7 +137,9 @@ pub(crate) fn row(compared: &Compared) -> Vec<String> {
 }
 
 fn ratio(ratio: &Ratio) -> String {
-    format!("{:.3} ±{:.1} %", ratio.value, ratio.spread * 100.0)
+    let percent = ratio.spread * 100.0;
+    let digits = usize::from(percent < 9.95);
+    format!("{:.3} ±{percent:.digits$} %", ratio.value)
 }
 
 /// What ± means.

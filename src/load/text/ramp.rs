@@ -63,7 +63,8 @@ fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {
     )
 }
 
-fn describe(ramp: &Ramp, run: &Outcome) -> String {
+/// What was done, in a sentence.
+pub(crate) fn describe(ramp: &Ramp, run: &Outcome) -> String {
     let until = ramp.until.iter().map(ToString::to_string);
     format!(
         "ramp, {} to {}, {} at each rate, until {} or a rate is not reached",

@@ -36,7 +36,7 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
         height.saturating_sub(lines(&figures) + lines(&details) + 2)
     });
     let rows = room.saturating_sub(2).min(HISTOGRAM_MAX);
-    let mut text = figures.clone();
+    let mut text = figures;
     if outcome.completed > 0 {
         push_histogram(&mut text, &outcome.latency, rows, page);
     }

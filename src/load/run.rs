@@ -10,9 +10,9 @@ use super::outcome::{Connections, Ending, Outcome};
 use super::plan::{Pace, Plan};
 use super::process::Process;
 use super::timer::Timer;
+use oneloop::Time;
 use oneloop::net::Os;
 use oneloop::{Limits, Reactor};
-use oneloop::Time;
 
 /// How far a run has got, for whoever watches.
 #[derive(Clone, Copy, Debug, PartialEq)]

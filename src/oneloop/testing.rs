@@ -62,7 +62,7 @@ impl Harness {
             peer: Peer {
                 id,
                 address: ([127, 0, 0, 1], 42_101).into(),
-                ticket: None,
+                tag: None,
             },
             input: Vec::new(),
             output: Vec::new(),

@@ -157,7 +157,7 @@ impl WriteWatch {
 }
 
 impl Stopper {
-    /// Asks the loop to stop: it drains, as described at `Limits::drain`.
+    /// Asks the loop to stop: it drains, as described at `Limits::drain_timeout`.
     ///
     /// # Errors
     /// If the loop could not be woken; it stops at its next turn all the same.

@@ -21,8 +21,8 @@ pub(crate) struct Connection<Stream, Session> {
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
     pub(crate) origin: Origin,
-    /// The ticket of an outbound connection.
-    pub(crate) ticket: u32,
+    /// The tag of an outbound connection.
+    pub(crate) tag: u32,
     /// Why it ends, once that is decided.
     pub(crate) why: Option<EndReason>,
     pub(crate) flags: Flags,
@@ -83,7 +83,7 @@ impl<Stream, Session> Connection<Stream, Session> {
             session: None,
             phase,
             origin,
-            ticket: 0,
+            tag: 0,
             why: None,
             // A new socket is worth writing to.
             flags: Flags::WRITABLE,
@@ -107,7 +107,7 @@ impl<Stream, Session> Connection<Stream, Session> {
                 serial: self.serial,
             },
             address: self.address(),
-            ticket: (self.origin == Origin::Outbound).then_some(self.ticket),
+            tag: (self.origin == Origin::Outbound).then_some(self.tag),
         }
     }
 
@@ -180,24 +180,24 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// output to leave, that comes before all else.
     pub(crate) fn next_news(&mut self, now: Time) -> Option<Event> {
         if self.flags.take(Flags::OPENED) {
-            return Some(Event::Opened);
+            return Some(Event::Open);
         }
         if self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }
         if self.flags.take(Flags::WOKEN) {
-            return Some(Event::Woken);
+            return Some(Event::Wake);
         }
         if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::OFFER) && self.has_input() {
             return Some(match self.flags.has(Flags::FINISHED) {
-                true => Event::PeerFinished,
+                true => Event::Eof,
                 false => Event::Data,
             });
         }
         // What the session was told before may have made it ask for a later one.
         if self.flags.take(Flags::DEADLINE) && self.due <= now {
             self.clear_deadline();
-            return Some(Event::Deadline);
+            return Some(Event::Timeout);
         }
         // What has arrived is read before, within one share of a turn.
         let read_first = self.wants_reading() && !self.flags.has(Flags::DRAIN_OVERDUE);

@@ -161,9 +161,9 @@ impl<S: Service, N: Net> Driver<S, N> {
     /// An outbound connection could not be made.
     pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &io::Error) {
         connection.end(EndReason::ConnectFailed);
-        let ticket = connection.ticket;
+        let tag = connection.tag;
         self.call("connect_failed", |service, cx| {
-            service.connect_failed(ticket, error, cx);
+            service.connect_failed(tag, error, cx);
         });
     }
 
@@ -286,7 +286,7 @@ impl<S: Service, N: Net> Driver<S, N> {
         match self.net.read(&mut connection.stream, &mut self.input[..1]) {
             Ok(0) => self.read_end(connection, id),
             Ok(_) => {
-                connection.close(EndReason::InputFull);
+                connection.close(EndReason::InputOverflow);
                 self.limit_flush(connection);
                 Progress::Made
             }
@@ -316,7 +316,7 @@ impl<S: Service, N: Net> Driver<S, N> {
         connection.give_back();
         connection.flags.remove(Flags::READABLE);
         connection.flags.add(Flags::FINISHED);
-        self.step_buffered(connection, id, Event::PeerFinished)
+        self.step_buffered(connection, id, Event::Eof)
     }
 
     #[cold]
@@ -418,7 +418,7 @@ impl<S: Service, N: Net> Driver<S, N> {
 
     #[cold]
     fn wait_for_else(&self, connection: &mut Slot<S, N>, next: Next, event: Event) {
-        let seen = matches!(event, Event::Data | Event::PeerFinished);
+        let seen = matches!(event, Event::Data | Event::Eof);
         if let Some(until) = connection.waits(next, seen) {
             connection.set_deadline(until, &self.pressure);
         }
@@ -569,8 +569,8 @@ impl<S: Service, N: Net> Driver<S, N> {
 
 /// What the service says to those who are turned away; nothing if it panics over it.
 pub(crate) fn refusal<S: Service>(service: &S, why: EndReason) -> &[u8] {
-    catch_unwind(AssertUnwindSafe(|| service.refusal(why))).unwrap_or_else(|_| {
-        error!("the service panicked in `refusal`");
+    catch_unwind(AssertUnwindSafe(|| service.refusal_message(why))).unwrap_or_else(|_| {
+        error!("the service panicked in `refusal_message`");
         b""
     })
 }

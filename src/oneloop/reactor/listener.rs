@@ -118,7 +118,7 @@ impl Admission {
         per_address_max: Option<usize>,
     ) -> Result<(), EndReason> {
         if self.inside >= max {
-            return Err(EndReason::Full);
+            return Err(EndReason::ServerFull);
         }
         let Some(per_address_max) = per_address_max else {
             return Ok(());
@@ -129,7 +129,7 @@ impl Admission {
             .copied()
             .unwrap_or(0);
         if from_there >= per_address_max {
-            Err(EndReason::AddressFull)
+            Err(EndReason::AddressLimit)
         } else {
             Ok(())
         }
@@ -193,7 +193,7 @@ mod tests {
         let neighbour = at("2001:db8:1:2:ffff::9");
         assert_eq!(
             admission.check(neighbour, 9, Some(1)),
-            Err(EndReason::AddressFull)
+            Err(EndReason::AddressLimit)
         );
         assert_eq!(admission.check(at("2001:db8:1:3::1"), 9, Some(1)), Ok(()));
     }
@@ -213,7 +213,7 @@ mod tests {
         let mapped = at("::ffff:192.0.2.1");
         assert_eq!(
             admission.check(mapped, 9, Some(1)),
-            Err(EndReason::AddressFull)
+            Err(EndReason::AddressLimit)
         );
         assert_eq!(admission.check(at("192.0.2.2"), 9, Some(1)), Ok(()));
     }

@@ -76,14 +76,14 @@ pub struct Reactor<S: Service, N: Net = Os> {
 #[derive(Clone, Copy, Debug)]
 struct Drain {
     until: Time,
-    cut: usize,
+    aborted: usize,
 }
 
 /// How a reactor's life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
     /// Connections that had not finished when the time to drain was over.
-    pub cut: usize,
+    pub aborted: usize,
 }
 
 /// Whether there will be another turn.
@@ -158,23 +158,23 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
     /// from within, but at once: a loop that waits for events could not be told.
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
+    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
         self.driver.update_now();
-        self.begin_connect(Connect { to, from, ticket });
+        self.begin_connect(Connect { to, from, tag });
     }
 
     /// Begins to stop. Connections that are in the listeners' queues by now are accepted, and then
     /// no more; every session gets [`Event::Drain`](crate::service::Event::Drain) once the input
-    /// that has arrived by now was read; those that have not finished after `Limits::drain` are cut
+    /// that has arrived by now was read; those that have not finished after `Limits::drain_timeout` are cut
     /// off. Further calls do nothing.
     pub fn drain(&mut self) {
         if self.drain.is_some() {
             return;
         }
-        let grace = self.driver.limits.drain;
+        let grace = self.driver.limits.drain_timeout;
         // The clock is read, for the last turn may have been long ago.
         let until = self.driver.update_now() + grace;
-        self.drain = Some(Drain { until, cut: 0 });
+        self.drain = Some(Drain { until, aborted: 0 });
         for listener in &mut self.listeners {
             listener.call_last(self.driver.limits.backlog as usize);
         }
@@ -435,7 +435,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     #[inline(never)]
     fn reap(&mut self, index: u32, connection: Connection<N::Stream, S::Session>) {
-        let why = connection.why.unwrap_or(EndReason::SocketFailed);
+        let why = connection.why.unwrap_or(EndReason::RegisterFailed);
         let (peer, origin) = (connection.peer(index), connection.origin);
         self.driver.counters.ended[why as usize] += 1;
         if why.is_abnormal() {
@@ -479,7 +479,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let now = self.driver.now();
         if self.alarm <= now {
             self.alarm = Time::NEVER;
-            let called = self.driver.call("alarm", |service, cx| service.alarm(cx));
+            let called = self.driver.call("on_timer", |service, cx| service.on_timer(cx));
             if called.is_none() {
                 self.alarm = now + ALARM_RETRY;
             }
@@ -515,8 +515,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Whether the drain is over, everybody having left.
     fn progress(&self) -> Turn {
         match self.drain {
-            Some(Drain { cut, .. }) if self.connections.is_empty() && !self.listens() => {
-                Turn::Stopped(Stopped { cut })
+            Some(Drain { aborted, .. }) if self.connections.is_empty() && !self.listens() => {
+                Turn::Stopped(Stopped { aborted })
             }
             _ => Turn::Running,
         }
@@ -541,14 +541,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 let error = io::Error::new(io::ErrorKind::TimedOut, STOPPING);
                 self.driver.connect_failed(connection, &error);
             } else if connection.is_unfinished() {
-                connection.end(EndReason::Cut);
+                connection.end(EndReason::DrainTimeout);
                 cut += 1;
             }
             connection.phase = Phase::Dead;
             self.connections.settle(index, self.driver.now());
         }
         if let Some(drain) = &mut self.drain {
-            drain.cut += cut;
+            drain.aborted += cut;
         }
     }
 
@@ -650,7 +650,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Err(error) => {
                 let connection = self.connections.remove(index);
                 self.driver.net.close(connection.stream);
-                self.driver.counters.ended[EndReason::SocketFailed as usize] += 1;
+                self.driver.counters.ended[EndReason::RegisterFailed as usize] += 1;
                 self.complain("closed a connection that could not be registered", &error);
                 None
             }
@@ -695,11 +695,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if self.driver.limits.when_full == WhenFull::Refuse
             && let Some(socket) = &listener.socket
         {
-            let farewell = refusal(&self.driver.service, EndReason::Full);
+            let farewell = refusal(&self.driver.service, EndReason::ServerFull);
             match self.driver.net.shed(socket, farewell) {
                 Ok(()) => {
                     self.driver.counters.accepted += 1;
-                    self.driver.counters.ended[EndReason::Full as usize] += 1;
+                    self.driver.counters.ended[EndReason::ServerFull as usize] += 1;
                     return self.complain("cannot accept connections", error);
                 }
                 Err(error) if AcceptFailure::of(&error) == AcceptFailure::Empty => {
@@ -730,14 +730,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.driver.counters.connecting += 1;
         if let Err(error) = self.try_connect(connect) {
             self.driver.call("connect_failed", |service, cx| {
-                service.connect_failed(connect.ticket, &error, cx);
+                service.connect_failed(connect.tag, &error, cx);
             });
         }
     }
 
     /// Makes a slot for a connection that is to be established. Its first event says how it went.
     fn try_connect(&mut self, connect: Connect) -> io::Result<()> {
-        let Connect { to, from, ticket } = connect;
+        let Connect { to, from, tag } = connect;
         let connected = if self.drain.is_some() {
             Err(io::Error::other(STOPPING))
         } else if self.admission.outbound >= self.driver.limits.outbound_max {
@@ -759,7 +759,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         };
         let connection = &mut self.connections[index];
         let until = self.driver.now() + self.driver.limits.connect_timeout;
-        connection.ticket = ticket;
+        connection.tag = tag;
         connection.set_deadline(until, &self.driver.pressure);
         connection.flags.remove(Flags::WRITABLE);
         self.connections.settle(index, self.driver.now());

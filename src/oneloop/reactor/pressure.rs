@@ -14,7 +14,7 @@ pub(crate) struct Pressure {
     /// How many times waits are halved at present.
     halvings: u32,
     wait_max: Duration,
-    busy_wait_min: Duration,
+    timeout_min_under_load: Duration,
 }
 
 impl Pressure {
@@ -24,7 +24,7 @@ impl Pressure {
             granted: Time::START,
             halvings: 0,
             wait_max: limits.wait_max,
-            busy_wait_min: limits.busy_wait_min,
+            timeout_min_under_load: limits.timeout_min_under_load,
         };
         pressure.set_now(Time::START);
         pressure
@@ -36,7 +36,7 @@ impl Pressure {
         self.now = now;
         let plainly = match self.halvings {
             0 => self.wait_max,
-            _ => self.busy_wait_min,
+            _ => self.timeout_min_under_load,
         };
         self.granted = now + plainly;
     }
@@ -75,7 +75,7 @@ impl Pressure {
         let until = until.min(self.now + self.wait_max);
         let now = self.now.as_nanos();
         let wait = (until.as_nanos() - now) >> self.halvings;
-        let least = until.min(self.now + self.busy_wait_min);
+        let least = until.min(self.now + self.timeout_min_under_load);
         Time::from_nanos(now + wait).max(least)
     }
 }

@@ -20,7 +20,7 @@ pub struct Context<'a> {
 }
 
 /// The view of a callback that is not about one connection's bytes, such as
-/// [`Service::alarm`](super::Service::alarm): the time, and requests to the loop.
+/// [`Service::on_timer`](super::Service::on_timer): the time, and requests to the loop.
 ///
 /// It has no input, no output and no session id, so using these outside a step does not compile.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl<'a> Context<'a> {
     }
 
     // The methods of `ServiceContext`, once more: through `DerefMut` a call such as
-    // `cx.set_alarm(cx.now())` would borrow the context twice.
+    // `cx.set_timer(cx.now())` would borrow the context twice.
 
     /// See [`ServiceContext::wake`].
     pub fn wake(&mut self, session: SessionId) {
@@ -138,13 +138,13 @@ impl<'a> Context<'a> {
     }
 
     /// See [`ServiceContext::connect`].
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.desk.service.connect(to, from, ticket);
+    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
+        self.desk.service.connect(to, from, tag);
     }
 
-    /// See [`ServiceContext::set_alarm`].
-    pub fn set_alarm(&mut self, at: Time) {
-        self.desk.service.set_alarm(at);
+    /// See [`ServiceContext::set_timer`].
+    pub fn set_timer(&mut self, at: Time) {
+        self.desk.service.set_timer(at);
     }
 
     /// See [`ServiceContext::drain`].
@@ -168,7 +168,7 @@ impl<'a> Context<'a> {
 }
 
 impl ServiceContext {
-    /// Steps `session` with [`Event::Woken`](super::Event::Woken) soon: this is how a session
+    /// Steps `session` with [`Event::Wake`](super::Event::Wake) soon: this is how a session
     /// reaches another one, with the message itself in a field of the service. Sessions are woken
     /// in the order of the calls; several calls for one session become one event; a session that
     /// has ended by then is passed over.
@@ -177,15 +177,15 @@ impl ServiceContext {
     }
 
     /// Opens a connection to `to`, from the local address `from` if one is given. It becomes a
-    /// session of this service ([`Peer::ticket`](super::Peer::ticket) carries `ticket`), or
+    /// session of this service ([`Peer::tag`](super::Peer::tag) carries `tag`), or
     /// [`connect_failed`](super::Service::connect_failed) is called.
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.requests.connect.push(Connect { to, from, ticket });
+    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
+        self.requests.connect.push(Connect { to, from, tag });
     }
 
-    /// Calls [`Service::alarm`](super::Service::alarm) at `at`. There is one alarm; setting it
+    /// Calls [`Service::on_timer`](super::Service::on_timer) at `at`. There is one alarm; setting it
     /// again moves it.
-    pub fn set_alarm(&mut self, at: Time) {
+    pub fn set_timer(&mut self, at: Time) {
         self.requests.alarm = Some(at);
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct Requests {
 pub(crate) struct Connect {
     pub(crate) to: SocketAddr,
     pub(crate) from: Option<IpAddr>,
-    pub(crate) ticket: u32,
+    pub(crate) tag: u32,
 }
 
 impl Requests {

@@ -205,7 +205,7 @@ impl<const EDGE: bool> Run<EDGE> {
         self.draining = true;
         let begun = self.network.time();
         while self.turn()? == Turn::Running {
-            if self.network.time() > begun + self.plan.limits.drain + SLACK {
+            if self.network.time() > begun + self.plan.limits.drain_timeout + SLACK {
                 return Err(format!(
                     "the drain does not end: {:?}",
                     self.reactor.usage()

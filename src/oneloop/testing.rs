@@ -87,7 +87,7 @@ impl Harness {
         session: &mut S::Session,
         event: Event,
     ) -> Next {
-        self.scratch.user = self.peer.id;
+        self.scratch.current = self.peer.id;
         let mut cx = Context::new(&self.input, &mut self.scratch);
         let next = service.step(session, event, &mut cx);
         let unread = cx.input().len();

@@ -42,12 +42,12 @@ pub trait Net {
     /// `Interrupted` is to be treated as no events; anything else means that polling is broken.
     fn poll(&mut self, events: &mut Self::Events, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// What the events say. Those with [`Token::WAKER`] go back to [`woken`](Self::woken).
-    fn hints(events: &Self::Events) -> impl Iterator<Item = Readiness>;
+    /// What the events say. Those with [`Token::WAKER`] go back to [`ack_wake`](Self::ack_wake).
+    fn events(events: &Self::Events) -> impl Iterator<Item = Readiness>;
 
-    /// An event had the poller's own token: somebody has woken the loop. It looks whether it is to
+    /// An event had the poller's own token: somebody has ack_wake the loop. It looks whether it is to
     /// stop ([`stop_requested`](Self::stop_requested)) after this.
-    fn woken(&mut self) {}
+    fn ack_wake(&mut self) {}
 
     /// The present.
     fn now(&mut self) -> Time;
@@ -80,13 +80,13 @@ pub trait Net {
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
     /// When descriptors have run out: takes the next connection from the queue by means of one
-    /// descriptor held in reserve, says `farewell` to it as well as can be, and closes it.
+    /// descriptor held in reserve, says `message` to it as well as can be, and closes it.
     ///
     /// # Errors
     /// As [`accept`](Self::accept), or `OutOfMemory` when there is no reserve.
-    fn shed(&mut self, listener: &Self::Listener, farewell: &[u8]) -> io::Result<()>;
+    fn shed(&mut self, listener: &Self::Listener, message: &[u8]) -> io::Result<()>;
 
-    /// Begins to connect. Once the stream is writable, [`connected`](Self::connected) tells how it
+    /// Begins to connect. Once the stream is writable, [`finish_connect`](Self::finish_connect) tells how it
     /// went.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ pub trait Net {
     ///
     /// # Errors
     /// Why it could not be connected.
-    fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool>;
+    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<bool>;
 
     /// Registers a stream, once and for both directions. Closing it ends the registration.
     ///
@@ -126,7 +126,7 @@ pub trait Net {
     ///
     /// # Errors
     /// What the operating system says; the connection is gone then.
-    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+    fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
     /// Takes the error that has broken a stream, if one has: the way to learn of a reset where
     /// nothing is read or written.
@@ -162,7 +162,7 @@ pub struct Readiness {
     /// The peer may have finished, the connection be broken, or urgent data have come, at which a
     /// read stops. Then both reading and writing are worth trying, for the call itself says what it
     /// is; and a short read proves nothing any more, only a read of 0 or an error does.
-    pub closed: bool,
+    pub hup: bool,
 }
 
 /// What a listening socket is to be like.

@@ -200,19 +200,19 @@ impl Net for Os {
     }
 
     #[inline]
-    fn hints(events: &OsEvents) -> impl Iterator<Item = Readiness> {
-        let hint = |event: &Event| Readiness {
+    fn events(events: &OsEvents) -> impl Iterator<Item = Readiness> {
+        let readiness = |event: &Event| Readiness {
             token: Token(event.token().0),
             // recv(2) stops short at an urgent byte, whatever is behind it.
-            closed: event.is_read_closed() || event.is_error() || event.is_priority(),
+            hup: event.is_read_closed() || event.is_error() || event.is_priority(),
             readable: event.is_readable(),
             writable: event.is_writable(),
         };
-        events.0.iter().map(hint)
+        events.0.iter().map(readiness)
     }
 
     #[cold]
-    fn woken(&mut self) {
+    fn ack_wake(&mut self) {
         self.empty_wake_pipes();
     }
 
@@ -265,14 +265,14 @@ impl Net for Os {
         listener.accept()
     }
 
-    fn shed(&mut self, listener: &TcpListener, farewell: &[u8]) -> io::Result<()> {
+    fn shed(&mut self, listener: &TcpListener, message: &[u8]) -> io::Result<()> {
         if self.reserve.take().is_none() {
             self.reserve = open_reserve();
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let result = listener.accept().map(|(mut stream, _)| {
-            // As well as can be: a peer that is gone already needs no farewell.
-            let _ = stream.write(farewell);
+            // As well as can be: a peer that is gone already needs no message.
+            let _ = stream.write(message);
             let _ = stream.shutdown(Shutdown::Write);
         });
         self.reserve = open_reserve();
@@ -296,7 +296,7 @@ impl Net for Os {
         }
     }
 
-    fn connected(&mut self, stream: &TcpStream) -> io::Result<bool> {
+    fn finish_connect(&mut self, stream: &TcpStream) -> io::Result<bool> {
         // The order that mio's documentation of `TcpStream::connect` prescribes.
         if let Some(error) = stream.take_error()? {
             return Err(error);
@@ -329,7 +329,7 @@ impl Net for Os {
         stream.write(bytes)
     }
 
-    fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {
         stream.shutdown(Shutdown::Write)
     }
 
@@ -367,7 +367,7 @@ fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
 }
 
-/// Both directions, and news of urgent data: see [`Readiness::closed`].
+/// Both directions, and news of urgent data: see [`Readiness::hup`].
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const INTEREST: Interest = Interest::READABLE
     .add(Interest::WRITABLE)
@@ -398,8 +398,8 @@ mod tests {
                 began.elapsed() < Duration::from_secs(10),
                 "nobody was woken"
             );
-            assert!(Os::hints(&events).all(|hint| hint.token == Token::WAKER));
-            os.woken();
+            assert!(Os::events(&events).all(|event| event.token == Token::WAKER));
+            os.ack_wake();
             assert!(!os.stop_requested());
         }
     }

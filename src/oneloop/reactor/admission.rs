@@ -33,12 +33,12 @@ impl Admission {
         let Some(per_address_max) = per_address_max else {
             return Ok(());
         };
-        let from_there = self
+        let connections = self
             .by_address
             .get(&address_key(address.ip()))
             .copied()
             .unwrap_or(0);
-        if from_there >= per_address_max {
+        if connections >= per_address_max {
             Err(EndReason::AddressLimit)
         } else {
             Ok(())
@@ -46,7 +46,7 @@ impl Admission {
     }
 
     /// Counts a connection that is let in; `counted` if addresses are limited.
-    pub(crate) fn enter(&mut self, address: SocketAddr, counted: bool) {
+    pub(crate) fn admit(&mut self, address: SocketAddr, counted: bool) {
         self.admitted += 1;
         if counted {
             *self
@@ -57,15 +57,15 @@ impl Admission {
     }
 
     /// Counts a connection that was let in, and is gone.
-    pub(crate) fn leave(&mut self, address: SocketAddr, counted: bool) {
+    pub(crate) fn release(&mut self, address: SocketAddr, counted: bool) {
         self.admitted -= 1;
         if !counted {
             return;
         }
         let address_key = address_key(address.ip());
-        if let Some(from_there) = self.by_address.get_mut(&address_key) {
-            *from_there -= 1;
-            if *from_there == 0 {
+        if let Some(connections) = self.by_address.get_mut(&address_key) {
+            *connections -= 1;
+            if *connections == 0 {
                 self.by_address.remove(&address_key);
             }
         }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn neighbours_in_one_ipv6_network_share_their_limit() {
         let mut admission = Admission::default();
-        admission.enter(at("2001:db8:1:2::1"), true);
+        admission.admit(at("2001:db8:1:2::1"), true);
         let neighbour = at("2001:db8:1:2:ffff::9");
         assert_eq!(
             admission.check(neighbour, 9, Some(1)),
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn link_local_neighbours_have_a_limit_each() {
         let mut admission = Admission::default();
-        admission.enter(at("fe80::1"), true);
+        admission.admit(at("fe80::1"), true);
         assert_eq!(admission.check(at("fe80::2"), 9, Some(1)), Ok(()));
         assert!(admission.check(at("fe80::1"), 9, Some(1)).is_err());
     }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn an_ipv4_address_is_the_same_when_mapped_into_ipv6() {
         let mut admission = Admission::default();
-        admission.enter(at("192.0.2.1"), true);
+        admission.admit(at("192.0.2.1"), true);
         let mapped = at("::ffff:192.0.2.1");
         assert_eq!(
             admission.check(mapped, 9, Some(1)),
@@ -135,10 +135,10 @@ mod tests {
     fn the_table_forgets_an_address_with_its_last_connection() {
         let mut admission = Admission::default();
         for _ in 0..2 {
-            admission.enter(at("192.0.2.1"), true);
+            admission.admit(at("192.0.2.1"), true);
         }
         for _ in 0..2 {
-            admission.leave(at("192.0.2.1"), true);
+            admission.release(at("192.0.2.1"), true);
         }
         assert_eq!((admission.admitted, admission.addresses()), (0, 0));
     }

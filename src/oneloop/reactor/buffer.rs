@@ -22,7 +22,7 @@ pub(crate) struct PendingOutput {
     buffer: Vec<u8>,
     sent: usize,
     /// How much of it was sent when the write deadline was set.
-    counted: usize,
+    sent_at_deadline: usize,
 }
 
 impl Buffers {
@@ -103,7 +103,7 @@ impl PendingOutput {
     }
 
     #[inline]
-    pub(crate) fn rest(&self) -> &[u8] {
+    pub(crate) fn unsent(&self) -> &[u8] {
         &self.buffer[self.sent..]
     }
 
@@ -113,7 +113,7 @@ impl PendingOutput {
         *self = Self {
             buffer,
             sent,
-            counted: sent,
+            sent_at_deadline: sent,
         };
     }
 
@@ -127,9 +127,9 @@ impl PendingOutput {
 
     /// Returns true, once, when `enough` bytes have been sent since it last did so.
     pub(crate) fn has_progressed(&mut self, enough: usize) -> bool {
-        let progressed = self.sent - self.counted >= enough;
+        let progressed = self.sent - self.sent_at_deadline >= enough;
         if progressed {
-            self.counted = self.sent;
+            self.sent_at_deadline = self.sent;
         }
         progressed
     }

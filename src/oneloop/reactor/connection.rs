@@ -24,12 +24,12 @@ pub(crate) struct Connection<Stream, Session> {
     /// The tag of an outbound connection.
     pub(crate) tag: u32,
     /// Why it ends, once that is decided.
-    pub(crate) why: Option<EndReason>,
+    pub(crate) reason: Option<EndReason>,
     pub(crate) flags: Flags,
     /// The deadline that was asked for: by the session, or by the loop for its own waits.
-    until: Time,
+    requested_deadline: Time,
     /// The deadline that holds: the one asked for, or a shorter one.
-    pub(crate) due: Time,
+    pub(crate) deadline: Time,
     pub(crate) link: Link,
     pub(crate) buffers: Option<Box<Buffers>>,
 }
@@ -84,11 +84,11 @@ impl<Stream, Session> Connection<Stream, Session> {
             phase,
             origin,
             tag: 0,
-            why: None,
+            reason: None,
             // A new socket is worth writing to.
             flags: Flags::WRITABLE,
-            until: Time::NEVER,
-            due: Time::NEVER,
+            requested_deadline: Time::NEVER,
+            deadline: Time::NEVER,
             link: Link::UNLINKED,
             buffers: None,
         }
@@ -113,17 +113,17 @@ impl<Stream, Session> Connection<Stream, Session> {
 
     /// Decides that it ends, now and without further words. One that is refused stays refused,
     /// however that goes.
-    pub(crate) fn end(&mut self, why: EndReason) {
-        if !self.why.is_some_and(EndReason::is_refusal) {
-            self.why = Some(why);
+    pub(crate) fn abort(&mut self, reason: EndReason) {
+        if !self.reason.is_some_and(EndReason::is_refusal) {
+            self.reason = Some(reason);
         }
         self.phase = Phase::Dead;
         self.buffers = None;
     }
 
     /// Decides that it ends once all output has left; nothing that is unread counts any more.
-    pub(crate) fn close(&mut self, why: EndReason) {
-        self.why = Some(why);
+    pub(crate) fn close(&mut self, reason: EndReason) {
+        self.reason = Some(reason);
         self.phase = Phase::Flushing;
         self.drop_input();
     }
@@ -131,28 +131,28 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// Sets the deadline. One that is not moved stays as it is, so that bytes dripping into a busy
     /// server do not extend one that was shortened.
     #[inline(always)]
-    pub(crate) fn set_deadline(&mut self, until: Time, pressure: &Pressure) {
-        if self.until != until {
-            self.until = until;
-            self.due = pressure.scale(until);
+    pub(crate) fn set_deadline(&mut self, requested: Time, pressure: &Pressure) {
+        if self.requested_deadline != requested {
+            self.requested_deadline = requested;
+            self.deadline = pressure.scale(requested);
         }
     }
 
     /// Forgets the deadline: whatever is asked for next is a new one, be it the same again.
     pub(crate) fn clear_deadline(&mut self) {
-        (self.until, self.due) = (Time::NEVER, Time::NEVER);
+        (self.requested_deadline, self.deadline) = (Time::NEVER, Time::NEVER);
     }
 
     /// Shortens the deadline to what is granted now of what was asked for, not of what an earlier
     /// call made of it.
     pub(crate) fn shorten_deadline(&mut self, pressure: &Pressure) {
-        self.due = self.due.min(pressure.scale(self.until));
+        self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));
     }
 
     /// Notes what the session waits for now, after a step that has shown it all its input if
     /// `seen`; returns until when, if it is for the session to say. Turning away from input and
     /// back to it makes what is unread worth offering again.
-    pub(crate) fn waits(&mut self, next: Next, seen: bool) -> Option<Time> {
+    pub(crate) fn apply(&mut self, next: Next, seen: bool) -> Option<Time> {
         match next {
             Next::Read { until } => {
                 if self.flags.take(Flags::PAUSED) && !seen {
@@ -169,8 +169,8 @@ impl<Stream, Session> Connection<Stream, Session> {
                 // It has none until it is told, and then it sets one.
                 Some(Time::NEVER)
             }
-            Next::Close(why) => {
-                self.close(why.into());
+            Next::Close(reason) => {
+                self.close(reason.into());
                 None
             }
         }
@@ -195,7 +195,7 @@ impl<Stream, Session> Connection<Stream, Session> {
             });
         }
         // What the session was told before may have made it ask for a later one.
-        if self.flags.take(Flags::DEADLINE) && self.due <= now {
+        if self.flags.take(Flags::DEADLINE) && self.deadline <= now {
             self.clear_deadline();
             return Some(Event::Timeout);
         }
@@ -221,26 +221,26 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// True if its session wants input, and there may be some.
     #[inline]
     pub(crate) fn wants_reading(&self) -> bool {
-        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;
-        self.flags.of_these(matter) == Flags::READABLE
+        let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;
+        self.flags.of_these(relevant) == Flags::READABLE
     }
 
     /// True if its session does not want input, but the peer has finished: then what is left of
     /// the input is read all the same, so that the session learns of the end.
     pub(crate) fn is_read_ahead(&self) -> bool {
-        let matter = Flags::READABLE
+        let relevant = Flags::READABLE
             | Flags::HUP
             | Flags::PAUSED
             | Flags::DRAINING
             | Flags::EOF
             | Flags::AHEAD_FULL;
-        self.flags.of_these(matter) == Flags::READABLE | Flags::HUP | Flags::PAUSED
+        self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED
     }
 
     /// True if the wheel will look at its deadline in time.
     #[inline]
     pub(crate) fn timer_covers(&self) -> bool {
-        self.link.fires() <= self.due
+        self.link.expires_at() <= self.deadline
     }
 
     /// True if it is unfinished: a session that has not closed, or output that is unsent.
@@ -330,17 +330,17 @@ impl Flags {
 
     /// What an event says.
     #[inline(always)]
-    pub(crate) fn of(hint: Readiness) -> Self {
-        if hint.closed {
-            return Self::of_the_end();
+    pub(crate) fn of(event: Readiness) -> Self {
+        if event.hup {
+            return Self::of_hup();
         }
-        Self(u16::from(hint.readable) | u16::from(hint.writable) << 1)
+        Self(u16::from(event.readable) | u16::from(event.writable) << 1)
     }
 
     /// Apart, so that it is a jump away from the bulk of the events.
     #[cold]
     #[inline(never)]
-    pub(crate) fn of_the_end() -> Self {
+    pub(crate) fn of_hup() -> Self {
         Self::READABLE | Self::WRITABLE | Self::HUP | Self::HUP_UNCHECKED
     }
 
@@ -365,9 +365,9 @@ impl Flags {
     }
 
     pub(crate) fn take(&mut self, flag: Self) -> bool {
-        let there = self.has(flag);
+        let was_set = self.has(flag);
         self.remove(flag);
-        there
+        was_set
     }
 }
 

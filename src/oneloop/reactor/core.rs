@@ -53,7 +53,7 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 
     /// The work done so far, for whomever, in bytes.
-    pub(crate) fn work(&self) -> u64 {
+    pub(crate) fn cost_so_far(&self) -> u64 {
         let Counters {
             steps,
             bytes_in,

@@ -41,8 +41,8 @@ impl<S: Service, N: Net> Core<S, N> {
     /// As [`drive`](Self::drive), for where it is not worth being inlined.
     #[inline(never)]
     pub(crate) fn drive_on(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Outcome {
-        let share = self.work() + self.limits.turn_bytes_max as u64;
-        while self.work() < share {
+        let budget_end = self.cost_so_far() + self.limits.turn_bytes_max as u64;
+        while self.cost_so_far() < budget_end {
             if self.advance(connection, id) == Progress::None {
                 return match connection.phase {
                     Phase::Dead => Outcome::Closed,
@@ -77,7 +77,7 @@ impl<S: Service, N: Net> Core<S, N> {
         if connection.flags.take(Flags::HUP_UNCHECKED)
             && self.net.take_error(&connection.stream).is_some()
         {
-            connection.end(EndReason::Reset);
+            connection.abort(EndReason::Reset);
             return Progress::Made;
         }
         if connection.is_read_ahead() {
@@ -198,7 +198,7 @@ impl<S: Service, N: Net> Core<S, N> {
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::READABLE),
-            _ => connection.end(EndReason::Reset),
+            _ => connection.abort(EndReason::Reset),
         }
         Progress::Made
     }
@@ -216,11 +216,11 @@ impl<S: Service, N: Net> Core<S, N> {
             .session
             .as_mut()
             .expect("a live connection has a session");
-        self.scratch.user = id;
+        self.scratch.current = id;
         let mut cx = Context::new(&self.input[..filled], &mut self.scratch);
         let next = self.service.step(session, Event::Data, &mut cx);
         let left = cx.input().len();
-        self.scratch.user = SessionId::NONE;
+        self.scratch.current = SessionId::NONE;
         if left > 0 {
             let buffers = connection.buffers.get_or_insert_default();
             buffers.input.set(&self.input[filled - left..filled]);
@@ -243,14 +243,14 @@ impl<S: Service, N: Net> Core<S, N> {
             .session
             .as_mut()
             .expect("a live connection has a session");
-        self.scratch.user = id;
+        self.scratch.current = id;
         let input = buffers
             .as_deref()
             .map_or(&[][..], |buffers| buffers.input.unread());
         let mut cx = Context::new(input, &mut self.scratch);
         let next = self.service.step(session, event, &mut cx);
         let left = cx.input().len();
-        self.scratch.user = SessionId::NONE;
+        self.scratch.current = SessionId::NONE;
         if let Some(buffers) = &mut buffers {
             buffers.input.keep_last(left);
         }
@@ -308,7 +308,7 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     pub(crate) fn apply_cold(&self, connection: &mut Slot<S, N>, next: Next, event: Event) {
         let seen = matches!(event, Event::Data | Event::Eof);
-        if let Some(until) = connection.waits(next, seen) {
+        if let Some(until) = connection.apply(next, seen) {
             connection.set_deadline(until, &self.pressure);
         }
     }

@@ -22,12 +22,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Ok(done) => return done,
                 Err(panic) => panic,
             };
-            let user = std::mem::replace(&mut self.core.scratch.user, SessionId::NONE);
-            if user == SessionId::NONE {
+            let current = std::mem::replace(&mut self.core.scratch.current, SessionId::NONE);
+            if current == SessionId::NONE {
                 resume_unwind(panic); // our own bug
             }
-            self.core.panicked(&mut self.slots[user.index]);
-            self.slots.rearm_or_retire(user.index, self.core.now());
+            self.core.panicked(&mut self.slots[current.index]);
+            self.slots.rearm_or_retire(current.index, self.core.now());
         }
     }
 }
@@ -36,13 +36,13 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Calls the service outside of any step. `None` if it panicked.
     pub(crate) fn call<T>(
         &mut self,
-        what: &str,
+        callback: &str,
         body: impl FnOnce(&mut S, &mut ServiceContext) -> T,
     ) -> Option<T> {
         let (service, cx) = (&mut self.service, &mut self.scratch.service);
         catch_unwind(AssertUnwindSafe(|| body(service, cx)))
             .inspect_err(|_| {
-                error!("the service panicked in `{what}`");
+                error!("the service panicked in `{callback}`");
                 self.counters.service_panics += 1;
             })
             .ok()
@@ -52,13 +52,13 @@ impl<S: Service, N: Net> Core<S, N> {
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
         error!("the session with {} panicked", connection.address());
         self.scratch.output.reset();
-        connection.end(EndReason::Panicked);
+        connection.abort(EndReason::Panicked);
     }
 }
 
 /// What the service says to those who are turned away; nothing if it panics over it.
-pub(crate) fn refusal_message<S: Service>(service: &S, why: EndReason) -> &[u8] {
-    catch_unwind(AssertUnwindSafe(|| service.refusal_message(why))).unwrap_or_else(|_| {
+pub(crate) fn refusal_message<S: Service>(service: &S, reason: EndReason) -> &[u8] {
+    catch_unwind(AssertUnwindSafe(|| service.refusal_message(reason))).unwrap_or_else(|_| {
         error!("the service panicked in `refusal_message`");
         b""
     })

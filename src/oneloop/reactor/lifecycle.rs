@@ -40,13 +40,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Accounts for a connection that is gone.
-    pub(crate) fn leave(&mut self, address: SocketAddr, origin: Origin) {
+    pub(crate) fn release_admission(&mut self, address: SocketAddr, origin: Origin) {
         match origin {
             Origin::Refused => self.admission.refused -= 1,
             Origin::Outbound => self.admission.outbound -= 1,
             Origin::Accepted => {
                 let counted = self.core.limits.connections_per_address_max.is_some();
-                self.admission.leave(address, counted);
+                self.admission.release(address, counted);
             }
         }
         // A descriptor is free again: whoever waits need not wait for the timer.
@@ -60,25 +60,29 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[inline]
     pub(crate) fn reap(&mut self) {
         while let Some((index, connection)) = self.slots.next_dead() {
-            self.release(index, connection);
+            self.close_connection(index, connection);
         }
     }
 
     #[inline(never)]
-    pub(crate) fn release(&mut self, index: u32, connection: Connection<N::Stream, S::Session>) {
-        let why = connection.why.unwrap_or(EndReason::RegisterFailed);
+    pub(crate) fn close_connection(
+        &mut self,
+        index: u32,
+        connection: Connection<N::Stream, S::Session>,
+    ) {
+        let reason = connection.reason.unwrap_or(EndReason::RegisterFailed);
         let (peer, origin) = (connection.peer(index), connection.origin);
-        self.core.counters.ended[why as usize] += 1;
-        if why.is_abnormal() {
+        self.core.counters.ended[reason as usize] += 1;
+        if reason.is_abnormal() {
             // The peer must not take what it has got for the whole.
             self.core.net.abort(connection.stream);
         } else {
             self.core.net.close(connection.stream);
         }
-        self.leave(peer.address, origin);
+        self.release_admission(peer.address, origin);
         if let Some(session) = connection.session {
             self.core.call("closed", |service, cx| {
-                service.closed(session, peer, why, cx);
+                service.closed(session, peer, reason, cx);
             });
         }
     }
@@ -93,7 +97,7 @@ impl<S: Service, N: Net> Core<S, N> {
     ) -> Progress {
         match connection.phase {
             Phase::Connecting => self.finish_connect(connection, id),
-            Phase::Flushing => self.finish(connection),
+            Phase::Flushing => self.shutdown_write(connection),
             Phase::Lingering { bytes_left } => self.linger(connection, bytes_left),
             Phase::Live | Phase::Dead => Progress::None,
         }
@@ -108,8 +112,8 @@ impl<S: Service, N: Net> Core<S, N> {
         if !connection.flags.has(Flags::WRITABLE) {
             return Progress::None;
         }
-        match self.net.connected(&connection.stream) {
-            Ok(true) => self.open(connection, id),
+        match self.net.finish_connect(&connection.stream) {
+            Ok(true) => self.open_session(connection, id),
             Ok(false) => connection.flags.remove(Flags::WRITABLE),
             Err(error) => self.connect_failed(connection, &error),
         }
@@ -117,20 +121,20 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 
     /// An established connection begins its life; it is to be outcome next.
-    pub(crate) fn open(&mut self, connection: &mut Slot<S, N>, id: SessionId) {
+    pub(crate) fn open_session(&mut self, connection: &mut Slot<S, N>, id: SessionId) {
         let peer = connection.peer(id.index);
         connection.phase = Phase::Live;
         connection.clear_deadline();
         connection.session = self.call("open", |service, cx| service.open(peer, cx));
         match connection.session {
             Some(_) => connection.flags.add(Flags::OPEN),
-            None => connection.end(EndReason::Panicked),
+            None => connection.abort(EndReason::Panicked),
         }
     }
 
     /// An outbound connection could not be made.
     pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &io::Error) {
-        connection.end(EndReason::ConnectFailed);
+        connection.abort(EndReason::ConnectFailed);
         let tag = connection.tag;
         self.call("connect_failed", |service, cx| {
             service.connect_failed(tag, error, cx);
@@ -138,11 +142,11 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 
     /// Sends the refusal to a peer that gets no session; it is to be outcome next.
-    pub(crate) fn refuse(&mut self, connection: &mut Slot<S, N>, why: EndReason) {
-        connection.close(why);
+    pub(crate) fn refuse(&mut self, connection: &mut Slot<S, N>, reason: EndReason) {
+        connection.close(reason);
         self.scratch
             .output
-            .append([refusal_message(&self.service, why)]);
+            .append([refusal_message(&self.service, reason)]);
         if !self.send(connection) {
             self.await_flush(connection);
         }
@@ -157,23 +161,25 @@ impl<S: Service, N: Net> Core<S, N> {
             }
             // All of it has left in the meantime, if only just.
             Phase::Flushing if !connection.has_pending_output() => {}
-            Phase::Live | Phase::Flushing => connection.end(EndReason::WriteTimeout),
+            Phase::Live | Phase::Flushing => connection.abort(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
             Phase::Dead => {}
         }
     }
 
     /// All output has left: shuts down our side and waits for the peer to finish too.
-    pub(crate) fn finish(&mut self, connection: &mut Slot<S, N>) -> Progress {
+    pub(crate) fn shutdown_write(&mut self, connection: &mut Slot<S, N>) -> Progress {
         // If the peer has finished already, closing says the same and can cause no reset.
-        if connection.flags.has(Flags::EOF) || self.net.finish(&mut connection.stream).is_err() {
+        if connection.flags.has(Flags::EOF)
+            || self.net.shutdown_write(&mut connection.stream).is_err()
+        {
             connection.phase = Phase::Dead;
             return Progress::None;
         }
         let bytes_left = u32::try_from(self.limits.linger_bytes_max).unwrap_or(u32::MAX);
         connection.phase = Phase::Lingering { bytes_left };
-        let until = self.now() + self.limits.linger_timeout;
-        connection.set_deadline(until, &self.pressure);
+        let deadline = self.now() + self.limits.linger_timeout;
+        connection.set_deadline(deadline, &self.pressure);
         Progress::Made
     }
 

@@ -8,18 +8,18 @@ use crate::service::Time;
 #[derive(Debug, Default)]
 pub(crate) struct LogLimiter {
     /// When the next line may pass.
-    opens: Time,
+    next_at: Time,
     suppressed: u64,
 }
 
 impl LogLimiter {
     /// Whether a line may be logged now, and if so how many were buffers back since the last one.
-    pub(crate) fn pass(&mut self, now: Time) -> Option<u64> {
-        if now < self.opens {
+    pub(crate) fn permit(&mut self, now: Time) -> Option<u64> {
+        if now < self.next_at {
             self.suppressed += 1;
             return None;
         }
-        self.opens = now + INTERVAL;
+        self.next_at = now + INTERVAL;
         Some(std::mem::take(&mut self.suppressed))
     }
 }
@@ -33,7 +33,8 @@ mod tests {
     #[test]
     fn one_line_passes_in_five_seconds_with_the_count_of_the_others() {
         let mut log_limiter = LogLimiter::default();
-        let passed = (0..12).filter_map(|s| log_limiter.pass(Time::START + Duration::from_secs(s)));
-        assert_eq!(passed.collect::<Vec<_>>(), [0, 4, 4]);
+        let permitted =
+            (0..12).filter_map(|s| log_limiter.permit(Time::START + Duration::from_secs(s)));
+        assert_eq!(permitted.collect::<Vec<_>>(), [0, 4, 4]);
     }
 }

@@ -66,7 +66,7 @@ pub struct Reactor<S: Service, N: Net = Os> {
     core: Core<S, N>,
     events: N::Events,
     /// How many of the events have been acted on.
-    served: usize,
+    dispatched: usize,
     /// How many more deadlines may be acted on in this turn.
     deadlines_left: usize,
     slots: Slots<N::Stream, S::Session>,
@@ -125,7 +125,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(Self {
             core: Core::new(service, net, limits),
             events: N::Events::default(),
-            served: 0,
+            dispatched: 0,
             deadlines_left: 0,
             slots: Slots::new(slots),
             listeners: Vec::new(),
@@ -233,13 +233,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Warns of what peers can cause by the thousand.
-    fn warn_limited(&mut self, what: &str, error: &io::Error) {
-        if let Some(suppressed) = self.accept_log.pass(self.core.now()) {
-            warn!("{what}: {error} ({suppressed} lines like this buffers back)");
+    fn warn_limited(&mut self, context: &str, error: &io::Error) {
+        if let Some(suppressed) = self.accept_log.permit(self.core.now()) {
+            warn!("{context}: {error} ({suppressed} similar messages suppressed)");
         }
     }
 }
 
-fn with_context(error: &io::Error, what: &str) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+fn with_context(error: &io::Error, context: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{context}: {error}"))
 }

@@ -16,7 +16,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     pub(crate) fn dispatch_events(&mut self) {
         self.slots.begin_turn();
         self.catch_session_panics(Self::dispatch);
-        self.core.counters.events += std::mem::take(&mut self.served) as u64;
+        self.core.counters.events += std::mem::take(&mut self.dispatched) as u64;
     }
 
     /// Drives the connections that had more to do than an earlier turn allowed, or were woken.
@@ -49,10 +49,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         let mut next = self.slots.next_deadline().min(self.timer);
         if let Some(drain) = self.drain {
-            next = next.min(drain.until);
+            next = next.min(drain.deadline);
         }
         if self.may_accept() {
-            let retries = self.listeners.iter().map(Listener::due);
+            let retries = self.listeners.iter().map(Listener::retry_at);
             next = retries.fold(next, Time::min);
         }
         // The clock is read: the turn may have been long, and whoever embeds the loop may have done
@@ -64,21 +64,21 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// stands in line already is outcome when its turn comes.
     #[inline(never)]
     pub(crate) fn dispatch(&mut self) {
-        let mut hints = N::hints(&self.events);
-        if let Some(last) = self.served.checked_sub(1) {
+        let mut events = N::events(&self.events);
+        if let Some(last) = self.dispatched.checked_sub(1) {
             // A panic came in between.
-            hints.nth(last);
+            events.nth(last);
         }
         loop {
-            self.served += 1;
-            if self.served.is_multiple_of(CLOCK_READ_EVERY) {
+            self.dispatched += 1;
+            if self.dispatched.is_multiple_of(CLOCK_READ_EVERY) {
                 self.core.update_now();
             }
-            let Some(hint) = hints.next() else {
+            let Some(event) = events.next() else {
                 break;
             };
-            let flags = Flags::of(hint);
-            match token::source(hint.token) {
+            let flags = Flags::of(event);
+            match token::source(event.token) {
                 Source::Connection(id) => match self.slots.find(id) {
                     Some(connection) => {
                         connection.flags.add(flags);
@@ -93,15 +93,15 @@ impl<S: Service, N: Net> Reactor<S, N> {
                     }
                     None => self.core.counters.stale_events += 1,
                 },
-                Source::Listener(number) => {
-                    if let Some(listener) = self.listeners.get_mut(number) {
-                        listener.announce();
+                Source::Listener(listener) => {
+                    if let Some(entry) = self.listeners.get_mut(listener) {
+                        entry.mark_ready();
                     }
                 }
-                Source::Poller => self.core.net.woken(),
+                Source::Poller => self.core.net.ack_wake(),
             }
         }
-        self.served -= 1; // there was none
+        self.dispatched -= 1; // there was none
     }
 
     /// Drives the connections that stood in line when this turn began.

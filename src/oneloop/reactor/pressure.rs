@@ -35,25 +35,25 @@ impl Pressure {
     #[inline]
     pub(crate) fn set_now(&mut self, now: Time) {
         self.now = now;
-        let plainly = match self.halvings {
+        let unscaled = match self.halvings {
             0 => self.wait_max,
             _ => self.timeout_min_under_load,
         };
-        self.granted = now + plainly;
+        self.granted = now + unscaled;
     }
 
     /// Adjusts to how many connections are served. Returns true if waits have become shorter, and
     /// those under way are to be shortened too.
-    pub(crate) fn watch(&mut self, served: usize, limits: &Limits) -> bool {
-        let halvings = limits.wait_halvings(served);
+    pub(crate) fn update(&mut self, admitted: usize, limits: &Limits) -> bool {
+        let halvings = limits.wait_halvings(admitted);
         let shorter = halvings > self.halvings;
         if shorter {
             self.halvings = halvings;
         } else {
             // Up again only with some room, so that one connection that comes and goes at the
             // threshold does not shorten the others' waits each time.
-            let calm = limits.wait_halvings(served + limits.connections_max / 20);
-            self.halvings = self.halvings.min(calm);
+            let hysteresis = limits.wait_halvings(admitted + limits.connections_max / 20);
+            self.halvings = self.halvings.min(hysteresis);
         }
         self.set_now(self.now);
         shorter
@@ -65,11 +65,11 @@ impl Pressure {
         if until <= self.granted {
             return until;
         }
-        self.shortened(until)
+        self.scale_cold(until)
     }
 
     #[cold]
-    fn shortened(&self, until: Time) -> Time {
+    fn scale_cold(&self, until: Time) -> Time {
         if until == Time::UNBOUNDED {
             return until;
         }
@@ -85,8 +85,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Adjusts how long waits may be to how full the server is. When they become shorter, those
     /// under way are shortened too, by a sweep over the slots.
     pub(crate) fn update_pressure(&mut self) {
-        let served = self.admission.admitted;
-        if self.core.pressure.watch(served, &self.core.limits) {
+        let admitted = self.admission.admitted;
+        if self.core.pressure.update(admitted, &self.core.limits) {
             self.sweep = Some(0);
         }
     }
@@ -113,7 +113,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn pressure(served: usize) -> Pressure {
+    fn pressure(admitted: usize) -> Pressure {
         let limits = Limits {
             connections_max: 100,
             wait_max: SECOND * 1000,
@@ -121,7 +121,7 @@ mod tests {
         };
         let mut pressure = Pressure::new(&limits);
         pressure.set_now(Time::START + SECOND * 7);
-        pressure.watch(served, &limits);
+        pressure.update(admitted, &limits);
         pressure
     }
 
@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn wait_is_granted_in_full_or_a_half_or_a_quarter() {
-        for (served, part) in [(79, 1), (80, 2), (89, 2), (90, 4), (100, 4)] {
-            let pressure = pressure(served);
+        for (admitted, part) in [(79, 1), (80, 2), (89, 2), (90, 4), (100, 4)] {
+            let pressure = pressure(admitted);
             assert_eq!(granted(&pressure, SECOND * 60), SECOND * 60 / part);
             assert_eq!(
                 granted(&pressure, SECOND * 5),
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn wait_ends_after_the_longest_unless_it_is_unbounded() {
-        for served in [0, 85, 100] {
-            let pressure = pressure(served);
+        for admitted in [0, 85, 100] {
+            let pressure = pressure(admitted);
             assert!(granted(&pressure, Duration::MAX) <= SECOND * 1000);
             assert_eq!(pressure.scale(Time::UNBOUNDED), Time::UNBOUNDED);
         }
@@ -159,8 +159,8 @@ mod tests {
             ..Limits::default()
         };
         let mut pressure = Pressure::new(&limits);
-        let mut halvings = |served| {
-            let shorter = pressure.watch(served, &limits);
+        let mut halvings = |admitted| {
+            let shorter = pressure.update(admitted, &limits);
             (shorter, pressure.halvings)
         };
         assert_eq!(halvings(80), (true, 1));

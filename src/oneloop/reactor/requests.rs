@@ -34,11 +34,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[cold]
     pub(crate) fn apply_requests(&mut self) {
         let requests = std::mem::take(&mut self.core.scratch.service.requests);
-        if let Some(alarm) = requests.alarm {
-            self.timer = alarm;
+        if let Some(timer) = requests.timer {
+            self.timer = timer;
         }
         for id in requests.wake {
-            self.slots.tell(id, Flags::WAKE);
+            self.slots.notify(id, Flags::WAKE);
         }
         for connect in requests.connect {
             self.connect_or_fail(connect);

@@ -10,7 +10,7 @@ use crate::service::{EndReason, Service, Time};
 /// A drain under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drain {
-    pub(crate) until: Time,
+    pub(crate) deadline: Time,
     aborted: usize,
 }
 
@@ -25,10 +25,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         let grace = self.core.limits.drain_timeout;
         // The clock is read, for the last turn may have been long ago.
-        let until = self.core.update_now() + grace;
-        self.drain = Some(Drain { until, aborted: 0 });
+        let deadline = self.core.update_now() + grace;
+        self.drain = Some(Drain {
+            deadline,
+            aborted: 0,
+        });
         for listener in &mut self.listeners {
-            listener.call_last(self.core.limits.backlog as usize);
+            listener.close_after(self.core.limits.backlog as usize);
         }
         let open = self.admission.admitted + self.admission.outbound;
         self.core.call("draining", |service, cx| {
@@ -58,7 +61,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     pub(crate) fn abort_unfinished(&mut self) {
         self.listeners.clear();
         self.slots.clear_ready();
-        let mut cut = 0;
+        let mut aborted = 0;
         for index in 0..self.slots.end() {
             let Some(connection) = self.slots.get_mut(index) else {
                 continue;
@@ -67,14 +70,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 let error = io::Error::new(io::ErrorKind::TimedOut, STOPPING);
                 self.core.connect_failed(connection, &error);
             } else if connection.is_unfinished() {
-                connection.end(EndReason::DrainTimeout);
-                cut += 1;
+                connection.abort(EndReason::DrainTimeout);
+                aborted += 1;
             }
             connection.phase = Phase::Dead;
             self.slots.rearm_or_retire(index, self.core.now());
         }
         if let Some(drain) = &mut self.drain {
-            drain.aborted += cut;
+            drain.aborted += aborted;
         }
     }
 }
@@ -85,7 +88,7 @@ impl<S: Service, N: Net> Drop for Reactor<S, N> {
         for index in 0..self.slots.end() {
             if let Some(connection) = self.slots.get_mut(index) {
                 if connection.is_unfinished() {
-                    connection.end(EndReason::Dropped);
+                    connection.abort(EndReason::Dropped);
                 }
                 connection.phase = Phase::Dead;
                 self.slots.rearm_or_retire(index, self.core.now());

@@ -14,7 +14,7 @@ use crate::service::{SessionId, Time};
 #[derive(Debug)]
 pub(crate) struct Slots<Stream, Session> {
     table: SlotTable<Stream, Session>,
-    deadlines: TimerWheel,
+    timers: TimerWheel,
     /// Slots with something to do for which no event will come: a share used up, a wake-up.
     /// With edge triggers nobody else remembers them.
     ready: Vec<u32>,
@@ -32,7 +32,7 @@ impl<Stream, Session> Slots<Stream, Session> {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
             table: SlotTable(Slab::with_capacity(slots.min(SLOTS_AT_ONCE_MAX))),
-            deadlines: TimerWheel::new(),
+            timers: TimerWheel::new(),
             ready: Vec::new(),
             ready_now: Vec::new(),
             dead: Vec::new(),
@@ -107,17 +107,17 @@ impl<Stream, Session> Slots<Stream, Session> {
     }
 
     /// Has something told to the session with this id soon, unless it is gone.
-    pub(crate) fn tell(&mut self, id: SessionId, news: Flags) {
+    pub(crate) fn notify(&mut self, id: SessionId, pending: Flags) {
         if let Some(connection) = self.find(id) {
-            connection.flags.add(news);
+            connection.flags.add(pending);
             self.enqueue(id.index);
         }
     }
 
     /// Has something told to all sessions soon.
-    pub(crate) fn notify_all(&mut self, news: Flags) {
+    pub(crate) fn notify_all(&mut self, pending: Flags) {
         for (index, connection) in &mut self.table.0 {
-            connection.flags.add(news);
+            connection.flags.add(pending);
             push_ready(index as u32, connection, &mut self.ready);
         }
     }
@@ -142,12 +142,12 @@ impl<Stream, Session> Slots<Stream, Session> {
             // names a slot that was given to another.
             if !connection.flags.has(Flags::LISTED) {
                 connection.flags.add(Flags::LISTED); // to be reaped, and for nothing else
-                self.deadlines.remove(&mut self.table, index);
+                self.timers.remove(&mut self.table, index);
                 self.dead.push(index);
             }
-        } else if connection.due < connection.link.fires() {
-            let due = connection.due;
-            self.deadlines.file(&mut self.table, index, due, now);
+        } else if connection.deadline < connection.link.expires_at() {
+            let deadline = connection.deadline;
+            self.timers.insert(&mut self.table, index, deadline, now);
         }
     }
 
@@ -160,14 +160,14 @@ impl<Stream, Session> Slots<Stream, Session> {
 
     /// A connection whose deadline may have come.
     #[inline]
-    pub(crate) fn fire(&mut self, now: Time) -> Option<u32> {
-        self.deadlines.fire(&mut self.table, now)
+    pub(crate) fn pop_expired(&mut self, now: Time) -> Option<u32> {
+        self.timers.pop_expired(&mut self.table, now)
     }
 
     /// Before this no deadline comes.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Time {
-        self.deadlines.next()
+        self.timers.next()
     }
 
     /// Takes all out of the line: they are about to end.
@@ -187,7 +187,7 @@ impl<Stream, Session> Slots<Stream, Session> {
             usage.buffered_bytes_max = usage.buffered_bytes_max.max(buffers);
             usage.deadlines += usize::from(connection.link.is_linked());
         }
-        debug_assert_eq!(usage.deadlines == 0, self.deadlines.is_empty());
+        debug_assert_eq!(usage.deadlines == 0, self.timers.is_empty());
     }
 }
 
@@ -218,11 +218,11 @@ impl<Stream, Session> Links for SlotTable<Stream, Session> {
 fn push_ready<Stream, Session>(
     index: u32,
     connection: &mut Connection<Stream, Session>,
-    line: &mut Vec<u32>,
+    queue: &mut Vec<u32>,
 ) {
     if !connection.flags.has(Flags::LISTED) {
         connection.flags.add(Flags::LISTED);
-        line.push(index);
+        queue.push(index);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::service::Time;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     /// When the wheel will look at it; [`Time::NEVER`] while it is not filed.
-    fires: Time,
+    expires_at: Time,
     /// The previous key of the list, or [`HEAD`] plus the number of the slot whose head this is.
     previous: u32,
     next: u32,
@@ -41,19 +41,19 @@ pub(crate) struct TimerWheel {
 impl Link {
     /// A place in no list.
     pub(crate) const UNLINKED: Self = Self {
-        fires: Time::NEVER,
+        expires_at: Time::NEVER,
         previous: NONE,
         next: NONE,
     };
 
     /// When the wheel will look at this deadline; never if it is not filed.
     #[inline]
-    pub(crate) fn fires(&self) -> Time {
-        self.fires
+    pub(crate) fn expires_at(&self) -> Time {
+        self.expires_at
     }
 
     pub(crate) fn is_linked(&self) -> bool {
-        self.fires != Time::NEVER
+        self.expires_at != Time::NEVER
     }
 }
 
@@ -69,7 +69,7 @@ impl TimerWheel {
     }
 
     /// Files the deadline `due` of `key`, wherever it was filed before.
-    pub(crate) fn file(&mut self, links: &mut impl Links, key: u32, due: Time, now: Time) {
+    pub(crate) fn insert(&mut self, links: &mut impl Links, key: u32, deadline: Time, now: Time) {
         self.remove(links, key);
         if now < self.next {
             // Nothing fires before `now`, so the wheel may turn to it at once.
@@ -77,10 +77,10 @@ impl TimerWheel {
         }
         // One that has passed already fires with the next ones, not again with those that are
         // firing: it would be filed there, and fire, without end.
-        let (slot, fires) = self.place(due.max(now));
+        let (slot, expires_at) = self.place(deadline.max(now));
         let head = self.heads[slot];
         *links.link(key) = Link {
-            fires,
+            expires_at,
             previous: HEAD + slot as u32,
             next: head,
         };
@@ -89,17 +89,17 @@ impl TimerWheel {
         }
         self.heads[slot] = key;
         self.occupied[slot / SLOTS] |= 1 << (slot % SLOTS);
-        self.next = self.next.min(fires);
+        self.next = self.next.min(expires_at);
     }
 
     /// Takes `key` out, if it is in.
     pub(crate) fn remove(&mut self, links: &mut impl Links, key: u32) {
         let Link {
-            fires,
+            expires_at,
             previous,
             next,
         } = std::mem::replace(links.link(key), Link::UNLINKED);
-        if fires == Time::NEVER {
+        if expires_at == Time::NEVER {
             return;
         }
         if next != NONE {
@@ -111,18 +111,18 @@ impl TimerWheel {
         }
         let slot = (previous - HEAD) as usize;
         self.heads[slot] = next;
-        if next == NONE && slot != FIRING {
+        if next == NONE && slot != EXPIRED {
             self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
         }
     }
 
     /// Takes out one key whose deadline may have come by `now`. The caller looks at the deadline
     /// itself, and files it again if it has moved.
-    pub(crate) fn fire(&mut self, links: &mut impl Links, now: Time) -> Option<u32> {
+    pub(crate) fn pop_expired(&mut self, links: &mut impl Links, now: Time) -> Option<u32> {
         if now < self.next {
             return None;
         }
-        if self.heads[FIRING] == NONE {
+        if self.heads[EXPIRED] == NONE {
             let (slot, tick) = self.earliest()?;
             self.next = time_of(tick);
             if now < self.next {
@@ -130,9 +130,9 @@ impl TimerWheel {
             }
             // Not `tick` itself: slots of other levels may be due at it too.
             self.tick = tick - 1;
-            self.start_firing(links, slot);
+            self.take_slot(links, slot);
         }
-        let key = self.heads[FIRING];
+        let key = self.heads[EXPIRED];
         self.remove(links, key);
         Some(key)
     }
@@ -144,29 +144,29 @@ impl TimerWheel {
 
     /// True if no deadline is filed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.occupied == [0; LEVELS] && self.heads[FIRING] == NONE
+        self.occupied == [0; LEVELS] && self.heads[EXPIRED] == NONE
     }
 
     /// Moves a slot's list aside, so that what is filed meanwhile is not mixed with what is due.
-    fn start_firing(&mut self, links: &mut impl Links, slot: usize) {
+    fn take_slot(&mut self, links: &mut impl Links, slot: usize) {
         let head = std::mem::replace(&mut self.heads[slot], NONE);
         self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
-        self.heads[FIRING] = head;
-        links.link(head).previous = HEAD + FIRING as u32;
+        self.heads[EXPIRED] = head;
+        links.link(head).previous = HEAD + EXPIRED as u32;
     }
 
     /// The slot for a deadline, and when that slot fires.
-    fn place(&self, due: Time) -> (usize, Time) {
-        let soonest = self.tick + 1;
-        let due_tick = (due.as_nanos() >> TICK_BITS) + 1;
-        let distance = due_tick.saturating_sub(soonest).min(SPAN - 1);
-        let due_tick = soonest + distance;
+    fn place(&self, deadline: Time) -> (usize, Time) {
+        let next_tick = self.tick + 1;
+        let expiry_tick = (deadline.as_nanos() >> TICK_BITS) + 1;
+        let distance = expiry_tick.saturating_sub(next_tick).min(SPAN - 1);
+        let expiry_tick = next_tick + distance;
         let level = (distance | 1).ilog2() / SLOT_BITS;
         let shift = level * SLOT_BITS;
-        let index = (due_tick >> shift) as usize % SLOTS;
+        let index = (expiry_tick >> shift) as usize % SLOTS;
         (
             level as usize * SLOTS + index,
-            time_of(due_tick >> shift << shift),
+            time_of(expiry_tick >> shift << shift),
         )
     }
 
@@ -211,7 +211,7 @@ const LEVELS: usize = 6;
 /// Ticks that the wheel spans, some 2.3 years. What is further away fires at its end, and is filed
 /// again.
 const SPAN: u64 = 1 << (SLOT_BITS * LEVELS as u32);
-const FIRING: usize = LEVELS * SLOTS;
+const EXPIRED: usize = LEVELS * SLOTS;
 const NONE: u32 = u32::MAX;
 /// Keys are below this.
 const HEAD: u32 = u32::MAX - 0xffff;
@@ -256,10 +256,10 @@ mod tests {
             }
         }
 
-        fn set(&mut self, key: u32, due: Time) {
-            self.oracle.insert(key, due);
-            if due < self.slots.link(key).fires() {
-                self.wheel.file(&mut self.slots, key, due, self.now);
+        fn set(&mut self, key: u32, deadline: Time) {
+            self.oracle.insert(key, deadline);
+            if deadline < self.slots.link(key).expires_at() {
+                self.wheel.insert(&mut self.slots, key, deadline, self.now);
             }
         }
 
@@ -271,18 +271,21 @@ mod tests {
         /// Lets time pass, and checks that exactly the due deadlines came.
         fn pass(&mut self, by: Duration) {
             self.now = self.now + by;
-            while let Some(key) = self.wheel.fire(&mut self.slots, self.now) {
-                let due = self.oracle[&key];
-                if due <= self.now {
+            while let Some(key) = self.wheel.pop_expired(&mut self.slots, self.now) {
+                let deadline = self.oracle[&key];
+                if deadline <= self.now {
                     self.oracle.remove(&key);
                 } else {
-                    self.wheel.file(&mut self.slots, key, due, self.now);
+                    self.wheel.insert(&mut self.slots, key, deadline, self.now);
                 }
             }
-            for (key, &due) in &self.oracle {
-                assert!(due + TICK > self.now, "deadline {due:?} of {key} forgotten");
+            for (key, &deadline) in &self.oracle {
                 assert!(
-                    self.wheel.next() <= due + TICK,
+                    deadline + TICK > self.now,
+                    "deadline {deadline:?} of {key} forgotten"
+                );
+                assert!(
+                    self.wheel.next() <= deadline + TICK,
                     "nobody will look at {key} in time"
                 );
             }
@@ -314,8 +317,8 @@ mod tests {
             for act in acts {
                 match act {
                     Act::Set(key, nanos) => {
-                        let due = Time::from_nanos(both.now.as_nanos().saturating_add(nanos));
-                        both.set(key, due);
+                        let deadline = Time::from_nanos(both.now.as_nanos().saturating_add(nanos));
+                        both.set(key, deadline);
                     }
                     Act::Remove(key) => both.remove(key),
                     Act::Pass(nanos) => both.pass(Duration::from_nanos(nanos)),
@@ -335,12 +338,12 @@ mod tests {
             both.now = both.now + TICK;
             // As many as one turn may act on.
             for _ in 0..8 {
-                let Some(key) = both.wheel.fire(&mut both.slots, both.now) else {
+                let Some(key) = both.wheel.pop_expired(&mut both.slots, both.now) else {
                     break;
                 };
                 fired[key as usize] += 1;
                 if key == 0 {
-                    both.wheel.file(&mut both.slots, 0, Time::START, both.now);
+                    both.wheel.insert(&mut both.slots, 0, Time::START, both.now);
                 }
             }
         }
@@ -361,7 +364,11 @@ mod tests {
                 level,
                 Time::from_nanos(time(begin + width / 2).as_nanos() - 1),
             );
-            assert_eq!(both.slots.link(level).fires(), time(begin), "level {level}");
+            assert_eq!(
+                both.slots.link(level).expires_at(),
+                time(begin),
+                "level {level}"
+            );
         }
         for _ in 0..64 * 64 {
             both.pass(TICK * 100);

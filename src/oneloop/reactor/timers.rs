@@ -10,21 +10,21 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// time is over.
     pub(crate) fn fire_timers(&mut self) {
         self.deadlines_left = self.core.limits.turn_deadlines_max;
-        self.catch_session_panics(Self::fire);
+        self.catch_session_panics(Self::fire_expired);
     }
 
     /// Acts on the deadlines that have come. Those that only moved away are filed again.
-    pub(crate) fn fire(&mut self) {
+    pub(crate) fn fire_expired(&mut self) {
         let now = self.core.now();
-        if self.drain.is_some_and(|drain| drain.until <= now) {
+        if self.drain.is_some_and(|drain| drain.deadline <= now) {
             self.abort_unfinished();
         }
         while self.deadlines_left > 0 {
-            let Some(index) = self.slots.fire(now) else {
+            let Some(index) = self.slots.pop_expired(now) else {
                 return;
             };
             let connection = &mut self.slots[index];
-            if connection.due > now {
+            if connection.deadline > now {
                 self.slots.rearm_or_retire(index, now);
                 continue;
             }
@@ -40,7 +40,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Ends the wait of a connection, unless it has just been given a longer one.
     pub(crate) fn expire(&mut self, index: u32) {
         let connection = &mut self.slots[index];
-        if connection.due <= self.core.now() {
+        if connection.deadline <= self.core.now() {
             self.core.expire(connection);
             self.drive(index);
         }

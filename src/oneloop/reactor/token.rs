@@ -21,8 +21,8 @@ pub(crate) fn connection(id: SessionId) -> Token {
 }
 
 /// The token of the listener with this number.
-pub(crate) fn listener(number: usize) -> Token {
-    Token(FIRST_LISTENER - number)
+pub(crate) fn listener(listener: usize) -> Token {
+    Token(FIRST_LISTENER - listener)
 }
 
 /// What `token` names.
@@ -30,7 +30,7 @@ pub(crate) fn listener(number: usize) -> Token {
 pub(crate) fn source(token: Token) -> Source {
     if token.0 > FIRST_LISTENER - LISTENERS_MAX {
         return match FIRST_LISTENER.checked_sub(token.0) {
-            Some(number) => Source::Listener(number),
+            Some(listener) => Source::Listener(listener),
             None => Source::Poller,
         };
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_listeners_and_the_poller_have_different_tokens() {
+    fn tokens_of_different_sources_differ() {
         let mut generation = 0;
         for index in [0, 1, 19_999] {
             generation = next_generation(generation);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn serial_numbers_come_round() {
+    fn generation_after_the_last_is_zero() {
         assert_eq!(next_generation(GENERATION_MASK), 0);
     }
 }

@@ -32,7 +32,7 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     pub(crate) fn overflowed(&mut self, connection: &mut Slot<S, N>) -> bool {
         self.scratch.output.reset();
-        connection.end(EndReason::OutputOverflow);
+        connection.abort(EndReason::OutputOverflow);
         false
     }
 
@@ -55,10 +55,10 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     pub(crate) fn await_flush(&mut self, connection: &mut Slot<S, N>) {
         if connection.phase == Phase::Live {
-            connection.waits(Next::Flush, false);
+            connection.apply(Next::Flush, false);
         }
-        let until = self.now() + self.limits.write_timeout;
-        connection.set_deadline(until, &self.pressure);
+        let deadline = self.now() + self.limits.write_timeout;
+        connection.set_deadline(deadline, &self.pressure);
     }
 
     /// Writes what an earlier step has left.
@@ -73,7 +73,7 @@ impl<S: Service, N: Net> Core<S, N> {
         let Some(Buffers { output, .. }) = buffers.as_deref_mut() else {
             return Progress::None;
         };
-        match self.net.write(stream, output.rest()) {
+        match self.net.write(stream, output.unsent()) {
             Ok(bytes) => {
                 self.counters.bytes_out += bytes as u64;
                 output.advance(bytes);
@@ -82,8 +82,8 @@ impl<S: Service, N: Net> Core<S, N> {
                     connection.clear_deadline();
                     connection.free_buffers();
                 } else if progressed {
-                    let until = self.now() + self.limits.write_timeout;
-                    connection.set_deadline(until, &self.pressure);
+                    let deadline = self.now() + self.limits.write_timeout;
+                    connection.set_deadline(deadline, &self.pressure);
                 }
             }
             Err(error) => {
@@ -99,7 +99,7 @@ impl<S: Service, N: Net> Core<S, N> {
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::WRITABLE),
-            _ => connection.end(EndReason::Reset),
+            _ => connection.abort(EndReason::Reset),
         }
         0
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::output::Output;
+use super::output::WriteBuf;
 use super::requests::{Connect, Requests};
 use super::{SessionId, Time};
 
@@ -35,8 +35,8 @@ pub struct ServiceContext {
 pub(crate) struct Scratch {
     pub(crate) service: ServiceContext,
     /// The session that is being stepped. After a panic it names the session that panicked.
-    pub(crate) user: SessionId,
-    pub(crate) output: Output,
+    pub(crate) current: SessionId,
+    pub(crate) output: WriteBuf,
 }
 
 impl Scratch {
@@ -48,8 +48,8 @@ impl Scratch {
                 now: Time::START,
                 requests: Requests::default(),
             },
-            user: SessionId::NONE,
-            output: Output::new(mark, max),
+            current: SessionId::NONE,
+            output: WriteBuf::new(mark, max),
         }
     }
 }
@@ -130,7 +130,7 @@ impl<'a> Context<'a> {
     #[inline]
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.scratch.user
+        self.scratch.current
     }
 
     // The methods of `ServiceContext`, once more: through `DerefMut` a call such as
@@ -190,7 +190,7 @@ impl ServiceContext {
     /// Calls [`Service::on_timer`](super::Service::on_timer) at `at`. There is one alarm; setting it
     /// again moves it.
     pub fn set_timer(&mut self, at: Time) {
-        self.requests.alarm = Some(at);
+        self.requests.timer = Some(at);
     }
 
     /// Asks the whole server to stop as if by a signal: see [`Event::Drain`](super::Event::Drain).

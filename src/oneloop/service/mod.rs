@@ -51,16 +51,16 @@ pub trait Service {
         &mut self,
         session: Self::Session,
         peer: Peer,
-        why: EndReason,
+        reason: EndReason,
         cx: &mut ServiceContext,
     ) {
-        let _ = (session, peer, why, cx);
+        let _ = (session, peer, reason, cx);
     }
 
-    /// Returns the message for a connection that the loop refuses. `why` is [`EndReason::ServerFull`] or
+    /// Returns the message for a connection that the loop refuses. `reason` is [`EndReason::ServerFull`] or
     /// [`EndReason::AddressLimit`]. Default: empty.
-    fn refusal_message(&self, why: EndReason) -> &[u8] {
-        let _ = why;
+    fn refusal_message(&self, reason: EndReason) -> &[u8] {
+        let _ = reason;
         b""
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// A buffer that is filled from the front. It has a mark, up to which it is meant to be filled,
 /// and a maximum that it never exceeds.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct WriteBuf {
     /// Initialised as a whole; `mark` bytes long unless a step has written more.
     buffer: Box<[u8]>,
     filled: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Output {
     overflowed: bool,
 }
 
-impl Output {
+impl WriteBuf {
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
             buffer: vec![0; mark].into(),
@@ -127,7 +127,7 @@ impl Output {
     }
 }
 
-impl fmt::Write for Output {
+impl fmt::Write for WriteBuf {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.append([text.as_bytes()]);
         Ok(())
@@ -174,14 +174,14 @@ mod tests {
     #[test]
     fn output_of_every_length_up_to_the_maximum_is_kept_in_order() {
         for length in 0..=64_u8 {
-            let mut output = Output::new(7, 64);
+            let mut output = WriteBuf::new(7, 64);
             let expected: Vec<u8> = (0..length).collect();
             expected.chunks(3).for_each(|part| output.append([part]));
             assert_eq!(output.as_slice(), expected);
             assert!(!output.has_overflowed());
             assert!(output.buffer.len() <= 64);
             for sent in 0..=expected.len() {
-                let mut output = Output::new(7, 64);
+                let mut output = WriteBuf::new(7, 64);
                 output.append([&expected]);
                 let (kept, from) = output.take_from(sent);
                 assert_eq!(kept[from..], expected[sent..]);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn output_beyond_the_maximum_overflows_until_it_is_reset() {
-        let mut output = Output::new(4, 8);
+        let mut output = WriteBuf::new(4, 8);
         output.append([b"abcdefgh"]);
         assert!(!output.has_overflowed());
         output.append([b"i"]);

@@ -13,7 +13,7 @@ pub(crate) struct Requests {
     /// The length of `wake` at which repetitions are removed the next time.
     wake_checked_at: usize,
     pub(crate) connect: Vec<Connect>,
-    pub(crate) alarm: Option<Time>,
+    pub(crate) timer: Option<Time>,
     pub(crate) drain: bool,
 }
 
@@ -33,10 +33,10 @@ impl Requests {
             wake,
             wake_checked_at: _,
             connect,
-            alarm,
+            timer,
             drain,
         } = self;
-        wake.is_empty() && connect.is_empty() && alarm.is_none() && !drain
+        wake.is_empty() && connect.is_empty() && timer.is_none() && !drain
     }
 
     /// Requests that a session be woken. The list stays within twice the number of different

@@ -11,33 +11,34 @@ use super::{Reactor, WhenFull, with_context};
 use crate::net::{AcceptError, Net};
 use crate::service::{EndReason, Service, Time};
 
-/// A listening socket and what is known of its queue.
+/// A listening socket and the state of its queue.
 #[derive(Debug)]
 pub(crate) struct Listener<L> {
-    /// `None` once it is closed.
+    /// `None` once the socket is closed.
     pub(crate) socket: Option<L>,
     pub(crate) address: SocketAddr,
     pub(crate) accepting: Accepting,
-    /// How many more connections may be accepted in this turn.
+    /// The number of connections that may still be accepted in this turn.
     pub(crate) budget: usize,
-    /// In a drain: how many more connections are accepted before it is closed.
+    /// During a drain: the number of connections to accept before the socket is closed.
     pub(crate) accepts_left: Option<usize>,
 }
 
-/// Whether a listener's queue is worth looking at.
+/// Whether the loop accepts from a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepting {
-    /// The queue is empty: accept has said `WouldBlock`, and the next connection brings an event.
+    /// The queue is empty: accept has returned `WouldBlock`, and the next connection causes an
+    /// event.
     Idle,
     /// The queue may hold a connection. With edge triggers no further event comes until accept has
-    /// said `WouldBlock`.
+    /// returned `WouldBlock`.
     Ready {
-        /// Accepts that failed, each for a reason of its own, since one succeeded.
+        /// Consecutive accepts that failed, each because of its one connection.
         failures: usize,
     },
-    /// Descriptors had run out, or accepting failed too often.
+    /// Descriptors were exhausted, or too many accepts in a row failed.
     BackingOff {
-        /// When to try again.
+        /// When to retry.
         until: Time,
     },
 }
@@ -53,21 +54,21 @@ impl<L> Listener<L> {
         }
     }
 
-    /// Notes that an event has announced a connection.
+    /// Marks the listener as ready, because of an event or a drain.
     pub(crate) fn mark_ready(&mut self) {
         if self.accepting == Accepting::Idle {
             self.accepting = Accepting::Ready { failures: 0 };
         }
     }
 
-    /// Ends the time to back off: a descriptor is free again.
+    /// Ends the back-off, because a descriptor is free again.
     pub(crate) fn retry(&mut self) {
         if let Accepting::BackingOff { .. } = self.accepting {
             self.accepting = Accepting::Ready { failures: 0 };
         }
     }
 
-    /// Ends the time to back off if it is over by `now`.
+    /// Ends the back-off if it is over by `now`.
     pub(crate) fn retry_if_over(&mut self, now: Time) {
         if let Accepting::BackingOff { until } = self.accepting
             && until <= now
@@ -76,7 +77,7 @@ impl<L> Listener<L> {
         }
     }
 
-    /// Returns when its queue is to be looked at without an event; never if it is empty.
+    /// Returns when to accept without an event; never if the queue is empty.
     pub(crate) fn retry_at(&self) -> Time {
         match self.accepting {
             _ if self.socket.is_none() => Time::NEVER,
@@ -86,13 +87,13 @@ impl<L> Listener<L> {
         }
     }
 
-    /// Begins to close: the connections that are in the queue by now are the last to be accepted.
+    /// Begins to close: only the connections already in the queue are still accepted.
     pub(crate) fn close_after(&mut self, backlog: usize) {
         self.accepts_left = Some(backlog);
         self.mark_ready();
     }
 
-    /// Closes the socket if the last connections have been accepted.
+    /// Closes the socket if the last connection has been accepted.
     pub(crate) fn close_if_done(&mut self) {
         let empty = self.accepting == Accepting::Idle;
         if self.accepts_left.is_some_and(|left| empty || left == 0) {
@@ -102,7 +103,7 @@ impl<L> Listener<L> {
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// True if a listener may have a connection for us.
+    /// Returns true if the queue of a listener may hold a connection.
     pub(crate) fn has_to_accept(&self) -> bool {
         let idle = |listener: &Listener<_>| listener.accepting == Accepting::Idle;
         !self.listeners.iter().all(idle)
@@ -124,7 +125,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(())
     }
 
-    /// Lets in who waits, within the budget, as long as there is room.
+    /// Accepts queued connections, within the budget, while there is room.
     pub(crate) fn accept_all(&mut self) -> io::Result<()> {
         let now = self.core.now();
         for listener in 0..self.listeners.len() {
@@ -132,7 +133,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             while self.is_ready(listener) {
                 self.listeners[listener].budget -= 1;
                 self.accept_one(listener)?;
-                // Now, for the next one may need its descriptor.
+                // At once, because the next connection may need this descriptor.
                 self.reap();
             }
             self.listeners[listener].close_if_done();
@@ -140,14 +141,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(())
     }
 
-    /// Whether this listener is to be asked for a connection now.
+    /// Returns true if this listener is to accept a connection now.
     pub(crate) fn is_ready(&self, listener: usize) -> bool {
         let entry = &self.listeners[listener];
         let ready = matches!(entry.accepting, Accepting::Ready { .. });
         ready && entry.budget > 0 && entry.accepts_left != Some(0) && self.may_accept()
     }
 
-    /// False while the server is full and those who come are to wait.
+    /// Returns false if the server is full and new connections are to wait in the queue.
     pub(crate) fn may_accept(&self) -> bool {
         let limits = &self.core.limits;
         limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max
@@ -180,7 +181,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(())
     }
 
-    /// Lets a new connection in, or turns it away.
+    /// Admits a new connection, or refuses it.
     pub(crate) fn admit(&mut self, stream: N::Stream, address: SocketAddr) {
         self.core.counters.accepted += 1;
         let limits = &self.core.limits;
@@ -213,15 +214,17 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if let Err(reason) = verdict
             && self.admission.refused > self.core.limits.refusals_max
         {
-            // Too many linger already: this one has had its word, as well as could be.
+            // Too many refused connections linger already: close this one without lingering.
             self.slots[index].abort(reason);
             self.slots.rearm_or_retire(index, self.core.now());
         }
         self.update_pressure();
     }
 
-    /// One connection could not be accepted. If that is so for as many in a row as one turn may
-    /// accept, it is not about those connections: then the listener rests, or the loop would spin.
+    /// Handles an accept that failed because of one connection.
+    ///
+    /// If as many fail in a row as one turn may accept, the cause is not those connections. Then
+    /// the listener backs off, because the loop would otherwise spin.
     pub(crate) fn accept_failed(&mut self, listener: usize, error: &io::Error) {
         self.core.counters.accept_failures += 1;
         debug!("a connection could not be accepted: {error}");
@@ -234,7 +237,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
-    /// Descriptors or kernel memory have run out.
+    /// Handles an accept that failed because descriptors or kernel memory are exhausted.
     pub(crate) fn accept_exhausted(&mut self, listener: usize, error: &io::Error) {
         self.core.counters.accept_exhausted += 1;
         let entry = &mut self.listeners[listener];
@@ -258,7 +261,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.back_off(listener, error);
     }
 
-    /// Asks this listener for nothing until the retry timer, or somebody's leaving.
+    /// Stops accepting on this listener until `accept_retry` elapses or a connection closes.
     pub(crate) fn back_off(&mut self, listener: usize, error: &io::Error) {
         let until = self.core.now() + self.core.limits.accept_retry;
         self.listeners[listener].accepting = Accepting::BackingOff { until };

@@ -1,26 +1,26 @@
-//! Which connections are served: counts for the limits on connections.
+//! Admission: counts for the two limits on connections.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::service::EndReason;
 
-/// Who is admitted: counts for the two limits on connections.
+/// The number of open connections, by kind and by address.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    /// Slots that are served, or are to be.
+    /// Accepted connections that are served.
     pub(crate) admitted: usize,
-    /// Slots that are being turned away.
+    /// Accepted connections that are being refused.
     pub(crate) refused: usize,
-    /// Slots of the service's own making. They are not let in: nobody has come.
+    /// Outbound connections. They do not count as admitted.
     pub(crate) outbound: usize,
-    /// Slots by address, only while that is limited. Each entry stands for at least one
-    /// connection, so the table is never larger than the slab.
+    /// Admitted connections by address, only while that is limited. Each entry stands for at least
+    /// one connection, so the table is never larger than the slab.
     by_address: HashMap<IpAddr, usize>,
 }
 
 impl Admission {
-    /// Whether one more connection from `address` may be served, and if not, why.
+    /// Returns whether one more connection from `address` may be served, or the reason why not.
     pub(crate) fn check(
         &self,
         address: SocketAddr,
@@ -45,7 +45,7 @@ impl Admission {
         }
     }
 
-    /// Counts a connection that is let in; `counted` if addresses are limited.
+    /// Counts a connection as admitted; by address too if `counted`.
     pub(crate) fn admit(&mut self, address: SocketAddr, counted: bool) {
         self.admitted += 1;
         if counted {
@@ -56,7 +56,7 @@ impl Admission {
         }
     }
 
-    /// Counts a connection that was let in, and is gone.
+    /// Releases an admitted connection after its end.
     pub(crate) fn release(&mut self, address: SocketAddr, counted: bool) {
         self.admitted -= 1;
         if !counted {
@@ -71,15 +71,17 @@ impl Admission {
         }
     }
 
-    /// How many addresses have connections that are counted.
+    /// Returns the number of addresses in the table.
     pub(crate) fn addresses(&self) -> usize {
         self.by_address.len()
     }
 }
 
-/// What stands for one address_key: an IPv4 address, also when it comes mapped into IPv6, or an IPv6
-/// /64, which providers hand out whole (RFC 6177). Link-local neighbours are different machines
-/// though they share their /64 (RFC 4291, 2.5.6).
+/// Returns the key of an address in the table.
+///
+/// It is the IPv4 address, also if it is mapped into IPv6, or the IPv6 /64, which providers assign
+/// as a whole (RFC 6177). Link-local neighbours are different machines although they share their
+/// /64 (RFC 4291, 2.5.6).
 fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => v6.into(),
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_share_their_limit() {
+    fn neighbours_in_one_ipv6_network_share_a_limit() {
         let mut admission = Admission::default();
         admission.admit(at("2001:db8:1:2::1"), true);
         let neighbour = at("2001:db8:1:2:ffff::9");
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_is_the_same_when_mapped_into_ipv6() {
+    fn ipv4_address_mapped_into_ipv6_shares_its_limit() {
         let mut admission = Admission::default();
         admission.admit(at("192.0.2.1"), true);
         let mapped = at("::ffff:192.0.2.1");
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_forgets_an_address_with_its_last_connection() {
+    fn last_connection_removes_its_address_from_the_table() {
         let mut admission = Admission::default();
         for _ in 0..2 {
             admission.admit(at("192.0.2.1"), true);

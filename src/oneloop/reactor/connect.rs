@@ -10,8 +10,10 @@ use crate::net::{BufferSizes, Net};
 use crate::service::{Connect, EndReason, Service};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
-    /// from within, but at once: a loop that waits for events could not be told.
+    /// Opens a connection to `to` at once.
+    ///
+    /// Otherwise it does the same as [`Context::connect`](crate::service::Context::connect), whose
+    /// requests wait for the end of a turn.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
         self.core.update_now();
         self.connect_or_fail(Connect { to, from, tag });
@@ -26,7 +28,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
-    /// Makes a slot for a connection that is to be established. Its first event says how it went.
+    /// Creates a slot for an outbound connection. Its first event reports success or failure.
     pub(crate) fn start_connect(&mut self, connect: Connect) -> io::Result<()> {
         let Connect { to, from, tag } = connect;
         let started = if self.drain.is_some() {

@@ -1,4 +1,4 @@
-//! Every call into the service outside of a step, and the panics of all its calls.
+//! Calls into the service outside of a step, and the panics of all its calls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -10,12 +10,13 @@ use crate::net::Net;
 use crate::service::{EndReason, Service, ServiceContext, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Does `work`, which steps sessions, and survives their panics: the session that panicked
-    /// ends, then the work goes on where it was. Each kind of work notes what it does next as done
-    /// before it does it, so nothing is done twice.
+    /// Runs `work`, which steps sessions, and contains their panics.
     ///
-    /// The seam is where a panic stops: what it may leave half-done is the session and the
-    /// service's own fields. The loop's are in order at that point, but for the output of the step.
+    /// The session that panicked ends, then the work resumes. Each kind of work records its
+    /// progress before each step, so it repeats none.
+    ///
+    /// After a panic, the session and the service's own fields may be inconsistent. The loop's
+    /// state is consistent then, except for the output of the step.
     pub(crate) fn catch_session_panics<T>(&mut self, work: impl Fn(&mut Self) -> T) -> T {
         loop {
             let panic = match catch_unwind(AssertUnwindSafe(|| work(self))) {
@@ -33,7 +34,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 }
 
 impl<S: Service, N: Net> Core<S, N> {
-    /// Calls the service outside of any step. `None` if it panicked.
+    /// Calls the service outside of a step. Returns `None` if it panicked.
     pub(crate) fn call<T>(
         &mut self,
         callback: &str,
@@ -48,7 +49,7 @@ impl<S: Service, N: Net> Core<S, N> {
             .ok()
     }
 
-    /// The step of this connection's session panicked: ends it, and it alone.
+    /// Ends the connection whose session panicked in its step.
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
         error!("the session with {} panicked", connection.address());
         self.scratch.output.reset();
@@ -56,7 +57,7 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 }
 
-/// What the service says to those who are turned away; nothing if it panics over it.
+/// Returns the service's message for a refused connection; empty if the service panics.
 pub(crate) fn refusal_message<S: Service>(service: &S, reason: EndReason) -> &[u8] {
     catch_unwind(AssertUnwindSafe(|| service.refusal_message(reason))).unwrap_or_else(|_| {
         error!("the service panicked in `refusal_message`");

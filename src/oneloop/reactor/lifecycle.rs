@@ -1,5 +1,4 @@
-//! The beginning and the end of a connection: what happens before its session is stepped, and after
-//! it has closed.
+//! The start and the end of a connection, outside its session's steps.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -14,8 +13,8 @@ use crate::net::Net;
 use crate::service::{EndReason, Service, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Makes a slot for a stream and registers it. If that fails, the socket is closed, and
-    /// nobody else notices.
+    /// Creates a slot for a stream and registers it. If that fails, closes the socket and returns
+    /// `None`.
     pub(crate) fn insert(
         &mut self,
         stream: N::Stream,
@@ -39,7 +38,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
-    /// Accounts for a connection that is gone.
+    /// Releases the admission of a connection that has ended.
     pub(crate) fn release_admission(&mut self, address: SocketAddr, origin: Origin) {
         match origin {
             Origin::Refused => self.admission.refused -= 1,
@@ -49,14 +48,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 self.admission.release(address, counted);
             }
         }
-        // A descriptor is free again: whoever waits need not wait for the timer.
+        // A descriptor is free again, so listeners need not wait for their retry.
         for listener in &mut self.listeners {
             listener.retry();
         }
         self.update_pressure();
     }
 
-    /// Frees the slots of the connections that ended in this turn.
+    /// Frees the slots of connections that ended in this turn.
     #[inline]
     pub(crate) fn reap(&mut self) {
         while let Some((index, connection)) = self.slots.next_dead() {
@@ -74,7 +73,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let (peer, origin) = (connection.peer(index), connection.origin);
         self.core.counters.ended[reason as usize] += 1;
         if reason.is_abnormal() {
-            // The peer must not take what it has got for the whole.
+            // The peer must not mistake the data it has received for complete data.
             self.core.net.abort(connection.stream);
         } else {
             self.core.net.close(connection.stream);
@@ -89,7 +88,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 }
 
 impl<S: Service, N: Net> Core<S, N> {
-    /// What is first in line before a session begins and after it has ended.
+    /// Advances a connection that has no session yet, or whose session has closed.
     pub(crate) fn advance_lifecycle(
         &mut self,
         connection: &mut Slot<S, N>,
@@ -103,7 +102,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// Looks whether an outbound connection is established.
+    /// Checks whether an outbound connection is established.
     pub(crate) fn finish_connect(
         &mut self,
         connection: &mut Slot<S, N>,
@@ -120,7 +119,7 @@ impl<S: Service, N: Net> Core<S, N> {
         Progress::Made
     }
 
-    /// An established connection begins its life; it is to be outcome next.
+    /// Opens the session of an established connection, which is to be driven next.
     pub(crate) fn open_session(&mut self, connection: &mut Slot<S, N>, id: SessionId) {
         let peer = connection.peer(id.index);
         connection.phase = Phase::Live;
@@ -132,7 +131,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// An outbound connection could not be made.
+    /// Ends an outbound connection that could not be established.
     pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &io::Error) {
         connection.abort(EndReason::ConnectFailed);
         let tag = connection.tag;
@@ -141,7 +140,7 @@ impl<S: Service, N: Net> Core<S, N> {
         });
     }
 
-    /// Sends the refusal to a peer that gets no session; it is to be outcome next.
+    /// Sends the refusal to a peer without a session. The connection is to be driven next.
     pub(crate) fn refuse(&mut self, connection: &mut Slot<S, N>, reason: EndReason) {
         connection.close(reason);
         self.scratch
@@ -152,14 +151,14 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// The deadline of a connection has come; it is to be outcome next.
+    /// Handles an expired deadline. The connection is to be driven next.
     pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>) {
         match connection.phase {
             Phase::Connecting => self.connect_failed(connection, &ErrorKind::TimedOut.into()),
             Phase::Live if !connection.has_pending_output() => {
                 connection.flags.add(Flags::DEADLINE)
             }
-            // All of it has left in the meantime, if only just.
+            // The last output was flushed just before the deadline.
             Phase::Flushing if !connection.has_pending_output() => {}
             Phase::Live | Phase::Flushing => connection.abort(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
@@ -167,9 +166,9 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// All output has left: shuts down our side and waits for the peer to finish too.
+    /// Shuts down our side once all output is flushed, and lingers until the peer finishes.
     pub(crate) fn shutdown_write(&mut self, connection: &mut Slot<S, N>) -> Progress {
-        // If the peer has finished already, closing says the same and can cause no reset.
+        // If the peer has finished already, closing has the same effect and cannot cause a reset.
         if connection.flags.has(Flags::EOF)
             || self.net.shutdown_write(&mut connection.stream).is_err()
         {
@@ -183,7 +182,7 @@ impl<S: Service, N: Net> Core<S, N> {
         Progress::Made
     }
 
-    /// Discards what the peer still sends, until it finishes too or has sent enough.
+    /// Discards input until the peer finishes or has sent `linger_bytes_max`.
     pub(crate) fn linger(&mut self, connection: &mut Slot<S, N>, bytes_left: u32) -> Progress {
         if !connection.flags.has(Flags::READABLE) {
             return Progress::None;

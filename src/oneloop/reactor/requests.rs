@@ -1,4 +1,4 @@
-//! The last phase of a turn: requests of sessions and of other threads.
+//! The last phase of a turn: requests from sessions and from other threads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::net::Net;
 use crate::service::{Service, Time};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Carries out what sessions and others have asked for.
+    /// Carries out the requests of sessions and of other threads.
     pub(crate) fn run_requests(&mut self) {
         let now = self.core.now();
         if self.timer <= now {
@@ -49,5 +49,5 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 }
 
-/// When a service's timer is called again after it panicked.
+/// The delay until a timer callback that panicked is called again.
 const TIMER_RETRY: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Stopping: the drain begins here, and it ends here.
+//! The drain: its start and its end.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use super::{Reactor, Stopped, Turn};
 use crate::net::Net;
 use crate::service::{EndReason, Service, Time};
 
-/// A drain under way.
+/// A drain in progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drain {
     pub(crate) deadline: Time,
@@ -15,16 +15,17 @@ pub(crate) struct Drain {
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Begins to stop. Slots that are in the listeners' queues by now are accepted, and then
-    /// no more; every session gets [`Event::Drain`](crate::service::Event::Drain) once the input
-    /// that has arrived by now was read; those that have not finished after `Limits::drain_timeout` are cut
-    /// off. Further calls do nothing.
+    /// Starts a drain. Further calls do nothing.
+    ///
+    /// Connections that are already in the listeners' queues are still accepted, and no more. Every
+    /// session gets [`Event::Drain`](crate::service::Event::Drain) once its input that has already
+    /// arrived was read. Connections that are unfinished after `Limits::drain_timeout` are aborted.
     pub fn drain(&mut self) {
         if self.drain.is_some() {
             return;
         }
         let grace = self.core.limits.drain_timeout;
-        // The clock is read, for the last turn may have been long ago.
+        // The clock is read again, because the last turn may have been long ago.
         let deadline = self.core.update_now() + grace;
         self.drain = Some(Drain {
             deadline,
@@ -41,7 +42,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.slots.notify_all(Flags::DRAIN | Flags::READABLE);
     }
 
-    /// Whether the drain is over, everybody having left.
+    /// Returns `Stopped` once the drain is over and every connection has ended.
     pub(crate) fn progress(&self) -> Turn {
         match self.drain {
             Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens() => {
@@ -57,7 +58,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             .any(|listener| listener.socket.is_some())
     }
 
-    /// The time to drain is over: ends what is left, whether its output has left or not.
+    /// Aborts all unfinished connections, because the drain has timed out.
     pub(crate) fn abort_unfinished(&mut self) {
         self.listeners.clear();
         self.slots.clear_ready();

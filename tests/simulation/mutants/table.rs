@@ -363,14 +363,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "load_not_watched_on_entering",
         file: "src/reactor/mod.rs",
-        find: "            self.connections[index].phase = Phase::Dead;
+        find: "            self.connections[index].end(why);
             self.connections.settle(index, self.driver.now());
         }
         self.watch_load();",
-        replace: "            self.connections[index].phase = Phase::Dead;
+        replace: "            self.connections[index].end(why);
             self.connections.settle(index, self.driver.now());
         }",
         suite: Suite::Scenario("pressure"),
+    },
+    Mutant {
+        name: "refused_above_the_maximum_lingers",
+        file: "src/reactor/mod.rs",
+        find: "            self.connections[index].end(why);",
+        replace: "            let _ = why;
+            self.connections[index].phase = Phase::Dead;",
+        suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "sweep_lengthens",
@@ -807,8 +815,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_not_noticed",
         file: "src/reactor/drive.rs",
-        find: "if self.desk.output.has_overflowed() {",
-        replace: "if false && self.desk.output.has_overflowed() {",
+        find: "return !self.desk.output.has_overflowed() || self.overflowed(connection);",
+        replace: "return true;",
         suite: Suite::Scenario("writing"),
     },
     Mutant {

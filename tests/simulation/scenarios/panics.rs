@@ -42,7 +42,8 @@ fn panic_leaves_none_of_its_output_to_the_next_session() {
 #[test]
 fn panic_after_too_much_output_does_not_end_the_next_session() {
     let limits = Limits {
-        output_bytes_mark: 100,
+        input_bytes_max: 10,
+        output_bytes_mark: 90,
         output_bytes_max: 100,
         ..Limits::default()
     };

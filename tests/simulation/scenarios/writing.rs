@@ -63,6 +63,7 @@ fn output_that_is_taken_in_parts_arrives_whole_and_once() {
 #[test]
 fn output_up_to_the_maximum_leaves_and_one_byte_more_ends_with_a_reset() {
     let limits = || Limits {
+        input_bytes_max: 10,
         output_bytes_mark: 10,
         output_bytes_max: 1000,
         ..Limits::default()

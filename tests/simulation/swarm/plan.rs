@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) config: Config,
     pub(crate) descriptors_max: Option<usize>,
+    /// How many listeners the server has.
+    pub(crate) listeners: u16,
     pub(crate) finale: Finale,
     crowd: Crowd,
     /// How often a session panics in a step.
@@ -53,6 +55,8 @@ struct Crowd {
 pub(crate) struct Visitor {
     pub(crate) character: Character,
     pub(crate) address: SocketAddr,
+    /// The number of the listener that it connects to.
+    pub(crate) listener: u16,
     pub(crate) link: Link,
     /// How long after the one before it comes.
     pub(crate) pause: Duration,
@@ -77,6 +81,7 @@ impl Plan {
             descriptors_max: random
                 .chance(0.2)
                 .then(|| random.magnitude(1..=40) as usize),
+            listeners: random.pick(&[1, 1, 2, 3]),
             finale: random.pick(&[Finale::Drain, Finale::Farewell]),
             crowd: Crowd::drawn(random),
             panics: if random.chance(0.25) { 0.05 } else { 0.0 },
@@ -92,6 +97,7 @@ impl Plan {
         Visitor {
             character,
             address: SocketAddr::new(ip, FIRST_PORT + number as u16),
+            listener: random.below(self.listeners.into()) as u16,
             link: character.link(&mut random),
             pause: random.up_to(self.crowd.pause),
             random,

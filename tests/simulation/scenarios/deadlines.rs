@@ -1,10 +1,10 @@
 //! When a session's wait ends.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::sim::{Faults, Link};
+use oneloop::sim::{Faults, Link, Network};
 use oneloop::{CloseReason, Event, Limits, Next, Time};
 
 use super::probe::*;
@@ -236,4 +236,40 @@ fn idle_server_sleeps() {
     simulation.run_for(MINUTE * 50);
     let turns = simulation.reactor().counters().turns - before;
     assert!(turns < 100, "{turns} turns in 50 idle minutes");
+}
+
+#[test]
+fn wait_that_begins_late_in_a_long_turn_ends_late() {
+    let network: Rc<RefCell<Option<Network>>> = Rc::default();
+    let busy = Rc::clone(&network);
+    let mut simulation = simulate(Limits::default(), move |mut step| {
+        step.take();
+        if step.event == Event::Data {
+            // A step that takes a millisecond.
+            if let Some(network) = &*busy.borrow() {
+                network.pass(ms(1));
+            }
+        }
+        match step.event {
+            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Data => step.read_for(ms(500)),
+            _ => step.read_for(HOUR),
+        }
+    });
+    *network.borrow_mut() = Some(simulation.network().clone());
+    let clients: Vec<_> = (0..300).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(10));
+    clients.iter().for_each(|client| client.send(b"x"));
+    simulation.run_for(ms(1));
+    let end_of_turn = simulation.network().time();
+    // The clock is read at every 64th event.
+    simulation.run_for(ms(490 - 64));
+    assert!(!clients.last().unwrap().at_end());
+    simulation.run_for(ms(1000));
+    let last = simulation
+        .reactor()
+        .service()
+        .time_of(Call::Step(299, Event::Deadline));
+    let waited = last.expect("its deadline has come") - end_of_turn;
+    assert!(waited >= ms(500 - 64), "{waited:?}");
 }

@@ -14,13 +14,8 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 
-#[path = "fleet/mod.rs"]
-mod fleet;
-#[path = "peers/mod.rs"]
-mod peers;
-
-use fleet::{Fleet, Work};
-use peers::{Contest, Peer, Running};
+use oneloop_bench::fleet::{Fleet, Work};
+use oneloop_bench::peers::{Contest, Peer, Running};
 
 fn main() {
     let sizes = Sizes::of_this_run();

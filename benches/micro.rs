@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oneloop::escape::Escaped;
-use oneloop::greeting::{Config, Framing, Greeter};
 use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 use oneloop::{Limits, Reactor, Time};
+use oneloop_greeting::{Config, Framing, Greeter};
 
 criterion_group!(benches, framing, state_machine, deadlines, escape);
 criterion_main!(benches);

@@ -15,11 +15,6 @@
 use std::io;
 use std::path::PathBuf;
 
-#[path = "../fleet/mod.rs"]
-mod fleet;
-#[path = "../peers/mod.rs"]
-mod peers;
-
 mod figures;
 mod plot;
 mod report;
@@ -27,7 +22,7 @@ mod scenario;
 mod targets;
 
 use figures::Figures;
-use peers::{Contest, Peer};
+use oneloop_bench::peers::{Contest, Peer};
 use scenario::{Scale, Scenario};
 
 fn main() -> io::Result<()> {

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::fleet::{self, Fleet, Work};
-use crate::peers::{self, Peer, Running};
+use oneloop_bench::fleet::{self, Fleet, Work};
+use oneloop_bench::peers::{self, Peer, Running};
 
 /// Something that a server goes through, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

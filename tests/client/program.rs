@@ -30,6 +30,7 @@ pub(crate) fn client_as_installed(args: &[&str]) -> Command {
     for name in ["ADDR", "NAME", "FRAMING", "TIMEOUT"] {
         command.env_remove(format!("GREET_{name}"));
     }
+    command.env("GREET_HISTORY", "");
     command
 }
 

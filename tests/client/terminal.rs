@@ -403,6 +403,39 @@ fn names_can_be_recalled_and_searched_for() {
 }
 
 #[test]
+fn names_are_remembered_for_the_next_time() {
+    let folder = std::env::temp_dir().join(format!("oneloop-history-{}", std::process::id()));
+    let file = folder.join("state/greet-client/history");
+    for (variable, value) in [
+        ("GREET_HISTORY", &file),
+        ("XDG_STATE_HOME", &folder.join("state")),
+    ] {
+        let start = |server: &Standin<_>| {
+            let mut command = client_at_terminal(server);
+            command.env_remove("GREET_HISTORY").env(variable, value);
+            let mut terminal = Terminal::start(command);
+            terminal.expect_end(PROMPT);
+            terminal
+        };
+        let server = tutorial(Delivery::Segments);
+        let mut terminal = start(&server);
+        terminal.type_in("Alice\r");
+        terminal.expect_end(&format!("Hello Alice!\nWhat's your name?\n{PROMPT}"));
+        terminal.type_in(CTRL_D);
+        assert_eq!(terminal.end().0.code(), Some(0));
+
+        let server = tutorial(Delivery::Segments);
+        let mut terminal = start(&server);
+        terminal.type_in(UP);
+        terminal.expect_end(&format!("{PROMPT}Alice"));
+        terminal.type_in(&format!("\r{CTRL_D}"));
+        assert_eq!(terminal.end().0.code(), Some(0));
+        assert_eq!(server.result(), [&b"Alice"[..], b"exit"]);
+        std::fs::remove_dir_all(&folder).expect("the history is in there");
+    }
+}
+
+#[test]
 fn several_pasted_lines_are_several_names() {
     let server = tutorial(Delivery::Segments);
     let mut terminal = Terminal::start(client_at_terminal(&server));

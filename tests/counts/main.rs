@@ -12,17 +12,13 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing, Greeter};
 use oneloop::{Limits, Reactor, Turn};
+use oneloop_greeting::{Config, Framing, Greeter};
 
-#[path = "../../benches/fleet/mod.rs"]
-mod fleet;
-#[path = "../../benches/peers/mod.rs"]
-mod peers;
 mod thresholds;
 
-use fleet::{Fleet, Work};
-use peers::{Peer, Pin, Running};
+use oneloop_bench::fleet::{Fleet, Work};
+use oneloop_bench::peers::{Peer, Pin, Running};
 
 #[test]
 fn an_exchange_is_two_system_calls_and_a_share_of_a_poll() {

@@ -1,7 +1,7 @@
 //! Group E: state and the loop itself, and D4, which needs the same means.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oneloop::greeting::{Config, Greeter, Session};
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Stopped,
     WhenFull,
 };
+use oneloop_greeting::{Config, Greeter, Session};
 
 use crate::common::client::reply;
 use crate::common::descriptors::affordable;

@@ -8,18 +8,23 @@
 mod common;
 
 mod actor;
+mod compare;
 mod costs;
 mod faults;
+mod machine;
+mod page;
 mod program;
+mod ramp;
 mod scenarios;
 mod schema;
 mod stall;
+mod terminal;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop::load::{self, Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 use oneloop::net::Os;
+use oneloop_load::{self, Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 
 /// A short run over one connection, closed loop, to be changed as needed.
 fn plan(target: SocketAddr) -> Plan {

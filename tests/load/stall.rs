@@ -5,11 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop::load::{
-    self, Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile,
-    text::{self, Page},
-};
 use oneloop::net::Os;
+use oneloop_load::{self, Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile};
 
 use crate::common::Server;
 use crate::{CLOSED, plan};

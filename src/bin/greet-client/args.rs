@@ -1,6 +1,8 @@
 //! The command line: flags and environment become a checked [`Args`], or help, or misuse.
 
+use std::env;
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -8,9 +10,9 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use log::LevelFilter;
 use simple_logger::SimpleLogger;
 
-use crate::address::{self, Address};
-use crate::manual::{Generate, VERSION};
 use crate::wire::Framing;
+use greet_support::address::{self, Address};
+use greet_support::manual::{Generate, VERSION};
 
 /// The command line, checked.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Args {
     pub(crate) framing: Framing,
     /// How long to wait for the connection, and then for each answer.
     pub(crate) timeout: Duration,
+    /// The file that keeps the names typed at a terminal, if any.
+    pub(crate) history: Option<PathBuf>,
 }
 
 /// Talk to a greeting server: it asks for a name, and greets it.
@@ -105,8 +109,22 @@ impl Args {
             names: given.names,
             framing: given.framing.resolve(),
             timeout: given.timeout,
+            history: history(),
         }
     }
+}
+
+/// Returns the file for the history: `GREET_HISTORY`, of which an empty value means none, or a file
+/// where the XDG base directory specification has the state of programs.
+fn history() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("GREET_HISTORY") {
+        return (!path.is_empty()).then(|| path.into());
+    }
+    let state = match env::var_os("XDG_STATE_HOME") {
+        Some(path) if Path::new(&path).is_absolute() => PathBuf::from(path),
+        _ => env::home_dir()?.join(".local/state"),
+    };
+    Some(state.join("greet-client/history"))
 }
 
 impl FramingArg {
@@ -160,7 +178,7 @@ const EXAMPLES: &str = "\
 Examples:
   greet-client                            talk to 127.0.0.1:6000
   greet-client example.org 7000           talk to another machine
-  greet-client 7000 --name Ann --name Bo  send two names to port 7000, and `exit`
+  greet-client 7000 --name Ann --name Bo  send two names to port 7000
   printf 'Ann\\nBo\\n' | greet-client     send two names from a pipe";
 
 const EXIT_CODES: &str = "\
@@ -174,7 +192,9 @@ Exit codes:
   6  the server does not speak the protocol
   130  Ctrl-C
 
-NO_COLOR=1 turns off the colours of this text and of errors about flags.";
+NO_COLOR=1 turns off the colours of this text and of errors about flags. GREET_HISTORY is the \
+file that keeps the names typed at a terminal; if it is set and empty, none does. The default is \
+~/.local/state/greet-client/history.";
 
 #[cfg(test)]
 mod tests {

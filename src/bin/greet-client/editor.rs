@@ -3,7 +3,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,8 @@ use crate::names::PROMPT;
 pub(crate) struct Editor {
     editor: rustyline::Editor<Watcher, DefaultHistory>,
     line: Rc<RefCell<Line>>,
+    /// The file that keeps the names for the next time, if any.
+    history: Option<PathBuf>,
     /// Whether SIGINT ends the program: when it is not the listener's.
     interrupt_ends: Arc<AtomicBool>,
 }
@@ -49,7 +53,7 @@ struct Watcher(Rc<RefCell<Line>>);
 impl Editor {
     /// Opens an editor. Returns `None` if standard output is not a terminal, or not one that can
     /// edit.
-    pub(crate) fn new() -> Option<Self> {
+    pub(crate) fn new(history: Option<PathBuf>) -> Option<Self> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
         if is_dumb || !io::stdout().is_terminal() {
             return None;
@@ -65,9 +69,14 @@ impl Editor {
             .build();
         let mut editor = rustyline::Editor::with_config(config).ok()?;
         editor.set_helper(Some(Watcher(Rc::clone(&line))));
+        if let Some(history) = &history {
+            // The first time there is none.
+            let _ = editor.load_history(history);
+        }
         Some(Self {
             editor,
             line,
+            history,
             interrupt_ends,
         })
     }
@@ -115,14 +124,25 @@ impl Editor {
     fn finish(&mut self, result: rustyline::Result<String>) -> Result<Option<Vec<u8>>, Failure> {
         match result {
             Ok(line) => {
-                // A history that takes no more is no reason to stop.
-                let _ = self.editor.add_history_entry(line.as_str());
+                // A history that cannot be kept does not end the conversation.
+                let _ = self.remember(&line);
                 Ok(Some(line.into_bytes()))
             }
             Err(ReadlineError::Eof) => Ok(None),
             Err(ReadlineError::Io(error)) => Err(Failure::Input(error)),
             Err(error) => Err(Failure::Input(io::Error::other(error))),
         }
+    }
+
+    fn remember(&mut self, line: &str) -> rustyline::Result<()> {
+        self.editor.add_history_entry(line)?;
+        if let Some(history) = &self.history {
+            if let Some(folder) = history.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            self.editor.append_history(history)?;
+        }
+        Ok(())
     }
 
     /// Erases the prompt and the line, below which the cursor is.

@@ -6,16 +6,12 @@
 //! A second thread reads the socket, so that the server's messages are shown, and the end of the
 //! connection ends the program, also while the user is at the prompt.
 
-#[path = "../support/address.rs"]
-mod address;
 mod args;
 mod conversation;
 #[cfg(unix)]
 mod editor;
 mod failure;
 mod listener;
-#[path = "../support/manual.rs"]
-mod manual;
 mod names;
 mod screen;
 mod wire;
@@ -35,7 +31,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<(), Failure> {
     let stream = wire::connect(&args.server, args.timeout)?;
-    let mut names = Names::listed_or_from_stdin(args.names);
+    let mut names = Names::listed_or_from_stdin(args.names, args.history);
     let listener = Listener::start(stream, args.server, Screen::on_stdout())?;
     conversation::run(&listener, &mut names, args.framing, args.timeout)
 }

@@ -1,6 +1,7 @@
 //! Where the names come from: the command line, a prompt, or a file or program.
 
 use std::io::{self, BufRead, IsTerminal, Read, StdinLock, Write};
+use std::path::PathBuf;
 use std::vec;
 
 #[cfg(unix)]
@@ -31,8 +32,9 @@ pub(crate) enum Names {
 }
 
 impl Names {
-    /// Returns the names of the command line or, if it has none, those of standard input.
-    pub(crate) fn listed_or_from_stdin(listed: Vec<String>) -> Self {
+    /// Returns the names of the command line or, if it has none, those of standard input. At a
+    /// terminal, `history` is the file that keeps them.
+    pub(crate) fn listed_or_from_stdin(listed: Vec<String>, history: Option<PathBuf>) -> Self {
         if !listed.is_empty() {
             return Self::Listed(listed.into_iter());
         }
@@ -41,7 +43,7 @@ impl Names {
             return Self::Piped(stdin.lock());
         }
         #[cfg(unix)]
-        if let Some(editor) = Editor::new() {
+        if let Some(editor) = Editor::new(history) {
             return Self::Edited(Box::new(editor));
         }
         Self::Typed(stdin.lock())

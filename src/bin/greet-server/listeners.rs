@@ -5,12 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use log::kv::Value;
 use log::{Level, info, warn};
-use oneloop::Reactor;
+use oneloop::{Reactor, Service};
 
-use crate::address::Address;
-use crate::journal::Journal;
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
+use greet_support::address::Address;
 
 /// Listens on every address of `addresses`, and returns those that are bound.
 ///
@@ -20,7 +19,7 @@ use crate::occupant::{Occupant, conflict};
 /// # Errors
 /// A sentence for the operator.
 pub(crate) fn bind_all(
-    reactor: &mut Reactor<Journal>,
+    reactor: &mut Reactor<impl Service>,
     addresses: &[Address],
 ) -> Result<Vec<SocketAddr>, String> {
     let mut bound = Vec::new();
@@ -31,7 +30,7 @@ pub(crate) fn bind_all(
 }
 
 fn bind_each(
-    reactor: &mut Reactor<Journal>,
+    reactor: &mut Reactor<impl Service>,
     address: &Address,
     bound: &mut Vec<SocketAddr>,
 ) -> Result<(), String> {
@@ -64,7 +63,7 @@ fn bind_each(
 }
 
 fn bind(
-    reactor: &mut Reactor<Journal>,
+    reactor: &mut Reactor<impl Service>,
     address: SocketAddr,
     bound: &mut Vec<SocketAddr>,
 ) -> io::Result<()> {

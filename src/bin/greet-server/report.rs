@@ -2,13 +2,12 @@
 
 use log::Level;
 use log::kv::Value;
-use oneloop::{EndReason, Reactor};
+use oneloop::{EndReason, Reactor, Service};
 
-use crate::journal::Journal;
 use crate::logging;
 
 /// Logs the loop's counters and what it holds, in one line.
-pub(crate) fn log(reactor: &Reactor<Journal>) {
+pub(crate) fn log(reactor: &Reactor<impl Service>) {
     let fields = fields(reactor);
     let fields: Vec<(&str, Value<'_>)> = fields
         .iter()
@@ -17,7 +16,7 @@ pub(crate) fn log(reactor: &Reactor<Journal>) {
     logging::always(Level::Info, "statistics", &fields);
 }
 
-fn fields(reactor: &Reactor<Journal>) -> Vec<(String, u64)> {
+fn fields(reactor: &Reactor<impl Service>) -> Vec<(String, u64)> {
     let (usage, counters) = (reactor.usage(), reactor.counters());
     let count = |usage: usize| u64::try_from(usage).unwrap_or(u64::MAX);
     let mut fields: Vec<_> = [

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use log::{info, warn};
-use oneloop::{EndReason, Reactor, Stopped};
+use oneloop::{EndReason, Reactor, Service, Stopped};
 
 use crate::counted;
-use crate::journal::Journal;
 use crate::signals::Signals;
 
 /// How far stopping has come.
@@ -28,7 +27,7 @@ impl Shutdown {
     /// Takes notice of signals. Returns the exit code if the server must stop at once.
     pub(crate) fn look(
         &mut self,
-        reactor: &Reactor<Journal>,
+        reactor: &Reactor<impl Service>,
         signals: &Signals,
         drain: Duration,
     ) -> Option<ExitCode> {
@@ -79,7 +78,7 @@ impl Shutdown {
     }
 
     /// Logs how the drain went, and returns the exit code.
-    pub(crate) fn farewell(self, reactor: &Reactor<Journal>, stopped: Stopped) -> ExitCode {
+    pub(crate) fn farewell(self, reactor: &Reactor<impl Service>, stopped: Stopped) -> ExitCode {
         let lost_before = match self {
             Self::Draining { lost_before, .. } => lost_before,
             Self::Serving => lost(reactor),
@@ -118,7 +117,7 @@ const fn name(signal: u8) -> &'static str {
 }
 
 /// Returns how many connections ended because of the peer or the network.
-fn lost(reactor: &Reactor<Journal>) -> u64 {
+fn lost(reactor: &Reactor<impl Service>) -> u64 {
     let counters = reactor.counters();
     [
         EndReason::Reset,

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::sim::{Faults, Link, Network};
 use oneloop::{CloseReason, Event, Limits, Next, Time};
+use oneloop_sim::{Faults, Link, Network};
 
 use super::probe::*;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use oneloop::sim::{Faults, Link, Network, Random, Simulation};
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Service, ServiceContext};
+use oneloop_sim::{Faults, Link, Network, Random, Simulation};
 
 use super::probe::*;
 

@@ -1,8 +1,8 @@
 //! The greeting service at the edges of the loop.
 
-use oneloop::greeting::{Config, Framing, Greeter};
-use oneloop::sim::{Link, Simulation};
 use oneloop::{EndReason, Limits};
+use oneloop_greeting::{Config, Framing, Greeter};
+use oneloop_sim::{Link, Simulation};
 
 use super::probe::*;
 

@@ -4,21 +4,23 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop::sim::Simulation;
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, SessionId,
     Time,
 };
+use oneloop_sim::Simulation;
 
 /// A service whose sessions are numbered from 0, in the order in which they are opened.
 pub(crate) struct Probe {
     act: Box<dyn FnMut(Step<'_, '_>) -> Next>,
     /// Called with every call that is not about a session's step, once it is recorded.
-    pub(crate) besides: Box<dyn FnMut(Call, &mut ServiceContext)>,
+    pub(crate) besides: Besides,
     pub(crate) refusal: Vec<u8>,
     pub(crate) calls: Vec<(Time, Call)>,
     pub(crate) peers: Vec<Peer>,
 }
+
+type Besides = Box<dyn FnMut(Call, &mut ServiceContext)>;
 
 /// A step of a session, as the scenario gets it.
 pub(crate) struct Step<'a, 'b> {

@@ -273,3 +273,45 @@ fn wait_that_begins_late_in_a_long_turn_ends_late() {
     let waited = last.expect("its deadline has come") - end_of_turn;
     assert!(waited >= ms(500 - 64), "{waited:?}");
 }
+
+#[test]
+fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
+    let limits = Limits {
+        input_bytes_max: 1000,
+        output_bytes_mark: 10,
+        output_bytes_max: 1010,
+        turn_bytes_max: 1,
+        ..Limits::default()
+    };
+    let network: Rc<RefCell<Option<Network>>> = Rc::default();
+    let clock = Rc::clone(&network);
+    let due = Time::START + ms(200);
+    let (mut steps_since, mut moved) = (0, false);
+    // Each step fills the output and leaves input, so that there is always a next one.
+    let mut simulation = simulate(limits, move |step| {
+        if step.event == Event::Data {
+            step.cx.consume(1);
+            step.cx.write(&[b'x'; 10]);
+            if let Some(network) = &*clock.borrow()
+                && network.time() < due
+            {
+                network.pass(ms(20));
+            }
+        }
+        // Its turn, the look before the deadline, and the deadline itself.
+        steps_since += u32::from(step.cx.now() >= due);
+        moved |= steps_since == 3;
+        match moved {
+            true => step.read_for(HOUR),
+            false => Next::Read { until: due },
+        }
+    });
+    *network.borrow_mut() = Some(simulation.network().clone());
+    let client = simulation.connect();
+    simulation.run_for(ms(1));
+    client.send(&[1; 500]);
+    simulation.run_for(MINUTE);
+    assert_eq!(client.received().len(), 5000);
+    let events = simulation.reactor().service().events(0);
+    assert!(!events.contains(&Event::Deadline));
+}

@@ -63,6 +63,18 @@ fn unread_input_may_be_as_much_as_its_maximum_and_no_more() {
 }
 
 #[test]
+fn unread_input_may_reach_its_maximum_byte_by_byte() {
+    let mut simulation = simulate(input_max(8), |step| step.read_for(HOUR));
+    let client = simulation.connect();
+    for _ in 0..8 {
+        client.send(b"x");
+        simulation.run_for(ms(10));
+    }
+    assert_eq!(simulation.reactor().service().events(0).len(), 9);
+    assert_eq!(simulation.reactor().open_connections(), 1);
+}
+
+#[test]
 fn unread_input_that_is_as_much_as_its_maximum_is_answered_at_the_end() {
     let mut simulation = simulate(input_max(8), |mut step| match step.event {
         Event::PeerFinished => {

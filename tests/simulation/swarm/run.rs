@@ -65,14 +65,18 @@ pub fn run(order: &Order) -> Report {
     }
 }
 
-/// Runs what `bytes` say: the first half decides the weather, the limits and who comes, the second
-/// half the network's chances.
+/// Runs what `bytes` decide: the first third the weather and the limits, the second one the clients,
+/// the last one the network's chances.
 pub fn run_script(bytes: &[u8], turns: usize) -> Report {
-    let (plan, chances) = bytes.split_at(bytes.len() / 2);
+    let (plan, rest) = bytes.split_at(bytes.len() / 3);
+    let (clients, chances) = rest.split_at(rest.len() / 2);
     let seed = plan
         .iter()
         .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
-    let plan = Plan::drawn(seed, &mut Random::scripted(plan));
+    let plan = Plan {
+        clients: Some(clients.to_vec()),
+        ..Plan::drawn(seed, &mut Random::scripted(plan))
+    };
     let chances = Random::scripted(chances);
     let order = Order {
         seed,

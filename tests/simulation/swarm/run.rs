@@ -73,10 +73,8 @@ pub fn run_script(bytes: &[u8], turns: usize) -> Report {
     let seed = plan
         .iter()
         .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
-    let plan = Plan {
-        clients: Some(clients.to_vec()),
-        ..Plan::drawn(seed, &mut Random::scripted(plan))
-    };
+    let mut plan = Plan::drawn(seed, &mut Random::scripted(plan));
+    plan.clients = Some(clients.to_vec());
     let chances = Random::scripted(chances);
     let order = Order {
         seed,

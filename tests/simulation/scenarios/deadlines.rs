@@ -151,6 +151,8 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     let _client = simulation.connect();
     simulation.turn();
     let opened = simulation.network().time();
+    // Nothing more is announced: the next poll waits for the deadline.
+    simulation.turn();
     // Whoever embeds the loop has done other work for a while.
     simulation.network().pass(ms(1500));
     while !matches!(

@@ -57,7 +57,7 @@ fn hour(cx: &Context<'_>) -> Next {
 #[test]
 fn b1_reset_after_a_half_close_ends_the_session() {
     let inside = start(Limits::default(), |event, cx| {
-        if event == Event::PeerFinished {
+        if event == Event::Eof {
             cx.write(b"!");
         }
         hour(cx)
@@ -72,7 +72,7 @@ fn b1_reset_after_a_half_close_ends_the_session() {
 #[test]
 fn b1_reset_of_a_peer_is_noticed_by_a_session_that_pauses() {
     let inside = start(Limits::default(), |event, cx| {
-        if event == Event::Opened {
+        if event == Event::Open {
             cx.write(b"!");
         }
         Next::Pause {
@@ -87,9 +87,9 @@ fn b1_reset_of_a_peer_is_noticed_by_a_session_that_pauses() {
 #[test]
 fn b1_end_of_a_peer_is_noticed_by_a_session_that_pauses() {
     let inside = start(Limits::default(), |event, cx| match event {
-        Event::PeerFinished => {
+        Event::Eof => {
             assert_eq!(cx.input(), b"an element");
-            Next::Close(CloseReason::PeerFinished)
+            Next::Close(CloseReason::Eof)
         }
         _ => Next::Pause {
             until: cx.after(Duration::from_secs(3600)),
@@ -98,7 +98,7 @@ fn b1_end_of_a_peer_is_noticed_by_a_session_that_pauses() {
     let mut stream = connect(&inside);
     stream.write_all(b"an element").expect("a connection");
     stream.shutdown(Shutdown::Write).expect("a socket");
-    await_end(&inside, EndReason::PeerFinished, 1);
+    await_end(&inside, EndReason::Eof, 1);
     inside.end();
 }
 
@@ -110,7 +110,7 @@ fn b2_output_that_was_not_taken_ends_with_a_reset() {
         ..Limits::default()
     };
     let inside = start(limits, |event, cx| {
-        if event == Event::Opened {
+        if event == Event::Open {
             cx.write(&vec![b'x'; 32 << 20]);
         }
         hour(cx)
@@ -127,7 +127,7 @@ fn b2_output_that_was_not_taken_ends_with_a_reset() {
 #[test]
 fn b2_session_cut_off_by_a_drain_ends_with_a_reset() {
     let limits = Limits {
-        drain: Duration::from_millis(200),
+        drain_timeout: Duration::from_millis(200),
         ..Limits::default()
     };
     let inside = start(limits, |_, cx| hour(cx));
@@ -136,7 +136,7 @@ fn b2_session_cut_off_by_a_drain_ends_with_a_reset() {
         (inside.look().counters.accepted == 1).then_some(())
     });
     inside.stop();
-    assert_eq!(inside.join().expect("a polite end").cut, 1);
+    assert_eq!(inside.join().expect("a polite end").aborted, 1);
     let error = stream.read(&mut [0; 1]).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
@@ -159,7 +159,7 @@ fn b3_connections_in_the_queue_are_answered_before_the_server_stops() {
         stream.read_to_string(&mut heard).expect("no reset");
         assert_eq!(heard, "hello, and bye");
     }
-    assert_eq!(inside.join().expect("a polite end").cut, 0);
+    assert_eq!(inside.join().expect("a polite end").aborted, 0);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn i8_names_that_had_arrived_before_the_drain_are_all_answered() {
         stream.read_to_string(&mut heard).expect("no reset");
         assert_eq!(heard, "hello, and bye");
     }
-    assert_eq!(inside.join().expect("a polite end").cut, 0);
+    assert_eq!(inside.join().expect("a polite end").aborted, 0);
 }
 
 fn echo_and_say_goodbye(event: Event, cx: &mut Context<'_>) -> Next {
@@ -187,7 +187,7 @@ fn echo_and_say_goodbye(event: Event, cx: &mut Context<'_>) -> Next {
     cx.consume(input.len());
     if event == Event::Drain {
         cx.write(b", and bye");
-        return Next::Close(CloseReason::Drained);
+        return Next::Close(CloseReason::Shutdown);
     }
     hour(cx)
 }

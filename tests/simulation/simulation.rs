@@ -113,10 +113,8 @@ fn digests_of_the_fixed_seeds_are_those_recorded() {
 /// A change that takes a mutant's text away fails here, and names it.
 #[test]
 fn every_mutant_applies() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let wrong = MUTANTS
-        .iter()
-        .filter_map(|mutant| mutant.apply(&root).err());
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let wrong = MUTANTS.iter().filter_map(|mutant| mutant.apply(root).err());
     let wrong: Vec<_> = wrong.map(|error| error.to_string()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
@@ -125,7 +123,7 @@ fn every_mutant_applies() {
     assert_eq!(names.len(), MUTANTS.len(), "two mutants have one name");
 }
 
-/// Takes minutes: `.ci/run` runs it. `cargo run --bin mutants -- --help` is for people.
+/// Takes minutes: `.ci/run` runs it. `cargo run -p oneloop-swarm --bin mutants -- --help` is for people.
 #[test]
 #[ignore = "builds the library once for each mutant"]
 fn every_mutant_is_found() {

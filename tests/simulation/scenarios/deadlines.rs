@@ -14,7 +14,7 @@ fn patient(wait: Duration) -> impl FnMut(Step<'_, '_>) -> Next {
     move |mut step| {
         step.take();
         match step.event {
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             _ => step.read_for(wait),
         }
     }
@@ -26,11 +26,11 @@ fn deadline_comes_once_and_on_time() {
     let _client = simulation.connect();
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
-    let opened = probe.time_of(Call::Step(0, Event::Opened)).unwrap();
-    let ended = probe.time_of(Call::Step(0, Event::Deadline)).unwrap();
+    let opened = probe.time_of(Call::Step(0, Event::Open)).unwrap();
+    let ended = probe.time_of(Call::Step(0, Event::Timeout)).unwrap();
     let waited = ended - opened;
     assert!((SECOND..SECOND + ms(4)).contains(&waited), "{waited:?}");
-    assert_eq!(probe.events(0), [Event::Opened, Event::Deadline]);
+    assert_eq!(probe.events(0), [Event::Open, Event::Timeout]);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn deadline_in_the_past_comes_at_once_and_holds_up_no_other() {
                 count.set(count.get() + 1);
                 Next::Read { until: Time::START }
             }
-            (_, Event::Deadline) => Next::Close(CloseReason::TimedOut),
+            (_, Event::Timeout) => Next::Close(CloseReason::Timeout),
             _ => step.read_for(SECOND),
         }
     });
@@ -82,7 +82,7 @@ fn deadlines_of_one_turn_end_at_their_bound_and_the_others_follow() {
         let before = simulation.reactor().service().calls.len();
         simulation.turn();
         let calls = &simulation.reactor().service().calls[before..];
-        let deadline = |&&(_, call): &&(_, Call)| matches!(call, Call::Step(_, Event::Deadline));
+        let deadline = |&&(_, call): &&(_, Call)| matches!(call, Call::Step(_, Event::Timeout));
         ended.push(calls.iter().filter(deadline).count());
         if ended.iter().sum::<usize>() == 30 {
             break;
@@ -157,7 +157,7 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     simulation.network().pass(ms(1500));
     while !matches!(
         simulation.reactor().service().events(0)[..],
-        [.., Event::Deadline]
+        [.., Event::Timeout]
     ) {
         simulation.turn();
     }
@@ -170,11 +170,11 @@ fn alarm_comes_once_and_on_time_and_moves_when_it_is_set_again() {
     let mut simulation = simulate(Limits::default(), |mut step| {
         step.take();
         let wait = match step.event {
-            Event::Opened => MINUTE,
+            Event::Open => MINUTE,
             _ => 2 * SECOND,
         };
         let at = step.cx.after(wait);
-        step.cx.set_alarm(at);
+        step.cx.set_timer(at);
         step.read_for(HOUR)
     });
     let client = simulation.connect();
@@ -192,13 +192,13 @@ fn alarm_comes_once_and_on_time_and_moves_when_it_is_set_again() {
 fn alarm_set_by_an_alarm_comes_too() {
     let mut simulation = simulate(Limits::default(), |step| {
         let at = step.cx.after(SECOND);
-        step.cx.set_alarm(at);
+        step.cx.set_timer(at);
         step.read_for(HOUR)
     });
     simulation.reactor_mut().service_mut().besides = Box::new(|call, cx| {
         if call == Call::Alarm {
             let at = cx.after(SECOND);
-            cx.set_alarm(at);
+            cx.set_timer(at);
         }
     });
     let _client = simulation.connect();
@@ -213,7 +213,7 @@ fn wait_without_bound_has_none_and_any_other_has_the_longest() {
         ..Limits::default()
     };
     let mut simulation = simulate(limits, |step| match (step.number, step.event) {
-        (_, Event::Deadline) => Next::Close(CloseReason::TimedOut),
+        (_, Event::Timeout) => Next::Close(CloseReason::Timeout),
         (0, _) => Next::Read {
             until: Time::UNBOUNDED,
         },
@@ -253,7 +253,7 @@ fn wait_that_begins_late_in_a_long_turn_ends_late() {
             }
         }
         match step.event {
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             Event::Data => step.read_for(ms(500)),
             _ => step.read_for(HOUR),
         }
@@ -271,7 +271,7 @@ fn wait_that_begins_late_in_a_long_turn_ends_late() {
     let last = simulation
         .reactor()
         .service()
-        .time_of(Call::Step(299, Event::Deadline));
+        .time_of(Call::Step(299, Event::Timeout));
     let waited = last.expect("its deadline has come") - end_of_turn;
     assert!(waited >= ms(500 - 64), "{waited:?}");
 }
@@ -315,5 +315,5 @@ fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
     simulation.run_for(MINUTE);
     assert_eq!(client.received().len(), 5000);
     let events = simulation.reactor().service().events(0);
-    assert!(!events.contains(&Event::Deadline));
+    assert!(!events.contains(&Event::Timeout));
 }

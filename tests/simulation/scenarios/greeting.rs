@@ -97,5 +97,5 @@ fn silent_peer_is_dismissed_with_a_word() {
     let heard = client.received();
     assert!(heard.ends_with(b"You took too long. Good bye!\n"));
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.ended(EndReason::TimedOut), 1);
+    assert_eq!(counters.ended(EndReason::Timeout), 1);
 }

@@ -257,7 +257,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("events"),
     },
     Mutant {
-        name: "wake_up_lost_with_a_deadline",
+        name: "deadline_told_though_it_has_moved",
         file: "src/oneloop/reactor/connection.rs",
         find: "if self.flags.take(Flags::DEADLINE) && self.due <= now {",
         replace: "if self.flags.take(Flags::DEADLINE) {",
@@ -636,14 +636,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         connection.flags.remove(Flags::WRITABLE);",
         replace: "        let _ = until;
         connection.flags.remove(Flags::WRITABLE);",
-        suite: Suite::Scenario("outbound"),
-    },
-    Mutant {
-        name: "outbound_time_limit_stays_with_the_session",
-        file: "src/oneloop/reactor/lifecycle.rs",
-        find: "        connection.phase = Phase::Live;
-        connection.clear_deadline();",
-        replace: "        connection.phase = Phase::Live;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {

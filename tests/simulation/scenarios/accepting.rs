@@ -323,3 +323,22 @@ fn session_that_its_service_refuses_frees_its_place() {
     assert_eq!(counters.ended(EndReason::ServerFull), 0);
     assert_eq!(simulation.reactor().usage(), Default::default());
 }
+
+#[test]
+fn accepting_that_succeeds_now_and_then_does_not_rest() {
+    let limits = Limits {
+        turn_accepts_max: 20,
+        accept_retry: HOUR,
+        ..Limits::default()
+    };
+    let mut simulation = simulate(limits, echo);
+    simulation.network().set_faults(Faults {
+        aborted_accepts: 0.5,
+        ..Faults::NONE
+    });
+    let _clients: Vec<_> = (0..400).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(10));
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.accepted + counters.accept_failures, 400);
+    assert!(counters.accept_failures > 100);
+}

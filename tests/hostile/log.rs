@@ -3,17 +3,18 @@
 use std::fs::{self, File};
 use std::io::{PipeReader, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 
 use crate::common::client::reply;
-use crate::common::{CONTROL_CHARACTER, Client, QUESTION, Server, eventually};
+use crate::common::{CONTROL_CHARACTER, Client, PATIENCE, QUESTION, Server, eventually};
 
 /// A server whose standard error is the test's to read, or not.
 struct Logging {
@@ -63,11 +64,22 @@ fn server(flags: &[&str]) -> Command {
     command
 }
 
+/// Waits until there is something to read: a server that hangs fails a test, and does not hang it.
+#[track_caller]
+fn wait_for_input(stream: &impl AsFd) {
+    let mut descriptors = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+    let milliseconds = u16::try_from(PATIENCE.as_millis()).expect("less than a minute");
+    let ready = poll(&mut descriptors, milliseconds).expect("polling");
+    assert!(ready > 0, "nothing is logged");
+}
+
 /// Reads one line, byte for byte, so that nothing is read that comes after it.
-fn line(mut stream: impl Read) -> String {
+#[track_caller]
+fn line(mut stream: impl Read + AsFd) -> String {
     let mut line = Vec::new();
     let mut byte = [0];
     while !line.ends_with(b"\n") {
+        wait_for_input(&stream);
         stream.read_exact(&mut byte).expect("a line comes");
         line.push(byte[0]);
     }
@@ -75,10 +87,12 @@ fn line(mut stream: impl Read) -> String {
 }
 
 /// Reads lines until one has `text` in it, and returns all of them.
+#[track_caller]
 fn lines_until(mut pipe: &PipeReader, text: &str) -> Vec<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 65536];
     loop {
+        wait_for_input(&pipe);
         let count = pipe.read(&mut chunk).expect("the server runs");
         assert!(count > 0, "the server has ended");
         bytes.extend_from_slice(&chunk[..count]);
@@ -273,20 +287,20 @@ fn f9_json_is_one_object_a_line() {
 
 #[test]
 fn f9_the_journal_gets_priorities_and_no_times() {
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
     let theirs = File::from(OwnedFd::from(theirs));
     let data = theirs.metadata().unwrap();
     let mut command = server(&[]);
     command.env("JOURNAL_STREAM", format!("{}:{}", data.dev(), data.ino()));
     let server = Logging::start(&mut command, theirs.into(), || {
-        let line = line(&mut ours);
+        let line = line(&ours);
         assert!(line.starts_with("<6>[greet_server] "), "{line:?}");
         line
     });
     let peer = Client::acquainted(server.address);
     let address = peer.0.local_addr().unwrap();
     loop {
-        let line = line(&mut ours);
+        let line = line(&ours);
         assert!(line.starts_with('<'), "{line:?}");
         if line.contains(&format!("Accept new connection from {address}")) {
             break;

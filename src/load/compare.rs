@@ -187,18 +187,23 @@ impl Conclusion {
 
 impl Compared {
     fn of(metric: Figure, rounds: &[[f64; 3]]) -> Option<Self> {
+        if rounds.is_empty() {
+            return None;
+        }
         let logs = |of: fn(&[f64; 3]) -> f64| rounds.iter().map(of).collect::<Vec<_>>();
         let first = rounds
             .iter()
             .flat_map(|&[first, _, control]| [first, control]);
+        let control = Ratio::of(logs(|[first, _, control]| (control / first).ln()))?;
+        let ratio = Ratio::of(logs(|[first, other, control]| {
+            (other / (first * control).sqrt()).ln()
+        }))?;
         Some(Self {
             metric,
             first: median(first.collect()),
             other: median(logs(|&[_, other, _]| other)),
-            ratio: Ratio::of(logs(|[first, other, control]| {
-                (other / (first * control).sqrt()).ln()
-            }))?,
-            control: Ratio::of(logs(|[first, _, control]| (control / first).ln()))?,
+            ratio: ratio.at_least_as_wide_as(&control),
+            control,
         })
     }
 
@@ -239,8 +244,19 @@ impl Ratio {
         let spread = student(kept - 1) * std::f64::consts::SQRT_2 * error;
         Some(Self {
             value: mean.exp(),
-            spread: spread.exp() - 1.0,
+            spread: spread.exp_m1(),
         })
+    }
+
+    /// Widens the spread to what the control's implies, so that a few rounds which agree by chance
+    /// claim no precision that the machine does not have. The mean of two runs of A varies half as
+    /// much as one run, so the variances are as 3/2 to 2.
+    fn at_least_as_wide_as(self, control: &Self) -> Self {
+        let implied = 0.75f64.sqrt() * control.spread.ln_1p();
+        Self {
+            spread: self.spread.max(implied.exp_m1()),
+            ..self
+        }
     }
 
     /// Returns `true` if it differs from 1 by more than its spread.

@@ -48,11 +48,14 @@ pub(crate) enum Subject {
     OneSource,
 }
 
+/// Looks for one thing.
+type Look = fn(&Outcome) -> Option<(Subject, String)>;
+
 impl Outcome {
     /// Returns what a reader must know before believing the figures, warnings first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let warnings: [fn(&Self) -> Option<(Subject, String)>; 10] = [
+        let warnings: [Look; 10] = [
             Self::nothing_measured,
             Self::generator_was_the_bottleneck,
             Self::sides_shared_a_core,
@@ -64,7 +67,7 @@ impl Outcome {
             Self::not_all_connected,
             Self::idle_were_ended,
         ];
-        let notes: [fn(&Self) -> Option<(Subject, String)>; 4] = [
+        let notes: [Look; 4] = [
             Self::names_were_held_back,
             Self::closed_loop,
             Self::few_samples,

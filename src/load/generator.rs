@@ -14,7 +14,7 @@ use super::record::{Recorder, Window};
 use super::schedule::Schedule;
 use super::walk::Walk;
 use super::wire::{self, Name, Verdict};
-use crate::service::{
+use oneloop::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
 };
 
@@ -163,7 +163,7 @@ impl Generator {
             ungreeted: 0,
             stranger: None,
             never_sent: 0,
-            next_alarm: Time::NEVER,
+            next_alarm: Time::UNBOUNDED,
             tally: Tally::default(),
             recorder: Recorder::new(interval),
             plan,
@@ -758,7 +758,7 @@ impl Generator {
             self.recorder.close_interval(now);
             self.recorder.measure(Window {
                 start: now,
-                end: Time::NEVER,
+                end: Time::UNBOUNDED,
             });
         }
         let until = now + self.plan.grace;

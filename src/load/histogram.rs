@@ -64,7 +64,7 @@ const SERIES: [&[f64]; 6] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::record;
+    use crate::record;
 
     fn spread(values: &[u64]) -> Latencies {
         let mut latencies = record::latencies();

@@ -6,7 +6,7 @@ use super::generator::Phase;
 use super::outcome::Costs;
 use super::placement::{MachineTime, Placement};
 use super::process::{Process, own_cpu_time};
-use crate::service::Time;
+use oneloop::Time;
 
 /// Looks at the costs when the measured part begins and when it ends.
 #[derive(Debug)]

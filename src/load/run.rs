@@ -10,9 +10,9 @@ use super::outcome::{Connections, Ending, Outcome};
 use super::plan::{Pace, Plan};
 use super::process::Process;
 use super::timer::Timer;
-use crate::net::Os;
-use crate::reactor::{Limits, Reactor};
-use crate::service::Time;
+use oneloop::Time;
+use oneloop::net::Os;
+use oneloop::{Limits, Reactor};
 
 /// How far a run has got, for whoever watches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +57,7 @@ pub fn run(
     let generator = Generator::new(plan.clone(), clock);
     let mut reactor = Reactor::with_net(generator, limits(plan), os)?;
     let mut meter = Meter::new(server);
-    let mut armed = Time::NEVER;
+    let mut armed = Time::UNBOUNDED;
     let mut next_look = clock.now();
     let mut ending = Ending::Complete;
 

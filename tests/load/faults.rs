@@ -8,13 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop::load::{
+use oneloop_load::{
     Fault, Outcome, Pace, Plan, Scenario, percentile,
     text::{self, Page},
 };
 
-use crate::actor::{Actor, Guest};
 use crate::common::{FULL, GOOD_BYE, QUESTION, Server, TOO_SLOW, WELCOME, eventually};
+use crate::load::actor::{Actor, Guest};
 use crate::{CLOSED, plan, run, run_until};
 
 /// Makes a run against a server that plays this part, and checks that the figures are figures.
@@ -460,7 +460,7 @@ fn stall_during_the_proofs_of_life_wraps_no_counter() {
         ..plan(actor.address)
     };
     // 300 proofs and the 256 that are under way when the server stalls.
-    let all_answered = || (actor.served() >= 556 && goodbyes.load(Ordering::Relaxed) >= 256);
+    let all_answered = || actor.served() >= 556 && goodbyes.load(Ordering::Relaxed) >= 256;
     let outcome = run_until(&plan, |progress| {
         if progress.stage == "closing" && !stalled.is_set() {
             stalled.set();

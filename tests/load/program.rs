@@ -10,18 +10,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::actor::Actor;
 use crate::common::eventually;
-use crate::schema;
+use crate::load::actor::Actor;
+use crate::load::schema;
 
-fn greet_load(arguments: &[&str]) -> Command {
+pub(crate) fn greet_load(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-load"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
 #[track_caller]
-fn output(arguments: &[&str], exit: i32) -> Output {
+pub(crate) fn output(arguments: &[&str], exit: i32) -> Output {
     let output = greet_load(arguments).output().expect("it starts");
     assert_eq!(
         output.status.code(),
@@ -31,30 +31,30 @@ fn output(arguments: &[&str], exit: i32) -> Output {
     output
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
 /// A file of this test's own, gone when it ends.
-struct File(PathBuf);
+pub(crate) struct File(PathBuf);
 
 impl File {
-    fn new(ending: &str) -> Self {
+    pub(crate) fn new(ending: &str) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("load-{}-{number}.{ending}", std::process::id());
         Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().expect("a path of ASCII")
     }
 
-    fn read(&self) -> String {
+    pub(crate) fn read(&self) -> String {
         fs::read_to_string(&self.0).expect("it was written")
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.read()).expect("JSON")
     }
 }
@@ -66,7 +66,7 @@ impl Drop for File {
 }
 
 #[track_caller]
-fn assert_valid(report: &Value) {
+pub(crate) fn assert_valid(report: &Value) {
     let schema = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/docs/load.schema.json"
@@ -76,7 +76,7 @@ fn assert_valid(report: &Value) {
 }
 
 /// A short run, in which no answer is late because the machine is busy.
-const SHORT: [&str; 6] = [
+pub(crate) const SHORT: [&str; 6] = [
     "--duration",
     "200ms",
     "--warm-up",
@@ -85,7 +85,7 @@ const SHORT: [&str; 6] = [
     "20s",
 ];
 
-fn short(more: &[&'static str]) -> Vec<&'static str> {
+pub(crate) fn short(more: &[&'static str]) -> Vec<&'static str> {
     [&SHORT, more].concat()
 }
 
@@ -238,7 +238,7 @@ fn report_that_cannot_be_written_is_exit_code_2() {
 #[test]
 #[cfg(target_os = "linux")]
 fn source_that_is_not_local_is_refused_before_measuring() {
-    let output = output(&["--sources", crate::faults::FOREIGN], 2);
+    let output = output(&["--sources", crate::load::faults::FOREIGN], 2);
     let message = text(&output.stderr);
     assert!(message.contains("192.0.2.1"), "{message}");
     assert!(

@@ -6,16 +6,12 @@
 //! A second thread reads the socket, so that the server's messages are shown, and the end of the
 //! connection ends the program, also while the user is at the prompt.
 
-#[path = "../support/address.rs"]
-mod address;
 mod args;
 mod conversation;
 #[cfg(unix)]
 mod editor;
 mod failure;
 mod listener;
-#[path = "../support/manual.rs"]
-mod manual;
 mod names;
 mod screen;
 mod wire;

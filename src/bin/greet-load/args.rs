@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use oneloop::load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
+use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
 
-use crate::address::parse_address;
+use greet_support::address::parse_address;
 
 /// A load generator for greeting servers: checks every byte, times from where it must.
 #[derive(Debug, Parser)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use oneloop::load::{Plan, Progress};
+use oneloop_load::{Plan, Progress};
 use terminal_size::terminal_size_of;
 
 /// The live view. Each picture is drawn over the one before in a single write, and no line is

@@ -1,12 +1,8 @@
 //! The load generator: arguments, a server if none is given, signals, files; the library does the
 //! rest.
 
-#[path = "../support/address.rs"]
-mod address;
 mod args;
 #[allow(dead_code, reason = "shared with greet-server, which uses all of it")]
-#[path = "../greet-server/descriptors.rs"]
-mod descriptors;
 mod file;
 mod interrupt;
 mod live;
@@ -21,7 +17,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Parser;
-use oneloop::load::{self, Machine, Pinned, Process, Report, Server, Shape, Verdict};
+use greet_support::descriptors;
+use oneloop_load::{self, Machine, Pinned, Process, Report, Server, Shape, Verdict};
 
 use args::Args;
 use file::OutputFile;
@@ -156,14 +153,14 @@ impl Outputs {
             json.expect("every key is a string") + "\n"
         };
         match self.stdout {
-            Stdout::Text => print(&(load::text::report(report, &screen::page()) + "\n"))?,
+            Stdout::Text => print(&(oneloop_load::text::report(report, &screen::page()) + "\n"))?,
             Stdout::Json => print(&json())?,
         }
         if let Some(file) = self.json {
             file.write(&json())?;
         }
         match self.html {
-            Some(file) => file.write(&load::page(report)),
+            Some(file) => file.write(&oneloop_load::page(report)),
             None => Ok(()),
         }
     }

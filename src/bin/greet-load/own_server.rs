@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing, Greeter};
 use oneloop::{Limits, Reactor};
+use oneloop_greeting::{Config, Framing, Greeter};
 
 use crate::args::FramingArg;
-use crate::descriptors;
+use greet_support::descriptors;
 
 /// A server in a process of its own. It ends with this value, and also with this process, however
 /// that ends.

@@ -1,6 +1,6 @@
 //! A core for the generator, and one for the server that it starts.
 
-use oneloop::load::{Cores, Pinned, Process, pin};
+use oneloop_load::{Cores, Pinned, Process, pin};
 
 use crate::own_server::OwnServer;
 

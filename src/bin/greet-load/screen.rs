@@ -3,7 +3,7 @@
 use std::io;
 
 use anstream::{AutoStream, ColorChoice};
-use oneloop::load::text::{Ink, Page};
+use oneloop_load::text::{Ink, Page};
 use terminal_size::terminal_size_of;
 
 /// Returns the page that standard output is. A file or a pipe has 80 columns and no end.

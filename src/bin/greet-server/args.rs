@@ -5,13 +5,13 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
-use oneloop::greeting::{Config, Framing};
 use oneloop::{Limits, WhenFull};
+use oneloop_greeting::{Config, Framing};
 
-use crate::address::Address;
-use crate::descriptors::Allowance;
 use crate::logging::LogFormat;
-use crate::manual::{Generate, VERSION};
+use greet_support::address::Address;
+use greet_support::descriptors::Allowance;
+use greet_support::manual::{Generate, VERSION};
 
 /// A greeting server: one thread, one loop, every client.
 #[derive(Debug, Parser)]

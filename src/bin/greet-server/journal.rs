@@ -2,8 +2,8 @@
 //! it sent, and which other protocols were spoken to the greeting port.
 
 use log::{info, warn};
-use oneloop::greeting::{self, Greeter};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time};
+use oneloop_greeting::{self, Greeter};
 
 use crate::foreign::Protocol;
 
@@ -18,7 +18,7 @@ pub(crate) struct Journal {
 /// A session of the greeting service, and what the journal has to know of it.
 #[derive(Debug)]
 pub(crate) struct Session {
-    greeting: greeting::Session,
+    greeting: oneloop_greeting::Session,
     opened: Time,
     /// Bytes of input that the service has consumed, or had when it closed.
     bytes_in: u64,

@@ -1,15 +1,10 @@
 //! The greeting server: arguments, logger, limits, signals; the library does the rest.
 
-#[path = "../support/address.rs"]
-mod address;
 mod args;
-mod descriptors;
 mod foreign;
 mod journal;
 mod listeners;
 mod logging;
-#[path = "../support/manual.rs"]
-mod manual;
 mod occupant;
 mod report;
 mod shutdown;
@@ -18,10 +13,11 @@ mod signals;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
-use oneloop::greeting::Greeter;
 use oneloop::net::Os;
 use oneloop::{Reactor, Service, Turn};
+use oneloop_greeting::Greeter;
 
 use args::Args;
 use journal::Journal;

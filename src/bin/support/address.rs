@@ -7,8 +7,6 @@
 //! A missing host is 127.0.0.1, a missing port is 6000. A host is a name or an address; an IPv6
 //! address may carry a zone, as in `fe80::1%eth0`.
 
-#![allow(dead_code, reason = "each program uses a part of this")]
-
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -16,7 +14,7 @@ use std::str::FromStr;
 
 /// A host and a port, not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub struct Address {
     /// A name or an address; an IPv6 address is without its brackets.
     host: String,
     port: u16,
@@ -24,15 +22,15 @@ pub(crate) struct Address {
 
 impl Address {
     /// The address that greet-server listens on, and greet-client connects to, by default.
-    pub(crate) const DEFAULT: &str = "127.0.0.1:6000";
+    pub const DEFAULT: &str = "127.0.0.1:6000";
 
     /// Returns the host: a name or an address, without brackets.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 
     /// Returns `true` if the host is a name, which can have several addresses.
-    pub(crate) fn is_name(&self) -> bool {
+    pub fn is_name(&self) -> bool {
         let (bare, _zone) = self.host.split_once('%').unwrap_or((&self.host, ""));
         bare.parse::<IpAddr>().is_err()
     }
@@ -43,7 +41,7 @@ impl Address {
     ///
     /// # Errors
     /// If the name cannot be resolved, or has no address.
-    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let mut addresses = Vec::new();
         for address in (self.host.as_str(), self.port).to_socket_addrs()? {
             if !addresses.contains(&address) {
@@ -94,7 +92,7 @@ impl fmt::Display for Address {
 ///
 /// # Errors
 /// A sentence for the user.
-pub(crate) fn to_connect_to(text: &str) -> Result<Address, &'static str> {
+pub fn to_connect_to(text: &str) -> Result<Address, &'static str> {
     match text.parse()? {
         Address { port: 0, .. } => Err(NO_PORT),
         address => Ok(address),
@@ -105,7 +103,7 @@ pub(crate) fn to_connect_to(text: &str) -> Result<Address, &'static str> {
 ///
 /// # Errors
 /// A sentence for the user.
-pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let found = to_connect_to(text)?.resolve();
     found
         .map(|addresses| addresses[0])

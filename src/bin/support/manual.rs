@@ -10,7 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 /// The version with the commit that it was built from, and the target that it was built for.
-pub(crate) const VERSION: &str = concat!(
+pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (",
     env!("GREET_COMMIT"),
@@ -21,7 +21,7 @@ pub(crate) const VERSION: &str = concat!(
 
 /// What can be made from the definition of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Generate {
+pub enum Generate {
     /// A manual page.
     Man,
     /// Completions for bash.
@@ -34,7 +34,7 @@ pub(crate) enum Generate {
 
 impl Generate {
     /// Writes it to standard output, and ends the program.
-    pub(crate) fn run(self, command: Command) -> ! {
+    pub fn run(self, command: Command) -> ! {
         let text = match self {
             Self::Man => man(command),
             Self::Bash => completions(command, Shell::Bash),

@@ -160,10 +160,10 @@ fn the_refusal_names_the_length_that_is_set() {
 
 #[test]
 fn whoever_is_turned_away_is_told_so() {
-    use crate::service::Service;
+    use oneloop::service::Service;
     for why in [
-        crate::service::EndReason::Full,
-        crate::service::EndReason::AddressFull,
+        oneloop::service::EndReason::Full,
+        oneloop::service::EndReason::AddressFull,
     ] {
         assert_eq!(
             Greeter::default().refusal(why),

@@ -6,10 +6,10 @@ use super::page::{Page, Style};
 use super::run::push_faults;
 use super::sweep::grouped;
 use super::table::{Cell, Head, Table};
-use crate::load::compare::{Compared, Comparison, Conclusion, Figure, Ratio};
-use crate::load::figures;
-use crate::load::findings::Weight;
-use crate::load::outcome::Outcome;
+use crate::compare::{Compared, Comparison, Conclusion, Figure, Ratio};
+use crate::figures;
+use crate::findings::Weight;
+use crate::outcome::Outcome;
 
 /// Writes the ratio of each figure with its spread, and what it comes to.
 pub(super) fn comparison(
@@ -137,7 +137,9 @@ pub(crate) fn row(compared: &Compared) -> Vec<String> {
 }
 
 fn ratio(ratio: &Ratio) -> String {
-    format!("{:.3} ±{:.1} %", ratio.value, ratio.spread * 100.0)
+    let percent = ratio.spread * 100.0;
+    let digits = usize::from(percent < 9.95);
+    format!("{:.3} ±{percent:.digits$} %", ratio.value)
 }
 
 /// What ± means.

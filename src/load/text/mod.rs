@@ -9,9 +9,10 @@ mod table;
 
 pub(crate) use page::Style;
 pub use page::{Ink, Page};
+pub(crate) use ramp::describe as describe_ramp;
 pub use run::step;
 pub(crate) use run::{PERCENTILES, describe, distributions, faults, latency_is};
-pub(crate) use sweep::sweep_findings;
+pub(crate) use sweep::{describe as describe_sweep, sweep_findings};
 
 use super::findings::Weight;
 use super::outcome::Outcome;

@@ -2,10 +2,10 @@
 
 use super::page::{Page, Style};
 use super::table::{Cell, Head, Table};
-use crate::load::figures;
-use crate::load::outcome::Outcome;
-use crate::load::ramp::{Knee, Ramp, rate};
-use crate::load::record::percentile;
+use crate::figures;
+use crate::outcome::Outcome;
+use crate::ramp::{Knee, Ramp, rate};
+use crate::record::percentile;
 
 /// Writes the knee, and a row for each rate.
 pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> String {
@@ -63,7 +63,8 @@ fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {
     )
 }
 
-fn describe(ramp: &Ramp, run: &Outcome) -> String {
+/// What was done, in a sentence.
+pub(crate) fn describe(ramp: &Ramp, run: &Outcome) -> String {
     let until = ramp.until.iter().map(ToString::to_string);
     format!(
         "ramp, {} to {}, {} at each rate, until {} or a rate is not reached",

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::page::{LABEL, Page, Style, bar};
 use super::table::{Cell, Head, Table};
-use crate::load::errors::Faults;
-use crate::load::figures;
-use crate::load::histogram::{Bucket, buckets};
-use crate::load::outcome::{Ending, Outcome};
-use crate::load::plan::{Pace, Scenario};
-use crate::load::record::{Latencies, percentile};
+use crate::errors::Faults;
+use crate::figures;
+use crate::histogram::{Bucket, buckets};
+use crate::outcome::{Ending, Outcome};
+use crate::plan::{Pace, Scenario};
+use crate::record::{Latencies, percentile};
 
 /// What is reported of a distribution.
 pub(crate) const PERCENTILES: [(&str, f64); 6] = [
@@ -36,7 +36,7 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
         height.saturating_sub(lines(&figures) + lines(&details) + 2)
     });
     let rows = room.saturating_sub(2).min(HISTOGRAM_MAX);
-    let mut text = figures.clone();
+    let mut text = figures;
     if outcome.completed > 0 {
         push_histogram(&mut text, &outcome.latency, rows, page);
     }

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use super::page::{Page, Style};
 use super::run::push_faults;
 use super::table::{Cell, Head, Table};
-use crate::load::figures;
-use crate::load::findings::{Finding, Weight};
-use crate::load::outcome::{Ending, Outcome};
-use crate::load::record::percentile;
+use crate::figures;
+use crate::findings::{Finding, Weight};
+use crate::outcome::{Ending, Outcome};
+use crate::record::percentile;
 
 /// Writes a row for each run, and each finding once.
 pub(super) fn sweep(outcomes: &[Outcome], more: &str, page: &Page) -> String {
@@ -54,14 +54,18 @@ fn headline(outcomes: &[Outcome], page: &Page) -> String {
         ),
         None => format!("{} runs   {errors}\n", strong(&outcomes.len().to_string())),
     };
-    let scenario = best.plan.scenario.as_str();
-    let line = format!(
-        "{scenario} to {}, {} for each number of connections",
-        best.plan.target,
-        figures::duration(best.plan.duration)
-    );
-    page.push(&mut text, Style::Faint, &line);
+    page.push(&mut text, Style::Faint, &describe(best));
     text
+}
+
+/// What was done, in a sentence.
+pub(crate) fn describe(run: &Outcome) -> String {
+    format!(
+        "{} to {}, {} for each number of connections",
+        run.plan.scenario.as_str(),
+        run.plan.target,
+        figures::duration(run.plan.duration)
+    )
 }
 
 fn table(outcomes: &[Outcome]) -> Table {

@@ -1,6 +1,6 @@
 //! Plants the known mistakes one at a time in a copy of the tree, and expects tests to find each.
 //!
-//! The copies and the results are kept in `target/mutants`, so an interrupted run goes on where it
+//! The copies and the results are kept in `target/mutation`, so an interrupted run goes on where it
 //! was. Any change of the tree makes the results void.
 
 mod build;
@@ -61,8 +61,8 @@ fn main() -> ExitCode {
 
 /// Shares the mutants out among the workers.
 fn judge(args: &Args, mutants: &[Mutant]) -> std::io::Result<Results> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = root.join("target/mutants");
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let folder = root.join("target/mutation");
     let tree = copy::Tree::read(root)?;
     let results = Results::open(&folder.join("results"), tree.digest(), args.fresh)?;
     let waiting: Vec<_> = mutants

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use oneloop::net::{ListenOptions, Net};
-use oneloop::sim::{Client, Faults, Status};
 use oneloop::{EndReason, Limits, WhenFull};
+use oneloop_sim::{Client, Faults, Status};
 
 use super::probe::*;
 
@@ -159,7 +159,7 @@ fn address_with_its_share_is_refused_and_served_again_when_one_leaves() {
 }
 
 /// A server whose accepts find no descriptor, since all are in use by `inside` connections.
-fn exhausted(retry: Duration, when_full: WhenFull) -> (oneloop::sim::Simulation<Probe>, Client) {
+fn exhausted(retry: Duration, when_full: WhenFull) -> (oneloop_sim::Simulation<Probe>, Client) {
     let limits = Limits {
         accept_retry: retry,
         when_full,

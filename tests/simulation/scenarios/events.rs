@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use oneloop::sim::Link;
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::Link;
 
 use super::probe::*;
 
@@ -98,7 +98,7 @@ fn wake_up_for_a_session_that_is_gone_concerns_nobody() {
 #[test]
 fn event_for_a_connection_that_is_gone_is_counted_and_dropped() {
     let mut simulation = simulate(Limits::default(), echo);
-    simulation.network().set_faults(oneloop::sim::Faults {
+    simulation.network().set_faults(oneloop_sim::Faults {
         stale_events: 1.0,
         ..Default::default()
     });

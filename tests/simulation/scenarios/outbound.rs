@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
-use oneloop::sim::{Behaviour, Link, Remote, Simulation};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Time};
+use oneloop_sim::{Behaviour, Link, Remote, Simulation};
 
 use super::probe::*;
 
@@ -239,7 +239,7 @@ fn outbound_connection_that_the_end_of_a_drain_finds_unmade_is_reported() {
 fn outbound_connection_that_cannot_be_registered_fails_alone() {
     let mut simulation = caller(Limits::default());
     simulation.network().serve(elsewhere(), || Mirror);
-    simulation.network().set_faults(oneloop::sim::Faults {
+    simulation.network().set_faults(oneloop_sim::Faults {
         failed_registrations: 1.0,
         ..Default::default()
     });

@@ -15,7 +15,7 @@ fn share(turn_bytes_max: usize) -> Limits {
 }
 
 /// Counts the steps that one turn takes.
-fn steps_of_a_turn(simulation: &mut oneloop::sim::Simulation<Probe>) -> u64 {
+fn steps_of_a_turn(simulation: &mut oneloop_sim::Simulation<Probe>) -> u64 {
     let before = simulation.reactor().counters().steps;
     simulation.turn();
     simulation.reactor().counters().steps - before

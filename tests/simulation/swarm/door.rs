@@ -14,7 +14,7 @@ use super::oracle::Verdict;
 
 /// All listeners, and the sockets that came in through them.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub struct Door {
     limits: Limits,
     listeners: HashMap<SocketAddr, Listening>,
     admitted: HashMap<SocketAddr, ()>,
@@ -36,13 +36,13 @@ struct Listening {
 
 /// Whether a connection must be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub enum Admission {
     Admitted,
     Refused,
 }
 
 impl Door {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Self {
             limits: limits.clone(),
             listeners: HashMap::new(),
@@ -56,7 +56,7 @@ impl Door {
     ///
     /// # Errors
     /// If more linger at the door than may.
-    pub(crate) fn turn_ends(&mut self) -> Verdict {
+    pub fn turn_ends(&mut self) -> Verdict {
         for listening in self.listeners.values_mut() {
             listening.asked = 0;
         }
@@ -76,7 +76,7 @@ impl Door {
     ///
     /// # Errors
     /// If it had no right to.
-    pub(crate) fn asked(
+    pub fn asked(
         &mut self,
         now: Time,
         address: SocketAddr,
@@ -109,7 +109,7 @@ impl Door {
     }
 
     /// The loop has tried to turn away one that it has no descriptor for.
-    pub(crate) fn shed(&mut self, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
+    pub fn shed(&mut self, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
         let listening = self.listeners.entry(address).or_default();
         let failure = result.err().map(AcceptFailure::of);
         if failure.is_some() {
@@ -121,7 +121,7 @@ impl Door {
     }
 
     /// A connection has been accepted: says what must become of it.
-    pub(crate) fn accepted(&mut self, peer: SocketAddr) -> Admission {
+    pub fn accepted(&mut self, peer: SocketAddr) -> Admission {
         let from_there = self.by_address.entry(peer.ip()).or_default();
         let per_address = self.limits.connections_per_address_max;
         let is_full = self.admitted.len() >= self.limits.connections_max;
@@ -135,7 +135,7 @@ impl Door {
     }
 
     /// A socket of the loop's is closed: a descriptor is free, and there is no reason to rest.
-    pub(crate) fn closed(&mut self, peer: SocketAddr) {
+    pub fn closed(&mut self, peer: SocketAddr) {
         self.refused.remove(&peer);
         if self.admitted.remove(&peer).is_some() {
             let from_there = self.by_address.get_mut(&peer.ip());
@@ -147,12 +147,12 @@ impl Door {
     }
 
     /// How many are inside.
-    pub(crate) fn inside(&self) -> usize {
+    pub fn inside(&self) -> usize {
         self.admitted.len()
     }
 
     /// Since when a listener ought to have been asked, if somebody has waited there since `since`.
-    pub(crate) fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
+    pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
         if self.is_shut() {
             return None;
         }

@@ -9,12 +9,12 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing};
 use oneloop::{EndReason, Limits, Time};
+use oneloop_greeting::{Config, Framing};
 
 /// One connection's conversation so far.
 #[derive(Debug)]
-pub(crate) struct Oracle {
+pub struct Oracle {
     /// Every byte the server has read.
     taken: Vec<u8>,
     /// When it read them: the time, and how many bytes there were in all after it.
@@ -111,17 +111,17 @@ enum Last {
 
 /// What the oracle knows of the server's settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) config: Config,
-    pub(crate) limits: Limits,
+pub struct Rules {
+    pub config: Config,
+    pub limits: Limits,
     /// By how much anything may be late.
-    pub(crate) slack: Duration,
+    pub slack: Duration,
 }
 
-pub(crate) type Verdict = Result<(), String>;
+pub type Verdict = Result<(), String>;
 
 impl Oracle {
-    pub(crate) fn new(rules: &Rules, now: Time) -> Self {
+    pub fn new(rules: &Rules, now: Time) -> Self {
         let ending = match rules.config.framing {
             Framing::Auto => Ending::Either,
             Framing::Line => Ending::Line,
@@ -152,7 +152,7 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn read(&mut self, now: Time, bytes: &[u8]) {
+    pub fn read(&mut self, now: Time, bytes: &[u8]) {
         if self.finished_at.is_some() {
             return; // discarded
         }
@@ -161,12 +161,12 @@ impl Oracle {
         self.last_progress = now;
     }
 
-    pub(crate) fn read_end(&mut self, now: Time) {
+    pub fn read_end(&mut self, now: Time) {
         self.read_end = true;
         self.last_progress = now;
     }
 
-    pub(crate) fn failed(&mut self, now: Time, kind: ErrorKind, offered_output: bool) {
+    pub fn failed(&mut self, now: Time, kind: ErrorKind, offered_output: bool) {
         match kind {
             ErrorKind::WouldBlock | ErrorKind::Interrupted if offered_output => {
                 self.owes(now);
@@ -176,20 +176,20 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn draining(&mut self) {
+    pub fn draining(&mut self) {
         self.drained = true;
     }
 
-    pub(crate) fn finished(&mut self, now: Time) {
+    pub fn finished(&mut self, now: Time) {
         self.finished_at = Some(now);
     }
 
-    pub(crate) fn socket_closed(&mut self, now: Time) {
+    pub fn socket_closed(&mut self, now: Time) {
         self.closed_at = now;
     }
 
     /// The server has written `bytes`, `whole` if that is all it had.
-    pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
+    pub fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
         // While output is owed, nothing is added to it: all of it was said at one time.
         let said = self.owes_since.unwrap_or(now);
@@ -227,7 +227,7 @@ impl Oracle {
     }
 
     /// The server says why it has closed the connection.
-    pub(crate) fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
+    pub fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
         let explained = match why {
             EndReason::Reset => self.broken,
             EndReason::WriteTimeout => self.has_not_read_for_long(rules),
@@ -260,7 +260,7 @@ impl Oracle {
     }
 
     /// A connection that got no session is closed.
-    pub(crate) fn turned_away(&self) -> Verdict {
+    pub fn turned_away(&self) -> Verdict {
         let told = self.is_over(EndReason::Full);
         let cut_short = self.readings.iter().all(|r| r.stage == Stage::Begin);
         if told || cut_short {
@@ -271,7 +271,7 @@ impl Oracle {
     }
 
     /// Nobody waits for ever: whatever this connection waits for has come, or is bound to come.
-    pub(crate) fn check_patience(&self, rules: &Rules, now: Time) -> Verdict {
+    pub fn check_patience(&self, rules: &Rules, now: Time) -> Verdict {
         let Some((wait, since, limit)) = self.wait(rules) else {
             return Ok(());
         };

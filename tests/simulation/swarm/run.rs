@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use oneloop::sim::{Network, Random, Tally};
 use oneloop::{Reactor, Time, Turn, Usage};
+use oneloop_sim::{Network, Random, Tally};
 
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
@@ -14,25 +14,25 @@ use super::watch::{SLACK, Watch, Watched};
 
 /// What to run, and how to look at it.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) seed: u64,
+pub struct Order {
+    pub seed: u64,
     /// Turns of the loop before the finale begins.
-    pub(crate) turns: usize,
+    pub turns: usize,
     /// The only clients that come; `None` for all.
-    pub(crate) only: Option<Vec<usize>>,
-    pub(crate) trace: bool,
+    pub only: Option<Vec<usize>>,
+    pub trace: bool,
 }
 
 /// How a run went.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) verdict: Verdict,
+pub struct Report {
+    pub verdict: Verdict,
     /// Tells whether two runs are the same.
-    pub(crate) digest: u64,
-    pub(crate) turns: usize,
-    pub(crate) clients: usize,
-    pub(crate) sessions: u64,
-    pub(crate) trace: Vec<String>,
+    pub digest: u64,
+    pub turns: usize,
+    pub clients: usize,
+    pub sessions: u64,
+    pub trace: Vec<String>,
 }
 
 /// A run under way.
@@ -56,7 +56,7 @@ struct Run<const EDGE: bool> {
 }
 
 /// Runs a seed.
-pub(crate) fn run(order: &Order) -> Report {
+pub fn run(order: &Order) -> Report {
     let plan = Plan::new(order.seed);
     match plan.poller {
         Poller::Edge => run_on::<true>(plan, order),
@@ -66,7 +66,7 @@ pub(crate) fn run(order: &Order) -> Report {
 
 /// Runs what `bytes` say: the first half decides the weather, the limits and who comes, the second
 /// half the network's chances.
-pub(crate) fn run_script(bytes: &[u8], turns: usize) -> Report {
+pub fn run_script(bytes: &[u8], turns: usize) -> Report {
     let (plan, chances) = bytes.split_at(bytes.len() / 2);
     let seed = plan
         .iter()

@@ -7,9 +7,9 @@ use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::greeting::{Framing, Greeter, Session};
-use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
+use oneloop_greeting::{Framing, Greeter, Session};
+use oneloop_sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 
 use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
@@ -18,7 +18,7 @@ use super::population::{Character, Player};
 
 /// What is known of everybody.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub struct Book {
     rules: Rules,
     plan: Plan,
     dossiers: Vec<Option<Dossier>>,
@@ -27,8 +27,8 @@ pub(crate) struct Book {
     door: Door,
     wrong: Option<String>,
     draining: bool,
-    pub(crate) opened: u64,
-    pub(crate) closed: u64,
+    pub opened: u64,
+    pub closed: u64,
 }
 
 /// One client's.
@@ -54,11 +54,11 @@ enum Stage {
 
 /// The book, in two hands: the network's witness and the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Watch(Rc<RefCell<Book>>);
+pub struct Watch(Rc<RefCell<Book>>);
 
 /// The greeting service, watched. Now and then a session of it panics.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     greeter: Greeter,
     watch: Watch,
     panics: f64,
@@ -67,13 +67,13 @@ pub(crate) struct Watched {
 
 /// A session that knows whose it is.
 #[derive(Debug)]
-pub(crate) struct WatchedSession {
+pub struct WatchedSession {
     session: Session,
     peer: SocketAddr,
 }
 
 impl Watch {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         Self(Rc::new(RefCell::new(Book {
             rules: Rules {
                 config: plan.config.clone(),
@@ -91,7 +91,7 @@ impl Watch {
         })))
     }
 
-    pub(crate) fn service(&self) -> Watched {
+    pub fn service(&self) -> Watched {
         let book = self.0.borrow();
         Watched {
             greeter: Greeter::new(book.rules.config.clone()),
@@ -102,12 +102,12 @@ impl Watch {
     }
 
     /// The first thing that was found wrong.
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         self.0.borrow().wrong.clone().map_or(Ok(()), Err)
     }
 
     /// Looks whether anybody has waited for too long.
-    pub(crate) fn check_patience(&self, now: Time) -> Verdict {
+    pub fn check_patience(&self, now: Time) -> Verdict {
         let book = self.0.borrow();
         for &number in &book.present {
             if let Some(dossier) = &book.dossiers[number] {
@@ -119,7 +119,7 @@ impl Watch {
     }
 
     /// Watches a client, too.
-    pub(crate) fn client(&self, player: Player, number: usize) -> Client {
+    pub fn client(&self, player: Player, number: usize) -> Client {
         let watch = self.clone();
         Client {
             player,
@@ -129,7 +129,7 @@ impl Watch {
     }
 
     /// A turn of the loop is over.
-    pub(crate) fn turn_ends(&self) {
+    pub fn turn_ends(&self) {
         let mut book = self.0.borrow_mut();
         let verdict = book.door.turn_ends();
         book.judge(verdict);
@@ -137,16 +137,16 @@ impl Watch {
 
     /// Since when the listener at `address` ought to have been asked, if somebody has waited there
     /// since `since`.
-    pub(crate) fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
+    pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
         self.0.borrow().door.overdue_since(address, since)
     }
 
-    pub(crate) fn sessions(&self) -> u64 {
+    pub fn sessions(&self) -> u64 {
         let book = self.0.borrow();
         book.opened - book.closed
     }
 
-    pub(crate) fn sockets(&self) -> usize {
+    pub fn sockets(&self) -> usize {
         self.0.borrow().present.len()
     }
 }
@@ -317,7 +317,7 @@ impl Witness for Watch {
 
 /// A client, watched.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     player: Player,
     watch: Watch,
     number: usize,
@@ -379,4 +379,4 @@ impl Service for Watched {
 }
 
 /// By how much anything may be late: events by 30 ms, the process by 200 ms now and then.
-pub(crate) const SLACK: Duration = Duration::from_secs(1);
+pub const SLACK: Duration = Duration::from_secs(1);

@@ -239,7 +239,7 @@ impl Service for Generator {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
-        let slot = peer.ticket.expect("the generator does not listen");
+        let slot = peer.tag.expect("the generator does not listen");
         let took = self.clock.now().since(self.slots[slot as usize].begun);
         self.recorder
             .connect
@@ -258,10 +258,10 @@ impl Service for Generator {
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
         let outcome = match event {
             Event::Data => self.hear(session, cx),
-            Event::Woken => self.act(session, cx),
-            Event::PeerFinished => return self.finish(session, cx),
-            Event::Drain => return Next::Close(CloseReason::Drained),
-            Event::Deadline => self.expire(session, cx),
+            Event::Wake => self.act(session, cx),
+            Event::Eof => return self.finish(session, cx),
+            Event::Drain => return Next::Close(CloseReason::Shutdown),
+            Event::Timeout => self.expire(session, cx),
             _ => Ok(()),
         };
         match outcome {
@@ -269,7 +269,7 @@ impl Service for Generator {
             Err(fault) => {
                 self.lose(session, fault);
                 self.go_on(cx);
-                Next::Close(CloseReason::Misbehaved)
+                Next::Close(CloseReason::ProtocolError)
             }
         }
     }
@@ -292,7 +292,7 @@ impl Service for Generator {
         self.go_on(cx);
     }
 
-    fn alarm(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
         let now = self.clock.now();
         self.recorder.tick(now);
         self.retry(now, cx);
@@ -300,7 +300,7 @@ impl Service for Generator {
         self.announce(now, cx);
         self.advance(now, cx);
         self.next_alarm = self.soonest(now);
-        cx.set_alarm(self.next_alarm);
+        cx.set_timer(self.next_alarm);
     }
 }
 
@@ -478,7 +478,7 @@ impl Generator {
             (Err(fault), _) => self.lose(session, fault),
         }
         self.go_on(cx);
-        Next::Close(CloseReason::PeerFinished)
+        Next::Close(CloseReason::Eof)
     }
 
     /// A conversation has ended as it should; in churn the next one follows.
@@ -693,7 +693,7 @@ impl Generator {
     fn go_on(&mut self, cx: &mut ServiceContext) {
         self.connect_waiting(cx);
         if !self.phase.is_working() {
-            cx.set_alarm(cx.now());
+            cx.set_timer(cx.now());
         }
     }
 

@@ -82,7 +82,10 @@ fn d4_clients_are_refused_during_exhaustion() {
         Client::acquainted(inside.address()).leave();
     }
     let look = inside.end();
-    assert_eq!(look.counters.ended(EndReason::Full), EXHAUSTED.len() as u64);
+    assert_eq!(
+        look.counters.ended(EndReason::ServerFull),
+        EXHAUSTED.len() as u64
+    );
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn e1_events_for_ended_connections_are_ignored() {
     bystander.leave();
     let look = inside.end();
     assert!(look.counters.stale_events > 0, "{look:?}");
-    assert_eq!(look.counters.ended(EndReason::Finished), 6);
+    assert_eq!(look.counters.ended(EndReason::Completed), 6);
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn e3_sessions_woken_while_closing_end_once() {
                 cx.wake(id);
             }
             cx.wake(cx.id());
-            Next::Close(CloseReason::Finished)
+            Next::Close(CloseReason::Completed)
         }
     }
     let inside = Inside::start(Restless(Vec::new()), Limits::default(), |os| os);
@@ -173,7 +176,7 @@ fn e5_unregistrable_connection_is_closed_alone() {
         .filter(|line| line.contains("registered"));
     assert!((1..=5).contains(&complaints.count()), "{:?}", inside.log());
     let look = inside.end();
-    assert_eq!(look.counters.ended(EndReason::SocketFailed), 100);
+    assert_eq!(look.counters.ended(EndReason::RegisterFailed), 100);
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn e6_panic_in_open_or_closed_is_contained() {
     bystander.leave();
     let look = inside.end();
     assert_eq!(look.counters.ended(EndReason::Panicked), 1);
-    assert_eq!(look.counters.ended(EndReason::Finished), 2);
+    assert_eq!(look.counters.ended(EndReason::Completed), 2);
 }
 
 #[test]
@@ -374,7 +377,7 @@ fn contains_panic(input: &[u8]) -> bool {
 fn idle_reactor_when_stopped_stops_at_once() {
     let inside = Inside::start(Greeter::default(), Limits::default(), |os| os);
     inside.stop();
-    assert_eq!(inside.join().expect("a polite end"), Stopped { cut: 0 });
+    assert_eq!(inside.join().expect("a polite end"), Stopped { aborted: 0 });
 }
 
 fn command() -> Command {

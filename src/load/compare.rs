@@ -14,25 +14,25 @@ use super::record::percentile;
 pub struct Comparison {
     /// Server B.
     pub other: SocketAddr,
-    /// How many rounds were asked for.
+    /// The number of rounds.
     pub rounds: u32,
 }
 
-/// What is measured in a round.
+/// A measurement of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
     /// Server A.
     First,
     /// Server B.
     Other,
-    /// Server A once more: what is found between this and the first is noise.
+    /// Server A once more: a difference between this and the first is noise.
     Control,
 }
 
-/// A figure of both servers.
+/// A figure of both servers, compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compared {
-    /// What is compared.
+    /// The figure.
     pub metric: Figure,
     /// The median over all rounds of A, the control included.
     pub first: f64,
@@ -44,7 +44,7 @@ pub struct Compared {
     pub control: Ratio,
 }
 
-/// What is compared.
+/// A figure that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// Exchanges, or conversations, per second; more is better.
@@ -67,7 +67,7 @@ pub struct Ratio {
     pub spread: f64,
 }
 
-/// What a comparison comes to.
+/// The conclusion about a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     /// B is better than A.

@@ -1,4 +1,4 @@
-//! What a reader must know before believing the figures of a run.
+//! Findings: what a reader must know before believing the figures of a run.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use super::record::percentile;
 /// Something to know about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How much it matters.
+    /// Its weight.
     pub weight: Weight,
-    /// What it is, and what to try.
+    /// The finding and its remedy, in a sentence.
     pub text: String,
-    /// What it is about: two runs can have the same finding with different figures.
+    /// Its subject: two runs can have the same finding with different figures.
     pub(crate) subject: Subject,
 }
 
-/// How much a finding matters.
+/// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// How the figures are to be read.
+    /// It explains how the figures are to be read.
     Note,
     /// The figures may not mean what they seem to mean.
     Warning,
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Nothing,

@@ -1,6 +1,6 @@
 //! The generator: a service whose connections are all outbound.
 //!
-//! It says names, compares every byte that comes back with what must come, and takes the time.
+//! It sends names, compares every byte that comes back with what must come, and takes the time.
 //! Like every service it does no I/O, so it is a second witness that the loop is generic.
 
 use std::collections::VecDeque;
@@ -27,13 +27,13 @@ pub(crate) struct Generator {
     phase_began: Time,
     walk: Walk,
     slots: Vec<Slot>,
-    /// When each name in flight was sent: a ring for each slot.
+    /// The times at which the names in flight were sent: a ring for each slot.
     sent_at: Vec<Time>,
     ring: usize,
     schedule: Option<Schedule>,
-    /// How many scheduled names the slots know of.
+    /// The number of scheduled names that the slots know of.
     announced: u64,
-    /// When lost connections are tried again. All wait equally long, so it is in order.
+    /// The times at which lost connections are tried again. All wait equally long, so it is sorted.
     retries: VecDeque<(Time, u32)>,
     /// Slots that connect as soon as fewer than [`CONNECTING_MAX`] connects are under way.
     waiting: VecDeque<u32>,
@@ -50,7 +50,7 @@ pub(crate) struct Generator {
     recorder: Recorder,
 }
 
-/// What a run goes through.
+/// The phases of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Connections are opened.
@@ -61,15 +61,15 @@ pub(crate) enum Phase {
     Measuring { until: Time },
     /// Nothing new is begun; answers to what is in flight are waited for.
     Settling { until: Time },
-    /// Idle connections are asked for a sign of life.
+    /// Idle connections prove that they are alive.
     Proving { until: Time },
-    /// Each connection says `exit`.
+    /// Each connection sends `exit`.
     Leaving { until: Time },
     /// Nothing is left to do.
     Over,
 }
 
-/// What is counted about connections.
+/// The counters of connections and names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Connections made, over the whole run.
@@ -78,11 +78,11 @@ pub(crate) struct Tally {
     pub(crate) open: u32,
     /// The most of them at one time.
     pub(crate) open_max: u32,
-    /// How many were open at the end of the measured part.
+    /// Those open at the end of the measured part.
     pub(crate) held: u32,
     /// Idle connections that have answered at the end.
     pub(crate) proved: u32,
-    /// How long it took to open all connections.
+    /// The time it took to open all connections.
     pub(crate) opening: Duration,
     /// Names in flight.
     in_flight: u64,
@@ -92,15 +92,15 @@ pub(crate) struct Tally {
     conversations: u32,
 }
 
-/// One of the connections that the plan asks for, whichever socket it has at present.
+/// One of the connections of the plan, with whichever socket it has at present.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     socket: Socket,
-    /// Whether the walk waits for this slot.
+    /// `true` while the walk waits for this slot.
     awaited: bool,
-    /// When its connection was begun.
+    /// The time at which its connection was begun.
     begun: Time,
-    /// Names said over its earlier connections.
+    /// Names sent over its earlier connections.
     sent: u64,
 }
 
@@ -117,7 +117,7 @@ enum Socket {
 pub(crate) struct Session {
     slot: u32,
     in_flight: u32,
-    /// Names said over this and earlier connections of the slot.
+    /// Names sent over this and earlier connections of the slot.
     sent: u64,
     /// Names below this number were due when the connection could not take them.
     held_to: u64,
@@ -130,11 +130,11 @@ enum State {
     Greeting,
     /// It has not come in time; `exit` was sent to find out which protocol the server speaks.
     Probing { until: Time },
-    /// Names may be said.
+    /// Names may be sent.
     Talking,
-    /// A conversation with so many names left to say.
+    /// A conversation with so many names left to send.
     Conversing { left: u32 },
-    /// `exit` is said; the farewell has not come yet.
+    /// `exit` is sent; the farewell has not come yet.
     Leaving,
     /// The farewell has come, the end of the stream has not.
     Parting,
@@ -228,7 +228,7 @@ impl Generator {
         latest.latency.map(|spread| spread.p99)
     }
 
-    /// When the generator wants to be woken next.
+    /// Returns the time at which the generator has to be woken next.
     #[inline]
     pub(crate) fn next_alarm(&self) -> Time {
         self.next_alarm
@@ -304,7 +304,7 @@ impl Service for Generator {
     }
 }
 
-/// What a session does.
+/// Sessions.
 impl Generator {
     /// A greeting is waited for on its own; all else is looked at when the run ends.
     #[inline]
@@ -317,7 +317,7 @@ impl Generator {
         Next::Read { until }
     }
 
-    /// Compares what has come, and says what may be said now.
+    /// Compares the input, and sends the names that may be sent now.
     #[inline]
     fn hear(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         let now = self.clock.now();
@@ -418,7 +418,7 @@ impl Generator {
         Ok(())
     }
 
-    /// Takes the time of an answer.
+    /// Records the latency of an answer.
     #[inline]
     fn answered(&mut self, session: &mut Session, number: u64, now: Time, cx: &mut Context<'_>) {
         let sent = self.sent_at[self.place(session.slot, number)];
@@ -432,7 +432,7 @@ impl Generator {
                 self.recorder.ended(due, now, self.plan.timeout);
                 self.recorder.served(due, sent, now);
             }
-            // What is timed is the whole conversation.
+            // The whole conversation is timed.
             (None, State::Conversing { .. }) => {}
             (None, _) => self.recorder.ended(sent, now, self.plan.timeout),
         }
@@ -445,7 +445,7 @@ impl Generator {
         self.go_on(cx);
     }
 
-    /// Takes what comes when no answer is due.
+    /// Handles input that comes when no answer is due.
     #[cold]
     fn hear_farewell(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         match session.state {
@@ -467,7 +467,7 @@ impl Generator {
         }
     }
 
-    /// The server has said all it will.
+    /// Handles the end of what the server sends.
     #[cold]
     fn finish(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Next {
         let compared = self.compare(session, self.clock.now(), cx);
@@ -496,14 +496,14 @@ impl Generator {
         }
     }
 
-    /// Does what the phase of the run asks of a session that was woken for it.
+    /// Does the work of the present phase for a session that was woken for it.
     fn act(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         let now = self.clock.now();
         match (self.phase, session.state) {
             (_, State::Greeting | State::Probing { .. } | State::Parting | State::Done) => {}
             (Phase::Proving { .. }, State::Talking) => self.say_name(session, now, cx),
             (Phase::Leaving { .. }, state) => {
-                // What was in flight has had its time.
+                // The names in flight have had their time.
                 self.count_unsent(session.slot, session.sent, now);
                 if session.in_flight > 0 || state == State::Leaving {
                     return Err(Fault::Missing);
@@ -515,7 +515,7 @@ impl Generator {
         Ok(())
     }
 
-    /// Says what may be said now.
+    /// Sends the names that may be sent now.
     #[inline]
     fn speak(&mut self, session: &mut Session, now: Time, cx: &mut Context<'_>) {
         match session.state {
@@ -536,7 +536,7 @@ impl Generator {
         }
     }
 
-    /// How many names this session may say now.
+    /// Returns the number of names that this session may send now.
     #[inline]
     fn names_allowed(&self, session: &Session) -> u64 {
         let room =
@@ -554,7 +554,7 @@ impl Generator {
         }
     }
 
-    /// How many names of this slot's schedule were due so far; none without one.
+    /// Returns the number of this slot's names that were due so far; none without a schedule.
     #[inline]
     fn names_due(&self, slot: u32) -> u64 {
         match &self.schedule {
@@ -603,7 +603,7 @@ impl Generator {
         session.state = State::Leaving;
     }
 
-    /// Where the time at which a name was sent is kept.
+    /// Returns the place of the time at which a name was sent.
     #[inline]
     fn place(&self, slot: u32, number: u64) -> usize {
         slot as usize * self.ring + (number as usize & (self.ring - 1))
@@ -754,7 +754,7 @@ impl Generator {
         self.retries.clear();
         self.begin_walk(self.plan.active());
         if self.plan.scenario == Scenario::Idle {
-            // What is timed in this scenario is how fast the sleepers answer.
+            // In this scenario the proofs of life are timed.
             self.recorder.close_interval(now);
             self.recorder.measure(Window {
                 start: now,
@@ -915,7 +915,7 @@ impl Generator {
         }
     }
 
-    /// Tells the slots of the names that have become due.
+    /// Wakes the slots whose names have become due.
     fn announce(&mut self, now: Time, cx: &mut ServiceContext) {
         let Some(schedule) = &self.schedule else {
             return;
@@ -938,7 +938,7 @@ impl Generator {
         }
     }
 
-    /// When there is something to do next.
+    /// Returns the time at which there is something to do next.
     fn soonest(&self, now: Time) -> Time {
         let mut next = now + LOOK_AFTER;
         if let Phase::WarmingUp { until } | Phase::Measuring { until } = self.phase {
@@ -977,7 +977,7 @@ impl Slot {
     };
 }
 
-/// What a server says that ends a conversation on its own account.
+/// Recognises the messages with which a server ends a conversation of its own accord.
 fn known_words(input: &[u8]) -> Option<Fault> {
     let known = [
         (wire::FULL, Fault::Full),
@@ -1013,14 +1013,14 @@ fn first_line(input: &[u8]) -> String {
 /// The most connects under way: enough to keep both sides busy, and too few to overflow a backlog
 /// of 511, which is what many servers have.
 const CONNECTING_MAX: u32 = 256;
-/// How long a server that has sent no greeting may take to answer `exit`.
+/// The time that a server which has sent no greeting has to answer `exit`.
 const PROBE: Duration = Duration::from_secs(1);
-/// How long a slot waits before it tries again: a server that is down is not to be hammered.
+/// The wait before a slot connects again: a server that is down is not to be hammered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Names due within this time are sent together. A wake-up for each would cost more than sending
 /// it, and what it makes them late is little, and reported.
 const TOGETHER: Duration = Duration::from_micros(50);
-/// How often the phases that end when everybody has answered are looked at.
+/// The time between two checks of the phases that end when all have answered.
 const LOOK_AFTER: Duration = Duration::from_millis(5);
-/// How often there is a turn at least, for whoever watches.
+/// The longest time between two turns, so that the progress is shown.
 const SHOW_AFTER: Duration = Duration::from_millis(100);

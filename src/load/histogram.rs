@@ -7,7 +7,7 @@ use super::record::Latencies;
 pub(crate) struct Bucket {
     /// Its upper bound, itself not included, in nanoseconds.
     pub(crate) below: u64,
-    /// How many values are below it and not below the bound before.
+    /// The number of values below it and not below the bound before.
     pub(crate) count: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The report for programs. `docs/load.schema.json` says what it looks like; a test holds it.
+//! The report for programs. `docs/load.schema.json` describes it; a test checks that.
 
 use std::time::Duration;
 

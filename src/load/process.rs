@@ -1,4 +1,4 @@
-//! What a process costs, as the system says.
+//! The costs of a process, as the system reports them.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -156,11 +156,11 @@ mod tests {
     fn a_process_that_works_uses_cpu_time_and_memory() {
         let own = Process::new(std::process::id());
         let before = own.cpu_time().expect("there is a /proc");
-        let precise = own_cpu_time().expect("every Unix tells");
+        let precise = own_cpu_time().expect("every Unix has it");
         while own.cpu_time().expect("still here") < before + Process::ticks(3) {
             std::hint::black_box((0..10_000u64).sum::<u64>());
         }
-        assert!(own_cpu_time().expect("every Unix tells") > precise + Process::ticks(1));
+        assert!(own_cpu_time().expect("every Unix has it") > precise + Process::ticks(1));
         assert!(own.memory().expect("there is a /proc") > 100_000);
     }
 
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_costs_nothing_that_is_known() {
-        let nobody = Process::new(u32::MAX);
-        assert_eq!((nobody.cpu_time(), nobody.memory()), (None, None));
+        let none = Process::new(u32::MAX);
+        assert_eq!((none.cpu_time(), none.memory()), (None, None));
     }
 }

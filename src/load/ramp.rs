@@ -5,14 +5,14 @@ use super::outcome::Outcome;
 use super::plan::Pace;
 use super::threshold::Threshold;
 
-/// Under which conditions a step of a ramp has failed. That its rate was not reached always is one.
+/// The conditions under which a step of a ramp fails. That its rate was not reached is always one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ramp {
     /// The other conditions.
     pub until: Vec<Threshold>,
 }
 
-/// What a ramp has found.
+/// The result of a ramp.
 #[derive(Clone, Copy, Debug)]
 pub struct Knee<'a> {
     /// The run with the highest rate that the server kept up with.
@@ -144,7 +144,7 @@ fn rounded(rate: f64) -> f64 {
     (rate / unit).round() * unit
 }
 
-/// How close the rates around the knee are in the end.
+/// The ratio of the rates around the knee at which the search ends.
 const CLOSE: f64 = 1.04;
 const RATE_MIN: f64 = 1.0;
 const RATE_MAX: f64 = 1e7;

@@ -1,4 +1,4 @@
-//! What is measured: every latency in a histogram, none of them kept.
+//! Measurements: every latency goes into a histogram, and none is kept.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub(crate) struct Window {
 /// A stretch of the run, for charts over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// When it began, from the beginning of the window.
+    /// Its beginning, from the beginning of the window.
     pub start: Duration,
-    /// How long it was.
+    /// Its length.
     pub lasted: Duration,
     /// Exchanges, or conversations, that ended in it.
     pub completed: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Recorder {
     pub(crate) held_back: u64,
     pub(crate) connect: Latencies,
     pub(crate) faults: Faults,
-    /// How long the oldest answer that never came had been waited for.
+    /// The longest time for which an answer that never came was overdue.
     pub(crate) oldest_missing: Duration,
     pub(crate) series: Vec<Interval>,
     current: Latencies,
@@ -145,7 +145,7 @@ impl Recorder {
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do.
+    /// Returns the time at which [`tick`](Self::tick) has something to do.
     pub(crate) fn next_tick(&self) -> Time {
         self.current_start + self.interval
     }

@@ -16,17 +16,17 @@ use super::threshold::{Judgement, Threshold};
 pub struct Report {
     /// The command line, without the program's name.
     pub command: Vec<String>,
-    /// When it began.
+    /// The time at which it began.
     pub started: SystemTime,
     /// The machine it was made on.
     pub machine: Machine,
-    /// Where the server came from.
+    /// The server.
     pub server: Server,
     /// The cores that both sides were kept on.
     pub pinned: Pinned,
-    /// One run, or one for each step of a sweep.
+    /// The runs, in the order in which they were made.
     pub runs: Vec<Outcome>,
-    /// Whether the runs are the steps of a sweep.
+    /// The relation of the runs.
     pub shape: Shape,
     /// Conditions under which it fails.
     pub thresholds: Vec<Threshold>,
@@ -41,7 +41,7 @@ pub struct Pinned {
     pub server: Option<u32>,
 }
 
-/// Where the server came from.
+/// The origin of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// It was started for this.
@@ -58,7 +58,7 @@ pub enum Server {
     Unknown,
 }
 
-/// What the runs of a report are to each other.
+/// The relation of the runs of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
     /// There is only one.
@@ -71,7 +71,7 @@ pub enum Shape {
     Comparison(Comparison),
 }
 
-/// How it all ended.
+/// The verdict on a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing was wrong, and no condition was given.
@@ -128,7 +128,7 @@ impl Report {
         }
     }
 
-    /// Everything, for programs. The layout is described by `docs/load.schema.json`.
+    /// Returns everything, for programs. The layout is described by `docs/load.schema.json`.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({
@@ -191,7 +191,7 @@ impl Report {
         }))
     }
 
-    /// When it began, in seconds since 1970.
+    /// Returns the time at which it began, in seconds since 1970.
     pub(crate) fn started_unix(&self) -> u64 {
         let since = self.started.duration_since(UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs())

@@ -10,16 +10,16 @@ use super::outcome::{Connections, Ending, Outcome};
 use super::plan::{Pace, Plan};
 use super::process::Process;
 use super::timer::Timer;
+use oneloop::Time;
 use oneloop::net::Os;
 use oneloop::{Limits, Reactor};
-use oneloop::Time;
 
-/// How far a run has got, for whoever watches.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// What is being done, in a word or two.
+    /// The present stage, in a word or two.
     pub stage: &'static str,
-    /// How much time the work will still take; zero once it is over.
+    /// The time that the work will still take; zero once it is over.
     pub left: Duration,
     /// Connections that are open.
     pub open: u32,
@@ -31,7 +31,7 @@ pub struct Progress {
     pub p99: Option<Duration>,
 }
 
-/// Whether a run goes on.
+/// The decision whether a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Go {
     /// It does.
@@ -150,5 +150,5 @@ fn limits(plan: &Plan) -> Limits {
     }
 }
 
-/// How often somebody who watches is told.
+/// The time between two calls of `watch`.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -20,7 +20,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` names a second from `start` on for as long as `lasts`, said by `slots` in turn.
+    /// `rate` names a second from `start` on for as long as `lasts`, sent by `slots` in turn.
     pub(crate) fn new(start: Time, rate: f64, lasts: Duration, slots: u32) -> Self {
         Self {
             start,
@@ -30,18 +30,18 @@ impl Schedule {
         }
     }
 
-    /// When the `number`-th name of all is due.
+    /// Returns the time at which the `number`-th name of all is due.
     pub(crate) fn due(&self, number: u64) -> Time {
         self.start + Duration::from_nanos((number as f64 * self.period) as u64)
     }
 
-    /// When the `number`-th name of `slot` is due.
+    /// Returns the time at which the `number`-th name of `slot` is due.
     #[inline]
     pub(crate) fn due_of(&self, slot: u32, number: u64) -> Time {
         self.due(number * self.slots + u64::from(slot))
     }
 
-    /// How many names are due by `now`.
+    /// Returns the number of names that are due by `now`.
     pub(crate) fn due_by(&self, now: Time) -> u64 {
         if now < self.start {
             return 0;
@@ -53,7 +53,7 @@ impl Schedule {
         (first + due.count() as u64).min(self.total)
     }
 
-    /// How many of the first `count` names are this slot's.
+    /// Returns how many of the first `count` names are this slot's.
     #[inline]
     pub(crate) fn share(&self, slot: u32, count: u64) -> u64 {
         (count + self.slots - 1 - u64::from(slot)) / self.slots

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oneloop::net::Os;
 
 /// A timer that wakes the loop. Where there is no `timerfd`, there is none, and the loop's own
-/// milliseconds must do; the report says how late that made us.
+/// milliseconds must do; the report shows how late that is.
 #[derive(Debug)]
 pub(crate) struct Timer {
     #[cfg(target_os = "linux")]

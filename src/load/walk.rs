@@ -1,6 +1,6 @@
 //! Going through the slots, with a bounded number under way.
 
-/// Where a walk through all slots has got to.
+/// The state of a walk through all slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walk {
     next: u32,

@@ -122,8 +122,9 @@ fn a_sweep_has_a_row_for_each_step_and_a_page_with_the_curve() {
     assert_eq!(json.json()["shape"], "sweep");
     let page = html.read();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
-    // Throughput, latency, CPU; and for each step throughput, latency, percentiles; in two sizes.
-    assert_eq!(page.matches("<svg").count(), 2 * (3 + 3 * 3));
+    // Throughput, latency, CPU; and for each step the distribution, percentiles, throughput and
+    // latency over time; in two sizes.
+    assert_eq!(page.matches("<svg").count(), 2 * (3 + 3 * 4));
     for outside in ["src=", "href=", "@import", "url(", "<script", "NaN"] {
         assert!(!page.contains(outside), "the page has {outside}");
     }
@@ -195,7 +196,7 @@ fn misuse_is_exit_code_2_and_says_what_would_be_right() {
         (&["--sweep", "1,x"], "10k"),
         (&["--scenario", "churn", "--rate", "5"], "exchange or mixed"),
         (&["--sources", "nowhere"], "127.0.0.2-127.0.0.9"),
-        (&["nowhere"], "127.0.0.1:6000"),
+        (&["127.0.0.1:x"], "65535"),
         (&["--server-pid", "1"], "ADDR"),
         (&["--duration", "0s"], "1ms"),
     ] {

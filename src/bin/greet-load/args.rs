@@ -9,7 +9,7 @@ use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Thres
 
 use greet_support::address::parse_address;
 
-/// A load generator for greeting servers: checks every byte, times from where it must.
+/// A load generator for greeting servers that checks every byte of every answer.
 #[derive(Debug, Parser)]
 #[command(name = "greet-load", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(value_name = "ADDR", env = "GREET_LOAD_ADDR", value_parser = parse_address)]
     pub(crate) target: Option<SocketAddr>,
 
-    /// What the connections do: exchange names all the time, hold one whole conversation after
+    /// The work of the connections: exchange names all the time, hold one whole conversation after
     /// the other, be idle and then prove to be alive, or some this and some that.
     #[arg(long, env = "GREET_LOAD_SCENARIO", default_value = "exchange")]
     scenario: Kind,
@@ -76,20 +76,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", env = "GREET_LOAD_COMPARE", value_parser = parse_address, conflicts_with_all = ["sweep", "fail_if"])]
     pub(crate) compare: Option<SocketAddr>,
 
-    /// How many rounds --compare makes.
+    /// Rounds of --compare.
     #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", value_parser = clap::value_parser!(u32).range(3..=1000))]
     rounds: u32,
 
-    /// How long is measured. Default 5s; for each step of --ramp-rate 2s, for each run of
+    /// Length of the measured part. Default 5s; for each step of --ramp-rate 2s, for each run of
     /// --compare 1s.
     #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", value_parser = parse_some_time)]
     duration: Option<Duration>,
 
-    /// How long the connections work before that. Default: a fifth of --duration.
+    /// Time for which the connections work before that. Default: a fifth of --duration.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", value_parser = parse_time)]
     warm_up: Option<Duration>,
 
-    /// Over how long the connections are opened. 0s: as fast as the server takes them.
+    /// Time over which the connections are opened. 0s: as fast as the server takes them.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = parse_time)]
     ramp: Duration,
 
@@ -97,7 +97,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_TIMEOUT", default_value = "1s", value_parser = parse_some_time)]
     timeout: Duration,
 
-    /// How long connects are waited for, and answers at the end; then they are missing.
+    /// Wait for a greeting, and for answers at the end; then they are missing.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_GRACE", default_value = "5s", value_parser = parse_some_time)]
     grace: Duration,
 
@@ -106,7 +106,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRS", env = "GREET_LOAD_SOURCES", value_delimiter = ',', value_parser = parse_sources)]
     sources: Vec<Sources>,
 
-    /// What ends a name: a line feed, or silence (one name at a time, as a person types).
+    /// End of each name: a line feed, or silence (one name at a time, as a person types).
     #[arg(long, env = "GREET_LOAD_FRAMING", default_value = "line")]
     framing: FramingArg,
 
@@ -237,7 +237,7 @@ impl Args {
         self.duration.unwrap_or(default)
     }
 
-    /// What the runs are to each other.
+    /// Returns the relation of the runs.
     pub(crate) fn shape(&self) -> Shape {
         match (self.ramp_rate, self.compare) {
             (Some(_), _) => Shape::Ramp(Ramp {
@@ -407,7 +407,7 @@ Exit codes:
 
 /// In the open loop: enough for a stall to be caught up with, too few to fill a socket.
 const OPEN_IN_FLIGHT: u32 = 16;
-/// What one write of the loop can take.
+/// Names that one write of the loop can take.
 const NAMES_MAX: u32 = 400;
 const CONNECTIONS_MAX: u32 = 1_000_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);

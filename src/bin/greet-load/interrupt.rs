@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether somebody has asked to stop.
+/// The request to stop.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     requested: Arc<AtomicBool>,

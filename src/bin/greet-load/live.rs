@@ -22,7 +22,7 @@ pub(crate) struct Live {
     rates: Rates,
 }
 
-/// Where it is drawn.
+/// The place where it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Canvas {
     /// Nowhere: there is no terminal, or it is not wanted.

@@ -27,7 +27,7 @@ use live::{Live, say};
 use measuring::Measuring;
 use own_server::OwnServer;
 
-/// Why there is no report: a sentence that names what failed, where, and what to try.
+/// The reason why there is no report: a sentence that names what failed, where, and a remedy.
 type Failure = String;
 
 fn main() -> ExitCode {
@@ -117,14 +117,14 @@ fn server(args: &Args, own: Option<&OwnServer>) -> Server {
     }
 }
 
-/// Where the report goes.
+/// The destinations of the report.
 struct Outputs {
     json: Option<OutputFile>,
     html: Option<OutputFile>,
     stdout: Stdout,
 }
 
-/// What standard output gets.
+/// The contents of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stdout {
     Text,

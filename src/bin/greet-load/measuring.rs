@@ -9,7 +9,7 @@ use crate::Failure;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 
-/// What is needed to make runs.
+/// Makes the runs of a report.
 pub(crate) struct Measuring {
     /// The server's process, if it is known.
     pub(crate) server: Option<Process>,

@@ -10,11 +10,11 @@ pub(super) struct Chart<'a> {
     pub(super) x: Axis<'a>,
     pub(super) y: Axis<'a>,
     pub(super) marks: Marks,
-    /// Where the knee is, if there is one.
+    /// The knee, which is marked by a vertical line.
     pub(super) knee: Option<f64>,
 }
 
-/// What is drawn.
+/// The contents of a chart.
 #[derive(Debug)]
 pub(super) enum Marks {
     /// Lines, in the order of the page's colours. At most [`COLOURS`].
@@ -27,7 +27,7 @@ pub(super) enum Marks {
 #[derive(Clone, Copy)]
 pub(super) struct Axis<'a> {
     pub(super) scale: Scale,
-    /// What it shows, and in which unit if its figures have none.
+    /// Its title, with the unit if its figures have none.
     pub(super) label: &'a str,
     pub(super) show: &'a dyn Fn(f64) -> String,
 }
@@ -198,7 +198,7 @@ const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
 const KNEE: RGBColor = RGBColor(6, 6, 6);
 const LINES: [RGBColor; COLOURS] = [RGBColor(3, 3, 3), RGBColor(4, 4, 4), RGBColor(5, 5, 5)];
-/// How many lines can be told apart.
+/// Lines that have a colour of their own.
 pub(super) const COLOURS: usize = 3;
 
 #[cfg(test)]

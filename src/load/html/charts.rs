@@ -40,7 +40,7 @@ fn middle(interval: &Interval) -> f64 {
     (interval.start + interval.lasted / 2).as_secs_f64()
 }
 
-/// How large a part of all is in each of some dozens of ranges.
+/// Draws the share of each of some dozens of ranges.
 pub(super) fn histogram(latencies: &Latencies) -> Chart<'static> {
     let buckets = histogram::buckets(latencies, 64);
     let seconds = |nanos: u64| nanos.max(1) as f64 / 1e9;
@@ -62,7 +62,7 @@ pub(super) fn histogram(latencies: &Latencies) -> Chart<'static> {
     }
 }
 
-/// How slow it is for each percentile, stretched so that each further nine has as much room.
+/// Draws the latency of each percentile, stretched so that each further nine has as much room.
 pub(super) fn percentiles(known: &[(&str, &Latencies)]) -> Chart<'static> {
     let line = |latencies: &Latencies| {
         let finest = (latencies.len() as f64).log10().max(1.0);

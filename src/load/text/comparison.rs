@@ -64,7 +64,7 @@ fn headline(compared: &[Compared], page: &Page) -> String {
     page.paint(style, &sentence) + "\n"
 }
 
-/// What is concluded about a figure, in a sentence.
+/// Returns the conclusion about a figure, in a sentence.
 pub(crate) fn sentence(compared: &Compared) -> (Style, String) {
     let figure = compared.metric.as_str();
     let ratio = ratio(&compared.ratio);
@@ -86,7 +86,7 @@ pub(crate) fn sentence(compared: &Compared) -> (Style, String) {
     }
 }
 
-/// What was done, in a sentence.
+/// Describes a comparison in a sentence.
 pub(crate) fn describe(comparison: &Comparison, run: &Outcome) -> String {
     format!(
         "A {}, B {}, {} of A, B and A again, {} each, {}, {}",
@@ -142,6 +142,6 @@ fn ratio(ratio: &Ratio) -> String {
     format!("{:.3} ±{percent:.digits$} %", ratio.value)
 }
 
-/// What ± means.
+/// The meaning of ±.
 pub(crate) const EXPLANATION: &str =
     "±: a repetition of the comparison differs by less than this in 19 of 20 cases";

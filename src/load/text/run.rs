@@ -12,7 +12,7 @@ use crate::outcome::{Ending, Outcome};
 use crate::plan::{Pace, Scenario};
 use crate::record::{Latencies, percentile};
 
-/// What is reported of a distribution.
+/// The points of a distribution that are reported.
 pub(crate) const PERCENTILES: [(&str, f64); 6] = [
     ("p50", 50.0),
     ("p90", 90.0),
@@ -100,7 +100,7 @@ fn headline(outcome: &Outcome, page: &Page) -> String {
     parts.join("   ") + "\n"
 }
 
-/// What was done, in a sentence.
+/// Describes a run in a sentence.
 pub(crate) fn describe(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let connections = figures::plural(plan.connections.into(), "connection");
@@ -135,7 +135,7 @@ fn describe_pace(pace: Pace) -> String {
     }
 }
 
-/// From where to where a latency is measured.
+/// Returns from where to where a latency is measured.
 pub(crate) const fn latency_is(outcome: &Outcome) -> &'static str {
     match outcome.plan.scenario {
         Scenario::Churn { .. } => "from the connect to the end of the stream",
@@ -161,7 +161,7 @@ fn percentiles(outcome: &Outcome, page: &Page) -> String {
     table.render(page)
 }
 
-/// What is known of the times, by name.
+/// Returns the distributions of a run, by name.
 pub(crate) fn distributions(outcome: &Outcome) -> Vec<(&'static str, &Latencies)> {
     let mut known = vec![("latency", &outcome.latency)];
     known.extend(outcome.service.as_ref().map(|times| ("from send", times)));
@@ -191,7 +191,7 @@ fn push_histogram(text: &mut String, latencies: &Latencies, rows: usize, page: &
     }
 }
 
-/// Appends what it cost.
+/// Appends the CPU time, the memory and the connects.
 fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
     let lines = [
         ("server", server(outcome)),
@@ -206,7 +206,7 @@ fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
     }
 }
 
-/// Appends what to know before believing the figures.
+/// Appends the findings.
 pub(super) fn push_findings(text: &mut String, outcome: &Outcome, page: &Page) {
     for finding in outcome.findings() {
         let style = finding.weight.style();
@@ -241,7 +241,7 @@ fn generator(outcome: &Outcome) -> Option<String> {
     ))
 }
 
-/// What one side cost, and where it ran.
+/// Describes the CPU time and the cores of one side.
 fn side(outcome: &Outcome, each: Option<Duration>, share: f64, cores: &str) -> String {
     let share = figures::percent(share);
     let mut text = match each.filter(|_| outcome.plan.active() > 0) {
@@ -320,7 +320,7 @@ pub(super) fn push_faults(text: &mut String, outcome: &Outcome, page: &Page) {
     }
 }
 
-/// What went wrong, in a line each.
+/// Returns the errors by kind, in a line each.
 pub(crate) fn faults(faults: &Faults) -> impl Iterator<Item = String> {
     faults
         .found()

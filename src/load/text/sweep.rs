@@ -58,7 +58,7 @@ fn headline(outcomes: &[Outcome], page: &Page) -> String {
     text
 }
 
-/// What was done, in a sentence.
+/// Describes a sweep in a sentence.
 pub(crate) fn describe(run: &Outcome) -> String {
     format!(
         "{} to {}, {} for each number of connections",
@@ -150,7 +150,7 @@ pub(crate) struct Group {
     wording: Wording,
 }
 
-/// Whether a finding has the same figures in all runs.
+/// The wording of a finding in several runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wording {
     Same,

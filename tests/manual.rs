@@ -3,7 +3,7 @@
 //!
 //! `ONELOOP_BLESS=1 cargo test --test manual` writes them.
 
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "client", feature = "server"))]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::connection::{At, Owner, Presence};
 use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
-use oneloop::Time;
-use oneloop::net::{BufferSizes, ListenOptions, Readiness, Token};
 use super::{Link, Random, Seen};
+use oneloop::Time;
 use oneloop::net::{AcceptFailure, errno};
+use oneloop::net::{BufferSizes, ListenOptions, Readiness, Token};
 
 impl World {
     /// Lets time pass until there is something to report or `deadline` has come.

@@ -6,9 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::Random;
 use super::world::World;
 use oneloop::Time;
-use super::{Random};
 
 /// A client that acts by itself: a program at the far end, run whenever something happens there.
 ///

@@ -3,10 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::Link;
 use super::pipe::Pipe;
 use super::poller::{Hints, Registration};
 use oneloop::Time;
-use super::{Link};
 
 /// One end of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

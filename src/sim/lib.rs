@@ -73,8 +73,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use oneloop::{Limits, Reactor, Stopped, Turn};
 use oneloop::Service;
+use oneloop::{Limits, Reactor, Stopped, Turn};
 
 pub use client::{Behaviour, Client, Remote, Status};
 pub use conditions::{Faults, Link};

@@ -7,7 +7,6 @@
 //! Each connection is a [`Link`] with latency, bandwidth and bounded buffers; it can be half
 //! closed, reset, or just fall silent.
 
-
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -22,7 +21,6 @@ use oneloop::Time;
 use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 
 use super::{Behaviour, Client, Faults, Link, Random, Tally, Witness};
-
 
 /// A handle to a simulated network: a loop runs on one, a test drives it with another.
 ///

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use oneloop::Time;
 use super::{Link, Random};
+use oneloop::Time;
 
 /// The bytes of one direction, in three stretches: arrived at the receiver, travelling, and
 /// waiting at the sender. The first is bounded by the receive buffer, the other two by the send

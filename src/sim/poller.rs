@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 use super::connection::At;
-use oneloop::net::{Readiness, Token};
 use super::{Faults, Random};
+use oneloop::net::{Readiness, Token};
 
 /// What can be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use super::connection::{At, Connection, End, Owner, Presence, Side};
 use super::pipe::Departure;
 use super::poller::{Hints, Poller, Registration, Source, Trigger};
 use super::trace::Trace;
-use oneloop::Time;
 use super::{Faults, Link, Random, Seen, Witness};
+use oneloop::Time;
 
 /// Everything there is. Handles share it; what needs it for long takes it apart.
 pub(super) struct World {

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oneloop_greeting::{Config, Greeter, Session};
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Stopped,
     WhenFull,
 };
+use oneloop_greeting::{Config, Greeter, Session};
 
 use crate::common::client::reply;
 use crate::common::descriptors::affordable;
 use crate::common::{Client, FULL, GOOD_BYE, Inside, Scene, Server, TOO_SLOW, eventually};
-use crate::faults::Shared;
+use crate::hostile::faults::Shared;
 
 #[test]
 fn d4_errors_that_concern_one_connection_are_counted_and_the_next_is_accepted() {

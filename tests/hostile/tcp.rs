@@ -12,7 +12,7 @@ use crate::common::client::{hello, reply};
 use crate::common::{
     Client, GOOD_BYE, PATIENCE, QUESTION, Scene, Server, TOO_SLOW, WELCOME, eventually,
 };
-use crate::framing::LONGER_THAN_THE_GAP;
+use crate::hostile::framing::LONGER_THAN_THE_GAP;
 
 #[test]
 fn c1_a_peer_that_finishes_before_the_greeting_is_no_error() {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::actor::Actor;
 use crate::common::Server;
-use crate::program::{File, assert_valid, output, text};
+use crate::load::actor::Actor;
+use crate::load::program::{File, assert_valid, output, text};
 
 #[test]
 fn slower_server_is_worse_by_its_ratio() {

@@ -13,8 +13,8 @@ use oneloop_load::{
     text::{self, Page},
 };
 
-use crate::actor::{Actor, Guest};
 use crate::common::{FULL, GOOD_BYE, QUESTION, Server, TOO_SLOW, WELCOME, eventually};
+use crate::load::actor::{Actor, Guest};
 use crate::{CLOSED, plan, run, run_until};
 
 /// Makes a run against a server that plays this part, and checks that the figures are figures.

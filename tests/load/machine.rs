@@ -8,7 +8,7 @@ use oneloop_load::{Cores, Outcome, Process};
 use serde_json::Value;
 
 use crate::common::Server;
-use crate::program::{SHORT, assert_valid, greet_load, output, text};
+use crate::load::program::{SHORT, assert_valid, greet_load, output, text};
 use crate::{plan, run};
 
 fn json(command: &mut Command) -> Value {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::actor::Actor;
-use crate::program::{File, SHORT, greet_load, output, text};
+use crate::load::actor::Actor;
+use crate::load::program::{File, SHORT, greet_load, output, text};
 
 fn page(more: &[&str]) -> String {
     let html = File::new("html");

@@ -10,9 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::actor::Actor;
 use crate::common::eventually;
-use crate::schema;
+use crate::load::actor::Actor;
+use crate::load::schema;
 
 pub(crate) fn greet_load(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-load"));
@@ -239,7 +239,7 @@ fn report_that_cannot_be_written_is_exit_code_2() {
 #[test]
 #[cfg(target_os = "linux")]
 fn source_that_is_not_local_is_refused_before_measuring() {
-    let output = output(&["--sources", crate::faults::FOREIGN], 2);
+    let output = output(&["--sources", crate::load::faults::FOREIGN], 2);
     let message = text(&output.stderr);
     assert!(message.contains("192.0.2.1"), "{message}");
     assert!(

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oneloop_load::{Pace, Plan, Scenario};
 
-use crate::actor::Actor;
-use crate::program::{File, assert_valid, output, text};
+use crate::load::actor::Actor;
+use crate::load::program::{File, assert_valid, output, text};
 use crate::{plan, run};
 
 #[test]

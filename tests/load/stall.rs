@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop_load::{self, Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile};
 use oneloop::net::Os;
+use oneloop_load::{Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile};
 
 use crate::common::Server;
 use crate::{CLOSED, plan};
@@ -31,7 +31,7 @@ fn run_with_stall(server: &Server, plan: &Plan, stall: Duration) -> (Outcome, Du
             Go::On
         };
         let os = Os::new().expect("a poller");
-        let outcome = load::run(plan, os, None, stop).expect("the loop runs");
+        let outcome = oneloop_load::run(plan, os, None, stop).expect("the loop runs");
         (outcome, stall.join().expect("it was thawed"))
     })
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
 
-use crate::program::{SHORT, greet_load, output, text};
+use crate::load::program::{SHORT, greet_load, output, text};
 
 /// Runs a command on a terminal of its own; returns all that it wrote.
 fn on_terminal(mut command: Command) -> String {

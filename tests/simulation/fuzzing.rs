@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use oneloop::{Limits, Turn};
 use oneloop_greeting::{Config, Framing, Greeter};
 use oneloop_sim::{Client, Simulation};
-use oneloop::{Limits, Turn};
 
 use crate::swarm::run::run_script;
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use oneloop_sim::{Link, Simulation};
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
 };
+use oneloop_sim::{Link, Simulation};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);

@@ -96,7 +96,7 @@ fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
 /// A change that takes a mutant's text away fails here, and names it.
 #[test]
 fn every_mutant_applies() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let wrong = MUTANTS.iter().filter_map(|mutant| mutant.apply(root).err());
     let wrong: Vec<_> = wrong.map(|error| error.to_string()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -106,11 +106,11 @@ fn every_mutant_applies() {
     assert_eq!(names.len(), MUTANTS.len(), "two mutants have one name");
 }
 
-/// Takes minutes: `.ci/run` runs it. `cargo run --example mutants -- --help` is for people.
+/// Takes minutes: `.ci/run` runs it. `cargo run -p oneloop-swarm --bin mutants -- --help` is for people.
 #[test]
 #[ignore = "builds the library once for each mutant"]
 fn every_mutant_is_found() {
-    let runner = ["run", "--locked", "--quiet", "--example", "mutants"];
+    let runner = ["run", "--locked", "--quiet", "--bin", "mutants"];
     let status = Command::new(env!("CARGO")).args(runner).status();
     assert!(status.expect("cargo runs").success());
 }

@@ -206,10 +206,8 @@ impl Service for Callers {
 
     fn step(&mut self, caller: &mut Caller, event: Event, cx: &mut Context<'_>) -> Next {
         match event {
-            Event::Data => {
-                if self.read(caller, cx).is_err() {
-                    return self.wrong(caller, "something else came", cx.input());
-                }
+            Event::Data if self.read(caller, cx).is_err() => {
+                return self.wrong(caller, "something else came", cx.input());
             }
             Event::Woken if caller.state == State::Idle => self.ask(caller, cx),
             Event::PeerFinished if caller.state == State::Left => {

@@ -43,6 +43,17 @@ pub struct Work {
     pub exchanges: u64,
 }
 
+impl Work {
+    /// So many times all of so many connections.
+    pub fn rounds(active: usize, depth: u32, rounds: u64) -> Self {
+        Self {
+            active: 0..active,
+            depth,
+            exchanges: active as u64 * u64::from(depth) * rounds,
+        }
+    }
+}
+
 impl Fleet {
     /// No connections yet; they will be to `server`.
     ///

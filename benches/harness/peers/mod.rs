@@ -41,7 +41,7 @@ enum Recipe {
     Python {
         source: &'static str,
     },
-    Program {
+    Rust {
         name: &'static str,
         source: &'static str,
     },
@@ -129,7 +129,7 @@ impl Peer {
     /// A thread per connection in Rust.
     pub const THREADS: Self = Self {
         name: "threads",
-        recipe: Recipe::Program {
+        recipe: Recipe::Rust {
             name: "peer-threads",
             source: "threads.rs",
         },
@@ -138,7 +138,7 @@ impl Peer {
     /// tokio's current-thread runtime, a task per connection.
     pub const TOKIO: Self = Self {
         name: "tokio",
-        recipe: Recipe::Program {
+        recipe: Recipe::Rust {
             name: "peer-tokio",
             source: "tokio.rs",
         },
@@ -147,7 +147,7 @@ impl Peer {
     /// The shape of mio's own example.
     pub const MIO_EXAMPLE: Self = Self {
         name: "mio_example",
-        recipe: Recipe::Program {
+        recipe: Recipe::Rust {
             name: "peer-mio-example",
             source: "mio_example.rs",
         },
@@ -176,11 +176,7 @@ impl Peer {
     }
 
     /// Any other program that says `listening on ADDRESS:PORT` in a line of its output.
-    pub fn program(
-        name: &'static str,
-        path: impl Into<PathBuf>,
-        arguments: &[&str],
-    ) -> Self {
+    pub fn program(name: &'static str, path: impl Into<PathBuf>, arguments: &[&str]) -> Self {
         let path = path.into();
         let arguments = arguments.iter().map(ToString::to_string).collect();
         Self {
@@ -200,7 +196,7 @@ impl Peer {
             // Python's threads all want the one lock.
             Recipe::Python { .. } => 1_000,
             // More threads than that are more than many systems allow.
-            Recipe::Program {
+            Recipe::Rust {
                 name: "peer-threads",
                 ..
             } => 10_000,
@@ -222,7 +218,7 @@ impl Peer {
         let program = match &self.recipe {
             Recipe::C { source, library } => build::c(self.name, source, *library)?,
             Recipe::Go { folder } => build::go(self.name, folder)?,
-            Recipe::Program { name, source } => build::program(name, source)?,
+            Recipe::Rust { name, source } => build::program(name, source)?,
             Recipe::Python { source } => return build::python(source),
             Recipe::Program { path, arguments } => {
                 return Ok([&[path.display().to_string()], &arguments[..]].concat());

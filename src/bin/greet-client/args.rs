@@ -10,9 +10,9 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use log::LevelFilter;
 use simple_logger::SimpleLogger;
 
+use crate::wire::Framing;
 use greet_support::address::{self, Address};
 use greet_support::manual::{Generate, VERSION};
-use crate::wire::Framing;
 
 /// The command line, checked.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use greet_support::address::Address;
 use crate::wire::Framing;
+use greet_support::address::Address;
 
 /// Why the conversation did not come to its end.
 #[derive(Debug)]

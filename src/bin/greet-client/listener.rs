@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use greet_support::address::Address;
 use crate::failure::{Awaiting, Failure, ProtocolViolation};
 use crate::screen::Screen;
 use crate::wire::{self, EXIT, Framing, GOOD_BYE, Message, QUESTION};
+use greet_support::address::Address;
 
 /// A connection to a greeting server.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use log::debug;
 
-use greet_support::address::Address;
 use crate::failure::Failure;
+use greet_support::address::Address;
 
 /// The name that ends a conversation.
 pub(crate) const EXIT: &[u8] = b"exit";

@@ -1,9 +1,9 @@
 //! Making the runs of a report, one after another.
 
+use oneloop::net::Os;
 use oneloop_load::{
     self, Arm, Comparison, Ending, Go, Outcome, Pace, Plan, Process, Ramp, Scenario, Search, text,
 };
-use oneloop::net::Os;
 
 use crate::Failure;
 use crate::interrupt::Interrupt;
@@ -140,7 +140,8 @@ fn at_rate(scenario: Scenario, rate: f64) -> Scenario {
 
 /// A step of a ramp in a line.
 fn step(rate: f64, run: &Outcome, failure: Option<&str>) -> String {
-    let p99 = oneloop_load::percentile(&run.latency, 99.0).map_or(0.0, |p99| p99.as_secs_f64() * 1e3);
+    let p99 =
+        oneloop_load::percentile(&run.latency, 99.0).map_or(0.0, |p99| p99.as_secs_f64() * 1e3);
     let end = failure.map_or_else(|| "ok".to_owned(), |why| format!("failed: {why}"));
     format!("{rate:.0} names/s: p99 {p99:.2} ms, {end}")
 }

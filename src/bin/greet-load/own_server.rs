@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use oneloop_greeting::{Config, Framing, Greeter};
 use oneloop::{Limits, Reactor};
+use oneloop_greeting::{Config, Framing, Greeter};
 
 use crate::args::FramingArg;
 use greet_support::descriptors;

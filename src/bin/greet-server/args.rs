@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
-use oneloop_greeting::{Config, Framing};
 use oneloop::{Limits, WhenFull};
+use oneloop_greeting::{Config, Framing};
 
+use crate::logging::LogFormat;
 use greet_support::address::Address;
 use greet_support::descriptors::Allowance;
-use crate::logging::LogFormat;
 use greet_support::manual::{Generate, VERSION};
 
 /// A greeting server: one thread, one loop, every client.

@@ -2,8 +2,8 @@
 //! it sent, and which other protocols were spoken to the greeting port.
 
 use log::{info, warn};
-use oneloop_greeting::{self, Greeter};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time};
+use oneloop_greeting::{self, Greeter};
 
 use crate::foreign::Protocol;
 

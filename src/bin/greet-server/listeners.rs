@@ -7,9 +7,9 @@ use log::kv::Value;
 use log::{Level, info, warn};
 use oneloop::{Reactor, Service};
 
-use greet_support::address::Address;
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
+use greet_support::address::Address;
 
 /// Listens on every address of `addresses`, and returns those that are bound.
 ///

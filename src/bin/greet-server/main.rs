@@ -15,9 +15,9 @@ use std::process::ExitCode;
 
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
-use oneloop_greeting::Greeter;
 use oneloop::net::Os;
 use oneloop::{Reactor, Service, Turn};
+use oneloop_greeting::Greeter;
 
 use args::Args;
 use journal::Journal;

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 
 /// Shares the mutants out among the workers.
 fn judge(args: &Args, mutants: &[Mutant]) -> std::io::Result<Results> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let folder = root.join("target/mutation");
     let tree = copy::Tree::read(root)?;
     let results = Results::open(&folder.join("results"), tree.digest(), args.fresh)?;

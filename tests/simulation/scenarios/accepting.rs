@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use oneloop::net::{ListenOptions, Net};
-use oneloop_sim::{Client, Faults, Status};
 use oneloop::{EndReason, Limits, WhenFull};
+use oneloop_sim::{Client, Faults, Status};
 
 use super::probe::*;
 

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop_sim::{Faults, Link};
 use oneloop::{CloseReason, Event, Limits, Next, Time};
+use oneloop_sim::{Faults, Link};
 
 use super::probe::*;
 

@@ -1,7 +1,7 @@
 //! How the loop stops.
 
-use oneloop_sim::{Link, Status};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
+use oneloop_sim::{Link, Status};
 
 use super::probe::*;
 

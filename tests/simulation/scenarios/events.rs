@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use oneloop_sim::Link;
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::Link;
 
 use super::probe::*;
 

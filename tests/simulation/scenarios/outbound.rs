@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
-use oneloop_sim::{Behaviour, Link, Remote, Simulation};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Time};
+use oneloop_sim::{Behaviour, Link, Remote, Simulation};
 
 use super::probe::*;
 

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-use oneloop_sim::Status;
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::Status;
 
 use super::probe::*;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use oneloop_sim::{Client, Simulation};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::{Client, Simulation};
 
 use super::probe::*;
 

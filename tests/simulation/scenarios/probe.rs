@@ -4,11 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop_sim::Simulation;
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, SessionId,
     Time,
 };
+use oneloop_sim::Simulation;
 
 /// A service whose sessions are numbered from 0, in the order in which they are opened.
 pub(crate) struct Probe {

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use oneloop_sim::{Faults, Link, Network, Simulation};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::{Faults, Link, Network, Simulation};
 
 use super::probe::*;
 

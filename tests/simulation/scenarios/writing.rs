@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
-use oneloop_sim::{Client, Faults, Link, Simulation, Status};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::{Client, Faults, Link, Simulation, Status};
 
 use super::probe::*;
 

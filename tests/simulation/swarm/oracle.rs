@@ -9,8 +9,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use oneloop_greeting::{Config, Framing};
 use oneloop::{EndReason, Limits, Time};
+use oneloop_greeting::{Config, Framing};
 
 /// One connection's conversation so far.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 use oneloop_sim::{Faults, Link, Random};
-use oneloop::{Limits, WhenFull};
 
 use super::population::Character;
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use oneloop_sim::{Network, Random, Tally};
 use oneloop::{Reactor, Time, Turn, Usage};
+use oneloop_sim::{Network, Random, Tally};
 
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};

@@ -7,9 +7,9 @@ use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
+use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 use oneloop_greeting::{Framing, Greeter, Session};
 use oneloop_sim::{Behaviour, Random, Remote, Seen, Status, Witness};
-use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 
 use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};

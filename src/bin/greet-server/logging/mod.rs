@@ -60,7 +60,10 @@ pub(crate) fn start(level: LevelFilter, format: LogFormat) {
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     // It can contain a peer's bytes.
-    let message = panic.payload_as_str().unwrap_or("").as_bytes().escape_ascii();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = text.unwrap_or("").as_bytes().escape_ascii();
     log::error!(place:% = place.unwrap_or_default(); "panicked: {message}");
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {

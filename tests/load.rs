@@ -4,27 +4,28 @@
 
 #![cfg(unix)]
 
-#[path = "../common/mod.rs"]
 mod common;
 
-mod actor;
-mod compare;
-mod costs;
-mod faults;
-mod machine;
-mod page;
-mod program;
-mod ramp;
-mod scenarios;
-mod schema;
-mod stall;
-mod terminal;
+mod load {
+    mod actor;
+    mod compare;
+    mod costs;
+    mod faults;
+    mod machine;
+    mod page;
+    mod program;
+    mod ramp;
+    mod scenarios;
+    mod schema;
+    mod stall;
+    mod terminal;
+}
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oneloop_load::{self, Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 use oneloop::net::Os;
+use oneloop_load::{Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 
 /// A short run over one connection, closed loop, to be changed as needed.
 fn plan(target: SocketAddr) -> Plan {
@@ -54,7 +55,7 @@ fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Outcome {
         true => Go::Stop,
         false => Go::On,
     };
-    load::run(plan, Os::new().expect("a poller"), None, watch).expect("the loop runs")
+    oneloop_load::run(plan, Os::new().expect("a poller"), None, watch).expect("the loop runs")
 }
 
 const CLOSED: Pace = Pace::Closed { in_flight: 1 };

@@ -9,15 +9,16 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "../common/mod.rs"]
 mod common;
 
-mod faults;
-mod framing;
-mod log;
-mod operator;
-mod reactor;
-mod startup;
-mod tcp;
-mod text;
-mod volume;
+mod hostile {
+    mod faults;
+    mod framing;
+    mod log;
+    mod operator;
+    mod reactor;
+    mod startup;
+    mod tcp;
+    mod text;
+    mod volume;
+}

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_all_kinds_is_in_counter_order() {
+    fn list_of_all_kinds_is_in_counter_order() {
         for (place, fault) in Fault::ALL.into_iter().enumerate() {
             assert_eq!(fault as usize, place, "{fault:?}");
         }

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_works_uses_cpu_time_and_memory() {
+    fn working_process_uses_cpu_time_and_memory() {
         let own = Process::new(std::process::id());
         let before = own.cpu_time().expect("there is a /proc");
         let precise = own_cpu_time().expect("every Unix has it");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_costs_nothing_that_is_known() {
+    fn missing_process_has_no_costs() {
         let none = Process::new(u32::MAX);
         assert_eq!((none.cpu_time(), none.memory()), (None, None));
     }

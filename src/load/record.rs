@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_in_the_window_is_recorded_whenever_it_ends() {
+    fn exchange_begun_in_the_window_is_recorded() {
         let mut recorder = recorder();
         let timeout = Duration::from_secs(1);
         recorder.ended(at(999), at(1500), timeout);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_answer_there_are_intervals_and_no_percentiles() {
+    fn interval_without_answers_has_no_percentiles() {
         let mut recorder = recorder();
         recorder.tick(at(1099));
         assert_eq!(recorder.series, []);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_divides_no_second_evenly_does_not_drift() {
+    fn uneven_rate_does_not_drift() {
         let schedule = Schedule::new(Time::START, 3.0, Duration::from_secs(3600), 1);
         assert_eq!(schedule.total(), 10_800);
         assert_eq!(schedule.due(10_797), at(3_599_000_000_000));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slots_take_turns() {
+    fn slots_take_turns() {
         let schedule = Schedule::new(Time::START, 1e9, Duration::from_secs(1), 3);
         assert_eq!([0, 1, 2].map(|slot| schedule.share(slot, 7)), [3, 2, 2]);
         assert_eq!([0, 1, 2].map(|slot| schedule.share(slot, 0)), [0, 0, 0]);

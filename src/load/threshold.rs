@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_cannot_be_understood_says_what_could() {
+    fn invalid_condition_is_an_error_with_the_syntax() {
         for wrong in [
             "p99",
             "p99>5",

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_begins_each_slot_once_and_is_over_when_all_have_ended() {
+    fn walk_begins_each_slot_once() {
         let mut walk = Walk::new(3, 1000);
         let mut begun = Vec::new();
         while !walk.is_over() {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_keeps_below_the_limit_given() {
+    fn walk_stops_at_its_limit() {
         let mut walk = Walk::new(0, 10);
         assert_eq!(std::iter::from_fn(|| walk.begin(2)).count(), 2);
         assert_eq!(walk.begin(3), Some(2));

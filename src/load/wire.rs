@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_slot_and_its_number_in_hexadecimal() {
+    fn name_is_slot_and_number_in_hexadecimal() {
         for (slot, number) in [(0, 0), (1, 9), (10, 15), (0x0123_4567, 0x89ab_cdef)] {
             let expected = format!("{slot:08x}{number:08x}");
             assert_eq!(Name::new(slot, number).bytes(), expected.as_bytes());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_whole_partial_or_wrong() {
+    fn answer_is_whole_partial_or_wrong() {
         let name = Name::new(7, 12);
         let answer = b"Hello 000000070000000c!\nWhat's your name?";
         assert_eq!(name.answer(), *answer);

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use crate::common::Server;
-use crate::load::actor::Actor;
 use crate::load::program::{File, assert_valid, output, text};
+use crate::load::standin::Standin;
 
 #[test]
 fn slower_server_is_worse_by_its_ratio() {
     let slow = |millis| {
-        Actor::plays(move |guest| {
-            guest.welcome();
-            guest.serve_slowly(Duration::from_millis(millis));
+        Standin::start(move |peer| {
+            peer.welcome();
+            peer.serve_slowly(Duration::from_millis(millis));
         })
     };
     let (a, b) = (slow(10), slow(40));
@@ -57,7 +57,7 @@ fn slower_server_is_worse_by_its_ratio() {
 }
 
 #[test]
-fn comparison_with_a_server_that_is_down_is_exit_code_1() {
+fn comparison_without_server_b_is_exit_code_1() {
     let server = Server::start(&["--framing", "line"]);
     let address = server.address().to_string();
     // Nothing greets on the discard port.

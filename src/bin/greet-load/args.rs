@@ -418,12 +418,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn a_range_of_sources_has_both_its_ends() {
+    fn range_of_sources_includes_both_ends() {
         let args = Args::parse_from(["greet-load", "--sources", "127.0.0.2-127.0.0.4,127.0.0.9"]);
         let plan = args.plans(([127, 0, 0, 1], 6000).into()).remove(0);
         let last: Vec<_> = plan.sources.iter().map(|ip| ip.to_string()).collect();
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_is_a_plan_for_each_step() {
+    fn sweep_is_a_plan_for_each_step() {
         let args = Args::parse_from(["greet-load", "--sweep", "1,10,1k"]);
         let plans = args.plans(([127, 0, 0, 1], 6000).into());
         let steps: Vec<_> = plans.iter().map(|plan| plan.connections).collect();
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_contradict_each_other_are_found() {
+    fn contradicting_arguments_are_refused() {
         for wrong in [
             &["--scenario", "churn", "--rate", "5"][..],
             &["--framing", "silence", "--names", "2"],

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_leaves_its_colours_to_the_page() {
+    fn chart_has_the_colours_of_the_page() {
         for scale in [Scale::Linear, Scale::Logarithmic, Scale::Decades] {
             let svg = chart(vec![vec![(1.0, 5.0), (10.0, 7.0)]], scale).expect("two points");
             for name in ["var(--ink)", "var(--grid)", "var(--line-1)", "viewBox"] {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_point_can_be_drawn_and_nothing_cannot() {
+    fn single_point_is_drawn_and_an_empty_chart_is_not() {
         for scale in [Scale::Linear, Scale::Logarithmic, Scale::Decades] {
             let svg = chart(vec![vec![(1.0, 5.0)]], scale).expect("one point");
             assert!(!svg.contains("NaN"), "{svg}");

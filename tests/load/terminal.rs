@@ -168,3 +168,12 @@ fn quiet_has_no_live_view() {
     let written = on_terminal(greet_load(&[&SHORT[..], &["--quiet"]].concat()));
     assert!(!written.contains("\x1b[?2026h"), "{written:?}");
 }
+
+#[test]
+fn help_fits_80_columns() {
+    let help = on_terminal(greet_load(&["--help"]));
+    let help = without_colours(&help.replace("\r\n", "\n"));
+    let longest = help.lines().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(80), "{longest:?} columns:\n{help}");
+    assert!(help.starts_with("Examples:"), "{help}");
+}

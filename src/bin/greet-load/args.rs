@@ -385,24 +385,23 @@ fn parse_thresholds(text: &str) -> Result<Thresholds, String> {
 
 const EXAMPLES: &str = "\
 Examples:
-  greet-load                                      starts a server, measures it, stops it
-  greet-load 127.0.0.1:6000 -n 1000 -d 10s        closed loop over 1,000 connections
-  greet-load 127.0.0.1:6000 --rate 20k            open loop: 20,000 names a second, due on time
-  greet-load 127.0.0.1:6000 --ramp-rate           finds the rate that the server keeps up with
-  greet-load 127.0.0.1:6000 --compare 127.0.0.1:6001   which of two servers is faster?
+  greet-load                                 start a server, measure it, stop it
+  greet-load 127.0.0.1:6000 -n 1k -d 10s     closed loop over 1,000 connections
+  greet-load 127.0.0.1:6000 --rate 20k       open loop: 20,000 names a second
+  greet-load 127.0.0.1:6000 --ramp-rate      find the rate that it keeps up with
+  greet-load --compare 127.0.0.1:6001        is that server faster than ours?
   greet-load --sweep 1,10,100,1k,10k --html scaling.html
-  greet-load --scenario idle -n 19k               hold 19,000, then prove all to be alive
+  greet-load --scenario idle -n 19k          hold 19,000, then prove all alive
 ";
 
+// Not broken into lines here: clap does that for the width of the terminal.
 const EXIT_CODES: &str = "\
-Times are written like 250ms, 10s, 2m. The report goes to standard output, the live view and
-messages to standard error; NO_COLOR is respected. Ctrl-C ends the run and reports what was measured until then.
+Times are written like 250ms, 10s, 2m. The report goes to standard output, the live view and messages to standard error; NO_COLOR is respected. Ctrl-C ends the run and reports what was measured until then.
 
 Exit codes:
   0    measured, and nothing was wrong
-  1    an answer was wrong, missing, extra or late, a connection failed, or a condition of
-       --fail-if held
-  2    the command line is wrong, or a file cannot be read or written
+  1    errors, a condition of --fail-if held, or --ramp-rate found no knee
+  2    the command line is wrong, or a file cannot be written
   130  interrupted; the report is partial";
 
 /// In the open loop: enough for a stall to be caught up with, too few to fill a socket.

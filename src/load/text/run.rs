@@ -7,7 +7,7 @@ use super::page::{LABEL, Page, Style, bar};
 use super::table::{Cell, Head, Table};
 use crate::errors::Faults;
 use crate::figures;
-use crate::histogram::{Bucket, buckets};
+use crate::histogram::{Bucket, condensed};
 use crate::outcome::{Ending, Outcome};
 use crate::plan::{Pace, Scenario};
 use crate::record::{Latencies, percentile};
@@ -32,10 +32,11 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     details += more;
     push_findings(&mut details, outcome, page);
     let lines = |text: &str| text.lines().count();
-    let room = page.height.map_or(HISTOGRAM_MAX + 2, |height| {
-        height.saturating_sub(lines(&figures) + lines(&details) + 2)
+    // Besides its rows it has a heading, and an empty line on either side.
+    let rows = page.height.map_or(HISTOGRAM_MAX, |height| {
+        let others = lines(&figures) + lines(&details) + 3;
+        height.saturating_sub(others).min(HISTOGRAM_MAX)
     });
-    let rows = room.saturating_sub(2).min(HISTOGRAM_MAX);
     let mut text = figures;
     if outcome.completed > 0 {
         push_histogram(&mut text, &outcome.latency, rows, page);
@@ -171,7 +172,7 @@ pub(crate) fn distributions(outcome: &Outcome) -> Vec<(&'static str, &Latencies)
 
 /// Appends how the latencies are spread, in at most `rows` lines below a heading.
 fn push_histogram(text: &mut String, latencies: &Latencies, rows: usize, page: &Page) {
-    let buckets = buckets(latencies, rows);
+    let buckets = condensed(latencies, rows);
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
     if buckets.is_empty() {
         return;

@@ -81,8 +81,8 @@ pub enum Conclusion {
 }
 
 impl Comparison {
-    /// Returns the arms of all rounds. Each round begins with another arm, so that what changes
-    /// with time meets all of them alike.
+    /// Returns the arms of all rounds. Each round begins with another arm, so that changes
+    /// over time affect all of them alike.
     pub fn arms(&self) -> impl Iterator<Item = Arm> + use<> {
         (0..self.rounds as usize).flat_map(Self::round)
     }
@@ -93,7 +93,7 @@ impl Comparison {
         round
     }
 
-    /// Compares what is known of both servers, over the rounds that are complete. Empty if there
+    /// Compares the figures of both servers, over the rounds that are complete. Empty if there
     /// are fewer than three.
     #[must_use]
     pub fn compare(&self, runs: &[Outcome]) -> Vec<Compared> {
@@ -130,7 +130,7 @@ fn rounds(runs: &[Outcome]) -> Vec<Round<'_>> {
 }
 
 impl Figure {
-    /// The figure's name.
+    /// Returns the figure's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -141,7 +141,7 @@ impl Figure {
         }
     }
 
-    /// The figure of each arm. `None` if one is not known, or if it is what the plan demands.
+    /// Returns the figure of each arm. `None` if one is not known, or if the plan demands it.
     fn of_round(self, round: &Round<'_>) -> Option<[f64; 3]> {
         let [first, other, control] = round.map(|run| self.of(run));
         Some([first?, other?, control?])
@@ -207,7 +207,7 @@ impl Compared {
         })
     }
 
-    /// Returns what it comes to.
+    /// Returns the conclusion.
     #[must_use]
     pub fn conclusion(&self) -> Conclusion {
         let more_is_better = self.metric == Figure::Throughput;
@@ -224,8 +224,8 @@ impl Compared {
 }
 
 impl Ratio {
-    /// The trimmed mean of the logarithms of a ratio, and the spread of a repetition (Yuen's
-    /// standard error, for the difference of two such means). `None` for fewer than three.
+    /// Returns the trimmed mean of the logarithms of a ratio, and the spread of a repetition
+    /// (Yuen's standard error, for the difference of two such means). `None` for fewer than three.
     fn of(mut logs: Vec<f64>) -> Option<Self> {
         logs.sort_by(f64::total_cmp);
         let (count, cut) = (logs.len(), logs.len() / 5);
@@ -248,9 +248,9 @@ impl Ratio {
         })
     }
 
-    /// Widens the spread to what the control's implies, so that a few rounds which agree by chance
-    /// claim no precision that the machine does not have. The mean of two runs of A varies half as
-    /// much as one run, so the variances are as 3/2 to 2.
+    /// Widens the spread to the one that the control implies, so that a few rounds which agree by
+    /// chance claim no precision that the machine does not have. The mean of two runs of A varies
+    /// half as much as one run, so the variances are as 3/2 to 2.
     fn at_least_as_wide_as(self, control: &Self) -> Self {
         let implied = 0.75f64.sqrt() * control.spread.ln_1p();
         Self {
@@ -280,7 +280,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The two-sided 95 % quantile of Student's distribution.
+/// Returns the two-sided 95 % quantile of Student's distribution.
 fn student(freedom: usize) -> f64 {
     const QUANTILES: [f64; 30] = [
         12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
@@ -297,7 +297,7 @@ fn student(freedom: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Numbers that look random, from -1 to 1, the sum of three for a bell's shape.
+    /// Returns numbers that look random, from -1 to 1, the sum of three for a bell's shape.
     fn noise(seed: &mut u64) -> f64 {
         let mut one = || {
             *seed ^= *seed << 13;
@@ -308,8 +308,8 @@ mod tests {
         (one() + one() + one()) / 3.0
     }
 
-    /// A comparison over nine rounds of two servers of which B has `ratio` times the figure of A,
-    /// on a machine that drifts and has outliers.
+    /// Returns a comparison over nine rounds of two servers of which B has `ratio` times the figure
+    /// of A, on a machine that drifts and has outliers.
     fn compared(ratio: f64, seed: &mut u64) -> Compared {
         let rounds: Vec<_> = (0..9)
             .map(|round| {

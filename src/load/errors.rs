@@ -14,7 +14,7 @@ pub enum Fault {
     ConnectRefused,
     /// A connection was not made in time.
     ConnectTimedOut,
-    /// The local addresses have no free ports left.
+    /// The local addresses have no free port.
     PortsExhausted,
     /// A local address to connect from is not one of this machine.
     SourceNotLocal,
@@ -83,7 +83,7 @@ impl Fault {
         }
     }
 
-    /// The kind in one word, as the JSON has it.
+    /// Returns the kind in one word, as the JSON has it.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl Fault {
         }
     }
 
-    /// Returns the kind in plain words, and what to try.
+    /// Returns the kind in plain words, and a remedy.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

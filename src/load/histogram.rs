@@ -34,7 +34,7 @@ pub(crate) fn condensed(latencies: &Latencies, rows: usize) -> Vec<Bucket> {
     count(latencies, bounds)
 }
 
-/// The bounds of the finest series of which so many rows are enough.
+/// Returns the bounds of the finest series of which so many rows are enough.
 fn finest(low: u64, high: u64, rows: usize) -> Option<Vec<u64>> {
     let mut all = SERIES.iter().map(|series| bounds(series, low, high));
     all.find(|bounds| bounds.len() <= rows)
@@ -54,7 +54,7 @@ fn count(latencies: &Latencies, bounds: Vec<u64>) -> Vec<Bucket> {
     buckets
 }
 
-/// The bounds of a series above `low`, to the first above `high`.
+/// Returns the bounds of a series above `low`, to the first above `high`.
 fn bounds(series: &[f64], low: u64, high: u64) -> Vec<u64> {
     let all = (0..).flat_map(|decade| series.iter().map(move |step| round(step, decade)));
     let mut bounds = Vec::new();

@@ -93,8 +93,8 @@ pub struct Costs {
 }
 
 impl Outcome {
-    /// Returns exchanges, or conversations, per second. `None` if nothing was measured, and for idle
-    /// connections.
+    /// Returns exchanges, or conversations, per second. `None` if nothing was measured, and for
+    /// idle connections.
     #[must_use]
     pub fn throughput(&self) -> Option<f64> {
         let seconds = self.measured.as_secs_f64();

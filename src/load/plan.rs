@@ -79,7 +79,8 @@ pub enum Framing {
 }
 
 impl Plan {
-    /// Returns the number of connections that work; the others are idle. Those that work come first.
+    /// Returns the number of connections that work; the others are idle. Those that work come
+    /// first.
     #[must_use]
     pub fn active(&self) -> u32 {
         match self.scenario {
@@ -111,7 +112,7 @@ impl Scenario {
         }
     }
 
-    /// Returns the name of what is counted and timed.
+    /// Returns the name of the unit that is counted and timed.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {

@@ -11,20 +11,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process with this number.
+    /// Returns the process with this number.
     #[must_use]
     pub fn new(pid: u32) -> Self {
         Self { pid }
     }
 
-    /// The process's number.
+    /// Returns the process's number.
     #[must_use]
     pub fn pid(self) -> u32 {
         self.pid
     }
 
-    /// CPU time of all its threads, in user space and in the kernel, to 10 ms. `None` where there
-    /// is no `/proc`, or no such process.
+    /// Returns the CPU time of all its threads, in user space and in the kernel, to 10 ms. `None`
+    /// where there is no `/proc`, or no such process.
     #[must_use]
     pub fn cpu_time(self) -> Option<Duration> {
         let stat = self.read("stat")?;
@@ -35,7 +35,7 @@ impl Process {
         Some(Self::ticks(ticks()? + ticks()?))
     }
 
-    /// Bytes of memory that are this process's alone: what it has allocated, not its program.
+    /// Returns the bytes of memory that are this process's alone: its allocations, not its program.
     /// `None` where there is no `/proc`, or no such process.
     #[must_use]
     pub fn memory(self) -> Option<u64> {
@@ -78,8 +78,8 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{file}", self.pid)).ok()
     }
 
-    /// Converts what `/proc` counts in (`USER_HZ`): hundredths of a second on all that Linux still
-    /// runs on.
+    /// Converts the units of `/proc` (`USER_HZ`): hundredths of a second on every machine that
+    /// Linux still runs on.
     pub(crate) const fn ticks(count: u64) -> Duration {
         Duration::from_millis(count.saturating_mul(10))
     }
@@ -128,7 +128,7 @@ fn has_any_of(pid: u32, sockets: &[String]) -> bool {
     })
 }
 
-/// CPU time that this process has used, to a microsecond.
+/// Returns the CPU time that this process has used, to a microsecond.
 #[cfg(unix)]
 pub(crate) fn own_cpu_time() -> Option<Duration> {
     use nix::sys::resource::{UsageWho, getrusage};

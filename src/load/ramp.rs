@@ -24,9 +24,9 @@ pub struct Knee<'a> {
 }
 
 /// The search for the knee: doubles the rate until a step fails, then halves the distance between
-/// the highest rate that passed and the lowest that failed. A step fails only if it fails twice in a
-/// row, and the lowest rate that failed is tried once more at the end: a hiccup of the machine must
-/// not hide what the server can do.
+/// the highest rate that passed and the lowest that failed. A step fails only if it fails twice in
+/// a row, and the lowest rate that failed is tried once more at the end: a hiccup of the machine
+/// must not hide the capacity of the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     next: f64,
@@ -130,7 +130,7 @@ impl Search {
     }
 }
 
-/// The rate of a step.
+/// Returns the rate of a step.
 pub(crate) fn rate(run: &Outcome) -> f64 {
     match run.plan.pace() {
         Pace::Open { rate, .. } => rate,
@@ -138,7 +138,7 @@ pub(crate) fn rate(run: &Outcome) -> f64 {
     }
 }
 
-/// Three digits: more would not be true.
+/// Rounds to three digits: more would not be true.
 fn rounded(rate: f64) -> f64 {
     let unit = 10f64.powf(rate.log10().floor() - 2.0).max(0.01);
     (rate / unit).round() * unit

@@ -68,7 +68,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Nothing is recorded before the window is set.
+    /// Returns a recorder that records nothing before the window is set.
     pub(crate) fn new(interval: Duration) -> Self {
         let never = Window {
             start: Time::UNBOUNDED,
@@ -91,15 +91,15 @@ impl Recorder {
         }
     }
 
-    /// Sets what is measured.
+    /// Sets the window.
     pub(crate) fn measure(&mut self, window: Window) {
         self.window = window;
         self.current_start = window.start;
         self.faults_before = self.faults.total();
     }
 
-    /// Something that began at `start` has ended. What counts is when it began: so what is under
-    /// way when the window ends is not lost, however long it takes.
+    /// Records an exchange that began at `start`. Its beginning counts: so an exchange that is
+    /// under way when the window ends is not lost, however long it takes.
     #[inline]
     pub(crate) fn ended(&mut self, start: Time, now: Time, timeout: Duration) {
         let took = now.since(start);
@@ -111,7 +111,7 @@ impl Recorder {
         }
     }
 
-    /// A scheduled name was answered that was sent at `sent`.
+    /// Records the answer to a scheduled name that was sent at `sent`.
     #[inline]
     pub(crate) fn served(&mut self, due: Time, sent: Time, now: Time) {
         if self.window.holds(due) {
@@ -119,7 +119,7 @@ impl Recorder {
         }
     }
 
-    /// A name was sent that was due at `due`.
+    /// Records that a name was sent which was due at `due`.
     #[inline]
     pub(crate) fn sent(&mut self, due: Time, now: Time) {
         if self.window.holds(due) {
@@ -127,7 +127,7 @@ impl Recorder {
         }
     }
 
-    /// A name was sent that had waited for its connection.
+    /// Counts a name that had waited for its connection.
     pub(crate) fn held_back(&mut self, due: Time) {
         self.held_back += u64::from(self.window.holds(due));
     }
@@ -171,7 +171,7 @@ impl Recorder {
         self.current.reset();
     }
 
-    /// Exchanges that have ended within the window so far.
+    /// Returns the exchanges that have ended within the window so far.
     pub(crate) fn completed(&self) -> u64 {
         self.latency.len() + self.current.len()
     }
@@ -184,12 +184,12 @@ impl Window {
     }
 }
 
-/// An empty histogram. What is longer than an hour is recorded as an hour.
+/// Returns an empty histogram. A latency of more than an hour is recorded as an hour.
 pub(crate) fn latencies() -> Latencies {
     Histogram::new_with_bounds(1, HOUR, 3).expect("these bounds are valid")
 }
 
-/// The value at `percentile` of `latencies`; `None` if there are none.
+/// Returns the value at `percentile` of `latencies`; `None` if there are none.
 #[must_use]
 pub fn percentile(latencies: &Latencies, percentile: f64) -> Option<Duration> {
     (!latencies.is_empty())

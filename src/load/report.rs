@@ -1,4 +1,4 @@
-//! The whole of one invocation: its runs, and what was to be judged about them.
+//! The whole of one invocation: its runs, and the conditions that judge them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -103,7 +103,7 @@ impl Report {
         }
     }
 
-    /// Returns what became of each condition, run by run.
+    /// Returns the result of each condition, run by run.
     #[must_use]
     pub fn judgements(&self) -> Vec<Judgement> {
         let runs = self.judged().into_iter();
@@ -120,7 +120,7 @@ impl Report {
         }
     }
 
-    /// The runs that must be right: all, but of a ramp only the one at the knee.
+    /// Returns the runs that must be right: all, but of a ramp only the one at the knee.
     fn judged(&self) -> Vec<&Outcome> {
         match &self.shape {
             Shape::Ramp(ramp) => ramp.knee(&self.runs).iter().map(|knee| knee.run).collect(),
@@ -208,7 +208,7 @@ fn judgement(judgement: &Judgement) -> Value {
 }
 
 impl Server {
-    /// The server's process, if it is known.
+    /// Returns the server's process, if it is known.
     #[must_use]
     pub const fn pid(self) -> Option<u32> {
         match self {
@@ -235,7 +235,7 @@ impl Shape {
 }
 
 impl Verdict {
-    /// The verdict in a word, as the JSON has it.
+    /// Returns the verdict in a word, as the JSON has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -36,7 +36,7 @@ pub struct Progress {
 pub enum Go {
     /// It does.
     On,
-    /// It ends now, with what has been measured so far.
+    /// It ends now, with the figures so far.
     Stop,
 }
 
@@ -44,8 +44,8 @@ pub enum Go {
 /// called some ten times a second; `os` must be new.
 ///
 /// # Errors
-/// If the operating system gives no timer, or the loop fails. What the server does wrong is no
-/// error, but part of the outcome.
+/// If the operating system gives no timer, or the loop fails. Errors of the server are
+/// part of the outcome.
 pub fn run(
     plan: &Plan,
     mut os: Os,
@@ -138,8 +138,7 @@ fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
     }
 }
 
-/// The loop's own limits must never be what ends a connection: the generator decides that, and
-/// counts it.
+/// Returns limits that never end a connection: the generator decides that, and counts it.
 fn limits(plan: &Plan) -> Limits {
     Limits {
         // Far above, because waits become shorter as the loop fills up.

@@ -2,7 +2,7 @@
 //!
 //! Names are due at equal distances and go to the slots in turn, so the `k`-th name of slot `s` of
 //! `n` is the `k n + s`-th of all. A slot that cannot send, because the server is slow or the
-//! connection lost, loses nothing: what was due stays due, and its time runs.
+//! connection lost, loses nothing: a name that was due stays due, and its time runs.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` names a second from `start` on for as long as `lasts`, sent by `slots` in turn.
+    /// Returns a schedule of `rate` names a second from `start` on for as long as `lasts`, sent by
+    /// `slots` in turn.
     pub(crate) fn new(start: Time, rate: f64, lasts: Duration, slots: u32) -> Self {
         Self {
             start,

@@ -48,7 +48,7 @@ enum Relation {
 }
 
 impl Threshold {
-    /// The conditions of a list with commas.
+    /// Returns the conditions of a list with commas.
     ///
     /// # Errors
     /// Describes the first condition that cannot be parsed, and the syntax.

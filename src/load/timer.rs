@@ -15,7 +15,7 @@ pub(crate) struct Timer {
 
 #[cfg(target_os = "linux")]
 impl Timer {
-    /// A timer for the loop on `os`, which must not outlive it.
+    /// Returns a timer for the loop on `os`, which must not outlive it.
     pub(crate) fn new(os: &mut Os) -> io::Result<Self> {
         use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
         let timer = TimerFd::new(

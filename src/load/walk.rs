@@ -10,7 +10,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// A walk through the slots from `first` to before `end`.
+    /// Returns a walk through the slots from `first` to before `end`.
     pub(crate) fn new(first: u32, end: u32) -> Self {
         Self {
             next: first,
@@ -19,8 +19,8 @@ impl Walk {
         }
     }
 
-    /// The next slot, if there is one below `limit` and not too many are under way. It is under
-    /// way now.
+    /// Returns the next slot, if there is one below `limit` and not too many are under way. It is
+    /// under way now.
     pub(crate) fn begin(&mut self, limit: u32) -> Option<u32> {
         if self.next >= self.end.min(limit) || self.under_way >= UNDER_WAY_MAX {
             return None;
@@ -30,7 +30,7 @@ impl Walk {
         Some(self.next - 1)
     }
 
-    /// A slot that was under way has ended.
+    /// Ends a slot that was under way.
     pub(crate) fn end(&mut self) {
         self.under_way -= 1;
     }
@@ -44,8 +44,8 @@ impl Walk {
     }
 }
 
-/// Enough to keep both sides busy, and too few to overflow a backlog of 511, which is what many
-/// servers have.
+/// Enough to keep both sides busy, and too few to overflow a backlog of 511, which many servers
+/// have.
 const UNDER_WAY_MAX: u32 = 256;
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ pub(crate) const ANSWER_BYTES: usize = HELLO.len() + NAME_BYTES + QUESTION.len()
 const HELLO: &[u8] = b"Hello ";
 const QUESTION: &[u8] = b"!\nWhat's your name?";
 
-/// A name: the slot that sends it, and the number of names that the slot sent before. No two names within a run are alike
-/// (until a slot has sent 2^32), so an answer that belongs to another connection, or comes twice,
-/// is a wrong one.
+/// A name: the slot that sends it, and the number of names that the slot sent before. No two names
+/// within a run are alike (until a slot has sent 2^32), so an answer that belongs to another
+/// connection, or comes twice, is a wrong one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name(u32, u32);
 
@@ -37,13 +37,13 @@ pub(crate) enum Verdict {
 }
 
 impl Name {
-    /// The name number `number` of `slot`.
+    /// Returns the name number `number` of `slot`.
     #[inline]
     pub(crate) fn new(slot: u32, number: u64) -> Self {
         Self(slot, number as u32)
     }
 
-    /// The name's bytes.
+    /// Returns the name's bytes.
     #[inline]
     pub(crate) fn bytes(self) -> [u8; NAME_BYTES] {
         let mut bytes = [0; NAME_BYTES];
@@ -91,8 +91,8 @@ pub(crate) fn judge(input: &[u8], expected: &[u8]) -> Verdict {
     }
 }
 
-/// The number in eight lower-case digits; all at once, because every name and every comparison
-/// needs two of them.
+/// Returns the number in eight lower-case digits; all at once, because every name and every
+/// comparison needs two of them.
 #[inline]
 fn hexadecimal(number: u32) -> [u8; 8] {
     let mut nibbles = u64::from(number);

@@ -15,7 +15,7 @@ fn knee_of_a_slow_server_is_found_within_a_tenth() {
         peer.welcome();
         peer.serve_slowly(Duration::from_millis(10));
     });
-    // What it can do at most is what a closed loop gets out of it.
+    // Its capacity is the throughput of a closed loop.
     let capacity = || {
         let outcome = run(&Plan {
             scenario: Scenario::Exchange(Pace::Closed { in_flight: 4 }),
@@ -41,7 +41,7 @@ fn knee_of_a_slow_server_is_found_within_a_tenth() {
         "--json",
         json.path(),
     ];
-    // A busy machine changes what the server can do between the two measurements.
+    // On a busy machine the capacity changes between the two measurements.
     let tries = (0..4).map(|_| {
         let before = capacity();
         let report = text(&output(&ramp, 0).stdout);

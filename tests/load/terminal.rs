@@ -146,7 +146,7 @@ fn live_view_does_not_flicker() {
         assert!(picture.contains("measuring") || picture.contains(" open"));
         // The terminal makes a carriage return of its own of each line feed.
         for line in picture.split("\r\r\n") {
-            // Erased behind what is written, never before.
+            // Erased behind the text, never before it.
             let (line, rest) = line.split_once("\x1b[K").expect("its rest is erased");
             assert!(matches!(rest, "" | "\x1b[J"), "{rest:?}");
             let line = line

@@ -200,7 +200,7 @@ impl Args {
         Ok(())
     }
 
-    /// One plan for each run, for a server at `target`.
+    /// Returns one plan for each run, for a server at `target`.
     pub(crate) fn plans(&self, target: SocketAddr) -> Vec<Plan> {
         let steps = match &self.sweep[..] {
             [] => &[self.connections],
@@ -252,7 +252,7 @@ impl Args {
         }
     }
 
-    /// The rate at which a ramp begins, in names per second.
+    /// Returns the rate at which a ramp begins, in names per second.
     pub(crate) fn ramp_from(&self) -> f64 {
         self.ramp_rate.unwrap_or(1000.0)
     }
@@ -304,7 +304,7 @@ impl From<FramingArg> for Framing {
     }
 }
 
-/// A number of connections, `10k` being 10,000.
+/// Returns a number of connections, `10k` being 10,000.
 fn parse_count(text: &str) -> Result<u32, String> {
     let (digits, factor) = match text.strip_suffix(['k', 'K']) {
         Some(digits) => (digits, 1000),
@@ -337,7 +337,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A time that is not too short to measure anything.
+/// Returns a time that is not too short to measure anything.
 fn parse_some_time(text: &str) -> Result<Duration, String> {
     match parse_time(text)? {
         time if time >= Duration::from_millis(1) => Ok(time),

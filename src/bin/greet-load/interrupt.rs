@@ -27,7 +27,7 @@ impl Interrupt {
         Ok(Self { requested })
     }
 
-    /// Elsewhere the system's own handling of Ctrl-C ends the process.
+    /// Does nothing: elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
     pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self {

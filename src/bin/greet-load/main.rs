@@ -27,7 +27,7 @@ use live::{Live, say};
 use measuring::Measuring;
 use own_server::OwnServer;
 
-/// The reason why there is no report: a sentence that names what failed, where, and a remedy.
+/// The reason why there is no report: a sentence with the failure, its place, and a remedy.
 type Failure = String;
 
 fn main() -> ExitCode {
@@ -166,7 +166,7 @@ impl Outputs {
     }
 }
 
-/// Writes to standard output. A reader that has gone away, like `head`, is not an error.
+/// Writes to standard output. A reader that has closed the pipe, like `head`, is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes());

@@ -69,7 +69,7 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing left to do but to reap it.
+        // It may have ended already; then it only has to be reaped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Connections: making them, and what a lost one owes.
+//! Connections: making them, and counting the names of lost ones.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Generator {
         self.connecting -= u32::from(before == Socket::Connecting);
     }
 
-    /// The local address that a slot connects from.
+    /// Returns the local address that a slot connects from.
     pub(crate) fn source(&self, slot: u32) -> Option<std::net::IpAddr> {
         let sources = &self.plan.sources;
         let count = sources.len().max(1);
@@ -94,7 +94,7 @@ impl Generator {
         }
     }
 
-    /// A greeted connection is over.
+    /// Ends a greeted connection.
     pub(super) fn retire(&mut self, session: &mut Session) {
         session.state = State::Done;
         self.tally.open -= 1;
@@ -124,7 +124,7 @@ impl Generator {
         }
     }
 
-    /// The walk need not wait for this slot any more.
+    /// Ends the wait of the walk for this slot.
     pub(super) fn is_done_with(&mut self, slot: u32) {
         if std::mem::take(&mut self.slots[slot as usize].awaited) {
             self.walk.end();
@@ -133,7 +133,7 @@ impl Generator {
 }
 
 /// The most connects under way: enough to keep both sides busy, and too few to overflow a backlog
-/// of 511, which is what many servers have.
+/// of 511, which many servers have.
 pub(super) const CONNECTING_MAX: u32 = 256;
 /// The wait before a slot connects again: a server that is down is not to be hammered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

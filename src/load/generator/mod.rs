@@ -1,6 +1,6 @@
 //! The generator: a service whose connections are all outbound.
 //!
-//! It sends names, compares every byte that comes back with what must come, and takes the time.
+//! It sends names, compares every byte of the answers, and measures their latency.
 //! Like every service it does no I/O, so it is a second witness that the loop is generic.
 
 mod connections;
@@ -62,13 +62,13 @@ pub(crate) enum Phase {
     WarmingUp { until: Time },
     /// They work, or are idle.
     Measuring { until: Time },
-    /// Nothing new is begun; answers to what is in flight are waited for.
+    /// Nothing new is begun; answers to names in flight are waited for.
     Settling { until: Time },
     /// Idle connections prove that they are alive.
     Proving { until: Time },
     /// Each connection sends `exit`.
     Leaving { until: Time },
-    /// Nothing is left to do.
+    /// The run has ended.
     Over,
 }
 
@@ -135,7 +135,7 @@ enum State {
     Probing { until: Time },
     /// Names may be sent.
     Talking,
-    /// A conversation with so many names left to send.
+    /// A conversation that still has so many names to send.
     Conversing { left: u32 },
     /// `exit` is sent; the farewell has not come yet.
     Leaving,
@@ -173,7 +173,7 @@ impl Generator {
         }
     }
 
-    /// The slot whose connection the caller must open to set all in motion.
+    /// Returns the slot whose connection the caller must open to set all in motion.
     pub(crate) fn begin(&mut self) -> u32 {
         self.walk = Walk::new(0, self.plan.connections);
         let first = self.walk.begin(1).expect("a plan has a connection");
@@ -197,7 +197,7 @@ impl Generator {
         self.stranger.take()
     }
 
-    /// Closes the books, and takes what is in them.
+    /// Closes the last interval, and takes the records.
     pub(crate) fn take_records(&mut self) -> (Recorder, Tally) {
         self.recorder.close_interval(self.clock.now());
         let empty = Recorder::new(Duration::MAX);
@@ -216,7 +216,7 @@ impl Generator {
         self.tally
     }
 
-    /// Exchanges, or conversations, measured so far.
+    /// Returns the exchanges, or conversations, measured so far.
     #[inline]
     pub(crate) fn completed(&self) -> u64 {
         self.recorder.completed()
@@ -327,8 +327,8 @@ impl Slot {
     };
 }
 
-/// Some hundred intervals, from ten a second to one: closing one costs as much as some twenty
-/// exchanges.
+/// Returns the length of an interval: some hundred in a run, from ten a second to one. Closing one
+/// costs as much as some twenty exchanges.
 fn interval_for(duration: Duration) -> Duration {
     (duration / 100).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }

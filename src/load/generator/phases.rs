@@ -13,7 +13,7 @@ use crate::schedule::Schedule;
 use crate::walk::Walk;
 
 impl Generator {
-    /// A slot is done with: the alarm goes on with the walk, or to the next phase.
+    /// Continues after a slot has ended: the alarm continues the walk, or begins the next phase.
     pub(super) fn go_on(&mut self, cx: &mut ServiceContext) {
         self.connect_waiting(cx);
         if !self.phase.is_working() {
@@ -105,7 +105,7 @@ impl Generator {
         self.walk = Walk::new(first, self.plan.connections);
     }
 
-    /// Counts what the connections still owe that the farewell has not reached in time.
+    /// Counts the missing answers of connections that the farewell has not reached in time.
     pub(super) fn abandon_rest(&mut self, now: Time) {
         let farewells = u64::from(self.walk.under_way());
         self.recorder.faults.add(Fault::Missing, farewells);
@@ -130,7 +130,7 @@ impl Generator {
         self.tally.open_max == 0 && self.ungreeted >= CONNECTING_MAX
     }
 
-    /// True when everything that was begun has ended.
+    /// Returns `true` when everything that was begun has ended.
     pub(super) fn has_settled(&self) -> bool {
         let owed = self.schedule.map_or(0, |schedule| schedule.total());
         self.tally.in_flight == 0 && self.tally.sent >= owed && self.tally.conversations == 0
@@ -182,7 +182,7 @@ impl Generator {
         }
     }
 
-    /// Before which slot the walk must stop for now.
+    /// Returns the slot before which the walk must stop for now.
     pub(super) fn walk_limit(&self, now: Time) -> u32 {
         if self.phase != Phase::Opening || self.plan.ramp.is_zero() {
             return u32::MAX;
@@ -234,7 +234,7 @@ impl Generator {
 }
 
 /// Names due within this time are sent together. A wake-up for each would cost more than sending
-/// it, and what it makes them late is little, and reported.
+/// it; how late that makes them is little, and is reported.
 const TOGETHER: Duration = Duration::from_micros(50);
 /// The time between two checks of the phases that end when all have answered.
 const LOOK_AFTER: Duration = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! Sessions: comparing what arrives, and sending names.
+//! Sessions: comparing the input, and sending names.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::plan::Scenario;
 use crate::wire::{self, Name, Verdict};
 
 impl Generator {
-    /// A greeting is waited for on its own; all else is looked at when the run ends.
+    /// Returns the wait of a session: only a greeting has a deadline of its own.
     #[inline]
     pub(super) fn wait(&self, session: &Session) -> Next {
         let until = match session.state {
@@ -97,7 +97,7 @@ impl Generator {
         }
     }
 
-    /// Finds out what a server is that does not begin with the greeting.
+    /// Classifies a server that does not begin with the greeting.
     #[cold]
     pub(super) fn recognise(&mut self, input: &[u8]) -> Result<(), Fault> {
         if input.is_empty() {
@@ -193,7 +193,7 @@ impl Generator {
         }
     }
 
-    /// Handles the end of what the server sends.
+    /// Handles the end of the stream.
     #[cold]
     pub(super) fn finish(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Next {
         let compared = self.compare(session, self.clock.now(), cx);
@@ -207,7 +207,7 @@ impl Generator {
         Next::Close(CloseReason::PeerFinished)
     }
 
-    /// A conversation has ended as it should; in churn the next one follows.
+    /// Ends a complete conversation; in churn the next one follows.
     pub(super) fn part(&mut self, session: &mut Session, cx: &mut Context<'_>) {
         let (slot, now) = (session.slot, self.clock.now());
         self.retire(session);
@@ -355,7 +355,7 @@ fn known_message(input: &[u8]) -> Option<Fault> {
         .map(|(_, fault)| fault)
 }
 
-/// The first line that a server sent, without its control characters, to be shown.
+/// Returns the first line that a server sent, without its control characters, to be shown.
 fn first_line(input: &[u8]) -> String {
     let line = input
         .split(|&byte| byte == b'\n')

@@ -1,4 +1,4 @@
-//! Charts as SVG. Colours are left to the page, so that they suit a light and a dark one.
+//! Charts as SVG. The page sets the colours, for a light and a dark theme.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Axis<'_> {
 }
 
 impl<'a> Chart<'a> {
-    /// A chart of lines.
+    /// Returns a chart of lines.
     pub(super) fn lines(x: Axis<'a>, y: Axis<'a>, lines: Vec<Vec<(f64, f64)>>) -> Self {
         Self {
             x,
@@ -140,7 +140,7 @@ impl<'a> Chart<'a> {
 type Drawn = Result<(), DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>>;
 
 impl Marks {
-    /// The points that must be within the axes.
+    /// Returns the points that must be within the axes.
     fn corners(&self) -> Vec<(f64, f64)> {
         match self {
             Self::Lines(lines) => lines.concat(),
@@ -154,7 +154,7 @@ impl Marks {
     }
 }
 
-/// From where to where an axis goes, with a little air.
+/// Returns the range of an axis, with a little air.
 fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Option<(f64, f64)> {
     let (low, high) = values
         .filter(|value| value.is_finite())

@@ -1,4 +1,4 @@
-//! What pages are made of: tables, figures, findings, lists.
+//! The parts of a page: tables, figures, findings, lists.
 
 use std::fmt::{Arguments, Write};
 
@@ -20,7 +20,8 @@ pub(super) fn push_tiles(body: &mut String, tiles: impl IntoIterator<Item = (Str
     body.push_str("</section>\n");
 }
 
-/// Appends a table, which scrolls by itself where the page is too narrow for it. A row can have a class.
+/// Appends a table, which scrolls by itself where the page is too narrow for it. A row can have a
+/// class.
 pub(super) fn push_table<'a>(
     body: &mut String,
     heads: &[&str],
@@ -70,7 +71,7 @@ pub(super) fn push_figure(body: &mut String, title: &str, names: &[&str], chart:
     body.push_str("</figure>\n");
 }
 
-/// Appends what a reader must know.
+/// Appends findings.
 pub(super) fn push_findings(
     body: &mut String,
     findings: impl IntoIterator<Item = (Weight, String)>,

@@ -11,7 +11,7 @@ use crate::figures;
 use crate::findings::Weight;
 use crate::outcome::Outcome;
 
-/// Writes the ratio of each figure with its spread, and what it comes to.
+/// Writes the ratio of each figure with its spread, and the conclusion.
 pub(super) fn comparison(
     comparison: &Comparison,
     runs: &[Outcome],
@@ -41,7 +41,7 @@ pub(super) fn comparison(
     text
 }
 
-/// Each finding once, with the number of runs that it holds for, unless it holds for all.
+/// Returns each finding once, with the number of runs that it holds for, unless it holds for all.
 pub(crate) fn findings(runs: &[Outcome]) -> Vec<(Weight, String)> {
     let groups = grouped(runs).into_iter().map(|group| {
         let (some, all) = (group.runs.len(), runs.len());
@@ -54,7 +54,7 @@ pub(crate) fn findings(runs: &[Outcome]) -> Vec<(Weight, String)> {
     groups.collect()
 }
 
-/// The conclusion about the figure that matters most.
+/// Returns the conclusion about the figure that matters most.
 fn headline(compared: &[Compared], page: &Page) -> String {
     let Some(first) = compared.first() else {
         let text = "nothing to compare: fewer than three whole rounds";
@@ -120,7 +120,7 @@ fn table(compared: &[Compared]) -> Table {
     table
 }
 
-/// The cells of a figure's row.
+/// Returns the cells of a figure's row.
 pub(crate) fn row(compared: &Compared) -> Vec<String> {
     let value = |value: f64| match compared.metric {
         Figure::Throughput => format!("{}/s", figures::rate(value)),

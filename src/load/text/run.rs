@@ -23,7 +23,7 @@ pub(crate) const PERCENTILES: [(&str, f64); 6] = [
 ];
 
 /// Writes a run, the most important first, with `more` before its findings. The histogram gets as
-/// many lines as the page has left.
+/// many lines as the page has room for.
 pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     let figures = figures_of(outcome, page);
     let mut details = String::new();
@@ -46,7 +46,7 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     text
 }
 
-/// A step of a sweep in a line, to be shown as soon as it is known.
+/// Returns a step of a sweep in a line, to be shown as soon as it is known.
 #[must_use]
 pub fn step(outcome: &Outcome) -> String {
     let rate = outcome.throughput();
@@ -60,7 +60,7 @@ pub fn step(outcome: &Outcome) -> String {
     )
 }
 
-/// The headline, what was done, and the percentiles.
+/// Returns the headline, the description, and the percentiles.
 fn figures_of(outcome: &Outcome, page: &Page) -> String {
     let mut text = headline(outcome, page);
     page.push(&mut text, Style::Faint, &describe(outcome));
@@ -71,7 +71,7 @@ fn figures_of(outcome: &Outcome, page: &Page) -> String {
     text
 }
 
-/// The figures that matter most, in a line.
+/// Returns the figures that matter most, in a line.
 fn headline(outcome: &Outcome, page: &Page) -> String {
     let strong = |text: &str| page.paint(Style::Strong, text);
     let mut parts = Vec::new();
@@ -303,7 +303,7 @@ fn connects(outcome: &Outcome) -> Option<String> {
     Some(text)
 }
 
-/// Appends the errors by kind, or what was checked if there are none.
+/// Appends the errors by kind, or the number of checked answers if there are none.
 pub(super) fn push_faults(text: &mut String, outcome: &Outcome, page: &Page) {
     if outcome.is_clean() {
         let checked = figures::plural(outcome.latency.len(), outcome.plan.scenario.unit());

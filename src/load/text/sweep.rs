@@ -30,7 +30,7 @@ pub(super) fn sweep(outcomes: &[Outcome], more: &str, page: &Page) -> String {
     text
 }
 
-/// The best throughput, what was done, and whether anything was wrong.
+/// Returns the best throughput, the number of errors, and the description.
 fn headline(outcomes: &[Outcome], page: &Page) -> String {
     let strong = |text: &str| page.paint(Style::Strong, text);
     let rate_of = |outcome: &Outcome| outcome.throughput().unwrap_or(0.0);

@@ -100,7 +100,7 @@ impl Service for Greeter {
         log::info!("Connection from {} is closed ({why})", peer.address);
     }
 
-    fn refusal(&self, _: EndReason) -> &[u8] {
+    fn refusal_message(&self, _: EndReason) -> &[u8] {
         words::SERVER_FULL
     }
 }
@@ -156,12 +156,12 @@ impl Greeter {
         let quiet = cx.input().is_empty();
         match (&mut session.state, event) {
             (S::AwaitName(asked), E::Data) => self.hear(asked, cx),
-            (S::AwaitName(asked), E::PeerFinished) => self.finish(asked, cx),
-            (S::AwaitName(asked), E::Deadline) => match (asked.wait, asked.manners) {
+            (S::AwaitName(asked), E::Eof) => self.finish(asked, cx),
+            (S::AwaitName(asked), E::Timeout) => match (asked.wait, asked.manners) {
                 (Wait::Name, manners) if self.was_quiet_in_time(asked, cx) => {
                     self.reply(session, manners, cx)
                 }
-                (Wait::Name, _) => last_words(words::TOO_SLOW, CloseReason::TimedOut, cx),
+                (Wait::Name, _) => last_words(words::TOO_SLOW, CloseReason::Timeout, cx),
                 (Wait::Gap, manners) => self.reply(session, manners, cx),
             },
             (&mut S::AwaitName(Asked { manners, .. }), E::Drain) => {
@@ -170,20 +170,17 @@ impl Greeter {
             (S::AwaitName(asked), E::Flushed) => Ok(self.allow_anew(asked, cx)),
             (S::AwaitName(asked), _) => Ok(self.listen(asked, cx)),
 
-            (&mut S::Greeting(manners), E::Opened) => self.welcome(session, manners, cx),
-            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Deadline) => {
+            (&mut S::Greeting(manners), E::Open) => self.welcome(session, manners, cx),
+            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Timeout) => {
                 self.ask(session, manners, cx)
             }
-            (S::Greeting(_) | S::Reply(_), E::PeerFinished) if quiet => {
-                Err(CloseReason::PeerFinished)
-            }
+            (S::Greeting(_) | S::Reply(_), E::Eof) if quiet => Err(CloseReason::Eof),
             (S::Greeting(_) | S::Reply(_), E::Drain) if quiet => {
-                last_words(words::GOOD_BYE, CloseReason::Drained, cx)
+                last_words(words::GOOD_BYE, CloseReason::Shutdown, cx)
             }
-            (
-                &mut (S::Greeting(manners) | S::Reply(manners)),
-                E::Data | E::PeerFinished | E::Drain,
-            ) => self.ask_first(session, manners, event, cx),
+            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Data | E::Eof | E::Drain) => {
+                self.ask_first(session, manners, event, cx)
+            }
             (S::Greeting(_) | S::Reply(_), _) => Ok(self.leave_gap(cx)),
 
             (S::Closing(Closing::Owing(manners)), _) => self.drain(manners, cx),
@@ -285,7 +282,7 @@ impl Greeter {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         match bytes {
-            words::EXIT => return last_words(words::GOOD_BYE, CloseReason::Finished, cx),
+            words::EXIT => return last_words(words::GOOD_BYE, CloseReason::Completed, cx),
             b"" => cx.write(then.words()),
             _ => match Name::parse(bytes, self.config.name_bytes_max) {
                 Ok(name) => greet(name.as_bytes(), then, cx),
@@ -313,7 +310,7 @@ impl Greeter {
         };
         manners.mistakes = manners.mistakes.saturating_add(1);
         if manners.mistakes >= self.config.mistakes_max {
-            return last_words(words::TOO_MANY_MISTAKES, CloseReason::Misbehaved, cx);
+            return last_words(words::TOO_MANY_MISTAKES, CloseReason::ProtocolError, cx);
         }
         cx.write_parts([sorry, then.words()]);
         Ok(())
@@ -321,7 +318,7 @@ impl Greeter {
 
     #[cold]
     fn refuse_length<T>(&self, cx: &mut Context<'_>) -> Result<T, CloseReason> {
-        last_words(self.too_long.as_bytes(), CloseReason::Misbehaved, cx)
+        last_words(self.too_long.as_bytes(), CloseReason::ProtocolError, cx)
     }
 
     /// Answers all that is unread as one name: nothing follows, or nothing has for a while.
@@ -350,7 +347,7 @@ impl Greeter {
             return Ok(self.listen(asked, cx));
         }
         self.answer_rest(&mut asked.manners, cx)?;
-        Err(CloseReason::PeerFinished)
+        Err(CloseReason::Eof)
     }
 
     /// The server stops: no question will be waited for again.
@@ -374,7 +371,7 @@ impl Greeter {
         if manners.ending != Ending::Line {
             self.answer_rest(manners, cx)?;
         }
-        last_words(words::GOOD_BYE, CloseReason::Drained, cx)
+        last_words(words::GOOD_BYE, CloseReason::Shutdown, cx)
     }
 
     /// The question has only just left, so the time for its answer begins now.

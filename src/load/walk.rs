@@ -46,7 +46,7 @@ impl Walk {
 
 /// Enough to keep both sides busy, and too few to overflow a backlog of 511, which many servers
 /// have.
-const UNDER_WAY_MAX: u32 = 256;
+pub(crate) const UNDER_WAY_MAX: u32 = 256;
 
 #[cfg(test)]
 mod tests {

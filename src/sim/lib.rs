@@ -25,8 +25,8 @@
 //!         cx.write(input);
 //!         cx.consume(input.len());
 //!         match event {
-//!             Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
-//!             Event::Deadline => Next::Close(CloseReason::TimedOut),
+//!             Event::Eof => Next::Close(CloseReason::Eof),
+//!             Event::Timeout => Next::Close(CloseReason::Timeout),
 //!             _ => Next::Read { until: cx.after(Duration::from_secs(60)) },
 //!         }
 //!     }
@@ -50,7 +50,7 @@
 //! // A minute later, and the two seconds the loop waits for a peer to finish, nobody is left.
 //! simulation.run_for(Duration::from_secs(62));
 //! assert!(alice.at_end());
-//! assert_eq!(simulation.reactor().counters().ended(EndReason::TimedOut), 1);
+//! assert_eq!(simulation.reactor().counters().ended(EndReason::Timeout), 1);
 //! assert_eq!(simulation.reactor().open_connections(), 0);
 //! ```
 //!

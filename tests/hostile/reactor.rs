@@ -82,7 +82,10 @@ fn d4_without_kernel_memory_or_descriptors_those_who_come_are_told() {
         Client::acquainted(inside.address()).leave();
     }
     let look = inside.end();
-    assert_eq!(look.counters.ended(EndReason::Full), EXHAUSTED.len() as u64);
+    assert_eq!(
+        look.counters.ended(EndReason::ServerFull),
+        EXHAUSTED.len() as u64
+    );
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn e1_events_for_connections_that_are_gone_concern_nobody() {
     bystander.leave();
     let look = inside.end();
     assert!(look.counters.stale_events > 0, "{look:?}");
-    assert_eq!(look.counters.ended(EndReason::Finished), 6);
+    assert_eq!(look.counters.ended(EndReason::Completed), 6);
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn e3_sessions_that_wake_themselves_and_others_while_they_close_end_once() {
                 cx.wake(id);
             }
             cx.wake(cx.id());
-            Next::Close(CloseReason::Finished)
+            Next::Close(CloseReason::Completed)
         }
     }
     let inside = Inside::start(Restless(Vec::new()), Limits::default(), |os| os);
@@ -173,7 +176,7 @@ fn e5_a_connection_that_cannot_be_registered_is_closed_alone() {
         .filter(|line| line.contains("registered"));
     assert!((1..=5).contains(&complaints.count()), "{:?}", inside.log());
     let look = inside.end();
-    assert_eq!(look.counters.ended(EndReason::SocketFailed), 100);
+    assert_eq!(look.counters.ended(EndReason::RegisterFailed), 100);
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn e6_a_service_that_panics_while_it_opens_or_closes_a_session_goes_on() {
     bystander.leave();
     let look = inside.end();
     assert_eq!(look.counters.ended(EndReason::Panicked), 1);
-    assert_eq!(look.counters.ended(EndReason::Finished), 2);
+    assert_eq!(look.counters.ended(EndReason::Completed), 2);
 }
 
 #[test]
@@ -374,7 +377,7 @@ fn contains_panic(input: &[u8]) -> bool {
 fn a_reactor_that_is_stopped_with_nobody_inside_stops_at_once() {
     let inside = Inside::start(Greeter::default(), Limits::default(), |os| os);
     inside.stop();
-    assert_eq!(inside.join().expect("a polite end"), Stopped { cut: 0 });
+    assert_eq!(inside.join().expect("a polite end"), Stopped { aborted: 0 });
 }
 
 fn command() -> Command {

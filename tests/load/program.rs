@@ -198,6 +198,8 @@ fn misuse_is_exit_code_2_with_a_remedy() {
         (&["--sources", "nowhere"], "127.0.0.2-127.0.0.9"),
         (&["127.0.0.1:x"], "65535"),
         (&["--server-pid", "1"], "ADDR"),
+        (&["--until", "p99>5ms"], "--ramp-rate"),
+        (&["--rounds", "5"], "--compare"),
         (&["--duration", "0s"], "1ms"),
     ] {
         let output = output(arguments, 2);

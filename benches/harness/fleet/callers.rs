@@ -139,7 +139,7 @@ impl Callers {
             Conduct::Stay => {
                 self.greeted.push(cx.id());
                 // Whoever hands out work finds the loop about to turn.
-                cx.set_alarm(cx.now());
+                cx.set_timer(cx.now());
             }
             Conduct::Converse => self.ask(caller, cx),
             Conduct::Blurt => {
@@ -180,7 +180,7 @@ impl Callers {
             Conduct::Blurt => caller.state = State::Leaving,
         }
         if self.unanswered == 0 {
-            cx.set_alarm(cx.now());
+            cx.set_timer(cx.now());
         }
     }
 
@@ -189,7 +189,7 @@ impl Callers {
         let shown = String::from_utf8_lossy(&input[..input.len().min(100)]);
         let fault = format!("client {number} was {state:?} when {what}; unread: {shown:?}");
         self.fault.get_or_insert(fault);
-        Next::Close(CloseReason::Misbehaved)
+        Next::Close(CloseReason::ProtocolError)
     }
 }
 
@@ -198,7 +198,7 @@ impl Service for Callers {
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Caller {
         Caller {
-            number: peer.ticket.expect("nobody calls us"),
+            number: peer.tag.expect("nobody calls us"),
             said: 0,
             state: State::Calling,
         }
@@ -209,14 +209,14 @@ impl Service for Callers {
             Event::Data if self.read(caller, cx).is_err() => {
                 return self.wrong(caller, "something else came", cx.input());
             }
-            Event::Woken if caller.state == State::Idle => self.ask(caller, cx),
-            Event::PeerFinished if caller.state == State::Left => {
-                return Next::Close(CloseReason::Finished);
+            Event::Wake if caller.state == State::Idle => self.ask(caller, cx),
+            Event::Eof if caller.state == State::Left => {
+                return Next::Close(CloseReason::Completed);
             }
-            Event::PeerFinished => {
+            Event::Eof => {
                 return self.wrong(caller, "the server hung up", cx.input());
             }
-            Event::Deadline if caller.state != State::Idle => {
+            Event::Timeout if caller.state != State::Idle => {
                 return self.wrong(caller, "a minute had passed", cx.input());
             }
             _ => {}
@@ -226,18 +226,18 @@ impl Service for Callers {
     }
 
     fn closed(&mut self, caller: Caller, _: Peer, why: EndReason, _: &mut ServiceContext) {
-        if why != EndReason::Finished {
+        if why != EndReason::Completed {
             self.wrong(&caller, &format!("it ended: {why}"), b"");
         }
     }
 
-    fn connect_failed(&mut self, ticket: u32, error: &io::Error, _: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: u32, error: &io::Error, _: &mut ServiceContext) {
         self.fault
-            .get_or_insert(format!("client {ticket} cannot connect: {error}"));
+            .get_or_insert(format!("client {tag} cannot connect: {error}"));
     }
 
     /// Wakes those who take part in the work.
-    fn alarm(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
         if self.unasked > 0 {
             for &caller in &self.greeted[self.active.clone()] {
                 cx.wake(caller);

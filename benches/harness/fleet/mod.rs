@@ -29,7 +29,7 @@ pub use machine::{descriptors, pin_to};
 pub struct Fleet {
     reactor: Reactor<Callers>,
     server: SocketAddr,
-    tickets: u32,
+    tags: u32,
 }
 
 /// Exchanges to be had.
@@ -68,7 +68,7 @@ impl Fleet {
         Ok(Self {
             reactor: Reactor::new(Callers::new(PATIENCE), limits)?,
             server,
-            tickets: 0,
+            tags: 0,
         })
     }
 
@@ -188,20 +188,20 @@ impl Fleet {
     }
 
     fn finished(&self) -> u64 {
-        self.reactor.counters().ended(EndReason::Finished)
+        self.reactor.counters().ended(EndReason::Completed)
     }
 
     fn connect(&mut self) {
         let from = self.next_source();
-        self.reactor.connect(self.server, from, self.tickets);
-        self.tickets = self.tickets.wrapping_add(1);
+        self.reactor.connect(self.server, from, self.tags);
+        self.tags = self.tags.wrapping_add(1);
     }
 
     /// The addresses of the loopback network in turn, where it has more than one. A pair of ports
     /// rests for a while when its connection has ended, so one address would soon have too few.
     fn next_source(&self) -> Option<IpAddr> {
         let is_loopback = self.server.ip().is_loopback() && self.server.is_ipv4();
-        let host = 2 + (self.tickets % 250) as u8;
+        let host = 2 + (self.tags % 250) as u8;
         (cfg!(target_os = "linux") && is_loopback).then(|| Ipv4Addr::new(127, 0, 0, host).into())
     }
 

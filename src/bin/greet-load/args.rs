@@ -68,7 +68,7 @@ pub(crate) struct Args {
     ramp_rate: Option<f64>,
 
     /// Conditions that end --ramp-rate, written as for --fail-if.
-    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", value_parser = parse_thresholds)]
+    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", requires = "ramp_rate", value_parser = parse_thresholds)]
     until: Thresholds,
 
     /// Compares the server, A, with the one at this address, B: in each round both are measured,
@@ -77,7 +77,7 @@ pub(crate) struct Args {
     pub(crate) compare: Option<SocketAddr>,
 
     /// Rounds of --compare.
-    #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", requires = "compare", value_parser = clap::value_parser!(u32).range(3..=1000))]
     rounds: u32,
 
     /// Length of the measured part. Default 5s; for each step of --ramp-rate 2s, for each run of
@@ -375,7 +375,7 @@ fn parse_sources(text: &str) -> Result<Sources, String> {
 }
 
 /// Returns `true` if a socket can be bound to `address`.
-fn is_local(address: IpAddr) -> bool {
+pub(crate) fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 

@@ -12,6 +12,7 @@ mod pinning;
 mod screen;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -62,7 +63,7 @@ fn measure(args: &Args) -> Result<Report, Failure> {
     let target = args.target.or(own.as_ref().map(OwnServer::address));
     let target = target.expect("an address, or a server of its own");
     let server = server(args, own.as_ref());
-    let other = args.compare.and_then(Process::listening_at);
+    let other = args.compare.and_then(listening_at);
     let servers: Vec<_> = server
         .pid()
         .map(Process::new)
@@ -107,7 +108,7 @@ fn start_server(args: &Args) -> Result<OwnServer, Failure> {
 }
 
 fn server(args: &Args, own: Option<&OwnServer>) -> Server {
-    let found = || Process::listening_at(args.target?);
+    let found = || listening_at(args.target?);
     match (own, args.server_pid) {
         (Some(own), _) => Server::Own { pid: own.pid() },
         (None, Some(pid)) => Server::Known { pid },
@@ -115,6 +116,11 @@ fn server(args: &Args, own: Option<&OwnServer>) -> Server {
             pid: process.pid(),
         }),
     }
+}
+
+/// Finds the process that listens at `address`, if that is an address of this machine.
+fn listening_at(address: SocketAddr) -> Option<Process> {
+    args::is_local(address.ip()).then(|| Process::listening_at(address))?
 }
 
 /// The destinations of the report.

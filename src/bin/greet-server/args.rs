@@ -149,7 +149,7 @@ impl Args {
             refusals_max: allowance.refusals,
             backlog: self.backlog,
             write_timeout: self.write_timeout,
-            drain: self.drain,
+            drain_timeout: self.drain,
             ..Limits::default()
         }
     }

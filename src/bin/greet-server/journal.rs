@@ -92,8 +92,8 @@ impl Service for Journal {
         );
     }
 
-    fn refusal(&self, why: EndReason) -> &[u8] {
-        self.greeter.refusal(why)
+    fn refusal_message(&self, why: EndReason) -> &[u8] {
+        self.greeter.refusal_message(why)
     }
 }
 

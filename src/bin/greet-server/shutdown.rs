@@ -29,7 +29,7 @@ impl Shutdown {
         &mut self,
         reactor: &Reactor<impl Service>,
         signals: &Signals,
-        drain: Duration,
+        drain_timeout: Duration,
     ) -> Option<ExitCode> {
         let interrupt = signals.take_interrupt();
         match (*self, interrupt) {
@@ -42,7 +42,7 @@ impl Shutdown {
                     "have"
                 };
                 let how = how_to_hurry(interrupted);
-                info!("Stopping: {open} {have} {drain:?} to finish; {how} stops at once");
+                info!("Stopping: {open} {have} {drain_timeout:?} to finish; {how} stops at once");
                 *self = Self::Draining {
                     interrupted,
                     lost_before: lost(reactor),
@@ -84,9 +84,9 @@ impl Shutdown {
             Self::Serving => lost(reactor),
         };
         let lost = lost(reactor) - lost_before;
-        if stopped.cut > 0 {
-            let cut = counted(stopped.cut, "connection");
-            let were = if stopped.cut == 1 { "was" } else { "were" };
+        if stopped.aborted > 0 {
+            let cut = counted(stopped.aborted, "connection");
+            let were = if stopped.aborted == 1 { "was" } else { "were" };
             warn!("Stopped: {cut} had not finished in time and {were} cut off");
             return ExitCode::from(EXIT_CUT);
         }
@@ -123,7 +123,7 @@ fn lost(reactor: &Reactor<impl Service>) -> u64 {
         EndReason::Reset,
         EndReason::WriteTimeout,
         EndReason::Panicked,
-        EndReason::SocketFailed,
+        EndReason::RegisterFailed,
     ]
     .into_iter()
     .map(|reason| counters.ended(reason))

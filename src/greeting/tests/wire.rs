@@ -45,7 +45,7 @@ impl Wire {
 
     pub(super) fn open_with(config: Config) -> Self {
         let mut wire = Self::accepted(config);
-        wire.offer(Event::Opened);
+        wire.offer(Event::Open);
         wire
     }
 
@@ -75,14 +75,14 @@ impl Wire {
         let end = self.now + time;
         while self.until <= end && self.ended.is_none() {
             self.now = self.until.max(self.now);
-            self.offer(Event::Deadline);
+            self.offer(Event::Timeout);
         }
         self.now = end;
         self
     }
 
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.offer(Event::PeerFinished);
+        self.offer(Event::Eof);
         self
     }
 
@@ -98,7 +98,7 @@ impl Wire {
 
     /// Lets `event` happen, and all that the loop lets follow by itself.
     pub(super) fn offer(&mut self, event: Event) {
-        self.peer_has_finished |= event == Event::PeerFinished;
+        self.peer_has_finished |= event == Event::Eof;
         let mut next_event = Some(event);
         while let Some(event) = next_event.take()
             && self.ended.is_none()
@@ -143,7 +143,7 @@ impl Wire {
             return None;
         }
         Some(match self.peer_has_finished {
-            true => Event::PeerFinished,
+            true => Event::Eof,
             false => Event::Data,
         })
     }

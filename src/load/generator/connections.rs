@@ -7,11 +7,12 @@ use oneloop::{ServiceContext, Time};
 use super::{Generator, Phase, Session, Socket, State};
 use crate::errors::Fault;
 use crate::plan::Scenario;
+use crate::walk::UNDER_WAY_MAX;
 
 impl Generator {
     /// Connects a slot as soon as the number of connects under way allows it.
     pub(super) fn connect(&mut self, slot: u32, now: Time, cx: &mut ServiceContext) {
-        if self.connecting >= CONNECTING_MAX {
+        if self.connecting >= UNDER_WAY_MAX {
             return self.waiting.push_back(slot);
         }
         self.note_connect(slot, now);
@@ -20,7 +21,7 @@ impl Generator {
 
     /// Connects the slots that were waiting for it.
     pub(super) fn connect_waiting(&mut self, cx: &mut ServiceContext) {
-        while self.connecting < CONNECTING_MAX
+        while self.connecting < UNDER_WAY_MAX
             && let Some(slot) = self.waiting.pop_front()
         {
             self.connect(slot, self.clock.now(), cx);
@@ -132,8 +133,5 @@ impl Generator {
     }
 }
 
-/// The most connects under way: enough to keep both sides busy, and too few to overflow a backlog
-/// of 511, which many servers have.
-pub(super) const CONNECTING_MAX: u32 = 256;
 /// The wait before a slot connects again: a server that is down is not to be hammered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

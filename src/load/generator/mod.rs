@@ -38,7 +38,7 @@ pub(crate) struct Generator {
     announced: u64,
     /// The times at which lost connections are tried again. All wait equally long, so it is sorted.
     retries: VecDeque<(Time, u32)>,
-    /// Slots that connect as soon as fewer than [`CONNECTING_MAX`] connects are under way.
+    /// Slots that connect as soon as fewer than [`UNDER_WAY_MAX`](super::walk::UNDER_WAY_MAX) connects are under way.
     waiting: VecDeque<u32>,
     /// Connects under way: begun, and not greeted yet.
     connecting: u32,
@@ -242,7 +242,7 @@ impl Service for Generator {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
-        let slot = peer.ticket.expect("the generator does not listen");
+        let slot = peer.tag.expect("the generator does not listen");
         let took = self.clock.now().since(self.slots[slot as usize].begun);
         self.recorder
             .connect
@@ -261,10 +261,10 @@ impl Service for Generator {
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
         let outcome = match event {
             Event::Data => self.receive(session, cx),
-            Event::Woken => self.act(session, cx),
-            Event::PeerFinished => return self.finish(session, cx),
-            Event::Drain => return Next::Close(CloseReason::Drained),
-            Event::Deadline => self.expire(session, cx),
+            Event::Wake => self.act(session, cx),
+            Event::Eof => return self.finish(session, cx),
+            Event::Drain => return Next::Close(CloseReason::Shutdown),
+            Event::Timeout => self.expire(session, cx),
             _ => Ok(()),
         };
         match outcome {
@@ -272,7 +272,7 @@ impl Service for Generator {
             Err(fault) => {
                 self.lose(session, fault);
                 self.go_on(cx);
-                Next::Close(CloseReason::Misbehaved)
+                Next::Close(CloseReason::ProtocolError)
             }
         }
     }
@@ -295,7 +295,7 @@ impl Service for Generator {
         self.go_on(cx);
     }
 
-    fn alarm(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
         let now = self.clock.now();
         self.recorder.tick(now);
         self.retry(now, cx);
@@ -303,7 +303,7 @@ impl Service for Generator {
         self.announce(now, cx);
         self.advance(now, cx);
         self.next_alarm = self.soonest(now);
-        cx.set_alarm(self.next_alarm);
+        cx.set_timer(self.next_alarm);
     }
 }
 

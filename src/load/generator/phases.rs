@@ -4,20 +4,19 @@ use std::time::Duration;
 
 use oneloop::{ServiceContext, Time};
 
-use super::connections::CONNECTING_MAX;
 use super::{Generator, Phase, Socket};
 use crate::errors::Fault;
 use crate::plan::{Pace, Scenario};
 use crate::record::Window;
 use crate::schedule::Schedule;
-use crate::walk::Walk;
+use crate::walk::{UNDER_WAY_MAX, Walk};
 
 impl Generator {
     /// Continues after a slot has ended: the alarm continues the walk, or begins the next phase.
     pub(super) fn go_on(&mut self, cx: &mut ServiceContext) {
         self.connect_waiting(cx);
         if !self.phase.is_working() {
-            cx.set_alarm(cx.now());
+            cx.set_timer(cx.now());
         }
     }
 
@@ -127,7 +126,7 @@ impl Generator {
     /// Returns `true` if so many connections have failed, and none has been greeted, that trying
     /// the rest is a waste of time.
     pub(super) fn is_hopeless(&self) -> bool {
-        self.tally.open_max == 0 && self.ungreeted >= CONNECTING_MAX
+        self.tally.open_max == 0 && self.ungreeted >= UNDER_WAY_MAX
     }
 
     /// Returns `true` when everything that was begun has ended.

@@ -204,7 +204,7 @@ impl Generator {
             (Err(fault), _) => self.lose(session, fault),
         }
         self.go_on(cx);
-        Next::Close(CloseReason::PeerFinished)
+        Next::Close(CloseReason::Eof)
     }
 
     /// Ends a complete conversation; in churn the next one follows.

@@ -17,7 +17,7 @@ pub struct Limits {
     /// Accepted connections served at once. Default 10,000; the greeting server lowers it to what the limit
     /// on file descriptors allows.
     pub connections_max: usize,
-    /// Connections served at once from one address: an IPv4 address or an IPv6 /64 (one customer
+    /// Slots served at once from one address: an IPv4 address or an IPv6 /64 (one address_key
     /// usually has a whole one). Default `None`, as many as there are: behind a shared address
     /// there can be thousands of honest people.
     pub connections_per_address_max: Option<usize>,
@@ -25,7 +25,7 @@ pub struct Limits {
     /// [`WhenFull::Refuse`]: a clear word now is better than silence for a minute.
     pub when_full: WhenFull,
     /// Refused connections that may linger at once, so that they get the refusal and no reset.
-    /// Default 16, a part of the descriptors held in reserve; those above are closed at once.
+    /// Default 16, a part of the descriptors buffers in reserve; those above are closed at once.
     pub refusals_max: usize,
     /// Established connections that may wait in the kernel to be accepted. Default 4,096, the
     /// value of `somaxconn` on Linux, which caps it. With std's and mio's 128 the 130th of many
@@ -41,7 +41,7 @@ pub struct Limits {
     pub receive_buffer_bytes: u32,
     /// The most unread input the loop holds for a session, and so the longest message that a
     /// session can wait for. Default 8 KiB. A session that leaves as much unread, and whose peer
-    /// sends still more, ends with `EndReason::InputFull`.
+    /// sends still more, ends with `EndReason::InputOverflow`.
     pub input_bytes_max: usize,
     /// The output of a step above which a session is not stepped with more input until the output
     /// has left: `Context::has_room` is false then. Default 7 KiB: with the input and the slot a
@@ -57,9 +57,9 @@ pub struct Limits {
     /// first read and its answer, before the others have theirs. Default 64 KiB, about 50 µs of
     /// work.
     pub turn_bytes_max: usize,
-    /// Connections accepted from one listener in one turn. Default 64: some 0.5 ms.
+    /// Slots accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,
-    /// Deadlines that may be acted on in one turn. Default 256: some 2 ms.
+    /// TimerWheel that may be acted on in one turn. Default 256: some 2 ms.
     pub turn_deadlines_max: usize,
     /// How long a peer may take to accept [`write_progress_bytes`](Self::write_progress_bytes) of
     /// what the loop holds for it, or all of that if it is less. Default 30 s.
@@ -83,12 +83,12 @@ pub struct Limits {
     /// a connection that ends cuts the wait short.
     pub accept_retry: Duration,
     /// How long all connections together may take to finish when the server stops. Default 10 s.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// When the server fills up, waits become shorter: from 80 % of
     /// [`connections_max`](Self::connections_max) half, from 90 % a quarter of what was asked for,
     /// but never less than this. Default 2 s. A fleet of silent peers then holds a full server for
     /// 15 s instead of a minute, and somebody who types has still time to.
-    pub busy_wait_min: Duration,
+    pub timeout_min_under_load: Duration,
     /// The longest wait of a session: one that asks for more gets its deadline after this. Default
     /// one day. Only `Time::UNBOUNDED` is not shortened.
     pub wait_max: Duration,
@@ -104,7 +104,7 @@ pub struct InvalidLimits {
 /// What becomes of a connection when the server is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It is accepted, told [`Service::refusal`](crate::service::Service::refusal), and closed.
+    /// It is accepted, told [`Service::refusal_message`](crate::service::Service::refusal_message), and closed.
     Refuse,
     /// It waits in the kernel's queue until another one ends. Its owner sees an established
     /// connection that says nothing.
@@ -134,8 +134,8 @@ impl Default for Limits {
             outbound_max: 10_000,
             connect_timeout: Duration::from_secs(10),
             accept_retry: Duration::from_millis(100),
-            drain: Duration::from_secs(10),
-            busy_wait_min: Duration::from_secs(2),
+            drain_timeout: Duration::from_secs(10),
+            timeout_min_under_load: Duration::from_secs(2),
             wait_max: Duration::from_secs(24 * 60 * 60),
         }
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Limits;
-use crate::service::Time;
+use super::{Limits, Reactor};
+use crate::net::Net;
+use crate::service::{Service, Time};
 
 /// The rule by which the loop grants deadlines: as they are asked for, or earlier.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct Pressure {
     /// How many times waits are halved at present.
     halvings: u32,
     wait_max: Duration,
-    busy_wait_min: Duration,
+    timeout_min_under_load: Duration,
 }
 
 impl Pressure {
@@ -24,7 +25,7 @@ impl Pressure {
             granted: Time::START,
             halvings: 0,
             wait_max: limits.wait_max,
-            busy_wait_min: limits.busy_wait_min,
+            timeout_min_under_load: limits.timeout_min_under_load,
         };
         pressure.set_now(Time::START);
         pressure
@@ -36,7 +37,7 @@ impl Pressure {
         self.now = now;
         let plainly = match self.halvings {
             0 => self.wait_max,
-            _ => self.busy_wait_min,
+            _ => self.timeout_min_under_load,
         };
         self.granted = now + plainly;
     }
@@ -75,10 +76,36 @@ impl Pressure {
         let until = until.min(self.now + self.wait_max);
         let now = self.now.as_nanos();
         let wait = (until.as_nanos() - now) >> self.halvings;
-        let least = until.min(self.now + self.busy_wait_min);
+        let least = until.min(self.now + self.timeout_min_under_load);
         Time::from_nanos(now + wait).max(least)
     }
 }
+
+impl<S: Service, N: Net> Reactor<S, N> {
+    /// Adjusts how long waits may be to how full the server is. When they become shorter, those
+    /// under way are shortened too, by a sweep over the slots.
+    pub(crate) fn update_pressure(&mut self) {
+        let served = self.admission.admitted;
+        if self.core.pressure.watch(served, &self.core.limits) {
+            self.sweep = Some(0);
+        }
+    }
+
+    pub(crate) fn sweep_deadlines(&mut self) {
+        let Some(from) = self.sweep else { return };
+        let end = from.saturating_add(SWEEP_PER_TURN);
+        for index in from..end {
+            if let Some(connection) = self.slots.get_mut(index) {
+                connection.shorten_deadline(&self.core.pressure);
+                self.slots.rearm_or_retire(index, self.core.now());
+            }
+        }
+        self.sweep = (end < self.slots.end()).then_some(end);
+    }
+}
+
+/// Slots that the sweep looks at in one turn: some 50 µs of work.
+const SWEEP_PER_TURN: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -9,15 +9,15 @@ use std::fmt;
 #[non_exhaustive]
 pub enum CloseReason {
     /// The conversation is complete.
-    Finished,
+    Completed,
     /// The peer has finished sending, and every request is answered.
-    PeerFinished,
+    Eof,
     /// The peer broke the service's rules.
-    Misbehaved,
+    ProtocolError,
     /// The peer let the service's deadline pass.
-    TimedOut,
+    Timeout,
     /// The server stops.
-    Drained,
+    Shutdown,
     /// The service does not serve this peer: a room is full, a right is missing.
     Refused,
 }
@@ -31,15 +31,15 @@ pub enum CloseReason {
 #[non_exhaustive]
 pub enum EndReason {
     /// The conversation was complete.
-    Finished,
+    Completed,
     /// The peer had finished sending, and every request was answered.
-    PeerFinished,
+    Eof,
     /// The peer broke the service's rules.
-    Misbehaved,
+    ProtocolError,
     /// The peer let the service's deadline pass.
-    TimedOut,
+    Timeout,
     /// The server stopped, and the service closed the connection because of it.
-    Drained,
+    Shutdown,
     /// The service did not serve this peer.
     Refused,
     /// The peer reset the connection, or vanished so that writing to it failed.
@@ -48,19 +48,19 @@ pub enum EndReason {
     /// `Limits::write_timeout`.
     WriteTimeout,
     /// The peer sent more than `Limits::input_bytes_max` that the session left unread.
-    InputFull,
+    InputOverflow,
     /// The session wrote more than `Limits::output_bytes_max` in one step.
     OutputOverflow,
     /// Refused by the loop: the server had all the connections it allows.
-    Full,
+    ServerFull,
     /// Refused by the loop: the address had all the connections it is allowed.
-    AddressFull,
+    AddressLimit,
     /// Still open when the time to drain was over.
-    Cut,
+    DrainTimeout,
     /// The service panicked in this session.
     Panicked,
     /// The operating system refused something that this socket needed.
-    SocketFailed,
+    RegisterFailed,
     /// An outbound connection that could not be made.
     ConnectFailed,
     /// Still open when the reactor was dropped.
@@ -70,11 +70,11 @@ pub enum EndReason {
 impl From<CloseReason> for EndReason {
     fn from(reason: CloseReason) -> Self {
         match reason {
-            CloseReason::Finished => Self::Finished,
-            CloseReason::PeerFinished => Self::PeerFinished,
-            CloseReason::Misbehaved => Self::Misbehaved,
-            CloseReason::TimedOut => Self::TimedOut,
-            CloseReason::Drained => Self::Drained,
+            CloseReason::Completed => Self::Completed,
+            CloseReason::Eof => Self::Eof,
+            CloseReason::ProtocolError => Self::ProtocolError,
+            CloseReason::Timeout => Self::Timeout,
+            CloseReason::Shutdown => Self::Shutdown,
             CloseReason::Refused => Self::Refused,
         }
     }
@@ -89,21 +89,21 @@ impl fmt::Display for CloseReason {
 impl EndReason {
     /// Every reason, in the order of the counters.
     pub const ALL: &[Self] = &[
-        Self::Finished,
-        Self::PeerFinished,
-        Self::Misbehaved,
-        Self::TimedOut,
-        Self::Drained,
+        Self::Completed,
+        Self::Eof,
+        Self::ProtocolError,
+        Self::Timeout,
+        Self::Shutdown,
         Self::Refused,
         Self::Reset,
         Self::WriteTimeout,
-        Self::InputFull,
+        Self::InputOverflow,
         Self::OutputOverflow,
-        Self::Full,
-        Self::AddressFull,
-        Self::Cut,
+        Self::ServerFull,
+        Self::AddressLimit,
+        Self::DrainTimeout,
         Self::Panicked,
-        Self::SocketFailed,
+        Self::RegisterFailed,
         Self::ConnectFailed,
         Self::Dropped,
     ];
@@ -111,7 +111,7 @@ impl EndReason {
     /// Returns true for a connection that the loop refused when it was accepted.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
-        matches!(self, Self::Full | Self::AddressFull)
+        matches!(self, Self::ServerFull | Self::AddressLimit)
     }
 
     /// Returns true if the connection ended before all that was written had been sent, or in the
@@ -121,7 +121,11 @@ impl EndReason {
     pub const fn is_abnormal(self) -> bool {
         matches!(
             self,
-            Self::WriteTimeout | Self::OutputOverflow | Self::Cut | Self::Panicked | Self::Dropped
+            Self::WriteTimeout
+                | Self::OutputOverflow
+                | Self::DrainTimeout
+                | Self::Panicked
+                | Self::Dropped
         )
     }
 
@@ -129,21 +133,21 @@ impl EndReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Finished => "finished",
-            Self::PeerFinished => "peer finished",
-            Self::Misbehaved => "misbehaved",
-            Self::TimedOut => "timed out",
-            Self::Drained => "drained",
+            Self::Completed => "finished",
+            Self::Eof => "peer finished",
+            Self::ProtocolError => "misbehaved",
+            Self::Timeout => "timed out",
+            Self::Shutdown => "drained",
             Self::Refused => "refused by the service",
             Self::Reset => "reset by peer",
             Self::WriteTimeout => "did not read its output in time",
-            Self::InputFull => "sent more than was read",
+            Self::InputOverflow => "sent more than was read",
             Self::OutputOverflow => "was answered with more than fits",
-            Self::Full => "refused, server full",
-            Self::AddressFull => "refused, address has its share",
-            Self::Cut => "cut off at the end of the drain",
+            Self::ServerFull => "refused, server full",
+            Self::AddressLimit => "refused, address has its share",
+            Self::DrainTimeout => "cut off at the end of the drain",
             Self::Panicked => "session panicked",
-            Self::SocketFailed => "socket failed",
+            Self::RegisterFailed => "socket failed",
             Self::ConnectFailed => "connect failed",
             Self::Dropped => "reactor dropped",
         }

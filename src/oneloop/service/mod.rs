@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(crate) use context::Desk;
+pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub(crate) use requests::Connect;
@@ -33,7 +33,7 @@ pub trait Service {
     /// size is paid for every idle connection.
     type Session;
 
-    /// Makes the session of a connection that begins. [`Event::Opened`] follows at once, and with
+    /// Makes the session of a connection that begins. [`Event::Open`] follows at once, and with
     /// it the first chance to write.
     ///
     /// A panic in here ends this connection alone, with [`EndReason::Panicked`].
@@ -57,22 +57,22 @@ pub trait Service {
         let _ = (session, peer, why, cx);
     }
 
-    /// Returns the message for a connection that the loop refuses. `why` is [`EndReason::Full`] or
-    /// [`EndReason::AddressFull`]. Default: empty.
-    fn refusal(&self, why: EndReason) -> &[u8] {
+    /// Returns the message for a connection that the loop refuses. `why` is [`EndReason::ServerFull`] or
+    /// [`EndReason::AddressLimit`]. Default: empty.
+    fn refusal_message(&self, why: EndReason) -> &[u8] {
         let _ = why;
         b""
     }
 
-    /// Handles the failure of an outbound connection that was asked for with `ticket`. No session
+    /// Handles the failure of an outbound connection that was asked for with `tag`. No session
     /// was opened for it.
-    fn connect_failed(&mut self, ticket: u32, error: &io::Error, cx: &mut ServiceContext) {
-        let _ = (ticket, error, cx);
+    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+        let _ = (tag, error, cx);
     }
 
-    /// Handles the time set with [`ServiceContext::set_alarm`]. If it panics, it is called again a
+    /// Handles the time set with [`ServiceContext::set_timer`]. If it panics, it is called again a
     /// second later.
-    fn alarm(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
         let _ = cx;
     }
 
@@ -91,9 +91,9 @@ pub struct Peer {
     pub id: SessionId,
     /// The peer's address.
     pub address: SocketAddr,
-    /// The ticket that the service gave with [`ServiceContext::connect`]. `None` for an accepted
+    /// The tag that the service gave with [`ServiceContext::connect`]. `None` for an accepted
     /// connection.
-    pub ticket: Option<u32>,
+    pub tag: Option<u32>,
 }
 
 /// What can happen to a session.
@@ -104,7 +104,7 @@ pub struct Peer {
 #[non_exhaustive]
 pub enum Event {
     /// The connection is established. Always the first event.
-    Opened,
+    Open,
     /// Input has arrived, or input that the session left because there was no room for its answer
     /// (see [`Context::has_room`]) can be answered now.
     Data,
@@ -112,16 +112,16 @@ pub enum Event {
     /// comes once, and again only for input that the session left because there was no room or
     /// because it waited for something else. It comes to a paused session too, so that it notices
     /// a peer that has gone.
-    PeerFinished,
+    Eof,
     /// All output has been handed to the operating system. It comes after [`Next::Flush`], and
     /// after every other step whose output the operating system did not take at once; a deadline
     /// that was given with that step does not count any more.
     Flushed,
     /// The instant given with [`Next::Read`] or [`Next::Pause`] has come. It may come earlier than
     /// asked for when the server is nearly full (see `Limits`).
-    Deadline,
+    Timeout,
     /// Another session, or this one, called [`ServiceContext::wake`] for this session.
-    Woken,
+    Wake,
     /// The server is stopping: answer what is unread, say goodbye, and close. What had arrived by
     /// then has been read and stepped before; nothing is read any more. Comes at most once.
     Drain,
@@ -133,13 +133,13 @@ pub enum Event {
 pub enum Next {
     /// More input, at most until the deadline.
     Read {
-        /// When [`Event::Deadline`] is due.
+        /// When [`Event::Timeout`] is due.
         until: Time,
     },
-    /// [`Event::Woken`], at most until the deadline. The socket is not read meanwhile, unless the
-    /// peer has finished: then the rest is read and [`Event::PeerFinished`] comes.
+    /// [`Event::Wake`], at most until the deadline. The socket is not read meanwhile, unless the
+    /// peer has finished: then the rest is read and [`Event::Eof`] comes.
     Pause {
-        /// When [`Event::Deadline`] is due.
+        /// When [`Event::Timeout`] is due.
         until: Time,
     },
     /// The output to leave; then [`Event::Flushed`] comes. The socket is not read meanwhile, and
@@ -157,20 +157,20 @@ pub enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId {
     pub(crate) index: u32,
-    pub(crate) serial: u32,
+    pub(crate) generation: u32,
 }
 
 impl SessionId {
     /// The session of a call that is not about a session.
-    pub(crate) const NOBODY: Self = Self {
+    pub(crate) const NONE: Self = Self {
         index: u32::MAX,
-        serial: u32::MAX,
+        generation: u32::MAX,
     };
 }
 
 impl fmt::Display for SessionId {
     /// The number of the session, counted from the first one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "session {}", self.serial)
+        write!(f, "session {}", self.generation)
     }
 }

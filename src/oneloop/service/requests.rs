@@ -22,7 +22,7 @@ pub(crate) struct Requests {
 pub(crate) struct Connect {
     pub(crate) to: SocketAddr,
     pub(crate) from: Option<IpAddr>,
-    pub(crate) ticket: u32,
+    pub(crate) tag: u32,
 }
 
 impl Requests {
@@ -62,7 +62,10 @@ mod tests {
     use super::*;
 
     fn id(index: u32) -> SessionId {
-        SessionId { index, serial: 1 }
+        SessionId {
+            index,
+            generation: 1,
+        }
     }
 
     #[test]

@@ -144,8 +144,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "last_name_lost",
         file: "src/greeting/mod.rs",
         find: "        self.answer_rest(&mut asked.manners, cx)?;
-        Err(CloseReason::PeerFinished)",
-        replace: "        Err(CloseReason::PeerFinished)",
+        Err(CloseReason::Eof)",
+        replace: "        Err(CloseReason::Eof)",
         suite: Suite::Unit("greeting"),
     },
     Mutant {
@@ -220,9 +220,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "exactly_full_input_ends",
         file: "src/reactor/drive.rs",
         find: "            Ok(_) => {
-                connection.close(EndReason::InputFull);",
+                connection.close(EndReason::InputOverflow);",
         replace: "            _ => {
-                connection.close(EndReason::InputFull);",
+                connection.close(EndReason::InputOverflow);",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
@@ -246,10 +246,10 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             return Some(Event::Flushed);
         }
         if self.flags.take(Flags::WOKEN) {
-            return Some(Event::Woken);
+            return Some(Event::Wake);
         }",
         replace: "        if self.flags.take(Flags::WOKEN) {
-            return Some(Event::Woken);
+            return Some(Event::Wake);
         }
         if self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
@@ -678,7 +678,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "outbound_failure_not_reported",
         file: "src/reactor/mod.rs",
         find: r#"            self.driver.call("connect_failed", |service, cx| {
-                service.connect_failed(connect.ticket, &error, cx);
+                service.connect_failed(connect.tag, &error, cx);
             });"#,
         replace: "            let _ = error;",
         suite: Suite::Scenario("outbound"),
@@ -687,9 +687,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "outbound_refusal_not_reported",
         file: "src/reactor/drive.rs",
         find: r#"        self.call("connect_failed", |service, cx| {
-            service.connect_failed(ticket, error, cx);
+            service.connect_failed(tag, error, cx);
         });"#,
-        replace: "        let _ = (ticket, error);",
+        replace: "        let _ = (tag, error);",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
@@ -711,8 +711,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_ticket_lost",
         file: "src/reactor/mod.rs",
-        find: "connection.ticket = ticket;",
-        replace: "let _ = ticket;",
+        find: "connection.tag = tag;",
+        replace: "let _ = tag;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {

@@ -86,7 +86,10 @@ fn accepting_of_a_full_server_refuses_the_one_too_many_with_its_message() {
     let usage = simulation.reactor().usage();
     assert_eq!((usage.connections, usage.refused), (3, 1));
     simulation.run_for(3 * SECOND);
-    assert_eq!(simulation.reactor().counters().ended(EndReason::Full), 1);
+    assert_eq!(
+        simulation.reactor().counters().ended(EndReason::ServerFull),
+        1
+    );
     assert_eq!(simulation.reactor().usage().refused, 0);
 }
 
@@ -150,12 +153,12 @@ fn address_with_its_share_is_refused_and_served_again_when_one_leaves() {
     assert_eq!(next.received(), b"hello");
     let counters = simulation.reactor().counters();
     assert_eq!(
-        (counters.accepted, counters.ended(EndReason::AddressFull)),
+        (counters.accepted, counters.ended(EndReason::AddressLimit)),
         (4, 0)
     );
     simulation.run_for(5 * SECOND);
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.ended(EndReason::AddressFull), 1);
+    assert_eq!(counters.ended(EndReason::AddressLimit), 1);
 }
 
 /// A server whose accepts find no descriptor, since all are in use by `inside` connections.
@@ -209,7 +212,7 @@ fn accepting_without_descriptors_refuses_with_the_message() {
     }
     let counters = simulation.reactor().counters();
     assert_eq!(counters.accepted, 6);
-    assert_eq!(counters.ended(EndReason::Full), 5);
+    assert_eq!(counters.ended(EndReason::ServerFull), 5);
     // Once for each of them, and once for the empty queue.
     assert_eq!(counters.accept_exhausted, before + 6);
 }

@@ -14,7 +14,7 @@ fn patient(wait: Duration) -> impl FnMut(Step<'_, '_>) -> Next {
     move |mut step| {
         step.take();
         match step.event {
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             _ => step.read_for(wait),
         }
     }
@@ -26,11 +26,11 @@ fn deadline_comes_once_and_on_time() {
     let _client = simulation.connect();
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
-    let opened = probe.time_of(Call::Step(0, Event::Opened)).unwrap();
-    let ended = probe.time_of(Call::Step(0, Event::Deadline)).unwrap();
+    let opened = probe.time_of(Call::Step(0, Event::Open)).unwrap();
+    let ended = probe.time_of(Call::Step(0, Event::Timeout)).unwrap();
     let waited = ended - opened;
     assert!((SECOND..SECOND + ms(4)).contains(&waited), "{waited:?}");
-    assert_eq!(probe.events(0), [Event::Opened, Event::Deadline]);
+    assert_eq!(probe.events(0), [Event::Open, Event::Timeout]);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn deadline_in_the_past_comes_at_once_and_holds_up_no_other() {
                 count.set(count.get() + 1);
                 Next::Read { until: Time::START }
             }
-            (_, Event::Deadline) => Next::Close(CloseReason::TimedOut),
+            (_, Event::Timeout) => Next::Close(CloseReason::Timeout),
             _ => step.read_for(SECOND),
         }
     });
@@ -82,7 +82,7 @@ fn deadlines_of_one_turn_end_at_their_bound_and_the_others_follow() {
         let before = simulation.reactor().service().calls.len();
         simulation.turn();
         let calls = &simulation.reactor().service().calls[before..];
-        let deadline = |&&(_, call): &&(_, Call)| matches!(call, Call::Step(_, Event::Deadline));
+        let deadline = |&&(_, call): &&(_, Call)| matches!(call, Call::Step(_, Event::Timeout));
         ended.push(calls.iter().filter(deadline).count());
         if ended.iter().sum::<usize>() == 30 {
             break;
@@ -155,7 +155,7 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     simulation.network().pass(ms(1500));
     while !matches!(
         simulation.reactor().service().events(0)[..],
-        [.., Event::Deadline]
+        [.., Event::Timeout]
     ) {
         simulation.turn();
     }
@@ -168,11 +168,11 @@ fn alarm_comes_once_and_on_time_and_moves_when_it_is_set_again() {
     let mut simulation = simulate(Limits::default(), |mut step| {
         step.take();
         let wait = match step.event {
-            Event::Opened => MINUTE,
+            Event::Open => MINUTE,
             _ => 2 * SECOND,
         };
         let at = step.cx.after(wait);
-        step.cx.set_alarm(at);
+        step.cx.set_timer(at);
         step.read_for(HOUR)
     });
     let client = simulation.connect();
@@ -190,13 +190,13 @@ fn alarm_comes_once_and_on_time_and_moves_when_it_is_set_again() {
 fn alarm_set_by_an_alarm_comes_too() {
     let mut simulation = simulate(Limits::default(), |step| {
         let at = step.cx.after(SECOND);
-        step.cx.set_alarm(at);
+        step.cx.set_timer(at);
         step.read_for(HOUR)
     });
     simulation.reactor_mut().service_mut().besides = Box::new(|call, cx| {
         if call == Call::Alarm {
             let at = cx.after(SECOND);
-            cx.set_alarm(at);
+            cx.set_timer(at);
         }
     });
     let _client = simulation.connect();
@@ -211,7 +211,7 @@ fn wait_without_bound_has_none_and_any_other_has_the_longest() {
         ..Limits::default()
     };
     let mut simulation = simulate(limits, |step| match (step.number, step.event) {
-        (_, Event::Deadline) => Next::Close(CloseReason::TimedOut),
+        (_, Event::Timeout) => Next::Close(CloseReason::Timeout),
         (0, _) => Next::Read {
             until: Time::UNBOUNDED,
         },

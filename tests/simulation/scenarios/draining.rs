@@ -12,9 +12,9 @@ fn stubborn(mut step: Step<'_, '_>) -> Next {
     step.read_for(HOUR)
 }
 
-fn grace(drain: std::time::Duration) -> Limits {
+fn grace(drain_timeout: std::time::Duration) -> Limits {
     Limits {
-        drain,
+        drain_timeout,
         ..Limits::default()
     }
 }
@@ -25,15 +25,15 @@ fn drain_gives_its_time_and_then_cuts() {
     let client = simulation.connect();
     simulation.run_for(SECOND);
     let begun = simulation.network().time();
-    assert_eq!(simulation.drain(), Stopped { cut: 1 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
     let taken = simulation.network().time() - begun;
     assert!(
         (5 * SECOND..5 * SECOND + ms(5)).contains(&taken),
         "{taken:?}"
     );
     let probe = simulation.reactor().service();
-    assert_eq!(probe.events(0), [Event::Opened, Event::Drain]);
-    assert_eq!(probe.end(0), Some(EndReason::Cut));
+    assert_eq!(probe.events(0), [Event::Open, Event::Drain]);
+    assert_eq!(probe.end(0), Some(EndReason::DrainTimeout));
     assert_eq!(client.status(), Status::Open, "the reset is on its way");
 }
 
@@ -43,11 +43,11 @@ fn drain_is_over_when_the_last_one_has_left() {
     let clients: Vec<_> = (0..5).map(|_| simulation.connect()).collect();
     simulation.run_for(SECOND);
     let begun = simulation.network().time();
-    assert_eq!(simulation.drain(), Stopped { cut: 0 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
     // They linger for those who do not close.
     assert!(simulation.network().time() - begun <= 3 * SECOND);
     assert!(clients.iter().all(|client| client.at_end()));
-    let ended = simulation.reactor().counters().ended(EndReason::Drained);
+    let ended = simulation.reactor().counters().ended(EndReason::Shutdown);
     assert_eq!(ended, 5);
 }
 
@@ -63,10 +63,10 @@ fn drain_counts_as_cut_what_is_unfinished_and_not_what_lingers() {
     });
     let _clients: Vec<_> = (0..3).map(|_| simulation.connect()).collect();
     simulation.run_for(SECOND);
-    assert_eq!(simulation.drain(), Stopped { cut: 1 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.ended(EndReason::Cut), 1);
-    assert_eq!(counters.ended(EndReason::Drained), 2);
+    assert_eq!(counters.ended(EndReason::DrainTimeout), 1);
+    assert_eq!(counters.ended(EndReason::Shutdown), 2);
     assert_eq!(simulation.reactor().usage(), Default::default());
 }
 
@@ -95,7 +95,7 @@ fn drain_accepts_who_was_in_the_queue_and_tells_them_too() {
         step.cx.write(&input);
         if step.event == Event::Drain {
             step.cx.write(b"bye");
-            return Next::Close(CloseReason::Drained);
+            return Next::Close(CloseReason::Shutdown);
         }
         step.read_for(HOUR)
     });
@@ -127,7 +127,7 @@ fn drained_session_is_given_no_more_input() {
     simulation.run_for(SECOND);
     assert_eq!(client.received(), b"");
     let events = simulation.reactor().service().events(0);
-    assert_eq!(events, [Event::Opened, Event::Drain]);
+    assert_eq!(events, [Event::Open, Event::Drain]);
 }
 
 #[test]
@@ -153,13 +153,13 @@ fn drain_that_a_session_asks_for_is_the_same() {
             step.cx.drain();
             stubborn(step)
         }
-        Event::Drain => Next::Close(CloseReason::Drained),
+        Event::Drain => Next::Close(CloseReason::Shutdown),
         _ => stubborn(step),
     });
     let client = simulation.connect();
     client.send(b"stop");
     let turn = simulation.run_for(10 * SECOND);
-    assert_eq!(turn, Turn::Stopped(Stopped { cut: 0 }));
+    assert_eq!(turn, Turn::Stopped(Stopped { aborted: 0 }));
     assert_eq!(client.received(), b"stop");
 }
 
@@ -182,7 +182,7 @@ fn drain_with_a_paused_session_ends_in_its_time_though_nothing_else_is_due() {
     let _client = simulation.connect();
     simulation.run_for(SECOND);
     let begun = simulation.network().time();
-    assert_eq!(simulation.drain(), Stopped { cut: 1 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
     let taken = simulation.network().time() - begun;
     assert!(taken < SECOND + ms(5), "{taken:?}");
 }
@@ -199,7 +199,7 @@ fn drain_cuts_with_a_reset_so_that_nothing_looks_whole() {
         ..Link::ideal()
     });
     simulation.run_for(ms(100));
-    assert_eq!(simulation.drain(), Stopped { cut: 1 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
     simulation.network().set_horizon(None);
     let mut network = simulation.network().clone();
     let soon = Some(MINUTE);

@@ -38,7 +38,7 @@ fn wake_up_of_another_session_comes_once_for_several_calls() {
     waker.send(b"wake up");
     simulation.run_for(SECOND);
     let events = simulation.reactor().service().events(0);
-    assert_eq!(events, [Event::Opened, Event::Woken]);
+    assert_eq!(events, [Event::Open, Event::Wake]);
 }
 
 impl Step<'_, '_> {
@@ -66,7 +66,7 @@ fn wake_ups_come_in_the_order_of_the_calls() {
     simulation.run_for(SECOND);
     let woken: Vec<_> = simulation.reactor().service().calls();
     let woken = woken.into_iter().filter_map(|call| match call {
-        Call::Step(number, Event::Woken) => Some(number),
+        Call::Step(number, Event::Wake) => Some(number),
         _ => None,
     });
     assert_eq!(woken.collect::<Vec<_>>(), [2, 0, 1]);
@@ -79,7 +79,7 @@ fn wake_up_for_a_session_that_is_gone_concerns_nobody() {
             step.cx.wake(step.ids[0]);
         }
         match step.event {
-            Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
+            Event::Eof => Next::Close(CloseReason::Eof),
             _ => step.read_for(HOUR),
         }
     });
@@ -92,7 +92,7 @@ fn wake_up_for_a_session_that_is_gone_concerns_nobody() {
     let waker = simulation.connect();
     waker.send(b"wake up");
     simulation.run_for(SECOND);
-    assert_eq!(simulation.reactor().service().events(1), [Event::Opened]);
+    assert_eq!(simulation.reactor().service().events(1), [Event::Open]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn event_for_a_connection_that_is_gone_is_counted_and_dropped() {
     let _successor = simulation.connect();
     simulation.run_for(SECOND);
     assert_eq!(simulation.reactor().counters().stale_events, 1);
-    assert_eq!(simulation.reactor().service().events(1), [Event::Opened]);
+    assert_eq!(simulation.reactor().service().events(1), [Event::Open]);
 }
 
 #[test]
@@ -137,27 +137,27 @@ fn wake_up_while_output_leaves_comes_after_it() {
     simulation.run_for(ms(25));
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::Data]
+        [Event::Open, Event::Data]
     );
     waker.send(b"wake up");
     simulation.run_for(SECOND);
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::Data, Event::Flushed, Event::Woken]
+        [Event::Open, Event::Data, Event::Flushed, Event::Wake]
     );
 }
 
 #[test]
 fn flushed_comes_after_flush_though_nothing_was_written() {
     let mut simulation = simulate(Limits::default(), |step| match step.event {
-        Event::Opened => Next::Flush,
+        Event::Open => Next::Flush,
         _ => step.read_for(HOUR),
     });
     let _client = simulation.connect();
     simulation.run_for(SECOND);
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::Flushed]
+        [Event::Open, Event::Flushed]
     );
 }
 
@@ -173,7 +173,7 @@ fn flushed_comes_after_output_that_had_to_wait_and_after_no_other() {
     simulation.run_for(SECOND);
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::Data]
+        [Event::Open, Event::Data]
     );
     client.send(&[1; 101]);
     simulation.run_for(SECOND);
@@ -188,7 +188,7 @@ fn flushed_comes_after_output_that_had_to_wait_and_after_no_other() {
 fn end_of_the_stream_is_told_once_though_its_answer_had_to_wait() {
     let mut simulation = simulate(narrow(), |mut step| {
         step.take();
-        if step.event == Event::PeerFinished {
+        if step.event == Event::Eof {
             step.cx.write(&[b'x'; 1000]);
             return Next::Flush;
         }
@@ -199,7 +199,7 @@ fn end_of_the_stream_is_told_once_though_its_answer_had_to_wait() {
     simulation.run_for(5 * SECOND);
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::PeerFinished, Event::Flushed]
+        [Event::Open, Event::Eof, Event::Flushed]
     );
     assert_eq!(client.received().len(), 1000);
 }
@@ -209,9 +209,9 @@ fn wake_up_in_the_turn_of_a_deadline_comes_first_and_may_move_it() {
     let mut simulation = simulate(Limits::default(), |mut step| {
         step.take();
         match (step.number, step.event) {
-            (0, Event::Opened) => step.read_for(SECOND),
-            (1, Event::Opened) => step.read_for(ms(999)),
-            (1, Event::Deadline) => {
+            (0, Event::Open) => step.read_for(SECOND),
+            (1, Event::Open) => step.read_for(ms(999)),
+            (1, Event::Timeout) => {
                 step.cx.wake(step.ids[0]);
                 step.read_for(HOUR)
             }
@@ -225,8 +225,8 @@ fn wake_up_in_the_turn_of_a_deadline_comes_first_and_may_move_it() {
     simulation.run_for(10 * SECOND);
     let events = simulation.reactor().service().events(0);
     assert!(
-        events == [Event::Opened, Event::Woken]
-            || events == [Event::Opened, Event::Deadline, Event::Woken],
+        events == [Event::Open, Event::Wake]
+            || events == [Event::Open, Event::Timeout, Event::Wake],
         "{events:?}"
     );
 }
@@ -236,7 +236,7 @@ fn paused_session_is_given_no_input_and_all_of_it_afterwards() {
     let taken = Rc::new(RefCell::new(Vec::new()));
     let told = Rc::clone(&taken);
     let mut simulation = simulate(Limits::default(), move |mut step| match step.event {
-        Event::Opened => step.pause_for(SECOND),
+        Event::Open => step.pause_for(SECOND),
         _ => {
             told.borrow_mut().push((step.event, step.take()));
             step.read_for(HOUR)
@@ -250,7 +250,7 @@ fn paused_session_is_given_no_input_and_all_of_it_afterwards() {
     assert_eq!(
         *taken.borrow(),
         [
-            (Event::Deadline, Vec::new()),
+            (Event::Timeout, Vec::new()),
             (Event::Data, b"in the pause".to_vec())
         ]
     );
@@ -259,10 +259,10 @@ fn paused_session_is_given_no_input_and_all_of_it_afterwards() {
 #[test]
 fn paused_session_notices_that_its_peer_has_finished() {
     let mut simulation = simulate(Limits::default(), |mut step| match step.event {
-        Event::PeerFinished => {
+        Event::Eof => {
             let input = step.take();
             step.cx.write(&input);
-            Next::Close(CloseReason::PeerFinished)
+            Next::Close(CloseReason::Eof)
         }
         _ => step.pause_for(HOUR),
     });
@@ -271,10 +271,7 @@ fn paused_session_notices_that_its_peer_has_finished() {
     client.finish();
     simulation.run_for(SECOND);
     assert_eq!(client.received(), b"last words");
-    assert_eq!(
-        simulation.reactor().service().end(0),
-        Some(EndReason::PeerFinished)
-    );
+    assert_eq!(simulation.reactor().service().end(0), Some(EndReason::Eof));
 }
 
 #[test]
@@ -307,7 +304,7 @@ fn reset_after_a_half_close_is_noticed() {
     );
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::PeerFinished]
+        [Event::Open, Event::Eof]
     );
 }
 
@@ -333,7 +330,7 @@ fn every_session_is_closed_once_also_when_the_reactor_is_dropped() {
         *closed.borrow(),
         [
             (0, EndReason::Dropped),
-            (1, EndReason::PeerFinished),
+            (1, EndReason::Eof),
             (2, EndReason::Dropped)
         ]
     );

@@ -27,15 +27,15 @@ fn caller(limits: Limits) -> Simulation<Probe> {
     simulate(limits, |mut step| {
         let answer = step.take();
         match step.event {
-            Event::Opened => {
+            Event::Open => {
                 step.cx.write(b"hello");
                 step.read_for(MINUTE)
             }
             Event::Data => {
                 assert_eq!(answer, b"hello");
-                Next::Close(CloseReason::Finished)
+                Next::Close(CloseReason::Completed)
             }
-            Event::Drain => Next::Close(CloseReason::Drained),
+            Event::Drain => Next::Close(CloseReason::Shutdown),
             _ => step.read_for(MINUTE),
         }
     })
@@ -48,9 +48,9 @@ fn outbound_connection_is_a_session_with_its_ticket() {
     simulation.reactor_mut().connect(elsewhere(), None, 42);
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
-    assert_eq!(probe.peers[0].ticket, Some(42));
+    assert_eq!(probe.peers[0].tag, Some(42));
     assert_eq!(probe.peers[0].address, elsewhere());
-    assert_eq!(probe.end(0), Some(EndReason::Finished));
+    assert_eq!(probe.end(0), Some(EndReason::Completed));
     assert_eq!(simulation.reactor().usage(), Default::default());
     let counters = simulation.reactor().counters();
     assert_eq!((counters.connecting, counters.ended_in_all()), (1, 1));
@@ -97,7 +97,7 @@ fn outbound_connection_that_was_slow_has_all_its_time_as_a_session() {
     simulation.network().serve(elsewhere(), || Mirror);
     simulation.reactor_mut().connect(elsewhere(), None, 1);
     simulation.run_for(15 * SECOND);
-    assert_eq!(simulation.reactor().service().events(0), [Event::Opened]);
+    assert_eq!(simulation.reactor().service().events(0), [Event::Open]);
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn outbound_connections_end_at_their_maximum() {
     };
     let mut simulation = caller(limits);
     simulation.network().lose_calls_to(elsewhere());
-    for ticket in 0..3 {
-        simulation.reactor_mut().connect(elsewhere(), None, ticket);
+    for tag in 0..3 {
+        simulation.reactor_mut().connect(elsewhere(), None, tag);
     }
     let failed = Call::ConnectFailed(2, ErrorKind::QuotaExceeded);
     assert_eq!(simulation.reactor().service().calls(), [failed]);
@@ -123,7 +123,7 @@ fn outbound_connections_end_at_their_maximum() {
     simulation.run_for(MINUTE);
     assert_eq!(
         simulation.reactor().service().end(0),
-        Some(EndReason::Finished)
+        Some(EndReason::Completed)
     );
 }
 
@@ -143,8 +143,8 @@ fn outbound_connections_take_no_place_of_those_that_are_accepted() {
         step.read_for(HOUR)
     });
     simulation.network().serve(elsewhere(), || Mirror);
-    for ticket in 0..10 {
-        simulation.reactor_mut().connect(elsewhere(), None, ticket);
+    for tag in 0..10 {
+        simulation.reactor_mut().connect(elsewhere(), None, tag);
     }
     simulation.run_for(SECOND);
     let clients = [simulation.connect(), simulation.connect()];
@@ -161,12 +161,12 @@ fn outbound_connection_to_the_loop_itself_has_a_session_at_both_ends() {
     let mut simulation = simulate(Limits::default(), |mut step| {
         let input = step.take();
         match step.event {
-            Event::Opened if step.number == 0 || input.is_empty() => {
+            Event::Open if step.number == 0 || input.is_empty() => {
                 step.cx.write(b"ping");
                 step.read_for(MINUTE)
             }
-            Event::Data => Next::Close(CloseReason::Finished),
-            Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
+            Event::Data => Next::Close(CloseReason::Completed),
+            Event::Eof => Next::Close(CloseReason::Eof),
             _ => step.read_for(MINUTE),
         }
     });
@@ -174,11 +174,8 @@ fn outbound_connection_to_the_loop_itself_has_a_session_at_both_ends() {
     simulation.reactor_mut().connect(address, None, 5);
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
-    let tickets: Vec<_> = probe.peers.iter().map(|peer| peer.ticket).collect();
-    assert!(
-        tickets.contains(&Some(5)) && tickets.contains(&None),
-        "{tickets:?}"
-    );
+    let tags: Vec<_> = probe.peers.iter().map(|peer| peer.tag).collect();
+    assert!(tags.contains(&Some(5)) && tags.contains(&None), "{tags:?}");
     assert!(probe.end(0).is_some() && probe.end(1).is_some());
     assert_eq!(simulation.reactor().usage(), Default::default());
 }
@@ -204,30 +201,30 @@ fn outbound_connection_asked_for_in_a_drain_fails() {
 #[test]
 fn outbound_session_is_told_of_the_drain() {
     let mut simulation = simulate(Limits::default(), |step| match step.event {
-        Event::Drain => Next::Close(CloseReason::Drained),
+        Event::Drain => Next::Close(CloseReason::Shutdown),
         _ => step.read_for(HOUR),
     });
     simulation.network().serve(elsewhere(), || Mirror);
     simulation.reactor_mut().connect(elsewhere(), None, 1);
     simulation.run_for(SECOND);
-    assert_eq!(simulation.drain(), Stopped { cut: 0 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
     assert_eq!(
         simulation.reactor().service().end(0),
-        Some(EndReason::Drained)
+        Some(EndReason::Shutdown)
     );
 }
 
 #[test]
 fn outbound_connection_that_the_end_of_a_drain_finds_unmade_is_reported() {
     let limits = Limits {
-        drain: SECOND,
+        drain_timeout: SECOND,
         ..Limits::default()
     };
     let mut simulation = caller(limits);
     simulation.network().lose_calls_to(elsewhere());
     simulation.reactor_mut().connect(elsewhere(), None, 3);
     simulation.run_for(ms(10));
-    assert_eq!(simulation.drain(), Stopped { cut: 0 });
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
     let failed = Call::ConnectFailed(3, ErrorKind::TimedOut);
     assert_eq!(simulation.reactor().service().count(failed), 1);
     let counters = simulation.reactor().counters();

@@ -119,7 +119,7 @@ fn panic_at_a_deadline_does_not_renew_the_budget() {
         ..Limits::default()
     };
     let mut simulation = simulate(limits, |step| match step.event {
-        Event::Deadline => panics(),
+        Event::Timeout => panics(),
         _ => step.read_for(SECOND),
     });
     let _clients: Vec<_> = (0..10).map(|_| simulation.connect()).collect();
@@ -187,7 +187,7 @@ fn panic_in_closed_is_counted_and_leaves_nothing_behind() {
     let mut simulation = simulate(Limits::default(), |mut step| {
         step.take();
         match step.event {
-            Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
+            Event::Eof => Next::Close(CloseReason::Eof),
             _ => step.read_for(HOUR),
         }
     });
@@ -208,7 +208,7 @@ fn panic_in_closed_is_counted_and_leaves_nothing_behind() {
 fn panic_in_an_alarm_is_counted_and_the_alarm_comes_again() {
     let mut simulation = simulate(Limits::default(), |step| {
         let at = step.cx.after(SECOND);
-        step.cx.set_alarm(at);
+        step.cx.set_timer(at);
         step.read_for(HOUR)
     });
     let alarms = Rc::new(Cell::new(0));
@@ -243,5 +243,5 @@ fn panic_in_draining_does_not_keep_the_sessions_from_being_told() {
     simulation.run_for(ms(10));
     simulation.drain();
     let probe = simulation.reactor().service();
-    assert_eq!(probe.end(0), Some(EndReason::Drained));
+    assert_eq!(probe.end(0), Some(EndReason::Shutdown));
 }

@@ -18,8 +18,8 @@ fn room_for(connections_max: usize) -> Limits {
 fn patient(mut step: Step<'_, '_>) -> Next {
     step.take();
     match step.event {
-        Event::Deadline => Next::Close(CloseReason::TimedOut),
-        Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
+        Event::Timeout => Next::Close(CloseReason::Timeout),
+        Event::Eof => Next::Close(CloseReason::Eof),
         _ => step.read_for(MINUTE),
     }
 }
@@ -37,7 +37,7 @@ fn wait_of_next(simulation: &mut Simulation<Probe>) -> Duration {
     let _client = simulation.connect();
     simulation.run_for(2 * MINUTE);
     let probe = simulation.reactor().service();
-    let ended = probe.time_of(Call::Step(number, Event::Deadline));
+    let ended = probe.time_of(Call::Step(number, Event::Timeout));
     ended.expect("it was told") - begun
 }
 
@@ -83,7 +83,7 @@ fn wait_under_way_is_shortened_when_the_server_fills() {
     let ended = simulation
         .reactor()
         .service()
-        .time_of(Call::Step(0, Event::Deadline));
+        .time_of(Call::Step(0, Event::Timeout));
     // A quarter of the fifty seconds that were left.
     let waited = ended.unwrap() - filled;
     assert!(about(ms(12_500)).contains(&waited), "{waited:?}");
@@ -102,7 +102,7 @@ fn wait_that_is_nearly_over_is_not_lengthened_by_being_shortened_again() {
         let ended = simulation
             .reactor()
             .service()
-            .time_of(Call::Step(number, Event::Deadline));
+            .time_of(Call::Step(number, Event::Timeout));
         let waited = ended.unwrap() - filled;
         assert!(waited < ms(2100), "{waited:?}");
     }
@@ -145,7 +145,7 @@ fn waits_of_more_slots_than_one_turn_looks_at_are_all_shortened() {
     // A quarter of a minute, and two seconds for their peers to close.
     simulation.run_for(18 * SECOND);
     assert_eq!(
-        simulation.reactor().counters().ended(EndReason::TimedOut),
+        simulation.reactor().counters().ended(EndReason::Timeout),
         3000
     );
 }
@@ -153,14 +153,14 @@ fn waits_of_more_slots_than_one_turn_looks_at_are_all_shortened() {
 #[test]
 fn no_wait_is_shortened_below_the_shortest() {
     let limits = Limits {
-        busy_wait_min: 20 * SECOND,
+        timeout_min_under_load: 20 * SECOND,
         ..room_for(1)
     };
     let mut simulation = simulate(limits, patient);
     let wait = wait_of_next(&mut simulation);
     assert!(about(20 * SECOND).contains(&wait), "{wait:?}");
     let mut simulation = simulate(room_for(1), |step| match step.event {
-        Event::Deadline => Next::Close(CloseReason::TimedOut),
+        Event::Timeout => Next::Close(CloseReason::Timeout),
         _ => step.read_for(SECOND),
     });
     let wait = wait_of_next(&mut simulation);
@@ -172,7 +172,7 @@ fn input_that_drips_in_does_not_lengthen_a_wait_that_was_shortened() {
     let mut simulation = simulate(room_for(1), |mut step| {
         step.take();
         match step.event {
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             // The same moment each time.
             _ => Next::Read {
                 until: oneloop::Time::START + MINUTE,
@@ -187,7 +187,7 @@ fn input_that_drips_in_does_not_lengthen_a_wait_that_was_shortened() {
     let ended = simulation
         .reactor()
         .service()
-        .time_of(Call::Step(0, Event::Deadline));
+        .time_of(Call::Step(0, Event::Timeout));
     let ended = ended.expect("it has ended by now") - oneloop::Time::START;
     assert!(about(15 * SECOND).contains(&ended), "{ended:?}");
 }
@@ -221,7 +221,7 @@ fn write_deadline_that_is_shortened_twice_is_shortened_from_what_it_was() {
     };
     let mut simulation = simulate(limits, |mut step| {
         step.take();
-        if step.number == 0 && step.event == Event::Opened {
+        if step.number == 0 && step.event == Event::Open {
             step.cx.write(&[b'x'; 200_000]);
         }
         step.read_for(HOUR)

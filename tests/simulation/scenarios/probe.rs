@@ -124,15 +124,15 @@ impl Service for Probe {
         self.note(Call::Closed(number, why), cx);
     }
 
-    fn refusal(&self, _: EndReason) -> &[u8] {
+    fn refusal_message(&self, _: EndReason) -> &[u8] {
         &self.refusal
     }
 
-    fn connect_failed(&mut self, ticket: u32, error: &io::Error, cx: &mut ServiceContext) {
-        self.note(Call::ConnectFailed(ticket, error.kind()), cx);
+    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+        self.note(Call::ConnectFailed(tag, error.kind()), cx);
     }
 
-    fn alarm(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
         self.note(Call::Alarm, cx);
     }
 
@@ -169,9 +169,9 @@ pub(crate) fn echo(mut step: Step<'_, '_>) -> Next {
     let input = step.take();
     step.cx.write(&input);
     match step.event {
-        Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
-        Event::Deadline => Next::Close(CloseReason::TimedOut),
-        Event::Drain => Next::Close(CloseReason::Drained),
+        Event::Eof => Next::Close(CloseReason::Eof),
+        Event::Timeout => Next::Close(CloseReason::Timeout),
+        Event::Drain => Next::Close(CloseReason::Shutdown),
         _ => step.read_for(MINUTE),
     }
 }

@@ -95,7 +95,7 @@ fn session_that_wakes_itself_does_not_hold_up_another() {
     let woken = simulation
         .reactor()
         .service()
-        .count(Call::Step(0, Event::Woken));
+        .count(Call::Step(0, Event::Wake));
     assert!(woken > 5);
 }
 

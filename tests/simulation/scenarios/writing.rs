@@ -19,7 +19,7 @@ fn answering(limits: Limits, bytes: usize, closes: bool) -> (Simulation<Probe>, 
         }
         step.cx.write(&pattern(bytes));
         match closes {
-            true => Next::Close(CloseReason::Finished),
+            true => Next::Close(CloseReason::Completed),
             false => step.read_for(HOUR),
         }
     });
@@ -108,9 +108,9 @@ fn output_that_is_taken_steadily_has_as_long_as_it_takes() {
         ..narrow(1000)
     };
     let mut simulation = simulate(limits, |step| match step.event {
-        Event::Opened => {
+        Event::Open => {
             step.cx.write(&pattern(200_000));
-            Next::Close(CloseReason::Finished)
+            Next::Close(CloseReason::Completed)
         }
         _ => step.read_for(HOUR),
     });
@@ -123,7 +123,7 @@ fn output_that_is_taken_steadily_has_as_long_as_it_takes() {
     assert_eq!(simulation.reactor().service().end(0), None);
     simulation.run_for(20 * SECOND);
     let end = simulation.reactor().service().end(0);
-    assert_eq!(end, Some(EndReason::Finished));
+    assert_eq!(end, Some(EndReason::Completed));
     assert_eq!(client.received(), pattern(200_000));
 }
 
@@ -135,7 +135,7 @@ fn output_that_drips_away_more_slowly_than_that_ends() {
         ..narrow(1000)
     };
     let mut simulation = simulate(limits, |step| {
-        if step.event == Event::Opened {
+        if step.event == Event::Open {
             step.cx.write(&pattern(200_000));
         }
         step.read_for(HOUR)
@@ -157,7 +157,7 @@ fn room_that_came_in_time_is_used_though_its_event_is_late() {
     };
     let mut simulation = simulate(limits, |step| {
         step.cx.write(&[b'x'; 150]);
-        Next::Close(CloseReason::Finished)
+        Next::Close(CloseReason::Completed)
     });
     simulation.network().set_faults(Faults {
         late_events: 1.0,
@@ -189,7 +189,7 @@ fn deadline_of_a_session_does_not_run_while_its_output_leaves() {
                 step.cx.write(&pattern(20_000));
                 step.read_for(SECOND)
             }
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             Event::Flushed => step.read_for(SECOND),
             _ => step.read_for(HOUR),
         }
@@ -203,12 +203,12 @@ fn deadline_of_a_session_does_not_run_while_its_output_leaves() {
     assert_eq!(client.received().len(), 20_000);
     assert_eq!(
         simulation.reactor().service().events(0),
-        [Event::Opened, Event::Data, Event::Flushed]
+        [Event::Open, Event::Data, Event::Flushed]
     );
     simulation.run_for(2 * SECOND);
     assert_eq!(
         simulation.reactor().service().events(0).last(),
-        Some(&Event::Deadline)
+        Some(&Event::Timeout)
     );
 }
 
@@ -223,7 +223,7 @@ fn closing_lets_everything_leave_and_then_the_end() {
     client.close();
     simulation.run_for(ms(10));
     let end = simulation.reactor().service().end(0);
-    assert_eq!(end, Some(EndReason::Finished));
+    assert_eq!(end, Some(EndReason::Completed));
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn closing_discards_what_the_peer_still_sends_so_that_it_reads_the_last_words() 
     simulation.run_for(ms(10));
     assert_eq!(simulation.reactor().open_connections(), 0);
     let end = simulation.reactor().service().end(0);
-    assert_eq!(end, Some(EndReason::Finished));
+    assert_eq!(end, Some(EndReason::Completed));
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn output_above_the_mark_keeps_further_input_waiting() {
         simulation.run_for(ms(1));
     }
     assert_eq!(simulation.reactor().open_connections(), 1);
-    let held = simulation.reactor().usage().held_bytes;
+    let held = simulation.reactor().usage().buffered_bytes;
     assert!(held <= 200, "{held} bytes are held");
     client.resume_reading();
     simulation.run_for(SECOND);

@@ -231,24 +231,24 @@ impl Oracle {
         let explained = match why {
             EndReason::Reset => self.broken,
             EndReason::WriteTimeout => self.has_not_read_for_long(rules),
-            EndReason::Cut => self.drained,
-            EndReason::PeerFinished => self.read_end && self.is_all_answered(rules),
-            EndReason::Finished
-            | EndReason::Misbehaved
-            | EndReason::TimedOut
-            | EndReason::Drained
-            | EndReason::Full
-            | EndReason::AddressFull => self.is_over(why),
-            EndReason::InputFull
+            EndReason::DrainTimeout => self.drained,
+            EndReason::Eof => self.read_end && self.is_all_answered(rules),
+            EndReason::Completed
+            | EndReason::ProtocolError
+            | EndReason::Timeout
+            | EndReason::Shutdown
+            | EndReason::ServerFull
+            | EndReason::AddressLimit => self.is_over(why),
+            EndReason::InputOverflow
             | EndReason::Panicked
-            | EndReason::SocketFailed
+            | EndReason::RegisterFailed
             | EndReason::ConnectFailed => false,
             _ => false,
         };
         let whole = self.unparsed.is_empty() || self.broken;
         let told = matches!(
             why,
-            EndReason::Reset | EndReason::WriteTimeout | EndReason::Cut
+            EndReason::Reset | EndReason::WriteTimeout | EndReason::DrainTimeout
         );
         if explained && (whole || told) {
             return Ok(());
@@ -261,7 +261,7 @@ impl Oracle {
 
     /// A connection that got no session is closed.
     pub fn turned_away(&self) -> Verdict {
-        let told = self.is_over(EndReason::Full);
+        let told = self.is_over(EndReason::ServerFull);
         let cut_short = self.readings.iter().all(|r| r.stage == Stage::Begin);
         if told || cut_short {
             Ok(())
@@ -308,7 +308,10 @@ impl Oracle {
     /// True if the peer had its time to take the output: less than usual if the server is nearly
     /// full.
     fn has_not_read_for_long(&self, rules: &Rules) -> bool {
-        let least = rules.limits.write_timeout.min(rules.limits.busy_wait_min);
+        let least = rules
+            .limits
+            .write_timeout
+            .min(rules.limits.timeout_min_under_load);
         self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
@@ -353,7 +356,7 @@ impl Oracle {
         };
         match (reading.stage, message) {
             (Stage::Begin, Message::Welcome) => go(Stage::Paused),
-            (Stage::Begin, Message::Last(Last::Full)) => go(Stage::Over(EndReason::Full)),
+            (Stage::Begin, Message::Last(Last::Full)) => go(Stage::Over(EndReason::ServerFull)),
             (Stage::MustAsk, Message::Question) => go(Stage::Asked),
             (Stage::Paused, Message::Question) if self.may_ask(rules, now, reading) => {
                 go(Stage::Asked);
@@ -361,7 +364,7 @@ impl Oracle {
             (Stage::Paused, Message::Last(Last::GoodBye))
                 if self.drained && reading.at == self.taken.len() =>
             {
-                go(Stage::Over(EndReason::Drained));
+                go(Stage::Over(EndReason::Shutdown));
             }
             (Stage::Asked, message) => self.follow_asked(rules, now, reading, message, next),
             _ => {}
@@ -382,13 +385,13 @@ impl Oracle {
         };
         match message {
             Message::Last(Last::TooSlow) if self.is_too_slow(rules, now, reading) => {
-                next.push(over(EndReason::TimedOut));
+                next.push(over(EndReason::Timeout));
             }
             Message::Last(Last::TooLong) if self.is_too_long(rules, reading) => {
-                next.push(over(EndReason::Misbehaved));
+                next.push(over(EndReason::ProtocolError));
             }
             Message::Last(Last::GoodBye) if self.drained && self.is_quiet(reading) => {
-                next.push(over(EndReason::Drained));
+                next.push(over(EndReason::Shutdown));
             }
             _ => {}
         }
@@ -460,7 +463,10 @@ impl Oracle {
     /// True if the peer had its time: less of it than usual if the server is nearly full. A name
     /// that was whole for long is not too late, it was overlooked.
     fn is_too_slow(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
-        let least = rules.config.name_timeout.min(rules.limits.busy_wait_min);
+        let least = rules
+            .config
+            .name_timeout
+            .min(rules.limits.timeout_min_under_load);
         let overdue = rules.config.quiet_gap + rules.slack;
         let overlooked = self.owes_answer(reading) && now - self.last_progress > overdue;
         now - self.last_spoken >= least && !overlooked
@@ -511,7 +517,7 @@ impl Oracle {
 
     fn is_over(&self, why: EndReason) -> bool {
         let why = match why {
-            EndReason::AddressFull => EndReason::Full,
+            EndReason::AddressLimit => EndReason::ServerFull,
             why => why,
         };
         self.readings.iter().any(|r| r.stage == Stage::Over(why))
@@ -589,8 +595,8 @@ fn apply(
         Some(answer) if answer != message => return None,
         Some(Message::Last(last)) => {
             after.stage = Stage::Over(match last {
-                Last::GoodBye => EndReason::Finished,
-                _ => EndReason::Misbehaved,
+                Last::GoodBye => EndReason::Completed,
+                _ => EndReason::ProtocolError,
             });
         }
         Some(answer) => {

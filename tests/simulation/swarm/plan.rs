@@ -211,8 +211,8 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         linger_bytes_max: random.magnitude(1..=65_536) as usize,
         connect_timeout: Duration::from_secs(10),
         accept_retry: millis(random, 1..=20_000),
-        drain: millis(random, 100..=10_000),
-        busy_wait_min: millis(random, 500..=2_000),
+        drain_timeout: millis(random, 100..=10_000),
+        timeout_min_under_load: millis(random, 500..=2_000),
         wait_max: Duration::from_secs(3600),
     }
 }

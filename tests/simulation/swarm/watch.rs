@@ -232,7 +232,7 @@ impl Book {
     fn session_closed(&mut self, peer: SocketAddr, why: EndReason) {
         self.closed += 1;
         let number = number_of(peer);
-        let hung = why == EndReason::TimedOut && self.must_not_hang(number);
+        let hung = why == EndReason::Timeout && self.must_not_hang(number);
         self.note(peer, |dossier, rules| {
             if (dossier.stage, why) == (Stage::Broken, EndReason::Panicked) {
                 dossier.stage = Stage::Closed(why);
@@ -363,8 +363,8 @@ impl Service for Watched {
         self.greeter.closed(watched.session, peer, why, cx);
     }
 
-    fn refusal(&self, why: EndReason) -> &[u8] {
-        self.greeter.refusal(why)
+    fn refusal_message(&self, why: EndReason) -> &[u8] {
+        self.greeter.refusal_message(why)
     }
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {

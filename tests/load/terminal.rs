@@ -94,8 +94,11 @@ fn sweep_fits_a_terminal_with_whole_words() {
     for word in ["exchanges/s at most", "conns", "throughput", "errors"] {
         assert!(report.contains(word), "{word}: {report}");
     }
-    let rows = report.lines().filter(|line| line.contains('█'));
-    assert_eq!(rows.count(), 6, "{report}");
+    for step in ["1", "2", "3", "10", "100", "1,000"] {
+        let mut firsts = report.lines().map(|line| line.split_whitespace().next());
+        assert!(firsts.any(|first| first == Some(step)), "{step}: {report}");
+    }
+    assert!(report.contains('█'), "{report}");
 }
 
 #[test]

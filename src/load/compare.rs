@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::outcome::Outcome;
+use super::outcome::{Ending, Outcome};
 use super::plan::Pace;
 use super::record::percentile;
 
@@ -119,7 +119,9 @@ type Round<'a> = [&'a Outcome; 3];
 /// Sorts the rounds that are complete by arm.
 fn rounds(runs: &[Outcome]) -> Vec<Round<'_>> {
     let rounds = runs.as_chunks::<3>().0.iter().enumerate();
+    let complete = |run: &Outcome| run.ending == Ending::Complete;
     rounds
+        .filter(|(_, runs)| runs.iter().all(complete))
         .map(|(number, runs)| {
             let arms = Comparison::round(number);
             let of = |arm| arms.iter().zip(runs).find(|&(&it, _)| it == arm);

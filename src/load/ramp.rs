@@ -1,7 +1,7 @@
 //! A ramp: the same at higher and higher rates, until the server does not keep up.
 
 use super::findings::{REACHED, Subject};
-use super::outcome::Outcome;
+use super::outcome::{Ending, Outcome};
 use super::plan::Pace;
 use super::threshold::Threshold;
 
@@ -48,6 +48,9 @@ impl Ramp {
     /// Returns why a step has failed, or `None` if the server kept up.
     #[must_use]
     pub fn failure(&self, run: &Outcome) -> Option<String> {
+        if run.ending == Ending::Interrupted {
+            return Some("interrupted".to_owned());
+        }
         let held = self.until.iter().map(|threshold| threshold.judge(run));
         let mut held = held.filter(|judgement| judgement.failed);
         if let Some(judgement) = held.next() {

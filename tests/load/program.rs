@@ -318,6 +318,41 @@ fn interrupt_is_exit_code_130_and_a_partial_report() {
 }
 
 #[test]
+fn interrupt_of_a_ramp_or_a_comparison_is_exit_code_130() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve();
+    });
+    let address = standin.address.to_string();
+    for (mode, answer) in [
+        (&["--ramp-rate"][..], "no knee"),
+        (&["--compare", &address], "nothing to compare"),
+    ] {
+        let json = File::new("json");
+        let common = [&address, "-n", "2", "-d", "1h", "--json", json.path()];
+        let before = standin.served();
+        let mut child = greet_load(&[&common[..], mode].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        eventually("names are answered", || {
+            (standin.served() > before + 200).then_some(())
+        });
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        kill(pid, Signal::SIGINT).expect("it runs");
+        let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
+        assert_eq!(exit.code(), Some(130), "{mode:?}");
+        let mut report = String::new();
+        let stdout = child.stdout.as_mut().expect("a pipe");
+        stdout.read_to_string(&mut report).expect("text");
+        assert!(report.starts_with(answer), "{report}");
+        assert!(report.contains("INTERRUPTED"), "{report}");
+        assert_valid(&json.json());
+        assert_eq!(json.json()["verdict"], "interrupted");
+    }
+}
+
+#[test]
 fn own_server_ends_if_the_generator_is_killed() {
     let mut child = greet_load(&["--duration", "1h", "--quiet"])
         .spawn()

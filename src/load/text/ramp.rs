@@ -48,7 +48,7 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
 
 fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {
     let Some(knee) = knee else {
-        return page.paint(Style::Bad, "no knee: every rate failed") + "\n";
+        return page.paint(Style::Bad, "no knee: no rate passed") + "\n";
     };
     let rate = page.paint(Style::Strong, &figures::rate(knee.rate));
     let at = |p| figures::duration_or_dash(percentile(&knee.run.latency, p));

@@ -1,3 +1,5 @@
+use std::net::TcpStream;
+
 use oneloop_book::lab::{Client, Program, QUESTION};
 
 use super::{assert_mended, assert_shown};
@@ -14,12 +16,10 @@ fn takes_all_threads(variant: &str) -> bool {
     let mut bystander = Client::connect(server.address());
     bystander.read_until(QUESTION).unwrap();
     // Once the server has ended, connecting fails.
-    let silent: Vec<_> = (0..150)
-        .map_while(|_| std::net::TcpStream::connect(server.address()).ok())
-        .collect();
-    let last = silent.into_iter().last().expect("one connection at least");
-    // The last connection is either served or ended: after that, the server has seen them all.
-    let _ = Client::over(last).read_until("\n");
+    let silent = (0..150).map_while(|_| TcpStream::connect(server.address()).ok());
+    let mut silent: Vec<_> = silent.map(Client::over).collect();
+    // After the last one is served or cut off, the server has seen them all.
+    let _ = silent.last_mut().unwrap().read_until("\n");
     (0..200).any(|_| bystander.exchange("Alice").is_err())
 }
 // ANCHOR_END: hostile

@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oneloop::escape::Escaped;
 use oneloop::greeting::{Config, Framing, Greeter};
-use oneloop::net::{ListenOptions, Net, Readiness, Token};
+use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 use oneloop::{Limits, Reactor, Time};
 
 criterion_group!(benches, framing, state_machine, deadlines, escape);
@@ -108,11 +108,8 @@ impl Scene {
             connections_max: 2 * connections + 10,
             ..Limits::default()
         };
-        let mut scene = Self(Reactor::with_net(
-            Greeter::new(config),
-            limits,
-            MadeUp::default(),
-        ));
+        let reactor = Reactor::with_net(Greeter::new(config), limits, MadeUp::default());
+        let mut scene = Self(reactor.expect("valid limits"));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         scene.0.listen(any).expect("a made-up listener");
         scene.connect(connections);
@@ -254,7 +251,7 @@ impl Net for MadeUp {
         Err(ErrorKind::OutOfMemory.into())
     }
 
-    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>) -> io::Result<()> {
+    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>, _: &BufferSizes) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
 
@@ -288,7 +285,13 @@ impl Net for MadeUp {
         Ok(())
     }
 
+    fn take_error(&mut self, (): &()) -> Option<io::Error> {
+        None
+    }
+
     fn close(&mut self, (): ()) {}
+
+    fn abort(&mut self, (): ()) {}
 }
 
 fn readable(token: Token) -> Readiness {

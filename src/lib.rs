@@ -13,8 +13,6 @@
 //!
 #![doc = include_str!("../README.md")]
 
-#[doc(hidden)]
-pub mod bugs;
 pub mod escape;
 pub mod greeting;
 #[cfg(feature = "load")]
@@ -25,7 +23,9 @@ pub mod service;
 pub mod sim;
 
 pub use reactor::{Counters, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
-pub use service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId, Time};
+pub use service::{
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+};
 
 /// The examples of the testing guide are tests, too.
 #[cfg(doctest)]

@@ -8,7 +8,7 @@
 //! use std::time::Duration;
 //!
 //! use oneloop::sim::Simulation;
-//! use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service};
+//! use oneloop::{CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext};
 //!
 //! /// Sends back what it gets, and gives up on who is silent for a minute.
 //! struct Echo;
@@ -16,7 +16,7 @@
 //! impl Service for Echo {
 //!     type Session = ();
 //!
-//!     fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+//!     fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
 //!
 //!     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
 //!         let input = cx.input();
@@ -25,8 +25,8 @@
 //!         }
 //!         cx.consume(input.len());
 //!         match event {
-//!             Event::PeerFinished => Next::Close(EndReason::PeerFinished),
-//!             Event::Deadline => Next::Close(EndReason::TimedOut),
+//!             Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
+//!             Event::Deadline => Next::Close(CloseReason::TimedOut),
 //!             _ => Next::Read { until: cx.after(Duration::from_secs(60)) },
 //!         }
 //!     }
@@ -80,6 +80,9 @@ pub struct Simulation<S: Service, const SHORT_READ_DRAINS: bool = true> {
 
 impl<S: Service> Simulation<S> {
     /// A server on a network in good weather, with a poller as epoll is.
+    ///
+    /// # Panics
+    /// If the limits cannot hold.
     pub fn new(service: S, limits: Limits, seed: u64) -> Self {
         Self::on(Network::new(seed), service, limits)
     }
@@ -87,8 +90,12 @@ impl<S: Service> Simulation<S> {
 
 impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS> {
     /// A server on a network of your choice.
+    ///
+    /// # Panics
+    /// If the limits cannot hold.
     pub fn on(network: Network<SHORT_READ_DRAINS>, service: S, limits: Limits) -> Self {
-        let mut reactor = Reactor::with_net(service, limits, network.clone());
+        let reactor = Reactor::with_net(service, limits, network.clone());
+        let mut reactor = reactor.unwrap_or_else(|error| panic!("{error}"));
         let address = reactor
             .listen(SERVER)
             .expect("nobody else listens on a new network");

@@ -3,7 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Reactor, Service, Turn};
+use oneloop::{
+    CloseReason, Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext, Turn,
+};
 
 /// Drains the loop as soon as its connection is made, or could not be.
 #[derive(Default)]
@@ -15,16 +17,16 @@ struct Caller {
 impl Service for Caller {
     type Session = ();
 
-    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) {
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) {
         self.reached.push((peer.address, peer.ticket));
         cx.drain();
     }
 
     fn step(&mut self, _: &mut (), _: Event, _: &mut Context<'_>) -> Next {
-        Next::Close(EndReason::Finished)
+        Next::Close(CloseReason::Finished)
     }
 
-    fn connect_failed(&mut self, ticket: u32, _: &io::Error, cx: &mut Context<'_>) {
+    fn connect_failed(&mut self, ticket: u32, _: &io::Error, cx: &mut ServiceContext) {
         self.failed.push(ticket);
         cx.drain();
     }

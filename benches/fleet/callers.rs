@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use oneloop::{Context, EndReason, Event, Next, Peer, Service, SessionId};
+use oneloop::{
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId,
+};
 
 use super::{Work, wire};
 
@@ -98,8 +100,7 @@ impl Callers {
         let room = (cx.room() / wire::ASKED_BYTES) as u32;
         let names = u64::from(self.depth.min(room)).min(self.unasked) as u32;
         for _ in 0..names {
-            cx.write([&wire::asked(caller.number, caller.said)])
-                .expect("there is room");
+            cx.write(&wire::asked(caller.number, caller.said));
             caller.said = caller.said.wrapping_add(1);
         }
         self.unasked -= u64::from(names);
@@ -143,7 +144,7 @@ impl Callers {
             Conduct::Converse => self.ask(caller, cx),
             Conduct::Blurt => {
                 self.ask(caller, cx);
-                cx.write([wire::EXIT]).expect("there is room for both");
+                cx.write(wire::EXIT);
             }
         }
     }
@@ -174,7 +175,7 @@ impl Callers {
             Conduct::Stay => self.ask(caller, cx),
             Conduct::Converse => {
                 caller.state = State::Leaving;
-                cx.write([wire::EXIT]).expect("the output is empty");
+                cx.write(wire::EXIT);
             }
             Conduct::Blurt => caller.state = State::Leaving,
         }
@@ -188,14 +189,14 @@ impl Callers {
         let shown = String::from_utf8_lossy(&input[..input.len().min(100)]);
         let fault = format!("client {number} was {state:?} when {what}; unread: {shown:?}");
         self.fault.get_or_insert(fault);
-        Next::Close(EndReason::Misbehaved)
+        Next::Close(CloseReason::Misbehaved)
     }
 }
 
 impl Service for Callers {
     type Session = Caller;
 
-    fn open(&mut self, peer: Peer, _: &mut Context<'_>) -> Caller {
+    fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Caller {
         Caller {
             number: peer.ticket.expect("nobody calls us"),
             said: 0,
@@ -212,7 +213,7 @@ impl Service for Callers {
             }
             Event::Woken if caller.state == State::Idle => self.ask(caller, cx),
             Event::PeerFinished if caller.state == State::Left => {
-                return Next::Close(EndReason::Finished);
+                return Next::Close(CloseReason::Finished);
             }
             Event::PeerFinished => {
                 return self.wrong(caller, "the server hung up", cx.input());
@@ -220,25 +221,25 @@ impl Service for Callers {
             Event::Deadline if caller.state != State::Idle => {
                 return self.wrong(caller, "a minute had passed", cx.input());
             }
-            Event::Opened | Event::Woken | Event::Deadline | Event::Flushed | Event::Drain => {}
+            _ => {}
         }
         let until = cx.after(self.patience);
         Next::Read { until }
     }
 
-    fn closed(&mut self, caller: Caller, _: SocketAddr, why: EndReason) {
+    fn closed(&mut self, caller: Caller, _: Peer, why: EndReason, _: &mut ServiceContext) {
         if why != EndReason::Finished {
             self.wrong(&caller, &format!("it ended: {why}"), b"");
         }
     }
 
-    fn connect_failed(&mut self, ticket: u32, error: &io::Error, _: &mut Context<'_>) {
+    fn connect_failed(&mut self, ticket: u32, error: &io::Error, _: &mut ServiceContext) {
         self.fault
             .get_or_insert(format!("client {ticket} cannot connect: {error}"));
     }
 
     /// Wakes those who take part in the work.
-    fn alarm(&mut self, cx: &mut Context<'_>) {
+    fn alarm(&mut self, cx: &mut ServiceContext) {
         if self.unasked > 0 {
             for &caller in &self.greeted[self.active.clone()] {
                 cx.wake(caller);

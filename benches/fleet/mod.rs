@@ -50,8 +50,7 @@ impl Fleet {
     /// If there is no poller.
     pub(crate) fn to(server: SocketAddr) -> io::Result<Self> {
         let limits = Limits {
-            // The waits of a full server are no business of ours.
-            connections_max: u32::MAX as usize,
+            outbound_max: 100_000,
             connect_timeout: PATIENCE,
             ..Limits::default()
         };

@@ -6,8 +6,9 @@ use super::Framing;
 
 /// What a [`Greeter`](super::Greeter) can be told.
 ///
-/// The loop's limits must leave room for one name: `input_bytes_max` for [`name_bytes_max`] and a
-/// line ending, `output_bytes_max` for [`name_bytes_max`] and 64 bytes more.
+/// The loop's limits must leave room for one name: `input_bytes_max` for [`name_bytes_max`], a line
+/// ending of two bytes, and one byte more, so that a name that is too long can be answered; and
+/// between `output_bytes_mark` and `output_bytes_max` for [`name_bytes_max`] and 128 bytes more.
 ///
 /// [`name_bytes_max`]: Self::name_bytes_max
 #[derive(Clone, Debug, PartialEq, Eq)]

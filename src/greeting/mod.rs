@@ -12,8 +12,6 @@ mod tests;
 mod word;
 mod words;
 
-use std::net::SocketAddr;
-
 pub use config::Config;
 use framing::Ending;
 pub use framing::{Framing, UnknownFraming};
@@ -21,9 +19,10 @@ use name::{Fault, Name};
 pub use session::Session;
 use session::{Asked, Closing, Manners, State, Wait};
 
-use crate::bugs::{Bug, is_planted};
 use crate::escape::Escaped;
-use crate::service::{Context, EndReason, Event, Full, Next, Peer, Service, SessionId, Time};
+use crate::service::{
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+};
 
 /// The greeting service.
 #[derive(Clone, Debug)]
@@ -32,15 +31,6 @@ pub struct Greeter {
     /// The configured one, in nanoseconds: it is added to the present at each exchange.
     name_timeout: u64,
     too_long: String,
-}
-
-/// Why a session does not simply wait for more.
-#[derive(Clone, Copy, Debug)]
-enum Stop {
-    /// There is no room for the next message; nothing of what led to it was consumed.
-    Full,
-    /// The last word is said.
-    End(EndReason),
 }
 
 /// What a reply is followed by, in the same write.
@@ -74,7 +64,7 @@ impl Default for Greeter {
 impl Service for Greeter {
     type Session = Session;
 
-    fn open(&mut self, peer: Peer, _: &mut Context<'_>) -> Session {
+    fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
         log::info!("Accept new connection from {}", peer.address);
         Session::new(self.config.framing.ending())
     }
@@ -97,8 +87,8 @@ impl Service for Greeter {
         self.look_up(session, event, cx)
     }
 
-    fn closed(&mut self, _: Session, peer: SocketAddr, why: EndReason) {
-        log::info!("Connection from {peer} is closed ({why})");
+    fn closed(&mut self, _: Session, peer: Peer, why: EndReason, _: &mut ServiceContext) {
+        log::info!("Connection from {} is closed ({why})", peer.address);
     }
 
     fn refusal(&self, _: EndReason) -> &[u8] {
@@ -107,19 +97,20 @@ impl Service for Greeter {
 }
 
 impl Greeter {
-    /// Greets line by line, as long as the lines are plain names and the replies fit; says whether
-    /// there was one. A leaf: what it does not need does not take up its registers.
+    /// Greets line by line, as long as the lines are plain names and there is room for replies.
+    /// Returns true if there was one. A leaf: what it does not need does not take up its registers.
     #[inline(always)]
     fn greet_plain_lines(&self, cx: &mut Context<'_>) -> bool {
         if log::log_enabled!(log::Level::Debug) {
             return false;
         }
         let before = cx.input().len();
-        while !cx.input().is_empty()
+        while cx.has_room()
+            && !cx.input().is_empty()
             && let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
             && line.text != words::EXIT
-            && greet(line.text, Then::Ask, cx).is_ok()
         {
+            greet(line.text, Then::Ask, cx);
             cx.consume(line.bytes);
         }
         cx.input().len() < before
@@ -133,14 +124,10 @@ impl Greeter {
     }
 
     fn look_up(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        match self.turn(session, event, cx) {
-            Ok(next) => next,
-            Err(Stop::Full) => Next::Flush,
-            Err(Stop::End(why)) => {
-                session.enter(State::Closing(Closing::Ended(why)), cx.id());
-                Next::Close(why)
-            }
-        }
+        self.turn(session, event, cx).unwrap_or_else(|why| {
+            session.enter(State::Closing(Closing::Ended(why)), cx.id());
+            Next::Close(why)
+        })
     }
 
     /// The table: what each event means in each state.
@@ -150,14 +137,17 @@ impl Greeter {
         session: &mut Session,
         event: Event,
         cx: &mut Context<'_>,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Next, CloseReason> {
         use {Event as E, State as S};
         let quiet = cx.input().is_empty();
         match (&mut session.state, event) {
             (S::AwaitName(asked), E::Data) => self.hear(asked, cx),
-            (S::AwaitName(asked), E::PeerFinished) => self.finish(&mut asked.manners, cx),
+            (S::AwaitName(asked), E::PeerFinished) => self.finish(asked, cx),
             (S::AwaitName(asked), E::Deadline) => match (asked.wait, asked.manners) {
-                (Wait::Name, _) => last_words(words::TOO_SLOW, EndReason::TimedOut, cx),
+                (Wait::Name, manners) if self.was_quiet_in_time(asked, cx) => {
+                    self.reply(session, manners, cx)
+                }
+                (Wait::Name, _) => last_words(words::TOO_SLOW, CloseReason::TimedOut, cx),
                 (Wait::Gap, manners) => self.reply(session, manners, cx),
             },
             (&mut S::AwaitName(Asked { manners, .. }), E::Drain) => {
@@ -171,10 +161,10 @@ impl Greeter {
                 self.ask(session, manners, cx)
             }
             (S::Greeting(_) | S::Reply(_), E::PeerFinished) if quiet => {
-                Err(Stop::End(EndReason::PeerFinished))
+                Err(CloseReason::PeerFinished)
             }
             (S::Greeting(_) | S::Reply(_), E::Drain) if quiet => {
-                last_words(words::GOOD_BYE, EndReason::Drained, cx)
+                last_words(words::GOOD_BYE, CloseReason::Drained, cx)
             }
             (
                 &mut (S::Greeting(manners) | S::Reply(manners)),
@@ -185,7 +175,7 @@ impl Greeter {
             }
 
             (S::Closing(Closing::Owing(manners)), _) => self.drain(manners, cx),
-            (S::Closing(Closing::Ended(why)), _) => Err(Stop::End(*why)),
+            (S::Closing(Closing::Ended(why)), _) => Err(*why),
         }
     }
 
@@ -195,12 +185,12 @@ impl Greeter {
         session: &mut Session,
         manners: Manners,
         cx: &mut Context<'_>,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Next, CloseReason> {
         if manners.ending != Ending::Line {
-            cx.write([words::WELCOME])?;
+            cx.write(words::WELCOME);
             return Ok(self.leave_gap(cx));
         }
-        cx.write([words::WELCOME, words::QUESTION])?;
+        cx.write_parts([words::WELCOME, words::QUESTION]);
         Ok(self.await_name(session, manners, cx))
     }
 
@@ -209,8 +199,8 @@ impl Greeter {
         session: &mut Session,
         manners: Manners,
         cx: &mut Context<'_>,
-    ) -> Result<Next, Stop> {
-        cx.write([words::QUESTION])?;
+    ) -> Result<Next, CloseReason> {
+        cx.write(words::QUESTION);
         Ok(self.await_name(session, manners, cx))
     }
 
@@ -221,7 +211,7 @@ impl Greeter {
         manners: Manners,
         event: Event,
         cx: &mut Context<'_>,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Next, CloseReason> {
         self.ask(session, manners, cx)?;
         self.turn(session, event, cx)
     }
@@ -238,11 +228,14 @@ impl Greeter {
     }
 
     /// Answers what is whole and waits for the rest.
-    fn hear(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, Stop> {
+    fn hear(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
         let before = cx.input().len();
-        self.answer_lines(&mut asked.manners, cx)?;
+        let all_answered = self.answer_lines(&mut asked.manners, cx)?;
         if cx.input().len() < before {
             asked.deadline = self.name_deadline(cx);
+        }
+        if !all_answered {
+            return Ok(self.listen(asked, cx));
         }
         if framing::is_too_long(cx.input(), self.config.name_bytes_max) {
             return self.refuse_length(cx);
@@ -250,17 +243,25 @@ impl Greeter {
         Ok(self.listen(asked, cx))
     }
 
-    /// Answers each whole line.
-    fn answer_lines(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), Stop> {
+    /// Answers the whole lines, as long as there is room. Returns true if none is left; what is
+    /// left comes again when the output has left.
+    fn answer_lines(
+        &self,
+        manners: &mut Manners,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, CloseReason> {
         if manners.ending == Ending::Silence {
-            return Ok(());
+            return Ok(true);
         }
         while let Some(line) = framing::first_line(cx.input()) {
+            if !cx.has_room() {
+                return Ok(false);
+            }
             manners.ending = Ending::Line;
             self.answer(line.text, manners, Then::Ask, cx)?;
             cx.consume(line.bytes);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Answers one name.
@@ -270,12 +271,12 @@ impl Greeter {
         manners: &mut Manners,
         then: Then,
         cx: &mut Context<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CloseReason> {
         match bytes {
-            words::EXIT => return last_words(words::GOOD_BYE, EndReason::Finished, cx),
-            b"" => cx.write([then.words()])?,
+            words::EXIT => return last_words(words::GOOD_BYE, CloseReason::Finished, cx),
+            b"" => cx.write(then.words()),
             _ => match Name::parse(bytes, self.config.name_bytes_max) {
-                Ok(name) => greet(name.as_bytes(), then, cx)?,
+                Ok(name) => greet(name.as_bytes(), then, cx),
                 Err(fault) => self.refuse(fault, manners, then, cx)?,
             },
         }
@@ -292,32 +293,27 @@ impl Greeter {
         manners: &mut Manners,
         then: Then,
         cx: &mut Context<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), CloseReason> {
         let sorry = match fault {
             Fault::TooLong => return self.refuse_length(cx),
             Fault::NotUtf8 => words::NOT_UTF8,
             Fault::ControlCharacter => words::CONTROL_CHARACTER,
         };
-        let mistakes = manners.mistakes.saturating_add(1);
-        if mistakes >= self.config.mistakes_max {
-            return last_words(words::TOO_MANY_MISTAKES, EndReason::Misbehaved, cx);
+        manners.mistakes = manners.mistakes.saturating_add(1);
+        if manners.mistakes >= self.config.mistakes_max {
+            return last_words(words::TOO_MANY_MISTAKES, CloseReason::Misbehaved, cx);
         }
-        if is_planted(Bug::MistakeCountedTwice) {
-            manners.mistakes = mistakes;
-        }
-        cx.write([sorry, then.words()])?;
-        // Only now: if there was no room, the same name is tried again.
-        manners.mistakes = mistakes;
+        cx.write_parts([sorry, then.words()]);
         Ok(())
     }
 
     #[cold]
-    fn refuse_length<T>(&self, cx: &mut Context<'_>) -> Result<T, Stop> {
-        last_words(self.too_long.as_bytes(), EndReason::Misbehaved, cx)
+    fn refuse_length<T>(&self, cx: &mut Context<'_>) -> Result<T, CloseReason> {
+        last_words(self.too_long.as_bytes(), CloseReason::Misbehaved, cx)
     }
 
     /// Answers all that is unread as one name: nothing follows, or nothing has for a while.
-    fn answer_rest(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), Stop> {
+    fn answer_rest(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let rest = cx.input();
         self.answer(framing::whole(rest), manners, Then::Pause, cx)?;
         cx.consume(rest.len());
@@ -330,19 +326,19 @@ impl Greeter {
         session: &mut Session,
         mut manners: Manners,
         cx: &mut Context<'_>,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Next, CloseReason> {
         self.answer_rest(&mut manners, cx)?;
         session.enter(State::Reply(manners), cx.id());
         Ok(self.leave_gap(cx))
     }
 
     /// The peer has sent all it will: what is unread is owed an answer, and no question.
-    fn finish(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, Stop> {
-        self.answer_lines(manners, cx)?;
-        if !is_planted(Bug::LastNameLost) {
-            self.answer_rest(manners, cx)?;
+    fn finish(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
+        if !self.answer_lines(&mut asked.manners, cx)? {
+            return Ok(self.listen(asked, cx));
         }
-        Err(Stop::End(EndReason::PeerFinished))
+        self.answer_rest(&mut asked.manners, cx)?;
+        Err(CloseReason::PeerFinished)
     }
 
     /// The server stops: no question will be waited for again.
@@ -352,19 +348,21 @@ impl Greeter {
         session: &mut Session,
         manners: Manners,
         cx: &mut Context<'_>,
-    ) -> Result<Next, Stop> {
+    ) -> Result<Next, CloseReason> {
         session.enter(State::Closing(Closing::Owing(manners)), cx.id());
         self.turn(session, Event::Drain, cx)
     }
 
     /// The server stops. The beginning of a line is no name: it was never owed an answer.
     #[cold]
-    fn drain(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, Stop> {
-        self.answer_lines(manners, cx)?;
+    fn drain(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
+        if !self.answer_lines(manners, cx)? {
+            return Ok(Next::Flush);
+        }
         if manners.ending != Ending::Line {
             self.answer_rest(manners, cx)?;
         }
-        last_words(words::GOOD_BYE, EndReason::Drained, cx)
+        last_words(words::GOOD_BYE, CloseReason::Drained, cx)
     }
 
     /// The question has only just left, so the time for its answer begins now.
@@ -387,19 +385,18 @@ impl Greeter {
         Next::Read { until }
     }
 
-    fn leave_gap(&self, cx: &Context<'_>) -> Next {
-        let mut until = cx.after(self.config.quiet_gap);
-        if is_planted(Bug::QuietGapSkipped) {
-            until = cx.now();
-        }
-        Next::Read { until }
+    /// True if the loop was held up beyond the deadline, for so long that what had come by then has
+    /// been followed by silence. A line that came in time is answered too.
+    fn was_quiet_in_time(&self, asked: &Asked, cx: &Context<'_>) -> bool {
+        asked.manners.ending != Ending::Line
+            && !cx.input().is_empty()
+            && cx.now() >= asked.deadline + self.config.quiet_gap
     }
-}
 
-impl From<Full> for Stop {
-    #[inline]
-    fn from(_: Full) -> Self {
-        Self::Full
+    fn leave_gap(&self, cx: &Context<'_>) -> Next {
+        Next::Read {
+            until: cx.after(self.config.quiet_gap),
+        }
     }
 }
 
@@ -414,12 +411,12 @@ impl Then {
 }
 
 #[inline(always)]
-fn greet(name: &[u8], then: Then, cx: &mut Context<'_>) -> Result<(), Full> {
+fn greet(name: &[u8], then: Then, cx: &mut Context<'_>) {
     let end = match then {
         Then::Ask => words::HELLO_END_AND_QUESTION,
         Then::Pause => words::HELLO_END,
     };
-    cx.write([words::HELLO, name, end])
+    cx.write_parts([words::HELLO, name, end]);
 }
 
 /// Apart, so that what formatting needs stays out of the way of those who do not log names.
@@ -428,7 +425,7 @@ fn log_answer(id: SessionId, bytes: &[u8]) {
     log::debug!("{id}: answered {}", Escaped(bytes));
 }
 
-fn last_words<T>(words: &[u8], why: EndReason, cx: &mut Context<'_>) -> Result<T, Stop> {
-    cx.write([words])?;
-    Err(Stop::End(why))
+fn last_words<T>(words: &[u8], why: CloseReason, cx: &mut Context<'_>) -> Result<T, CloseReason> {
+    cx.write(words);
+    Err(why)
 }

@@ -1,7 +1,7 @@
 //! What is remembered of one connection.
 
 use super::framing::Ending;
-use crate::service::{EndReason, SessionId, Time};
+use crate::service::{CloseReason, SessionId, Time};
 
 /// What a [`Greeter`](super::Greeter) remembers of one connection. The bytes of a name that is not
 /// whole yet stay in the connection's unread input.
@@ -68,7 +68,7 @@ pub(super) enum Closing {
     /// The server stops, and there was no room yet for all that is owed.
     Owing(Manners),
     /// The last word is said.
-    Ended(EndReason),
+    Ended(CloseReason),
 }
 
 impl Session {

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -15,7 +14,9 @@ use super::record::{Recorder, Window};
 use super::schedule::Schedule;
 use super::walk::Walk;
 use super::wire::{self, Name, Verdict};
-use crate::service::{Context, EndReason, Event, Next, Peer, Service, SessionId, Time};
+use crate::service::{
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+};
 
 /// The generator of one run.
 #[derive(Debug)]
@@ -210,7 +211,7 @@ impl Generator {
 impl Service for Generator {
     type Session = Session;
 
-    fn open(&mut self, peer: Peer, _: &mut Context<'_>) -> Session {
+    fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
         let slot = peer.ticket.expect("the generator does not listen");
         let took = self.clock.now().since(self.slots[slot as usize].begun);
         self.recorder
@@ -232,7 +233,7 @@ impl Service for Generator {
             Event::Data => self.hear(session, cx),
             Event::Woken => self.act(session, cx),
             Event::PeerFinished => return self.finish(session, cx),
-            Event::Drain => return Next::Close(EndReason::Drained),
+            Event::Drain => return Next::Close(CloseReason::Drained),
             Event::Deadline if session.state == State::Greeting => Err(Fault::Missing),
             Event::Opened | Event::Flushed | Event::Deadline => Ok(()),
         };
@@ -241,12 +242,12 @@ impl Service for Generator {
             Err(fault) => {
                 self.lose(session, fault);
                 self.go_on(cx);
-                Next::Close(EndReason::Misbehaved)
+                Next::Close(CloseReason::Misbehaved)
             }
         }
     }
 
-    fn closed(&mut self, mut session: Session, _: SocketAddr, why: EndReason) {
+    fn closed(&mut self, mut session: Session, _: Peer, why: EndReason, _: &mut ServiceContext) {
         if session.state != State::Done {
             let fault = match why {
                 EndReason::Reset | EndReason::WriteTimeout => Fault::Reset,
@@ -256,13 +257,13 @@ impl Service for Generator {
         }
     }
 
-    fn connect_failed(&mut self, slot: u32, error: &io::Error, cx: &mut Context<'_>) {
+    fn connect_failed(&mut self, slot: u32, error: &io::Error, cx: &mut ServiceContext) {
         self.recorder.faults.add(Fault::of(error), 1);
         self.give_up(slot);
         self.go_on(cx);
     }
 
-    fn alarm(&mut self, cx: &mut Context<'_>) {
+    fn alarm(&mut self, cx: &mut ServiceContext) {
         let now = self.clock.now();
         self.recorder.tick(now);
         self.retry(now, cx);
@@ -280,7 +281,7 @@ impl Generator {
     fn wait(&self, session: &Session) -> Next {
         let until = match session.state {
             State::Greeting => self.slots[session.slot as usize].begun + self.plan.grace,
-            _ => Time::NEVER,
+            _ => Time::UNBOUNDED,
         };
         Next::Read { until }
     }
@@ -411,7 +412,7 @@ impl Generator {
             (Err(fault), _) => self.lose(session, fault),
         }
         self.go_on(cx);
-        Next::Close(EndReason::PeerFinished)
+        Next::Close(CloseReason::PeerFinished)
     }
 
     /// A conversation has ended as it should; in churn the next one follows.
@@ -508,8 +509,7 @@ impl Generator {
     fn say_name(&mut self, session: &mut Session, now: Time, cx: &mut Context<'_>) {
         let number = session.sent;
         let name = Name::new(session.slot, number).bytes();
-        cx.write([&name, self.plan.framing.ending()])
-            .expect("the caller has seen that there is room");
+        cx.write_parts([&name, self.plan.framing.ending()]);
         let place = self.place(session.slot, number);
         self.sent_at[place] = now;
         session.sent += 1;
@@ -529,8 +529,7 @@ impl Generator {
     }
 
     fn say_exit(&mut self, session: &mut Session, cx: &mut Context<'_>) {
-        cx.write([wire::EXIT, self.plan.framing.ending()])
-            .expect("nothing else was said in this step");
+        cx.write_parts([wire::EXIT, self.plan.framing.ending()]);
         session.state = State::Leaving;
     }
 
@@ -606,14 +605,14 @@ impl Generator {
 /// The run.
 impl Generator {
     /// A slot is done with: the alarm goes on with the walk, or to the next phase.
-    fn go_on(&mut self, cx: &mut Context<'_>) {
+    fn go_on(&mut self, cx: &mut ServiceContext) {
         if !self.phase.is_working() {
             cx.set_alarm(cx.now());
         }
     }
 
     /// Goes on with the phase under way, or to the next.
-    fn advance(&mut self, now: Time, cx: &mut Context<'_>) {
+    fn advance(&mut self, now: Time, cx: &mut ServiceContext) {
         self.walk_on(now, cx);
         let next = match self.phase {
             Phase::Opening if self.walk.is_over() => self.begin_work(now, cx),
@@ -643,7 +642,7 @@ impl Generator {
         self.walk_on(now, cx);
     }
 
-    fn begin_work(&mut self, now: Time, cx: &mut Context<'_>) -> Phase {
+    fn begin_work(&mut self, now: Time, cx: &mut ServiceContext) -> Phase {
         self.tally.opening = now.since(self.phase_began);
         if self.tally.open == 0 {
             return Phase::Over; // nobody is there: there is nothing to measure
@@ -694,7 +693,7 @@ impl Generator {
     }
 
     /// Begins with as many slots as may be under way.
-    fn walk_on(&mut self, now: Time, cx: &mut Context<'_>) {
+    fn walk_on(&mut self, now: Time, cx: &mut ServiceContext) {
         let limit = self.walk_limit(now);
         while let Some(slot) = self.next_slot(limit) {
             self.slots[slot as usize].awaited = true;
@@ -744,7 +743,7 @@ impl Generator {
         (part * f64::from(self.plan.connections)) as u32 + 1
     }
 
-    fn connect(&mut self, slot: u32, now: Time, cx: &mut Context<'_>) {
+    fn connect(&mut self, slot: u32, now: Time, cx: &mut ServiceContext) {
         self.note_connect(slot, now);
         cx.connect(self.plan.target, self.source(slot), slot);
     }
@@ -765,7 +764,7 @@ impl Generator {
         sources.get(slot as usize % count).copied()
     }
 
-    fn retry(&mut self, now: Time, cx: &mut Context<'_>) {
+    fn retry(&mut self, now: Time, cx: &mut ServiceContext) {
         while let Some(&(at, slot)) = self.retries.front()
             && at <= now
         {
@@ -775,7 +774,7 @@ impl Generator {
     }
 
     /// Tells the slots of the names that have become due.
-    fn announce(&mut self, now: Time, cx: &mut Context<'_>) {
+    fn announce(&mut self, now: Time, cx: &mut ServiceContext) {
         let Some(schedule) = &self.schedule else {
             return;
         };
@@ -789,7 +788,7 @@ impl Generator {
         }
     }
 
-    fn wake(&self, slots: std::ops::Range<u32>, cx: &mut Context<'_>) {
+    fn wake(&self, slots: std::ops::Range<u32>, cx: &mut ServiceContext) {
         for slot in slots {
             if let Socket::Open(id) = self.slots[slot as usize].socket {
                 cx.wake(id);

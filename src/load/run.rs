@@ -53,7 +53,7 @@ pub fn run(
     let timer = Timer::new(&mut os)?;
     let clock = Clock::of(&mut os);
     let generator = Generator::new(plan.clone(), clock);
-    let mut reactor = Reactor::with_net(generator, limits(plan), os);
+    let mut reactor = Reactor::with_net(generator, limits(plan), os)?;
     let mut meter = Meter::new(server);
     let mut armed = Time::NEVER;
     let mut next_look = clock.now();
@@ -135,7 +135,7 @@ fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
 fn limits(plan: &Plan) -> Limits {
     Limits {
         // Far above, because waits become shorter as the loop fills up.
-        connections_max: plan.connections as usize * 10 + 100,
+        outbound_max: plan.connections as usize * 10 + 100,
         connect_timeout: plan.grace,
         write_timeout: Duration::from_secs(3600),
         ..Limits::default()

@@ -53,7 +53,8 @@ pub trait Net {
     /// True from the moment that somebody outside the loop has asked it to stop.
     fn stop_requested(&self) -> bool;
 
-    /// Opens a listening socket whose accepted streams inherit `options`, and registers it.
+    /// Opens a listening socket whose accepted streams inherit the sizes of its buffers, and
+    /// registers it.
     ///
     /// # Errors
     /// What the operating system says.
@@ -88,7 +89,12 @@ pub trait Net {
     ///
     /// # Errors
     /// What the operating system says at once.
-    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<Self::Stream>;
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<Self::Stream>;
 
     /// Whether a connecting stream is connected by now.
     ///
@@ -120,8 +126,16 @@ pub trait Net {
     /// What the operating system says; the connection is gone then.
     fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
+    /// Takes the error that has broken a stream, if one has: the way to learn of a reset where
+    /// nothing is read or written.
+    fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error>;
+
     /// Closes a stream.
     fn close(&mut self, stream: Self::Stream);
+
+    /// Closes a stream with a reset: what has not left yet never will, and the peer learns that
+    /// what it has received is not the whole.
+    fn abort(&mut self, stream: Self::Stream);
 }
 
 /// Names the source of an event.
@@ -155,11 +169,19 @@ pub struct ListenOptions {
     /// How many established connections may wait to be accepted. The kernel may cap it
     /// (`somaxconn`).
     pub backlog: u32,
+    /// The buffers of the connections that are accepted.
+    pub buffers: BufferSizes,
+}
+
+/// How much the kernel may hold for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferSizes {
     /// The most bytes that the kernel is to hold for a peer that does not read, as `SO_SNDBUF`
     /// takes it (Linux doubles it for its own bookkeeping: socket(7)).
-    pub send_buffer_bytes: u32,
-    /// The most bytes that the kernel is to hold of what nobody has read, as `SO_RCVBUF` takes it.
-    pub receive_buffer_bytes: u32,
+    pub send_bytes: u32,
+    /// The most bytes that the kernel is to hold of what has not been read, as `SO_RCVBUF` takes
+    /// it.
+    pub receive_bytes: u32,
 }
 
 /// What an error of [`Net::accept`] means for the listener.

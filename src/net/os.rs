@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Waker};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{ListenOptions, Net, Readiness, Time, Token, errno};
+use super::{BufferSizes, ListenOptions, Net, Readiness, Time, Token, errno};
 
 /// The operating system's network.
 #[derive(Debug)]
@@ -202,11 +202,8 @@ impl Net for Os {
             // `[::]` means IPv6 alone, whatever the system's default is; `--listen` repeats.
             socket.set_only_v6(true)?;
         }
-        // Accepted sockets inherit these three (tcp(7)), so they cost no call per connection.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_send_buffer_size(options.send_buffer_bytes as usize)?;
-        socket.set_recv_buffer_size(options.receive_buffer_bytes as usize)?;
-        socket.set_nonblocking(true)?;
+        // Accepted sockets inherit these (tcp(7)), so they cost no call per connection.
+        configure(&socket, &options.buffers)?;
         socket.bind(&address.into())?;
         // Not by mio or std, which listen with a backlog of 128: beyond it a connecting peer waits
         // a second or more for its SYN to be sent again.
@@ -240,10 +237,14 @@ impl Net for Os {
         result
     }
 
-    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
+        configure(&socket, buffers)?;
         if let Some(from) = from {
             socket.bind(&SocketAddr::new(from, 0).into())?;
         }
@@ -290,11 +291,30 @@ impl Net for Os {
         stream.shutdown(Shutdown::Write)
     }
 
+    fn take_error(&mut self, stream: &TcpStream) -> Option<io::Error> {
+        stream.take_error().unwrap_or_else(Some)
+    }
+
+    fn abort(&mut self, stream: TcpStream) {
+        // Closing with a linger time of zero sends a reset (socket(7); RFC 9293, 3.10.5). If that
+        // cannot be set, the connection is broken already.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        drop(stream);
+    }
+
     fn close(&mut self, stream: TcpStream) {
         // No deregistration first: nothing duplicates our descriptors, so closing ends it
         // (epoll(7), question 6; the same holds for kqueue and for mio on Windows).
         drop(stream);
     }
+}
+
+/// What holds for every socket of a connection. Small messages leave at once.
+fn configure(socket: &Socket, buffers: &BufferSizes) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(buffers.send_bytes as usize)?;
+    socket.set_recv_buffer_size(buffers.receive_bytes as usize)
 }
 
 fn open_reserve() -> Option<File> {

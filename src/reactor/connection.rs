@@ -1,13 +1,14 @@
 //! One connection's slot: everything that an idle connection costs.
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::BitOr;
 
 use super::address::Address;
+use super::buffer::Held;
 use super::deadlines::Link;
-use crate::net::{Net, Readiness};
-use crate::service::{EndReason, Event, Next, Time};
+use super::pressure::Pressure;
+use crate::net::Readiness;
+use crate::service::{EndReason, Event, Next, Peer, SessionId, Time};
 
 /// A connection in the slab.
 #[derive(Debug)]
@@ -16,28 +17,42 @@ pub(crate) struct Connection<Stream, Session> {
     /// Distinguishes this connection from earlier ones in the same slot.
     pub(crate) serial: u32,
     address: Address,
-    /// `None` until the connection is established, and for one that is turned away.
+    /// `None` until the connection is established, and for one that is refused.
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
+    pub(crate) origin: Origin,
+    /// The ticket of an outbound connection.
+    pub(crate) ticket: u32,
     /// Why it ends, once that is decided.
     pub(crate) why: Option<EndReason>,
     pub(crate) flags: Flags,
-    /// The deadline that the session asked for.
-    pub(crate) until: Time,
-    /// The deadline that holds: the session's, the write deadline, or a shorter one.
+    /// The deadline that was asked for: by the session, or by the loop for its own waits.
+    until: Time,
+    /// The deadline that holds: the one asked for, or a shorter one.
     pub(crate) due: Time,
     pub(crate) link: Link,
-    held: Option<Box<Held>>,
+    pub(crate) held: Option<Box<Held>>,
+}
+
+/// Where a connection comes from, and so what it counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Accepted, and counted as one that is served.
+    Accepted,
+    /// Accepted, only to be told that it is refused.
+    Refused,
+    /// Made by this service.
+    Outbound,
 }
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Outbound, not established yet.
-    Connecting { ticket: u32 },
+    Connecting,
     /// The session is stepped.
     Live,
-    /// The session has spoken its last word, or had none; what is owed leaves.
+    /// The session has closed, or there was none; what is unsent leaves.
     Flushing,
     /// Our side is shut down; what the peer still sends is discarded, so that it is not answered
     /// by a reset that would destroy our last words.
@@ -50,29 +65,25 @@ pub(crate) enum Phase {
 /// glance whether there is anything but input to be thought of.
 ///
 /// The first three are hints, facts about the past and not a state: one may be stale, and then the
-/// attempt says so. Those from [`OPENED`](Self::OPENED) on are news, which the session is still to
-/// be told.
+/// attempt says so. Those in [`NEWS`](Self::NEWS) are what the session is still to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u16);
 
-/// What the loop holds for a connection that is not idle: input that makes no whole message yet,
-/// output that the kernel would not take. Given back as soon as both are empty.
-#[derive(Debug, Default)]
-struct Held {
-    input: Vec<u8>,
-    output: Vec<u8>,
-    /// How much of `output` has left.
-    sent: usize,
-}
-
 impl<Stream, Session> Connection<Stream, Session> {
-    pub(crate) fn new(stream: Stream, serial: u32, address: SocketAddr, phase: Phase) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        serial: u32,
+        address: SocketAddr,
+        (phase, origin): (Phase, Origin),
+    ) -> Self {
         Self {
             stream,
             serial,
             address: address.into(),
             session: None,
             phase,
+            origin,
+            ticket: 0,
             why: None,
             // A new socket is worth writing to.
             flags: Flags::WRITABLE,
@@ -83,13 +94,25 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
-    /// The peer's address.
+    /// Returns the peer's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.into()
     }
 
-    /// Decides that it ends, now and without further words. One that is being turned away stays
-    /// turned away, however that goes.
+    /// Returns what the service is told of the peer, for the connection in slot `index`.
+    pub(crate) fn peer(&self, index: u32) -> Peer {
+        Peer {
+            id: SessionId {
+                index,
+                serial: self.serial,
+            },
+            address: self.address(),
+            ticket: (self.origin == Origin::Outbound).then_some(self.ticket),
+        }
+    }
+
+    /// Decides that it ends, now and without further words. One that is refused stays refused,
+    /// however that goes.
     pub(crate) fn end(&mut self, why: EndReason) {
         if !self.why.is_some_and(EndReason::is_refusal) {
             self.why = Some(why);
@@ -98,12 +121,41 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.held = None;
     }
 
-    /// Notes what the session waits for now; says until when, if it is for the session to say.
-    /// Turning away from input and back to it makes what is unread worth offering again.
-    pub(crate) fn waits(&mut self, next: Next) -> Option<Time> {
+    /// Decides that it ends once all output has left; nothing that is unread counts any more.
+    pub(crate) fn close(&mut self, why: EndReason) {
+        self.why = Some(why);
+        self.phase = Phase::Flushing;
+        self.drop_input();
+    }
+
+    /// Sets the deadline. One that is not moved stays as it is, so that bytes dripping into a busy
+    /// server do not extend one that was shortened.
+    #[inline(always)]
+    pub(crate) fn set_deadline(&mut self, until: Time, pressure: &Pressure) {
+        if self.until != until {
+            self.until = until;
+            self.due = pressure.scale(until);
+        }
+    }
+
+    /// Forgets the deadline: whatever is asked for next is a new one, be it the same again.
+    pub(crate) fn clear_deadline(&mut self) {
+        (self.until, self.due) = (Time::NEVER, Time::NEVER);
+    }
+
+    /// Shortens the deadline to what is granted now of what was asked for, not of what an earlier
+    /// call made of it.
+    pub(crate) fn shorten_deadline(&mut self, pressure: &Pressure) {
+        self.due = self.due.min(pressure.scale(self.until));
+    }
+
+    /// Notes what the session waits for now, after a step that has shown it all its input if
+    /// `seen`; returns until when, if it is for the session to say. Turning away from input and
+    /// back to it makes what is unread worth offering again.
+    pub(crate) fn waits(&mut self, next: Next, seen: bool) -> Option<Time> {
         match next {
             Next::Read { until } => {
-                if self.flags.take(Flags::PAUSED) {
+                if self.flags.take(Flags::PAUSED) && !seen {
                     self.flags.add(Flags::OFFER);
                 }
                 Some(until)
@@ -114,19 +166,18 @@ impl<Stream, Session> Connection<Stream, Session> {
             }
             Next::Flush => {
                 self.flags.add(Flags::PAUSED | Flags::FLUSHED);
-                // It has none until it is told, and then it sets one, be it the same again.
+                // It has none until it is told, and then it sets one.
                 Some(Time::NEVER)
             }
             Next::Close(why) => {
-                self.why = Some(why);
-                self.phase = Phase::Flushing;
+                self.close(why.into());
                 None
             }
         }
     }
 
-    /// Takes the first piece of news that the session can be told now. While it waits for its output to
-    /// leave, that comes before all else.
+    /// Takes the first piece of news that the session can be told now. While it waits for its
+    /// output to leave, that comes before all else.
     pub(crate) fn next_news(&mut self, now: Time) -> Option<Event> {
         if self.flags.take(Flags::OPENED) {
             return Some(Event::Opened);
@@ -137,29 +188,28 @@ impl<Stream, Session> Connection<Stream, Session> {
         if self.flags.take(Flags::WOKEN) {
             return Some(Event::Woken);
         }
-        if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::OFFER) {
-            if self.flags.has(Flags::FINISHED) {
-                return Some(Event::PeerFinished);
-            }
-            if self.has_input() {
-                return Some(Event::Data);
-            }
+        if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::OFFER) && self.has_input() {
+            return Some(match self.flags.has(Flags::FINISHED) {
+                true => Event::PeerFinished,
+                false => Event::Data,
+            });
         }
         // What the session was told before may have made it ask for a later one.
         if self.flags.take(Flags::DEADLINE) && self.due <= now {
-            // Whatever the session asks for after this is a new one, be it the same again.
-            (self.until, self.due) = (Time::NEVER, Time::NEVER);
+            self.clear_deadline();
             return Some(Event::Deadline);
         }
-        if self.flags.take(Flags::DRAIN) {
+        // What has arrived is read before, within one share of a turn.
+        let read_first = self.wants_reading() && !self.flags.has(Flags::DRAIN_OVERDUE);
+        if !read_first && self.flags.take(Flags::DRAIN) {
             self.flags.add(Flags::DRAINING);
             return Some(Event::Drain);
         }
         None
     }
 
-    /// True if the next thing to do is to read, as it is for nearly every event: its session is
-    /// alive, wants input and has left none, it owes no output, and there is no news.
+    /// True if all there is to do is to read: its session wants input and has left none, it has no
+    /// unsent output, and there is no news.
     #[inline(always)]
     pub(crate) fn is_to_be_read(&self) -> bool {
         self.held.is_none()
@@ -171,8 +221,20 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// True if its session wants input, and there may be some.
     #[inline]
     pub(crate) fn wants_reading(&self) -> bool {
-        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;
+        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::FINISHED;
         self.flags.of_these(matter) == Flags::READABLE
+    }
+
+    /// True if its session does not want input, but the peer has finished: then what is left of
+    /// the input is read all the same, so that the session learns of the end.
+    pub(crate) fn is_to_be_read_ahead(&self) -> bool {
+        let matter = Flags::READABLE
+            | Flags::CLOSED
+            | Flags::PAUSED
+            | Flags::DRAINING
+            | Flags::FINISHED
+            | Flags::AHEAD_FULL;
+        self.flags.of_these(matter) == Flags::READABLE | Flags::CLOSED | Flags::PAUSED
     }
 
     /// True if the wheel will look at its deadline in time.
@@ -181,20 +243,10 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.link.fires() <= self.due
     }
 
-    /// The deadline before it was shortened, as far as it is known: a session's is remembered, the
-    /// loop's own are not.
-    pub(crate) fn deadline_asked_for(&self) -> Time {
-        if self.phase == Phase::Live && !self.owes_output() {
-            self.until
-        } else {
-            self.due
-        }
-    }
-
-    /// True if it is still owed something: a session that has not closed, or output.
+    /// True if it is unfinished: a session that has not closed, or output that is unsent.
     pub(crate) fn is_unfinished(&self) -> bool {
         match self.phase {
-            Phase::Connecting { .. } | Phase::Live => true,
+            Phase::Connecting | Phase::Live => true,
             Phase::Flushing => self.owes_output(),
             Phase::Lingering { .. } | Phase::Dead => false,
         }
@@ -208,35 +260,6 @@ impl<Stream, Session> Connection<Stream, Session> {
             .is_some_and(|held| !held.output.is_empty())
     }
 
-    /// Keeps `output`, which the kernel would not take. There must be none kept yet.
-    pub(crate) fn keep_output(&mut self, output: &[u8]) {
-        let held = self.held.get_or_insert_default();
-        debug_assert!(
-            held.output.is_empty(),
-            "output is kept only when there is none"
-        );
-        held.output.reserve_exact(output.len());
-        held.output.extend_from_slice(output);
-    }
-
-    /// Writes what fits of the kept output, and gives its memory back when all has left.
-    pub(crate) fn write_unsent(
-        &mut self,
-        net: &mut impl Net<Stream = Stream>,
-    ) -> io::Result<usize> {
-        let Some(held) = &mut self.held else {
-            return Ok(0);
-        };
-        let bytes = net.write(&mut self.stream, &held.output[held.sent..])?;
-        held.sent += bytes;
-        if held.sent == held.output.len() {
-            held.output = Vec::new();
-            held.sent = 0;
-            self.give_back();
-        }
-        Ok(bytes)
-    }
-
     /// True if there is input that the session has left unread.
     #[inline]
     pub(crate) fn has_input(&self) -> bool {
@@ -245,41 +268,23 @@ impl<Stream, Session> Connection<Stream, Session> {
             .is_some_and(|held| !held.input.is_empty())
     }
 
-    /// Copies the unread input to the front of `buffer`, and says how much it is.
-    #[inline]
-    pub(crate) fn unread(&self, buffer: &mut [u8]) -> usize {
-        let Some(held) = &self.held else { return 0 };
-        buffer[..held.input.len()].copy_from_slice(&held.input);
-        held.input.len()
-    }
-
-    /// The bytes held on the heap.
+    /// Returns the bytes held on the heap.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.held
-            .as_ref()
-            .map_or(0, |held| held.input.capacity() + held.output.capacity())
+        self.held.as_ref().map_or(0, |held| held.capacity())
     }
 
-    /// Keeps `input` as all that is unread.
-    pub(crate) fn keep_input(&mut self, input: &[u8]) {
-        if !input.is_empty() {
-            let held = self.held.get_or_insert_default();
-            held.input.clear();
-            held.input.reserve_exact(input.len());
-            held.input.extend_from_slice(input);
-        } else if let Some(held) = &mut self.held {
-            held.input = Vec::new();
-            self.give_back();
+    /// Frees what is held if it is empty.
+    pub(crate) fn give_back(&mut self) {
+        if self.held.as_ref().is_some_and(|held| held.is_empty()) {
+            self.held = None;
         }
     }
 
-    fn give_back(&mut self) {
-        if self
-            .held
-            .as_ref()
-            .is_some_and(|held| held.input.is_empty() && held.output.is_empty())
-        {
-            self.held = None;
+    /// Drops unread input: it is not for anybody any more.
+    fn drop_input(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.input.keep_last(0);
+            self.give_back();
         }
     }
 }
@@ -305,11 +310,17 @@ impl Flags {
     const FLUSHED: Self = Self(1 << 8);
     pub(crate) const WOKEN: Self = Self(1 << 9);
     /// It wants input again, having left some.
-    const OFFER: Self = Self(1 << 10);
+    pub(crate) const OFFER: Self = Self(1 << 10);
     pub(crate) const DEADLINE: Self = Self(1 << 11);
     pub(crate) const DRAIN: Self = Self(1 << 12);
+    /// An event spoke of the end since the socket was last asked for its error.
+    pub(crate) const ALARMED: Self = Self(1 << 13);
+    /// It has had a whole share of a turn to read what had arrived before the drain.
+    pub(crate) const DRAIN_OVERDUE: Self = Self(1 << 14);
+    /// Its unread input has no room for what could be read ahead.
+    pub(crate) const AHEAD_FULL: Self = Self(1 << 15);
 
-    pub(crate) const NEWS: Self = Self(!0 << 7);
+    pub(crate) const NEWS: Self = Self(0b0011_1111_1000_0000);
 
     /// What an event says.
     #[inline(always)]
@@ -324,7 +335,7 @@ impl Flags {
     #[cold]
     #[inline(never)]
     fn of_the_end() -> Self {
-        Self::READABLE | Self::WRITABLE | Self::CLOSED
+        Self::READABLE | Self::WRITABLE | Self::CLOSED | Self::ALARMED
     }
 
     #[inline]
@@ -347,7 +358,7 @@ impl Flags {
         self.0 &= !flags.0;
     }
 
-    fn take(&mut self, flag: Self) -> bool {
+    pub(crate) fn take(&mut self, flag: Self) -> bool {
         let there = self.has(flag);
         self.remove(flag);
         there

@@ -8,8 +8,7 @@ use super::Usage;
 use super::connection::{Connection, Flags, Phase};
 use super::deadlines::{Deadlines, Link, Links};
 use super::drive::Driven;
-use crate::bugs::{Bug, is_planted};
-use crate::service::{EndReason, SessionId, Time};
+use crate::service::{SessionId, Time};
 
 /// The connections of a reactor.
 #[derive(Debug)]
@@ -19,8 +18,7 @@ pub(crate) struct Connections<Stream, Session> {
     /// Connections with something to do for which no event will come: a share used up, a wake-up.
     /// With edge triggers nobody else remembers them.
     ready: Vec<u32>,
-    /// The ready list of a moment ago: those whose turn it is. All of them are served in it, so the
-    /// order does not matter.
+    /// The ready list of a moment ago, the first one last: those whose turn it is.
     serving: Vec<u32>,
     /// Connections to be reaped at the end of the turn.
     dead: Vec<u32>,
@@ -58,7 +56,7 @@ impl<Stream, Session> Connections<Stream, Session> {
         self.slots
             .0
             .get_mut(id.index as usize)
-            .filter(|c| c.serial == id.serial || is_planted(Bug::SerialIgnored))
+            .filter(|c| c.serial == id.serial)
     }
 
     /// The connection in this slot, if there is one.
@@ -97,6 +95,7 @@ impl<Stream, Session> Connections<Stream, Session> {
         debug_assert!(self.serving.is_empty(), "everybody has had a turn");
         if !self.ready.is_empty() {
             std::mem::swap(&mut self.ready, &mut self.serving);
+            self.serving.reverse();
         }
     }
 
@@ -129,7 +128,7 @@ impl<Stream, Session> Connections<Stream, Session> {
 
     /// After a connection was driven: puts it in line again if there is more to do, and settles it.
     pub(crate) fn put_back(&mut self, index: u32, driven: Driven, now: Time) {
-        if driven == Driven::OutOfShare && !is_planted(Bug::ReadyListForgotten) {
+        if driven == Driven::OutOfShare {
             self.enqueue(index);
         }
         self.settle(index, now);
@@ -154,9 +153,9 @@ impl<Stream, Session> Connections<Stream, Session> {
 
     /// The next one of those that have ended; its slot is free.
     #[inline]
-    pub(crate) fn next_dead(&mut self) -> Option<Connection<Stream, Session>> {
+    pub(crate) fn next_dead(&mut self) -> Option<(u32, Connection<Stream, Session>)> {
         let index = self.dead.pop()?;
-        Some(self.slots.0.remove(index as usize))
+        Some((index, self.slots.0.remove(index as usize)))
     }
 
     /// A connection whose deadline may have come.
@@ -171,24 +170,13 @@ impl<Stream, Session> Connections<Stream, Session> {
         self.deadlines.next()
     }
 
-    /// Ends all connections, owed output or not; says for how many that was too early.
-    pub(crate) fn cut_off(&mut self, now: Time) -> usize {
-        while let Some(index) = self.ready.pop() {
-            self[index].flags.remove(Flags::QUEUED);
-        }
-        let mut cut = 0;
-        for index in 0..self.end() {
-            let Some(connection) = self.get_mut(index) else {
-                continue;
-            };
-            if connection.is_unfinished() {
-                connection.end(EndReason::Cut);
-                cut += 1;
+    /// Takes all out of the line: they are about to end.
+    pub(crate) fn clear_ready(&mut self) {
+        for list in [&mut self.ready, &mut self.serving] {
+            while let Some(index) = list.pop() {
+                self.slots.0[index as usize].flags.remove(Flags::QUEUED);
             }
-            connection.phase = Phase::Dead;
-            self.settle(index, now);
         }
-        cut
     }
 
     /// Adds up what is held.

@@ -24,9 +24,11 @@ pub struct Counters {
     pub events: u64,
     /// Events for a connection that was gone. They are dropped.
     pub stale_events: u64,
-    /// Deadlines that were met late, because the loop was held up. Those sockets are looked at
-    /// once more before.
-    pub late_deadlines: u64,
+    /// Sockets that were looked at without an event: before a deadline is acted on, and before a
+    /// session is told of a drain, for what came in time counts.
+    pub looks: u64,
+    /// Panics of the service outside of a step.
+    pub service_panics: u64,
     /// Calls of [`Service::step`](crate::service::Service::step).
     pub steps: u64,
     /// Bytes read from peers.

@@ -75,7 +75,9 @@ impl Deadlines {
             // Nothing fires before `now`, so the wheel may turn to it at once.
             self.tick = self.tick.max(now.as_nanos() >> TICK_BITS);
         }
-        let (slot, fires) = self.place(due);
+        // One that has passed already fires with the next ones, not again with those that are
+        // firing: it would be filed there, and fire, without end.
+        let (slot, fires) = self.place(due.max(now));
         let head = self.heads[slot];
         *links.link(key) = Link {
             fires,
@@ -320,6 +322,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn deadline_in_the_past_filed_again_does_not_stop_the_wheel() {
+        let mut both = Both::new(2);
+        both.now = Time::START + Duration::from_secs(10);
+        both.set(0, Time::START);
+        both.set(1, both.now + Duration::from_millis(50));
+        let mut fired = [0; 2];
+        for _ in 0..100 {
+            both.now = both.now + TICK;
+            // As many as one turn may act on.
+            for _ in 0..8 {
+                let Some(key) = both.wheel.fire(&mut both.slots, both.now) else {
+                    break;
+                };
+                fired[key as usize] += 1;
+                if key == 0 {
+                    both.wheel.file(&mut both.slots, 0, Time::START, both.now);
+                }
+            }
+        }
+        assert_eq!(fired[1], 1);
+        assert!((50..=100).contains(&fired[0]), "fired {} times", fired[0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! first: the whole server is the order of its calls.
 
 mod address;
+mod buffer;
 mod connection;
 mod connections;
 mod counters;
@@ -12,6 +13,7 @@ mod drive;
 mod limits;
 mod listener;
 mod muffle;
+mod pressure;
 mod tokens;
 
 use std::io;
@@ -21,27 +23,26 @@ use std::time::Duration;
 
 use log::{debug, warn};
 
-use crate::bugs::{Bug, is_planted};
-use crate::net::{AcceptFailure, ListenOptions, Net, Os};
+use crate::net::{AcceptFailure, BufferSizes, ListenOptions, Net, Os};
 use crate::service::{Connect, EndReason, Service, SessionId, Time};
-use connection::{Connection, Flags, Phase};
+use connection::{Connection, Flags, Origin, Phase};
 use connections::Connections;
 use drive::{Driven, Driver, refusal};
-use listener::{Admission, Listener};
+use listener::{Accepting, Admission, Listener};
 use muffle::Muffle;
 use tokens::Source;
 
 pub use counters::{Counters, Usage};
-pub use limits::{Limits, WhenFull};
+pub use limits::{InvalidLimits, Limits, WhenFull};
 
 /// A single-threaded server, and client, for one [`Service`].
 ///
 /// ```no_run
-/// # use oneloop::{Context, Event, Limits, Next, Peer, Reactor, Service};
+/// # use oneloop::{Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext};
 /// # struct Echo;
 /// # impl Service for Echo {
 /// #     type Session = ();
-/// #     fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+/// #     fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
 /// #     fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
 /// #         Next::Read { until: cx.after(std::time::Duration::from_secs(60)) }
 /// #     }
@@ -58,6 +59,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     events: N::Events,
     /// How many of the events have been acted on.
     served: usize,
+    /// How many more deadlines may be acted on in this turn.
+    deadlines_left: usize,
     connections: Connections<N::Stream, S::Session>,
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
@@ -96,20 +99,33 @@ impl<S: Service> Reactor<S, Os> {
     /// A reactor on the operating system's network.
     ///
     /// # Errors
-    /// If the operating system gives no poller.
+    /// If the limits cannot hold ([`InvalidLimits`], with the kind `InvalidInput`), or the
+    /// operating system gives no poller.
     pub fn new(service: S, limits: Limits) -> io::Result<Self> {
-        Ok(Self::with_net(service, limits, Os::new()?))
+        Ok(Self::with_net(service, limits, Os::new()?)?)
     }
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// A reactor on a network of your choice.
-    pub fn with_net(service: S, limits: Limits, net: N) -> Self {
+    ///
+    /// # Errors
+    /// If the limits cannot hold.
+    pub fn with_net(service: S, limits: Limits, net: N) -> Result<Self, InvalidLimits> {
+        limits.validate()?;
+        if limits.large_output_is_slow() {
+            let (mark, buffer) = (limits.output_bytes_mark, limits.send_buffer_bytes);
+            warn!(
+                "output_bytes_mark={mark} send_buffer_bytes={buffer}: large messages leave slowly; \
+                 see Limits::for_messages_up_to"
+            );
+        }
         let slots = limits.connections_max.saturating_add(limits.refusals_max);
-        Self {
+        Ok(Self {
             driver: Driver::new(service, net, limits),
             events: N::Events::default(),
             served: 0,
+            deadlines_left: 0,
             connections: Connections::new(slots),
             listeners: Vec::new(),
             admission: Admission::default(),
@@ -118,7 +134,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             drain: None,
             sweep: None,
             accept_log: Muffle::default(),
-        }
+        })
     }
 
     /// Listens on `address`, and says which it really is, for port 0 means any free one.
@@ -129,11 +145,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if self.listeners.len() == tokens::LISTENERS_MAX {
             return Err(io::Error::other("too many listeners"));
         }
-        let limits = &self.driver.limits;
         let options = ListenOptions {
-            backlog: limits.backlog,
-            send_buffer_bytes: limits.send_buffer_bytes,
-            receive_buffer_bytes: limits.receive_buffer_bytes,
+            backlog: self.driver.limits.backlog,
+            buffers: self.buffer_sizes(),
         };
         let token = tokens::listener(self.listeners.len());
         let socket = self.driver.net.listen(address, &options, token)?;
@@ -145,31 +159,31 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
     /// from within, but at once: a loop that waits for events could not be told.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, ticket: u32) {
-        self.driver.desk.now = self.driver.net.now();
+        self.driver.update_now();
         self.begin_connect(Connect { to, from, ticket });
     }
 
-    /// Begins to stop: no more connections are accepted, every session gets
-    /// [`Event::Drain`](crate::service::Event::Drain), and those that have not finished after
-    /// `Limits::drain` are cut off. Further calls do nothing.
+    /// Begins to stop. Connections that are in the listeners' queues by now are accepted, and then
+    /// no more; every session gets [`Event::Drain`](crate::service::Event::Drain) once the input
+    /// that has arrived by now was read; those that have not finished after `Limits::drain` are cut
+    /// off. Further calls do nothing.
     pub fn drain(&mut self) {
         if self.drain.is_some() {
             return;
         }
         let grace = self.driver.limits.drain;
-        self.drain = Some(Drain {
-            until: self.driver.desk.now + grace,
-            cut: 0,
+        // The clock is read, for the last turn may have been long ago.
+        let until = self.driver.update_now() + grace;
+        self.drain = Some(Drain { until, cut: 0 });
+        for listener in &mut self.listeners {
+            listener.call_last(self.driver.limits.backlog as usize);
+        }
+        let open = self.admission.inside + self.admission.outbound;
+        self.driver.call("draining", |service, cx| {
+            service.draining(open, grace, cx);
         });
-        // Closed now, so that who connects is refused at once and does not wait in a queue that
-        // nobody will look at.
-        self.listeners.clear();
-        let open = self.admission.inside;
-        self.driver
-            .call(SessionId::NOBODY, "draining", |service, _| {
-                service.draining(open, grace)
-            });
-        self.connections.tell_all(Flags::DRAIN);
+        self.driver.counters.looks += self.connections.len() as u64;
+        self.connections.tell_all(Flags::DRAIN | Flags::READABLE);
     }
 
     /// Serves until somebody asks it to stop, and everybody has left.
@@ -196,10 +210,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
     pub fn turn(&mut self) -> io::Result<Turn> {
         self.poll()?;
         self.connections.begin_turn();
+        self.deadlines_left = self.driver.limits.turn_deadlines_max;
         self.guarded(Self::serve);
         self.driver.counters.events += std::mem::take(&mut self.served) as u64;
         self.reap_closed();
-        if self.listeners.iter().any(|listener| listener.ready) {
+        if self.has_to_accept() {
+            for listener in &mut self.listeners {
+                listener.budget = self.driver.limits.turn_accepts_max;
+            }
             self.guarded(Self::accept)?;
             self.reap_closed();
         }
@@ -259,7 +277,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             // are looked at. A process that was stopped for a while needs that most.
             polled = self.driver.net.poll(&mut self.events, Some(Duration::ZERO));
         }
-        self.driver.desk.now = self.driver.net.now();
+        self.driver.update_now();
         self.driver.counters.turns += 1;
         if is_interrupted(&polled) {
             return Ok(());
@@ -269,7 +287,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// How long the poll may wait; `None` for as long as it takes.
     fn timeout(&mut self) -> Option<Duration> {
-        let at_once = self.connections.ready() > 0 || !self.driver.desk.commands.is_empty();
+        let at_once = self.connections.ready() > 0 || !self.driver.desk.service.requests.is_empty();
         if at_once || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
@@ -278,22 +296,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
             next = next.min(drain.until);
         }
         if self.may_accept() {
-            let retries = self.listeners.iter().filter(|listener| listener.ready);
-            next = retries
-                .map(|listener| listener.retry_at)
-                .fold(next, Time::min);
+            let retries = self.listeners.iter().map(Listener::due);
+            next = retries.fold(next, Time::min);
         }
-        if next == Time::NEVER {
-            return None;
-        }
-        let wait = next - self.driver.desk.now;
-        // The time of this turn is as old as the turn. That matters for short waits only, and
-        // busy servers, which could do without reading the clock twice a turn, have none.
-        Some(if wait < SHORT_WAIT {
-            next - self.driver.net.now()
-        } else {
-            wait
-        })
+        // The clock is read: the turn may have been long, and whoever embeds the loop may have done
+        // other work since.
+        (next != Time::NEVER).then(|| next - self.driver.net.now())
     }
 
     /// Does `work`, which steps sessions, and survives their panics: the session that panicked
@@ -313,7 +321,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 resume_unwind(panic); // our own bug
             }
             self.driver.panicked(&mut self.connections[user.index]);
-            self.connections.settle(user.index, self.driver.desk.now);
+            self.connections.settle(user.index, self.driver.now());
         }
     }
 
@@ -332,13 +340,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let mut hints = N::hints(&self.events);
         if let Some(last) = self.served.checked_sub(1) {
             // A panic came in between.
-            if is_planted(Bug::EventsLostInPanic) {
-                return;
-            }
             hints.nth(last);
         }
         for hint in hints {
             self.served += 1;
+            if self.served.is_multiple_of(CLOCK_READ_EVERY) {
+                self.driver.update_now();
+            }
             let flags = Flags::of(hint);
             match tokens::source(hint.token) {
                 Source::Connection(id) => match self.connections.find(id) {
@@ -349,7 +357,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                         }
                         let driven = self.driver.drive(connection, id);
                         if driven != Driven::Waiting || !connection.is_filed_in_time() {
-                            let now = self.driver.desk.now;
+                            let now = self.driver.now();
                             self.connections.put_back(id.index, driven, now);
                         }
                     }
@@ -357,7 +365,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 },
                 Source::Listener(number) => {
                     if let Some(listener) = self.listeners.get_mut(number) {
-                        listener.ready = true;
+                        listener.announce();
                     }
                 }
                 Source::Poller => self.driver.net.woken(),
@@ -374,30 +382,24 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Acts on the deadlines that have come. Those that only moved away are filed again.
     fn expire_deadlines(&mut self) {
-        let mut budget = self.driver.limits.turn_deadlines_max;
-        let now = self.driver.desk.now;
-        let over = self.drain.is_some_and(|drain| drain.until <= now);
-        if over && !is_planted(Bug::DrainWithoutEnd) {
+        let now = self.driver.now();
+        if self.drain.is_some_and(|drain| drain.until <= now) {
             self.cut_off();
         }
-        while budget > 0 {
+        while self.deadlines_left > 0 {
             let Some(index) = self.connections.fire(now) else {
                 return;
             };
             let connection = &mut self.connections[index];
             if connection.due > now {
-                if !is_planted(Bug::DeadlineNotRefiled) {
-                    self.connections.settle(index, now);
-                }
+                self.connections.settle(index, now);
                 continue;
             }
-            budget -= 1;
-            if now - connection.due > LATE {
-                // What came in time counts, though its event may be in a batch still to come.
-                connection.flags.add(Flags::READABLE | Flags::WRITABLE);
-                self.driver.counters.late_deadlines += 1;
-                self.drive(index);
-            }
+            self.deadlines_left -= 1;
+            // What came in time counts, though its event may be in a batch still to come.
+            connection.flags.add(Flags::READABLE | Flags::WRITABLE);
+            self.driver.counters.looks += 1;
+            self.drive(index);
             self.expire(index);
         }
     }
@@ -405,7 +407,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Ends the wait of a connection, unless it has just been given a longer one.
     fn expire(&mut self, index: u32) {
         let connection = &mut self.connections[index];
-        if connection.due <= self.driver.desk.now {
+        if connection.due <= self.driver.now() {
             self.driver.expire(connection);
             self.drive(index);
         }
@@ -415,55 +417,70 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn drive(&mut self, index: u32) {
         let id = self.connections.id(index);
         let driven = self.driver.drive_on(&mut self.connections[index], id);
-        self.connections
-            .put_back(index, driven, self.driver.desk.now);
+        let now = self.driver.now();
+        self.connections.put_back(index, driven, now);
     }
 
     /// Frees the slots of the connections that ended in this turn.
     #[inline]
     fn reap_closed(&mut self) {
-        while let Some(connection) = self.connections.next_dead() {
-            self.reap(connection);
+        while let Some((index, connection)) = self.connections.next_dead() {
+            self.reap(index, connection);
         }
     }
 
     #[inline(never)]
-    fn reap(&mut self, connection: Connection<N::Stream, S::Session>) {
+    fn reap(&mut self, index: u32, connection: Connection<N::Stream, S::Session>) {
         let why = connection.why.unwrap_or(EndReason::SocketFailed);
-        let address = connection.address();
+        let (peer, origin) = (connection.peer(index), connection.origin);
         self.driver.counters.ended[why as usize] += 1;
-        self.driver.net.close(connection.stream);
-        self.leave(address, why);
+        if why.is_abnormal() {
+            // The peer must not take what it has got for the whole.
+            self.driver.net.abort(connection.stream);
+        } else {
+            self.driver.net.close(connection.stream);
+        }
+        self.leave(peer.address, origin);
         if let Some(session) = connection.session {
-            self.driver.call(SessionId::NOBODY, "closed", |service, _| {
-                service.closed(session, address, why);
+            self.driver.call("closed", |service, cx| {
+                service.closed(session, peer, why, cx);
             });
         }
     }
 
+    /// True if a listener may have a connection for us.
+    fn has_to_accept(&self) -> bool {
+        let idle = |listener: &Listener<_>| listener.accepting == Accepting::Idle;
+        !self.listeners.iter().all(idle)
+    }
+
     /// Lets in who waits, within the budget, as long as there is room.
     fn accept(&mut self) -> io::Result<()> {
+        let now = self.driver.now();
         for number in 0..self.listeners.len() {
-            let mut budget = self.driver.limits.turn_accepts_max;
-            while budget > 0 && self.is_due(number) {
-                budget -= 1;
+            self.listeners[number].retry_if_due(now);
+            while self.is_due(number) {
+                self.listeners[number].budget -= 1;
                 self.accept_one(number)?;
                 // Now, for the next one may need its descriptor.
                 self.reap_closed();
             }
+            self.listeners[number].close_if_done();
         }
         Ok(())
     }
 
     /// Carries out what sessions and others have asked for.
     fn obey_commands(&mut self) {
-        let now = self.driver.desk.now;
+        let now = self.driver.now();
         if self.alarm <= now {
             self.alarm = Time::NEVER;
-            self.driver
-                .call(SessionId::NOBODY, "alarm", |service, cx| service.alarm(cx));
+            let called = self.driver.call("alarm", |service, cx| service.alarm(cx));
+            if called.is_none() {
+                self.alarm = now + ALARM_RETRY;
+            }
         }
-        if !self.driver.desk.commands.is_empty() {
+        if !self.driver.desk.service.requests.is_empty() {
             self.obey_sessions();
         }
         if self.driver.net.stop_requested() {
@@ -476,16 +493,17 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     #[cold]
     fn obey_sessions(&mut self) {
-        if let Some(alarm) = self.driver.desk.commands.alarm.take() {
+        let requests = std::mem::take(&mut self.driver.desk.service.requests);
+        if let Some(alarm) = requests.alarm {
             self.alarm = alarm;
         }
-        while let Some(id) = self.driver.desk.commands.wake.pop() {
+        for id in requests.wake {
             self.connections.tell(id, Flags::WOKEN);
         }
-        for connect in std::mem::take(&mut self.driver.desk.commands.connect) {
+        for connect in requests.connect {
             self.begin_connect(connect);
         }
-        if std::mem::take(&mut self.driver.desk.commands.drain) {
+        if requests.drain {
             self.drain();
         }
     }
@@ -493,16 +511,38 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Whether the drain is over, everybody having left.
     fn progress(&self) -> Turn {
         match self.drain {
-            Some(Drain { cut, .. }) if self.connections.is_empty() => {
+            Some(Drain { cut, .. }) if self.connections.is_empty() && !self.listens() => {
                 Turn::Stopped(Stopped { cut })
             }
             _ => Turn::Running,
         }
     }
 
-    /// The time to drain is over: ends what is left, owed output or not.
+    fn listens(&self) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| listener.socket.is_some())
+    }
+
+    /// The time to drain is over: ends what is left, whether its output has left or not.
     fn cut_off(&mut self) {
-        let cut = self.connections.cut_off(self.driver.desk.now);
+        self.listeners.clear();
+        self.connections.clear_ready();
+        let mut cut = 0;
+        for index in 0..self.connections.end() {
+            let Some(connection) = self.connections.get_mut(index) else {
+                continue;
+            };
+            if connection.phase == Phase::Connecting {
+                let error = io::Error::new(io::ErrorKind::TimedOut, STOPPING);
+                self.driver.connect_failed(connection, &error);
+            } else if connection.is_unfinished() {
+                connection.end(EndReason::Cut);
+                cut += 1;
+            }
+            connection.phase = Phase::Dead;
+            self.connections.settle(index, self.driver.now());
+        }
         if let Some(drain) = &mut self.drain {
             drain.cut += cut;
         }
@@ -511,7 +551,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Whether this listener is to be asked for a connection now.
     fn is_due(&self, number: usize) -> bool {
         let listener = &self.listeners[number];
-        listener.ready && listener.retry_at <= self.driver.desk.now && self.may_accept()
+        let ready = matches!(listener.accepting, Accepting::Ready { .. });
+        ready && listener.budget > 0 && listener.last_calls != Some(0) && self.may_accept()
     }
 
     /// False while the server is full and those who come are to wait.
@@ -521,18 +562,25 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     fn accept_one(&mut self, number: usize) -> io::Result<()> {
-        match self.driver.net.accept(&self.listeners[number].socket) {
+        let listener = &mut self.listeners[number];
+        let Some(socket) = &listener.socket else {
+            listener.accepting = Accepting::Idle;
+            return Ok(());
+        };
+        match self.driver.net.accept(socket) {
             Ok((stream, address)) => {
-                self.listeners[number].failures = 0;
-                self.listeners[number].ready &= !is_planted(Bug::OneAcceptPerEvent);
+                listener.accepting = Accepting::Ready { failures: 0 };
+                if let Some(left) = &mut listener.last_calls {
+                    *left -= 1;
+                }
                 self.admit(stream, address);
             }
             Err(error) => match AcceptFailure::of(&error) {
-                AcceptFailure::Empty => self.listeners[number].ready = false,
+                AcceptFailure::Empty => listener.accepting = Accepting::Idle,
                 AcceptFailure::Passing => self.accept_failed(number, &error),
                 AcceptFailure::Exhausted => self.accept_exhausted(number, &error),
                 AcceptFailure::Broken => {
-                    let address = self.listeners[number].address;
+                    let address = listener.address;
                     return Err(context(&error, &format!("cannot accept on {address}")));
                 }
             },
@@ -546,33 +594,48 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let limits = &self.driver.limits;
         let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
         let verdict = self.admission.check(address, max, per_address);
+        let (phase, origin) = match verdict {
+            Ok(()) => (Phase::Live, Origin::Accepted),
+            Err(_) => (Phase::Flushing, Origin::Refused),
+        };
         match verdict {
             Ok(()) => self.admission.enter(address, per_address.is_some()),
             Err(_) => self.admission.refused += 1,
         }
-        let Some(index) = self.insert(stream, address, Phase::Flushing) else {
-            return self.leave(address, verdict.err().unwrap_or(EndReason::SocketFailed));
+        let Some(index) = self.insert(stream, address, (phase, origin)) else {
+            return self.leave(address, origin);
         };
         let id = self.connections.id(index);
         let connection = &mut self.connections[index];
         match verdict {
-            Ok(()) => self.driver.open(connection, id, None),
+            Ok(()) => {
+                self.driver.open(connection, id);
+                if self.drain.is_some() {
+                    self.driver.counters.looks += 1;
+                    connection.flags.add(Flags::DRAIN | Flags::READABLE);
+                }
+            }
             Err(why) => self.driver.turn_away(connection, why),
         }
         self.drive(index);
         if verdict.is_err() && self.admission.refused > self.driver.limits.refusals_max {
             // Too many linger already: this one has had its word, as well as could be.
             self.connections[index].phase = Phase::Dead;
-            self.connections.settle(index, self.driver.desk.now);
+            self.connections.settle(index, self.driver.now());
         }
         self.watch_load();
     }
 
     /// Makes a slot for a stream and registers it. If that fails, the socket is closed, and
     /// nobody else notices.
-    fn insert(&mut self, stream: N::Stream, address: SocketAddr, phase: Phase) -> Option<u32> {
+    fn insert(
+        &mut self,
+        stream: N::Stream,
+        address: SocketAddr,
+        kind: (Phase, Origin),
+    ) -> Option<u32> {
         self.last_serial = tokens::next_serial(self.last_serial);
-        let connection = Connection::new(stream, self.last_serial, address, phase);
+        let connection = Connection::new(stream, self.last_serial, address, kind);
         let index = self.connections.insert(connection);
         let token = tokens::connection(self.connections.id(index));
         let stream = &mut self.connections[index].stream;
@@ -589,19 +652,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Accounts for a connection that is gone.
-    fn leave(&mut self, address: SocketAddr, why: EndReason) {
-        match why {
-            EndReason::Full | EndReason::AddressFull if is_planted(Bug::RefusalNotForgotten) => {}
-            EndReason::Full | EndReason::AddressFull => self.admission.refused -= 1,
-            _ => {
+    fn leave(&mut self, address: SocketAddr, origin: Origin) {
+        match origin {
+            Origin::Refused => self.admission.refused -= 1,
+            Origin::Outbound => self.admission.outbound -= 1,
+            Origin::Accepted => {
                 let counted = self.driver.limits.connections_per_address_max.is_some();
-                let counted = counted && !is_planted(Bug::AddressNotForgotten);
                 self.admission.leave(address, counted);
             }
         }
         // A descriptor is free again: whoever waits need not wait for the timer.
         for listener in &mut self.listeners {
-            listener.retry_at = Time::START;
+            listener.retry();
         }
         self.watch_load();
     }
@@ -611,10 +673,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn accept_failed(&mut self, number: usize, error: &io::Error) {
         self.driver.counters.accept_failures += 1;
         debug!("a connection could not be accepted: {error}");
-        let listener = &mut self.listeners[number];
-        listener.failures += 1;
-        if listener.failures >= self.driver.limits.turn_accepts_max {
-            listener.failures = 0;
+        let Accepting::Ready { failures } = &mut self.listeners[number].accepting else {
+            return;
+        };
+        *failures += 1;
+        if *failures >= self.driver.limits.turn_accepts_max {
             self.rest(number, error);
         }
     }
@@ -623,18 +686,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn accept_exhausted(&mut self, number: usize, error: &io::Error) {
         self.driver.counters.accept_exhausted += 1;
         let listener = &mut self.listeners[number];
-        listener.ready &= !is_planted(Bug::AcceptRetryForgotten);
-        if self.driver.limits.when_full == WhenFull::Refuse {
+        if self.driver.limits.when_full == WhenFull::Refuse
+            && let Some(socket) = &listener.socket
+        {
             let farewell = refusal(&self.driver.service, EndReason::Full);
-            match self.driver.net.shed(&listener.socket, farewell) {
+            match self.driver.net.shed(socket, farewell) {
                 Ok(()) => {
                     self.driver.counters.accepted += 1;
-                    self.driver.counters.accepted += u64::from(is_planted(Bug::ShedCountedTwice));
                     self.driver.counters.ended[EndReason::Full as usize] += 1;
                     return self.complain("cannot accept connections", error);
                 }
                 Err(error) if AcceptFailure::of(&error) == AcceptFailure::Empty => {
-                    listener.ready = false;
+                    listener.accepting = Accepting::Idle;
                     return;
                 }
                 Err(_) => {}
@@ -645,13 +708,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Asks this listener for nothing until the retry timer, or somebody's leaving.
     fn rest(&mut self, number: usize, error: &io::Error) {
-        self.listeners[number].retry_at = self.driver.desk.now + self.driver.limits.accept_retry;
+        let until = self.driver.now() + self.driver.limits.accept_retry;
+        self.listeners[number].accepting = Accepting::BackingOff { until };
         self.complain("cannot accept connections", error);
     }
 
     /// Warns of what peers can cause by the thousand.
     fn complain(&mut self, what: &str, error: &io::Error) {
-        if let Some(held_back) = self.accept_log.pass(self.driver.desk.now) {
+        if let Some(held_back) = self.accept_log.pass(self.driver.now()) {
             warn!("{what}: {error} ({held_back} lines like this held back)");
         }
     }
@@ -659,49 +723,56 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn begin_connect(&mut self, connect: Connect) {
         self.driver.counters.connecting += 1;
         if let Err(error) = self.try_connect(connect) {
-            self.driver
-                .call(SessionId::NOBODY, "connect_failed", |service, cx| {
-                    service.connect_failed(connect.ticket, &error, cx);
-                });
+            self.driver.call("connect_failed", |service, cx| {
+                service.connect_failed(connect.ticket, &error, cx);
+            });
         }
     }
 
     /// Makes a slot for a connection that is to be established. Its first event says how it went.
     fn try_connect(&mut self, connect: Connect) -> io::Result<()> {
         let Connect { to, from, ticket } = connect;
-        let connected = match self.drain {
-            None => self.driver.net.connect(to, from),
-            Some(_) => Err(io::Error::other("the loop is stopping")),
+        let connected = if self.drain.is_some() {
+            Err(io::Error::other(STOPPING))
+        } else if self.admission.outbound >= self.driver.limits.outbound_max {
+            Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                TOO_MANY_OUTBOUND,
+            ))
+        } else {
+            let buffers = self.buffer_sizes();
+            self.driver.net.connect(to, from, &buffers)
         };
         let ended = &mut self.driver.counters.ended[EndReason::ConnectFailed as usize];
         let stream = connected.inspect_err(|_| *ended += 1)?;
-        let counted = self.driver.limits.connections_per_address_max.is_some();
-        self.admission.enter(to, counted);
-        let Some(index) = self.insert(stream, to, Phase::Connecting { ticket }) else {
-            self.leave(to, EndReason::SocketFailed);
+        self.admission.outbound += 1;
+        let kind = (Phase::Connecting, Origin::Outbound);
+        let Some(index) = self.insert(stream, to, kind) else {
+            self.leave(to, Origin::Outbound);
             return Err(io::Error::other("the socket could not be registered"));
         };
         let connection = &mut self.connections[index];
-        connection.due = self.driver.desk.now + self.driver.limits.connect_timeout;
+        let until = self.driver.now() + self.driver.limits.connect_timeout;
+        connection.ticket = ticket;
+        connection.set_deadline(until, &self.driver.pressure);
         connection.flags.remove(Flags::WRITABLE);
-        self.connections.settle(index, self.driver.desk.now);
+        self.connections.settle(index, self.driver.now());
         Ok(())
+    }
+
+    fn buffer_sizes(&self) -> BufferSizes {
+        BufferSizes {
+            send_bytes: self.driver.limits.send_buffer_bytes,
+            receive_bytes: self.driver.limits.receive_buffer_bytes,
+        }
     }
 
     /// Adjusts how long waits may be to how full the server is. When they become shorter, those
     /// under way are shortened too, by a sweep over the slots.
     fn watch_load(&mut self) {
-        let limits = &self.driver.limits;
-        let open = self.admission.inside;
-        let halvings = limits.wait_halvings(open);
-        if halvings > self.driver.wait_halvings {
-            self.driver.wait_halvings = halvings;
+        let served = self.admission.inside;
+        if self.driver.pressure.watch(served, &self.driver.limits) {
             self.sweep = Some(0);
-        } else {
-            // Down again only with some room, so that one connection coming and going at the
-            // threshold does not shorten the others' waits each time.
-            let calm = limits.wait_halvings(open + limits.connections_max / 20);
-            self.driver.wait_halvings = self.driver.wait_halvings.min(calm);
         }
     }
 
@@ -710,13 +781,28 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let end = from.saturating_add(SWEEP_PER_TURN);
         for index in from..end {
             if let Some(connection) = self.connections.get_mut(index) {
-                // From what was asked for, not from what an earlier sweep made of it.
-                let asked = connection.deadline_asked_for();
-                connection.due = connection.due.min(self.driver.shortened(asked));
-                self.connections.settle(index, self.driver.desk.now);
+                connection.shorten_deadline(&self.driver.pressure);
+                self.connections.settle(index, self.driver.now());
             }
         }
         self.sweep = (end < self.connections.end()).then_some(end);
+    }
+}
+
+impl<S: Service, N: Net> Drop for Reactor<S, N> {
+    /// Ends every connection, so that the service gets back every session.
+    fn drop(&mut self) {
+        self.connections.clear_ready();
+        for index in 0..self.connections.end() {
+            if let Some(connection) = self.connections.get_mut(index) {
+                if connection.is_unfinished() {
+                    connection.end(EndReason::Dropped);
+                }
+                connection.phase = Phase::Dead;
+                self.connections.settle(index, self.driver.now());
+            }
+        }
+        self.reap_closed();
     }
 }
 
@@ -728,10 +814,12 @@ fn context(error: &io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// Waits below this are measured from the very present.
-const SHORT_WAIT: Duration = Duration::from_secs(1);
-/// A deadline that is met later than this tells of a loop that was held up. Events that came
-/// meanwhile may fill several batches.
-const LATE: Duration = Duration::from_millis(10);
+/// Events after which the clock is read again within a turn, so that waits that begin late in a
+/// long turn do not end early: at most some 64 steps are taken for simultaneous.
+const CLOCK_READ_EVERY: usize = 64;
+/// When a service's alarm is called again that has panicked.
+const ALARM_RETRY: Duration = Duration::from_secs(1);
+const STOPPING: &str = "the loop is stopping";
+const TOO_MANY_OUTBOUND: &str = "as many outbound connections as outbound_max allows are open";
 /// Slots that the sweep looks at in one turn: some 50 µs of work.
 const SWEEP_PER_TURN: u32 = 1024;

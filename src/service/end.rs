@@ -2,32 +2,58 @@
 
 use std::fmt;
 
-/// Why a connection ended: every connection has exactly one reason, and the log, the counters and
-/// the tests all use this one.
+/// The reason that a service gives with [`Next::Close`](super::Next::Close).
 ///
-/// A service gives one of the first five with `Next::Close`; the loop gives the others.
+/// The loop's own reasons are not among them: see [`EndReason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum EndReason {
-    /// The service had finished, as the peer wished.
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The conversation is complete.
     Finished,
-    /// The peer had finished sending, and everything owed to it was answered.
+    /// The peer has finished sending, and every request is answered.
     PeerFinished,
     /// The peer broke the service's rules.
     Misbehaved,
     /// The peer let the service's deadline pass.
     TimedOut,
-    /// The server stopped, and the peer was told so.
+    /// The server stops.
     Drained,
+    /// The service does not serve this peer: a room is full, a right is missing.
+    Refused,
+}
+
+/// The reason why a connection ended. Every connection has exactly one, and the log, the counters
+/// and the tests all use this one.
+///
+/// The first six are the service's ([`CloseReason`]); the loop gives the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The conversation was complete.
+    Finished,
+    /// The peer had finished sending, and every request was answered.
+    PeerFinished,
+    /// The peer broke the service's rules.
+    Misbehaved,
+    /// The peer let the service's deadline pass.
+    TimedOut,
+    /// The server stopped, and the service closed the connection because of it.
+    Drained,
+    /// The service did not serve this peer.
+    Refused,
     /// The peer reset the connection, or vanished so that writing to it failed.
     Reset,
-    /// The peer did not take its output within `Limits::write_timeout`.
+    /// The peer took less than `Limits::write_progress_bytes` of its output within
+    /// `Limits::write_timeout`.
     WriteTimeout,
-    /// The session left more input unread than `Limits::input_bytes_max`.
+    /// The peer sent more than `Limits::input_bytes_max` that the session left unread.
     InputFull,
-    /// Turned away: the server had all the connections it allows.
+    /// The session wrote more than `Limits::output_bytes_max` in one step.
+    OutputOverflow,
+    /// Refused by the loop: the server had all the connections it allows.
     Full,
-    /// Turned away: its address had all the connections it is allowed.
+    /// Refused by the loop: the address had all the connections it is allowed.
     AddressFull,
     /// Still open when the time to drain was over.
     Cut,
@@ -37,34 +63,69 @@ pub enum EndReason {
     SocketFailed,
     /// An outbound connection that could not be made.
     ConnectFailed,
+    /// Still open when the reactor was dropped.
+    Dropped,
+}
+
+impl From<CloseReason> for EndReason {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Finished => Self::Finished,
+            CloseReason::PeerFinished => Self::PeerFinished,
+            CloseReason::Misbehaved => Self::Misbehaved,
+            CloseReason::TimedOut => Self::TimedOut,
+            CloseReason::Drained => Self::Drained,
+            CloseReason::Refused => Self::Refused,
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        EndReason::from(*self).fmt(f)
+    }
 }
 
 impl EndReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: &[Self] = &[
         Self::Finished,
         Self::PeerFinished,
         Self::Misbehaved,
         Self::TimedOut,
         Self::Drained,
+        Self::Refused,
         Self::Reset,
         Self::WriteTimeout,
         Self::InputFull,
+        Self::OutputOverflow,
         Self::Full,
         Self::AddressFull,
         Self::Cut,
         Self::Panicked,
         Self::SocketFailed,
         Self::ConnectFailed,
+        Self::Dropped,
     ];
 
-    /// True for a connection that was turned away at the door.
+    /// Returns true for a connection that the loop refused when it was accepted.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::Full | Self::AddressFull)
     }
 
-    /// The reason in plain words, as the log has it.
+    /// Returns true if the connection ended before all that was written had been sent, or in the
+    /// middle of a session. The peer then sees a reset, and cannot take what it has received for
+    /// the whole.
+    #[must_use]
+    pub const fn is_abnormal(self) -> bool {
+        matches!(
+            self,
+            Self::WriteTimeout | Self::OutputOverflow | Self::Cut | Self::Panicked | Self::Dropped
+        )
+    }
+
+    /// Returns the reason in plain words, as the log has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,15 +134,18 @@ impl EndReason {
             Self::Misbehaved => "misbehaved",
             Self::TimedOut => "timed out",
             Self::Drained => "drained",
+            Self::Refused => "refused by the service",
             Self::Reset => "reset by peer",
             Self::WriteTimeout => "did not read its output in time",
             Self::InputFull => "sent more than was read",
+            Self::OutputOverflow => "was answered with more than fits",
             Self::Full => "refused, server full",
             Self::AddressFull => "refused, address has its share",
             Self::Cut => "cut off at the end of the drain",
             Self::Panicked => "session panicked",
             Self::SocketFailed => "socket failed",
             Self::ConnectFailed => "connect failed",
+            Self::Dropped => "reactor dropped",
         }
     }
 }
@@ -97,8 +161,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_all_reasons_is_in_counter_order() {
-        for (place, reason) in EndReason::ALL.into_iter().enumerate() {
+    fn list_of_all_reasons_is_in_counter_order() {
+        for (place, &reason) in EndReason::ALL.iter().enumerate() {
             assert_eq!(reason as usize, place, "{reason:?}");
         }
     }

@@ -9,6 +9,7 @@
 mod context;
 mod end;
 mod output;
+mod requests;
 mod time;
 
 use std::fmt;
@@ -16,10 +17,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(crate) use context::{Connect, Desk};
-pub use context::{Context, Full};
-pub use end::EndReason;
-pub(crate) use output::Output;
+pub(crate) use context::Desk;
+pub use context::{Context, ServiceContext};
+pub use end::{CloseReason, EndReason};
+pub(crate) use requests::Connect;
 pub use time::Time;
 
 /// A server's behaviour: one value for the whole loop, one [`Session`](Self::Session) for each
@@ -32,80 +33,102 @@ pub trait Service {
     /// size is paid for every idle connection.
     type Session;
 
-    /// A connection is about to begin. Nothing may be sent yet: [`Event::Opened`] follows at once.
-    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> Self::Session;
-
-    /// Something happened to `session`; the answer says what it waits for now.
+    /// Makes the session of a connection that begins. [`Event::Opened`] follows at once, and with
+    /// it the first chance to write.
     ///
-    /// The output is empty at every call: a session whose last words have not left yet is not
-    /// stepped. A panic in here ends this session alone, with [`EndReason::Panicked`].
+    /// A panic in here ends this connection alone, with [`EndReason::Panicked`].
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session;
+
+    /// Handles `event` and returns what the session waits for next.
+    ///
+    /// The output is empty at every call: a session is not stepped while its output waits to
+    /// leave. A panic in here ends this session alone, with [`EndReason::Panicked`].
     fn step(&mut self, session: &mut Self::Session, event: Event, cx: &mut Context<'_>) -> Next;
 
-    /// The connection is gone. Called exactly once for every session that was opened.
-    fn closed(&mut self, session: Self::Session, peer: SocketAddr, why: EndReason) {
-        let _ = (session, peer, why);
+    /// Takes a session whose connection has ended. Called exactly once for every session that
+    /// [`open`](Self::open) made, also when the reactor is dropped.
+    fn closed(
+        &mut self,
+        session: Self::Session,
+        peer: Peer,
+        why: EndReason,
+        cx: &mut ServiceContext,
+    ) {
+        let _ = (session, peer, why, cx);
     }
 
-    /// What a peer is told that is turned away at the door, for `why` one of
-    /// [`EndReason::Full`] and [`EndReason::AddressFull`]. Default: nothing.
+    /// Returns the message for a connection that the loop refuses. `why` is [`EndReason::Full`] or
+    /// [`EndReason::AddressFull`]. Default: empty.
     fn refusal(&self, why: EndReason) -> &[u8] {
         let _ = why;
         b""
     }
 
-    /// An outbound connection asked for with `ticket` could not be made; no session was opened.
-    fn connect_failed(&mut self, ticket: u32, error: &io::Error, cx: &mut Context<'_>) {
+    /// Handles the failure of an outbound connection that was asked for with `ticket`. No session
+    /// was opened for it.
+    fn connect_failed(&mut self, ticket: u32, error: &io::Error, cx: &mut ServiceContext) {
         let _ = (ticket, error, cx);
     }
 
-    /// The time set with [`Context::set_alarm`] has come.
-    fn alarm(&mut self, cx: &mut Context<'_>) {
+    /// Handles the time set with [`ServiceContext::set_alarm`]. If it panics, it is called again a
+    /// second later.
+    fn alarm(&mut self, cx: &mut ServiceContext) {
         let _ = cx;
     }
 
-    /// The server begins to stop: `open` connections have `grace` to finish. Called once, before
-    /// the sessions get their [`Event::Drain`].
-    fn draining(&mut self, open: usize, grace: Duration) {
-        let _ = (open, grace);
+    /// Handles the beginning of a stop: `open` connections have `grace` to finish. Called once,
+    /// before the sessions get their [`Event::Drain`].
+    fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
+        let _ = (open, grace, cx);
     }
 }
 
-/// The other end of a connection, as a new session is told of it.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Peer {
+    /// The id of the session that serves it.
+    pub id: SessionId,
     /// The peer's address.
     pub address: SocketAddr,
-    /// For a connection this service asked for: the ticket it gave. `None` for an accepted one.
+    /// The ticket that the service gave with [`ServiceContext::connect`]. `None` for an accepted
+    /// connection.
     pub ticket: Option<u32>,
 }
 
 /// What can happen to a session.
 ///
-/// Unread input is at hand at every event through [`Context::input`]; what is not consumed is
-/// kept, bounded, and offered again when more has come.
+/// [`Context::input`] returns all unread input at every event. What is not consumed stays in the
+/// connection's buffer, up to `Limits::input_bytes_max`, and is there again when more has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The connection is established. Always the first event.
     Opened,
-    /// There is input that the session has not seen, or has left because its output was full.
+    /// Input has arrived, or input that the session left because there was no room for its answer
+    /// (see [`Context::has_room`]) can be answered now.
     Data,
-    /// The peer has finished sending: what [`Context::input`] holds now is all there will be. If
-    /// the answer is [`Next::Flush`], it comes again once the output has left.
+    /// The peer has finished sending: what [`Context::input`] holds now is all there will be. It
+    /// comes once, and again only for input that the session left because there was no room or
+    /// because it waited for something else. It comes to a paused session too, so that it notices
+    /// a peer that has gone.
     PeerFinished,
-    /// All output has been handed to the operating system, after [`Next::Flush`].
+    /// All output has been handed to the operating system. It comes after [`Next::Flush`], and
+    /// after every other step whose output the operating system did not take at once; a deadline
+    /// that was given with that step does not count any more.
     Flushed,
     /// The instant given with [`Next::Read`] or [`Next::Pause`] has come. It may come earlier than
     /// asked for when the server is nearly full (see `Limits`).
     Deadline,
-    /// Another session, or this one, called [`Context::wake`] for this session.
+    /// Another session, or this one, called [`ServiceContext::wake`] for this session.
     Woken,
-    /// The server is stopping: answer what is owed, say goodbye, and close. Nothing is read any
-    /// more. Comes at most once.
+    /// The server is stopping: answer what is unread, say goodbye, and close. What had arrived by
+    /// then has been read and stepped before; nothing is read any more. Comes at most once.
     Drain,
 }
 
-/// What a session waits for. There is no wait without an end: the first two carry their deadline,
-/// the third is bounded by the loop's write deadline.
+/// What a session waits for. Every wait has a bound: the first two carry their deadline (only
+/// [`Time::UNBOUNDED`] is none), the third is bounded by the loop's write deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// More input, at most until the deadline.
@@ -113,19 +136,20 @@ pub enum Next {
         /// When [`Event::Deadline`] is due.
         until: Time,
     },
-    /// Nothing but [`Event::Woken`], at most until the deadline. The socket is not read meanwhile.
+    /// [`Event::Woken`], at most until the deadline. The socket is not read meanwhile, unless the
+    /// peer has finished: then the rest is read and [`Event::PeerFinished`] comes.
     Pause {
         /// When [`Event::Deadline`] is due.
         until: Time,
     },
     /// The output to leave; then [`Event::Flushed`] comes. The socket is not read meanwhile, and
-    /// the loop's write deadline bounds the wait. This is back-pressure: answer it when
-    /// [`Context::write`] says [`Full`].
+    /// the loop's write deadline bounds the wait. This is how a stream is sent: a piece, `Flush`,
+    /// the next piece.
     Flush,
     /// The end: the output is flushed, the sending side shut down, what the peer still sends is
     /// discarded for a little while (so that it gets our last words and no reset), then the
     /// connection is closed.
-    Close(EndReason),
+    Close(CloseReason),
 }
 
 /// Names one session for as long as its connection lives; never another one, also not after its

@@ -1,34 +1,64 @@
-//! Room for what a step writes.
+//! The output of a step.
 
-/// A buffer of fixed size, filled from the front.
+use std::fmt;
+
+/// A buffer that is filled from the front. It has a mark, up to which it is meant to be filled,
+/// and a maximum that it never exceeds.
 #[derive(Debug)]
 pub(crate) struct Output {
-    buffer: Box<[u8]>,
+    /// Initialised as a whole; `mark` bytes long unless a step has written more.
+    buffer: Vec<u8>,
     filled: usize,
+    mark: usize,
+    max: usize,
+    overflowed: bool,
 }
 
 impl Output {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
-            buffer: vec![0; bytes_max].into(),
+            buffer: vec![0; mark],
             filled: 0,
+            mark,
+            max,
+            overflowed: false,
         }
     }
 
-    /// Appends all parts, or none if they do not fit.
+    /// Appends all parts. Beyond the maximum it appends none, and notes that it has overflowed.
     #[inline(always)]
-    pub(crate) fn append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> bool {
+    pub(crate) fn append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
         let mut room = &mut self.buffer[self.filled..];
         for part in parts {
             let Some((here, behind)) = room.split_at_mut_checked(part.len()) else {
-                return false; // what was copied so far does not count
+                // What was copied so far is copied again.
+                return self.append_growing(&parts);
             };
             copy(part, here);
             room = behind;
         }
         let unfilled = room.len();
         self.filled = self.buffer.len() - unfilled;
-        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn append_growing(&mut self, parts: &[&[u8]]) {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if self.overflowed || self.max - self.filled < bytes {
+            self.overflowed = true;
+            return;
+        }
+        let length = self.filled + bytes;
+        if length > self.buffer.len() {
+            let longer = length.max(2 * self.buffer.len()).min(self.max);
+            self.buffer.reserve_exact(longer - self.buffer.len());
+            self.buffer.resize(longer, 0);
+        }
+        for part in parts {
+            self.buffer[self.filled..][..part.len()].copy_from_slice(part);
+            self.filled += part.len();
+        }
     }
 
     #[inline]
@@ -36,18 +66,53 @@ impl Output {
         self.filled = 0;
     }
 
+    /// Empties it, whatever has been written, and gives back memory beyond the mark.
+    pub(crate) fn reset(&mut self) {
+        self.filled = 0;
+        self.overflowed = false;
+        if self.buffer.len() > self.mark {
+            self.buffer = vec![0; self.mark];
+        }
+    }
+
+    /// Takes the bytes from `sent` on out, and empties it. A large buffer is handed over as it is,
+    /// so that large output is not copied.
+    pub(crate) fn take_from(&mut self, sent: usize) -> (Vec<u8>, usize) {
+        let unsent = self.filled - sent;
+        if self.buffer.len() > self.mark && unsent > self.filled / 2 {
+            let mut buffer = std::mem::replace(&mut self.buffer, vec![0; self.mark]);
+            buffer.truncate(self.filled);
+            buffer.shrink_to_fit();
+            self.filled = 0;
+            return (buffer, sent);
+        }
+        let rest = self.as_slice()[sent..].to_vec();
+        self.reset();
+        (rest, 0)
+    }
+
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.buffer[..self.filled]
     }
 
+    /// Returns how many more bytes fit below the mark.
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.buffer.len() - self.filled
+        self.mark.saturating_sub(self.filled)
     }
 
-    pub(crate) fn bytes_max(&self) -> usize {
-        self.buffer.len()
+    /// Returns true if more was written than the maximum.
+    #[inline]
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.overflowed
+    }
+}
+
+impl fmt::Write for Output {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.append([text.as_bytes()]);
+        Ok(())
     }
 }
 
@@ -79,12 +144,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_every_length_are_copied_whole() {
+    fn copy_of_every_length_is_whole() {
         for length in 0..40 {
             let from: Vec<u8> = (1..=length).collect();
             let mut to = vec![0; from.len()];
             copy(&from, &mut to);
             assert_eq!(to, from);
         }
+    }
+
+    #[test]
+    fn output_of_every_length_up_to_the_maximum_is_kept_in_order() {
+        for length in 0..=64_u8 {
+            let mut output = Output::new(7, 64);
+            let expected: Vec<u8> = (0..length).collect();
+            expected.chunks(3).for_each(|part| output.append([part]));
+            assert_eq!(output.as_slice(), expected);
+            assert!(!output.has_overflowed());
+            assert!(output.buffer.len() <= 64);
+            for sent in 0..=expected.len() {
+                let mut output = Output::new(7, 64);
+                output.append([&expected]);
+                let (kept, from) = output.take_from(sent);
+                assert_eq!(kept[from..], expected[sent..]);
+                assert_eq!((output.as_slice().len(), output.buffer.len()), (0, 7));
+            }
+        }
+    }
+
+    #[test]
+    fn output_beyond_the_maximum_overflows_until_it_is_reset() {
+        let mut output = Output::new(4, 8);
+        output.append([b"abcdefgh"]);
+        assert!(!output.has_overflowed());
+        output.append([b"i"]);
+        assert!(output.has_overflowed());
+        output.reset();
+        assert!(!output.has_overflowed());
+        assert_eq!(output.room(), 4);
     }
 }

@@ -12,13 +12,25 @@ pub struct Time(u64);
 impl Time {
     /// The moment the loop was made.
     pub const START: Self = Self(0);
+    /// The end of a wait that has no bound: `Next::Read { until: Time::UNBOUNDED }`.
+    ///
+    /// No arithmetic leads here, and the loop does not shorten such a wait when it is nearly full.
+    /// It is for connections that are trusted, or bounded by other means: every other wait ends
+    /// after `Limits::wait_max` at the latest.
+    pub const UNBOUNDED: Self = Self(u64::MAX);
     /// A moment that never comes.
-    pub const NEVER: Self = Self(u64::MAX);
+    pub(crate) const NEVER: Self = Self::UNBOUNDED;
+    /// The last moment that can be reached by arithmetic.
+    const LAST: Self = Self(u64::MAX - 1);
 
-    /// The point `nanos` nanoseconds after [`Time::START`].
+    /// Returns the point `nanos` nanoseconds after [`Time::START`], at most 584 years.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        if nanos > Self::LAST.0 {
+            Self::LAST
+        } else {
+            Self(nanos)
+        }
     }
 
     /// Nanoseconds since [`Time::START`].
@@ -37,16 +49,19 @@ impl Time {
 impl Add<Duration> for Time {
     type Output = Self;
 
-    /// Saturates at [`Time::NEVER`].
+    /// Saturates below [`Time::UNBOUNDED`], which stays as it is.
     #[inline]
     fn add(self, after: Duration) -> Self {
+        if self == Self::UNBOUNDED {
+            return self;
+        }
         // Cheaper than `Duration::as_nanos`, which is 128 bits wide: anything below 272 years is
         // multiplied and added without a check for overflow.
         if after.as_secs() >> 33 != 0 {
-            return Self::NEVER;
+            return Self::LAST;
         }
         let nanos = after.as_secs() * 1_000_000_000 + u64::from(after.subsec_nanos());
-        Self(self.0.saturating_add(nanos))
+        Self::from_nanos(self.0.saturating_add(nanos))
     }
 }
 
@@ -64,9 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adding_what_does_not_fit_gives_never() {
-        assert_eq!(Time::from_nanos(5) + Duration::MAX, Time::NEVER);
-        assert_eq!(Time::NEVER + Duration::from_nanos(1), Time::NEVER);
+    fn time_reached_by_arithmetic_is_bounded() {
+        assert!(Time::from_nanos(5) + Duration::MAX < Time::UNBOUNDED);
+        assert!(Time::from_nanos(u64::MAX) < Time::UNBOUNDED);
+        let last = Time::from_nanos(u64::MAX) + Duration::from_nanos(1);
+        assert!(last < Time::UNBOUNDED);
+        let unbounded = Time::UNBOUNDED + Duration::from_nanos(1);
+        assert_eq!(unbounded, Time::UNBOUNDED);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Inside {
         let (questions, asked) = channel();
         let (tell, told) = channel();
         let thread = thread::spawn(move || {
-            let mut reactor = Reactor::with_net(service, limits, wrap(os));
+            let mut reactor = Reactor::with_net(service, limits, wrap(os))?;
             let free = "127.0.0.1:0".parse().expect("an address");
             tell.send(reactor.listen(free)?).expect("the test waits");
             turn(&mut reactor, &asked)

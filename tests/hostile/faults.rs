@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop::net::{ListenOptions, Net, Os, Readiness, Token};
+use oneloop::net::{BufferSizes, ListenOptions, Net, Os, Readiness, Token};
 
 /// The operating system's network, but for what [`Plan`] says.
 #[derive(Debug)]
@@ -127,8 +127,13 @@ impl Net for Faulty {
         self.os.shed(listener, farewell)
     }
 
-    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<Self::Stream> {
-        self.os.connect(to, from)
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<Self::Stream> {
+        self.os.connect(to, from, buffers)
     }
 
     fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool> {
@@ -159,8 +164,16 @@ impl Net for Faulty {
         self.os.finish(stream)
     }
 
+    fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error> {
+        self.os.take_error(stream)
+    }
+
     fn close(&mut self, stream: Self::Stream) {
         self.os.close(stream);
+    }
+
+    fn abort(&mut self, stream: Self::Stream) {
+        self.os.abort(stream);
     }
 }
 

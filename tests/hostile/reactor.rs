@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oneloop::greeting::{Config, Greeter, Session};
-use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, Stopped, WhenFull};
+use oneloop::{
+    CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Stopped,
+    WhenFull,
+};
 
 use crate::common::client::reply;
 use crate::common::descriptors::affordable;
@@ -126,16 +129,16 @@ fn e3_sessions_that_wake_themselves_and_others_while_they_close_end_once() {
     struct Restless(Vec<oneloop::SessionId>);
     impl Service for Restless {
         type Session = ();
-        fn open(&mut self, _: Peer, cx: &mut Context<'_>) {
-            cx.wake(cx.id());
-            self.0.push(cx.id());
+        fn open(&mut self, peer: Peer, cx: &mut ServiceContext) {
+            cx.wake(peer.id);
+            self.0.push(peer.id);
         }
         fn step(&mut self, (): &mut (), _: Event, cx: &mut Context<'_>) -> Next {
             for &id in &self.0 {
                 cx.wake(id);
             }
             cx.wake(cx.id());
-            Next::Close(EndReason::Finished)
+            Next::Close(CloseReason::Finished)
         }
     }
     let inside = Inside::start(Restless(Vec::new()), Limits::default(), |os| os);
@@ -364,7 +367,7 @@ struct Panicky {
 impl Service for Panicky {
     type Session = Session;
 
-    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> Session {
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Session {
         assert!(!self.open.load(Ordering::Acquire), "as planned");
         self.greeter.open(peer, cx)
     }
@@ -374,7 +377,7 @@ impl Service for Panicky {
         self.greeter.step(session, event, cx)
     }
 
-    fn closed(&mut self, _: Session, _: SocketAddr, _: EndReason) {
+    fn closed(&mut self, _: Session, _: Peer, _: EndReason, _: &mut ServiceContext) {
         assert!(!self.closed.load(Ordering::Acquire), "as planned");
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use oneloop::sim::{Link, Simulation};
-use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, Time};
+use oneloop::{
+    CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
+};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);
@@ -14,7 +16,7 @@ struct Verbose;
 impl Service for Verbose {
     type Session = ();
 
-    fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
 
     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
         cx.consume(cx.input().len());
@@ -23,13 +25,13 @@ impl Service for Verbose {
                 until: cx.after(SHORT),
             },
             Event::Data => {
-                cx.write([&[b'x'; 1000]]).expect("the output is empty");
+                cx.write(&[b'x'; 1000]);
                 Next::Flush
             }
             Event::Flushed => Next::Read {
                 until: cx.after(LONG),
             },
-            _ => Next::Close(EndReason::TimedOut),
+            _ => Next::Close(CloseReason::TimedOut),
         }
     }
 }
@@ -61,7 +63,7 @@ struct Hesitant;
 impl Service for Hesitant {
     type Session = usize;
 
-    fn open(&mut self, _: Peer, _: &mut Context<'_>) -> usize {
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) -> usize {
         0
     }
 
@@ -76,7 +78,7 @@ impl Service for Hesitant {
             return Next::Flush;
         }
         cx.consume(cx.input().len());
-        Next::Close(EndReason::Finished)
+        Next::Close(CloseReason::Finished)
     }
 }
 
@@ -102,11 +104,11 @@ struct Patient;
 impl Service for Patient {
     type Session = ();
 
-    fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
 
     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
         match event {
-            Event::Deadline => Next::Close(EndReason::TimedOut),
+            Event::Deadline => Next::Close(CloseReason::TimedOut),
             _ => Next::Read {
                 until: cx.after(Duration::from_secs(60)),
             },
@@ -137,14 +139,14 @@ struct Stubborn;
 impl Service for Stubborn {
     type Session = Time;
 
-    fn open(&mut self, _: Peer, cx: &mut Context<'_>) -> Time {
+    fn open(&mut self, _: Peer, cx: &mut ServiceContext) -> Time {
         cx.after(Duration::from_secs(60))
     }
 
     fn step(&mut self, until: &mut Time, _: Event, cx: &mut Context<'_>) -> Next {
         match cx.now() < *until {
             true => Next::Read { until: *until },
-            false => Next::Close(EndReason::TimedOut),
+            false => Next::Close(CloseReason::TimedOut),
         }
     }
 }
@@ -173,7 +175,7 @@ struct Fragile {
 impl Service for Fragile {
     type Session = Duration;
 
-    fn open(&mut self, _: Peer, _: &mut Context<'_>) -> Duration {
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) -> Duration {
         self.sessions += 1;
         if self.sessions == 1 { SHORT } else { LONG }
     }
@@ -217,11 +219,11 @@ struct Brief;
 impl Service for Brief {
     type Session = ();
 
-    fn open(&mut self, _: Peer, _: &mut Context<'_>) {}
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
 
     fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
-        cx.write([&[b'x'; 150]]).expect("the output is empty");
-        Next::Close(EndReason::Finished)
+        cx.write(&[b'x'; 150]);
+        Next::Close(CloseReason::Finished)
     }
 }
 

@@ -41,10 +41,6 @@ struct Args {
     /// Seeds run at the same time
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Plant each deliberate bug in turn and say how many seeds it takes to be found (with the
-    /// feature deliberate-bugs)
-    #[arg(long)]
-    bugs: bool,
     /// Go on after a failure
     #[arg(long)]
     keep_going: bool,
@@ -54,9 +50,6 @@ fn main() -> ExitCode {
     let args = Args::parse();
     // What panics in a run is reported by the run.
     std::panic::set_hook(Box::new(|_| {}));
-    if args.bugs {
-        return find_bugs(&args);
-    }
     match args.seed {
         Some(seed) => replay(&args, seed),
         None => sweep(&args),
@@ -112,38 +105,6 @@ fn sweep(args: &Args) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-#[cfg(not(feature = "deliberate-bugs"))]
-fn find_bugs(_: &Args) -> ExitCode {
-    eprintln!("there are no bugs to plant: build with --features deliberate-bugs");
-    ExitCode::from(2)
-}
-
-/// Prints the table of docs/testing.md.
-#[cfg(feature = "deliberate-bugs")]
-fn find_bugs(args: &Args) -> ExitCode {
-    use oneloop::bugs::{Bug, plant};
-    println!("| bug | seeds | found as |\n|---|---|---|");
-    let mut code = ExitCode::SUCCESS;
-    for bug in Bug::ALL {
-        plant(Some(bug));
-        let found = (args.from..args.from + args.seeds).find_map(|seed| {
-            let wrong = run(&args.order(seed)).verdict.err()?;
-            Some((seed - args.from + 1, wrong))
-        });
-        match found {
-            Some((seeds, wrong)) => {
-                let wrong: String = wrong.chars().take(110).collect();
-                println!("| `{bug:?}` | {seeds} | {wrong} |");
-            }
-            None => {
-                println!("| `{bug:?}` | not found in {} | |", args.seeds);
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    code
 }
 
 struct Sweep<'a> {

@@ -40,7 +40,7 @@ fn serve(args: &Args) -> io::Result<ExitCode> {
     let connections_max = limits.connections_max;
     let mut os = Os::new().map_err(|error| cannot_start(&error))?;
     let signals = Signals::catch(&mut os).map_err(|error| cannot_start(&error))?;
-    let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os);
+    let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os)?;
     for &address in &args.listen {
         let bound = reactor
             .listen(address)
@@ -143,7 +143,8 @@ fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error 
 fn report(reactor: &Reactor<Greeter>) -> String {
     let (usage, counters) = (reactor.usage(), reactor.counters());
     let ended = oneloop::EndReason::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|&reason| counters.ended(reason) > 0)
         .map(|reason| format!("{} {reason}", counters.ended(reason)))
         .collect::<Vec<_>>()

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// How a conversation goes that has reached its end one way or another.
-type Outcome = (String, Option<EndReason>);
+type Outcome = (String, Option<CloseReason>);
 
 /// Sends `reads` with `pause` after each, then finishes.
 fn converse<'a>(

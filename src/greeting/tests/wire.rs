@@ -8,13 +8,13 @@ pub(super) struct Wire {
     pub(super) now: Time,
     pub(super) session: Session,
     pub(super) until: Time,
-    pub(super) ended: Option<EndReason>,
-    pub(super) flushes: usize,
+    pub(super) ended: Option<CloseReason>,
+    pub(super) steps: usize,
     greeter: Greeter,
     input: Vec<u8>,
-    output_bytes_max: usize,
-    steps: usize,
+    output_bytes_mark: usize,
     peer_has_finished: bool,
+    had_room: bool,
     said: Vec<(Time, Vec<u8>)>,
 }
 
@@ -23,22 +23,22 @@ impl Wire {
     pub(super) fn accepted(config: Config) -> Self {
         let mut greeter = Greeter::new(config);
         let peer = Peer {
+            id: ID,
             address: "127.0.0.1:42101".parse().unwrap(),
             ticket: None,
         };
-        let mut desk = Desk::new(0);
-        let session = greeter.open(peer, &mut Context::new(b"", &mut desk));
+        let session = greeter.open(peer, &mut Desk::new(1, 1).service);
         Self {
             now: Time::START,
             session,
             until: Time::NEVER,
             ended: None,
-            flushes: 0,
             greeter,
             input: Vec::new(),
-            output_bytes_max: 1 << 16,
+            output_bytes_mark: 1 << 16,
             steps: 0,
             peer_has_finished: false,
+            had_room: true,
             said: Vec::new(),
         }
     }
@@ -65,8 +65,9 @@ impl Wire {
         wire
     }
 
-    pub(super) fn with_output_of(mut self, bytes_max: usize) -> Self {
-        self.output_bytes_max = bytes_max;
+    /// Sets the output above which the session is not stepped with input.
+    pub(super) fn with_mark(mut self, bytes: usize) -> Self {
+        self.output_bytes_mark = bytes;
         self
     }
 
@@ -128,16 +129,16 @@ impl Wire {
     pub(super) fn step(&mut self, event: Event) -> Next {
         self.steps += 1;
         assert!(self.steps < STEPS_MAX, "the session goes round in circles");
-        let mut desk = Desk::new(self.output_bytes_max);
-        (desk.now, desk.user) = (self.now, ID);
+        let mut desk = Desk::new(self.output_bytes_mark, 1 << 20);
+        (desk.service.now, desk.user) = (self.now, ID);
         let mut cx = Context::new(&self.input, &mut desk);
         let next = self.greeter.step(&mut self.session, event, &mut cx);
         let unread = cx.input().len();
         self.input.drain(..self.input.len() - unread);
+        self.had_room = desk.output.room() > 0;
         let said = desk.output.as_slice();
         if next == Next::Flush {
             assert!(!said.is_empty(), "there is nothing to flush");
-            self.flushes += 1;
         }
         if !said.is_empty() {
             self.said.push((self.now, said.to_vec()));
@@ -145,13 +146,15 @@ impl Wire {
         next
     }
 
-    /// What is unread after a flush was left because there was no room.
+    /// What was left because there was no room, or before a flush, comes again.
     fn offer_again(&self, after: Event) -> Option<Event> {
-        match after {
-            Event::Flushed if self.peer_has_finished => Some(Event::PeerFinished),
-            Event::Flushed if !self.input.is_empty() => Some(Event::Data),
-            _ => None,
+        if self.input.is_empty() || (self.had_room && after != Event::Flushed) {
+            return None;
         }
+        Some(match self.peer_has_finished {
+            true => Event::PeerFinished,
+            false => Event::Data,
+        })
     }
 
     /// All that was said since the last time this was asked, each write by itself.

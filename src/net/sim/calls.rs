@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::connection::{At, Owner, Presence};
 use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
-use super::{Link, ListenOptions, Random, Readiness, Seen, Time, Token};
+use super::{BufferSizes, Link, ListenOptions, Random, Readiness, Seen, Time, Token};
 use crate::net::errno;
 
 impl World {
@@ -94,8 +94,8 @@ impl World {
             registration: Registration::new(token),
             queue: Default::default(),
             backlog: options.backlog as usize,
-            send_buffer_bytes: options.send_buffer_bytes as usize,
-            receive_buffer_bytes: options.receive_buffer_bytes as usize,
+            send_buffer_bytes: options.buffers.send_bytes as usize,
+            receive_buffer_bytes: options.buffers.receive_bytes as usize,
             open: true,
             waiting_since: None,
         });
@@ -144,14 +144,25 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn dial(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<At> {
+    pub(super) fn dial(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<At> {
         if self.descriptors.open >= self.descriptors.most {
             return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
         self.descriptors.open += 1;
         let port = FIRST_FREE_PORT + self.random.below(20_000) as u16;
         let from = SocketAddr::new(from.unwrap_or(to.ip()), port);
-        let at = self.connect(Owner::Loop, (from, to), Link::ideal(), self.now);
+        let link = Link {
+            receive_buffer_bytes: buffers.receive_bytes as usize,
+            ..Link::ideal()
+        };
+        let at = self.connect(Owner::Loop, (from, to), link, self.now);
+        let outgoing = &mut self.end_mut(at).outgoing;
+        outgoing.set_send_buffer(buffers.send_bytes as usize);
         self.see(at, Seen::Connecting);
         Ok(at)
     }
@@ -165,6 +176,12 @@ impl World {
             Presence::Broken { .. } => Err(io::ErrorKind::NotConnected.into()),
             _ => Ok(true),
         }
+    }
+
+    pub(super) fn take_error(&mut self, at: At) -> Option<io::Error> {
+        let kind = self.end_mut(at).take_error()?;
+        self.see(at, Seen::ReadFailed(kind));
+        Some(kind.into())
     }
 
     pub(super) fn register(&mut self, at: At, token: Token) -> io::Result<()> {

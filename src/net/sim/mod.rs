@@ -28,7 +28,7 @@ use std::time::Duration;
 use self::connection::At;
 use self::poller::Trigger;
 use self::world::{Stop, World};
-use super::{ListenOptions, Net, Readiness, Time, Token};
+use super::{BufferSizes, ListenOptions, Net, Readiness, Time, Token};
 
 pub use client::{Behaviour, Client, Remote, Status};
 pub use conditions::{Faults, Link};
@@ -74,6 +74,13 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         Self {
             world: Rc::new(RefCell::new(World::new(random, trigger))),
         }
+    }
+
+    /// Lets time pass, as if the process had been busy with other work: for a test of a service
+    /// whose steps take long.
+    pub fn pass(&self, duration: Duration) {
+        let mut world = self.world.borrow_mut();
+        world.now = world.now + duration;
     }
 
     /// Changes the weather.
@@ -260,8 +267,13 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().shed(listener.index, farewell)
     }
 
-    fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<Stream> {
-        let at = self.world.borrow_mut().dial(to, from)?;
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<Stream> {
+        let at = self.world.borrow_mut().dial(to, from, buffers)?;
         Ok(self.stream(at))
     }
 
@@ -285,7 +297,16 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().finish(stream.at)
     }
 
+    fn take_error(&mut self, stream: &Stream) -> Option<io::Error> {
+        self.world.borrow_mut().take_error(stream.at)
+    }
+
     fn close(&mut self, stream: Stream) {
+        drop(stream);
+    }
+
+    fn abort(&mut self, stream: Stream) {
+        self.world.borrow_mut().abort_at_close(stream.at);
         drop(stream);
     }
 }

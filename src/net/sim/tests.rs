@@ -4,8 +4,11 @@ const SERVER: &str = "10.0.0.1:6000";
 const PEER: &str = "10.0.0.2:50000";
 const OPTIONS: ListenOptions = ListenOptions {
     backlog: 2,
-    send_buffer_bytes: 8,
-    receive_buffer_bytes: 1024,
+    buffers: BUFFERS,
+};
+const BUFFERS: BufferSizes = BufferSizes {
+    send_bytes: 8,
+    receive_bytes: 1024,
 };
 
 fn network() -> (Network, Listener) {
@@ -234,9 +237,9 @@ fn the_loop_can_connect_to_a_service_and_is_told_how_it_went() {
     }
     let mut network: Network = Network::new(1);
     network.serve(SERVER.parse().unwrap(), || Greeter);
-    let mut stream = Net::connect(&mut network, SERVER.parse().unwrap(), None).unwrap();
+    let mut stream = Net::connect(&mut network, SERVER.parse().unwrap(), None, &BUFFERS).unwrap();
     network.register(&mut stream, Token(1)).unwrap();
-    let mut refused = Net::connect(&mut network, PEER.parse().unwrap(), None).unwrap();
+    let mut refused = Net::connect(&mut network, PEER.parse().unwrap(), None, &BUFFERS).unwrap();
     network.register(&mut refused, Token(2)).unwrap();
     assert!(!network.connected(&stream).unwrap());
     while !network.connected(&stream).unwrap() {

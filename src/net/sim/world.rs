@@ -266,6 +266,15 @@ impl World {
         }
     }
 
+    /// The loop's end is to be closed with a reset next.
+    pub(super) fn abort_at_close(&mut self, at: At) {
+        if self.end(at).presence == Presence::Open {
+            self.send_reset(at);
+            self.end_mut(at).presence = Presence::Closed;
+            self.incoming(at).discard_arrived();
+        }
+    }
+
     /// The connection breaks in the middle: both ends find out.
     pub(super) fn tear(&mut self, at: At) {
         if self.end(at).presence != Presence::Open {

@@ -34,6 +34,8 @@ pub(crate) struct Oracle {
     /// When the last word left, if it did so at once: the gap before a question counts from then.
     gap_from: Option<Time>,
     owes_since: Option<Time>,
+    /// Since when the peer has not taken enough of it, and how much it has taken since.
+    stalled: (Time, usize),
     finished_at: Option<Time>,
     closed_at: Time,
     broken: bool,
@@ -143,8 +145,9 @@ impl Oracle {
             last_spoken: now,
             gap_from: None,
             owes_since: None,
+            stalled: (now, 0),
             finished_at: None,
-            closed_at: Time::NEVER,
+            closed_at: Time::UNBOUNDED,
             broken: false,
         }
     }
@@ -166,7 +169,7 @@ impl Oracle {
     pub(crate) fn failed(&mut self, now: Time, kind: ErrorKind, offered_output: bool) {
         match kind {
             ErrorKind::WouldBlock | ErrorKind::Interrupted if offered_output => {
-                self.owes_since.get_or_insert(now);
+                self.owes(now);
             }
             ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
             _ => self.broken = true,
@@ -199,14 +202,28 @@ impl Oracle {
         }
         self.unparsed = rest.to_vec();
         self.gap_from = at_once.then_some(now);
+        if self.owes_since.is_some() {
+            self.stalled.1 += bytes.len();
+            if self.stalled.1 >= rules.limits.write_progress_bytes {
+                self.stalled = (now, 0);
+            }
+        }
         if whole {
             self.last_spoken = self.owes_since.take().unwrap_or(now);
             self.last_progress = now;
             self.last_said = now;
         } else {
-            self.owes_since.get_or_insert(now);
+            self.owes(now);
         }
         Ok(())
+    }
+
+    /// Some output has not left.
+    fn owes(&mut self, now: Time) {
+        if self.owes_since.is_none() {
+            self.owes_since = Some(now);
+            self.stalled = (now, 0);
+        }
     }
 
     /// The server says why it has closed the connection.
@@ -226,6 +243,7 @@ impl Oracle {
             | EndReason::Panicked
             | EndReason::SocketFailed
             | EndReason::ConnectFailed => false,
+            _ => false,
         };
         let whole = self.unparsed.is_empty() || self.broken;
         let told = matches!(
@@ -273,8 +291,8 @@ impl Oracle {
         if self.broken {
             return None;
         }
-        if let Some(since) = self.owes_since {
-            return Some(("its output to leave", since, limits.write_timeout));
+        if self.owes_since.is_some() {
+            return Some(("its output to leave", self.stalled.0, limits.write_timeout));
         }
         if let Some(since) = self.finished_at {
             return Some(("the peer's end", since, limits.linger_timeout));
@@ -291,8 +309,7 @@ impl Oracle {
     /// full.
     fn has_not_read_for_long(&self, rules: &Rules) -> bool {
         let least = rules.limits.write_timeout.min(rules.limits.busy_wait_min);
-        self.owes_since
-            .is_some_and(|since| self.closed_at - since >= least)
+        self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
     /// True if there is a whole name that has not been answered, or will be one after a silence.

@@ -186,6 +186,7 @@ fn config(random: &mut Random) -> Config {
 
 fn limits(random: &mut Random, config: &Config) -> Limits {
     let name = config.name_bytes_max as u64;
+    let mark = random.magnitude(1..=8192);
     Limits {
         connections_max: random.magnitude(1..=128) as usize,
         connections_per_address_max: random
@@ -197,18 +198,28 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
-        output_bytes_max: (name + 64 + random.magnitude(1..=8192)) as usize,
+        output_bytes_mark: mark as usize,
+        output_bytes_max: (mark + longest_answer(config)) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=64) as usize,
         turn_deadlines_max: random.magnitude(1..=256) as usize,
         write_timeout: millis(random, 1_000..=30_000),
+        write_progress_bytes: random.magnitude(1..=8192) as usize,
+        outbound_max: 16,
         linger_timeout: millis(random, 10..=2_000),
         linger_bytes_max: random.magnitude(1..=65_536) as usize,
         connect_timeout: Duration::from_secs(10),
         accept_retry: millis(random, 1..=100),
         drain: millis(random, 100..=10_000),
         busy_wait_min: millis(random, 500..=2_000),
+        wait_max: Duration::from_secs(3600),
     }
+}
+
+/// The most that is written for one name: its greeting or a complaint about it, and the question
+/// or last words.
+pub(crate) fn longest_answer(config: &Config) -> u64 {
+    config.name_bytes_max as u64 + 128
 }
 
 fn millis(random: &mut Random, range: std::ops::RangeInclusive<u64>) -> Duration {

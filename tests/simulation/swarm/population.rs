@@ -166,7 +166,7 @@ impl Player {
             script: script.into_iter(),
             current: None,
             reading: Reading::All,
-            wakes: Time::NEVER,
+            wakes: Time::UNBOUNDED,
             reads_again: Time::START,
             heard: Vec::new(),
             understood: 0,
@@ -271,23 +271,23 @@ impl Player {
     }
 
     fn sleep(&mut self, duration: Duration, now: Time) -> Option<Step> {
-        if self.wakes == Time::NEVER {
+        if self.wakes == Time::UNBOUNDED {
             self.wakes = now + duration;
         }
         if now < self.wakes {
             return Some(Step::Sleep(duration));
         }
-        self.wakes = Time::NEVER;
+        self.wakes = Time::UNBOUNDED;
         None
     }
 
     fn next_call(&self, remote: &Remote<'_>) -> Option<Time> {
         let reads = match self.reading {
             Reading::Slowly { .. } if remote.readable() > 0 => self.reads_again,
-            _ => Time::NEVER,
+            _ => Time::UNBOUNDED,
         };
         let next = self.wakes.min(reads);
-        (next != Time::NEVER).then_some(next)
+        (next != Time::UNBOUNDED).then_some(next)
     }
 
     fn leave(&mut self, remote: &mut Remote<'_>) -> Option<Time> {

@@ -8,7 +8,7 @@ use oneloop::sim::{Network, Random, Tally};
 use oneloop::{Limits, Reactor, Time, Turn, Usage, WhenFull};
 
 use super::oracle::Verdict;
-use super::plan::{Finale, Plan, Poller};
+use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
 use super::watch::{SLACK, Watch, Watched};
 
@@ -112,7 +112,8 @@ impl<const EDGE: bool> Run<EDGE> {
         let watch = Watch::new(&plan);
         network.set_witness(watch.clone());
         let limits = plan.limits.clone();
-        let mut reactor = Reactor::with_net(watch.service(), limits, network.clone());
+        let reactor = Reactor::with_net(watch.service(), limits, network.clone());
+        let mut reactor = reactor.expect("valid limits");
         let address = "10.0.0.1:6000".parse().expect("an address");
         reactor.listen(address).expect("a new network");
         network.set_faults(plan.faults);
@@ -254,7 +255,9 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn check_usage(&self) -> Verdict {
         let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
-        let bytes_max = limits.input_bytes_max + limits.output_bytes_max;
+        // A session does not begin an answer above the mark.
+        let output_max = limits.output_bytes_mark + longest_answer(&self.plan.config) as usize;
+        let bytes_max = limits.input_bytes_max + output_max;
         // One that ended while it stood in the ready list is reaped when its turn comes.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let complaint = if usage.held_bytes_max > bytes_max {
@@ -289,8 +292,8 @@ impl<const EDGE: bool> Run<EDGE> {
         {
             return Err(format!("{peer} has been neglected since {since:?}"));
         }
-        // But for those whose deadline a loop that was held up met late: each is looked at once.
-        if tally.unprovoked_reads > self.reactor.counters().late_deadlines {
+        // But for one look before a deadline is acted on, and before a session is told of a drain.
+        if tally.unprovoked_reads > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
         self.check_queue(&tally)?;

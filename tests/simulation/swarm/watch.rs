@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oneloop::greeting::{Framing, Greeter, Session};
 use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
-use oneloop::{Context, EndReason, Event, Next, Peer, Service, Time};
+use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 
 use super::oracle::{Oracle, Rules, Verdict};
 use super::plan::{Plan, number_of};
@@ -24,6 +24,7 @@ pub(crate) struct Book {
     /// The numbers of those that are connected.
     present: Vec<usize>,
     wrong: Option<String>,
+    draining: bool,
     pub(crate) opened: u64,
     pub(crate) closed: u64,
 }
@@ -79,6 +80,7 @@ impl Watch {
             dossiers: Vec::new(),
             present: Vec::new(),
             wrong: None,
+            draining: false,
             opened: 0,
             closed: 0,
         })))
@@ -151,7 +153,10 @@ impl Book {
         if self.dossiers.len() <= number {
             self.dossiers.resize_with(number + 1, || None);
         }
-        let (oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
+        let (mut oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
+        if self.draining {
+            oracle.draining();
+        }
         self.dossiers[number] = Some(Dossier { oracle, stage });
         self.present.push(number);
     }
@@ -287,7 +292,7 @@ impl Behaviour for Client {
 impl Service for Watched {
     type Session = WatchedSession;
 
-    fn open(&mut self, peer: Peer, cx: &mut Context<'_>) -> WatchedSession {
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> WatchedSession {
         self.watch.0.borrow_mut().session_opened(peer.address);
         WatchedSession {
             session: self.greeter.open(peer, cx),
@@ -304,22 +309,29 @@ impl Service for Watched {
         self.greeter.step(&mut watched.session, event, cx)
     }
 
-    fn closed(&mut self, watched: WatchedSession, peer: SocketAddr, why: EndReason) {
-        self.watch.0.borrow_mut().session_closed(peer, why);
-        self.greeter.closed(watched.session, peer, why);
+    fn closed(
+        &mut self,
+        watched: WatchedSession,
+        peer: Peer,
+        why: EndReason,
+        cx: &mut ServiceContext,
+    ) {
+        self.watch.0.borrow_mut().session_closed(peer.address, why);
+        self.greeter.closed(watched.session, peer, why, cx);
     }
 
     fn refusal(&self, why: EndReason) -> &[u8] {
         self.greeter.refusal(why)
     }
 
-    fn draining(&mut self, open: usize, grace: Duration) {
+    fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let mut book = self.watch.0.borrow_mut();
+        book.draining = true;
         for dossier in book.dossiers.iter_mut().flatten() {
             dossier.oracle.draining();
         }
         drop(book);
-        self.greeter.draining(open, grace);
+        self.greeter.draining(open, grace, cx);
     }
 }
 

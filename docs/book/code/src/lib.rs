@@ -6,7 +6,14 @@
 use std::net::TcpListener;
 use std::{env, io};
 
+pub mod diagram;
+pub mod figures;
 pub mod lab;
+pub mod pages;
+pub mod pcap;
+pub mod sniff;
+pub mod turns;
+pub mod wheel;
 
 /// The two versions of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

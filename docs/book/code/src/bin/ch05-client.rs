@@ -6,6 +6,7 @@ use std::net::TcpStream;
 
 const QUESTION: &[u8] = b"What's your name?";
 
+// ANCHOR: main
 /// Runs as `ch05-client broken|mended ADDRESS NAME...`.
 fn main() -> io::Result<()> {
     let mut arguments = env::args().skip(1);
@@ -35,6 +36,7 @@ fn main() -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: main
 
 struct Server {
     stream: TcpStream,

@@ -32,7 +32,7 @@ fn scaling() -> io::Result<()> {
         }),
     ];
     println!("server        connections  cpu_us_per_exchange  rss_kib  threads");
-    for connections in [10, 100, 1000, 9000] {
+    for connections in [10, 100, 1000, 10_000] {
         let mut results = vec![Vec::new(); servers.len()];
         for _ in 0..ROUNDS {
             for (result, (_, start)) in results.iter_mut().zip(servers) {

@@ -77,7 +77,7 @@ pub fn greet_program(name: &str) -> PathBuf {
         if programs().ends_with("release") {
             cargo.arg("--release");
         }
-        for name in ["greet-server", "greet-client"] {
+        for name in ["greet-server", "greet-client", "greet-load"] {
             cargo.args(["--bin", name]);
         }
         assert!(cargo.status().expect("running cargo").success());

@@ -140,6 +140,15 @@ impl Page {
         headings.map(anchor).collect()
     }
 
+    /// Returns how deep each heading is, in order.
+    pub fn headings(&self) -> Vec<usize> {
+        let headings = Parser::new(&self.text).filter_map(|event| match event {
+            Event::Start(Tag::Heading { level, .. }) => Some(level as usize),
+            _ => None,
+        });
+        headings.collect()
+    }
+
     /// Returns how many words the text has outside of fenced blocks. A Chinese character counts as
     /// half a word.
     pub fn words(&self) -> usize {
@@ -184,14 +193,64 @@ impl Block {
     }
 }
 
+/// Returns a function of a source file, with the comment above it. The argument is `FILE@NAME`.
+fn function(file: &str, name: &str) -> Result<String, String> {
+    let path = repository_file(file)?;
+    let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+    let lines: Vec<&str> = text.lines().collect();
+    let start = format!("fn {name}(");
+    let head = lines.iter().position(|line| line.contains(&start));
+    let head = head.ok_or_else(|| format!("{file} has no {start}"))?;
+    let is_above = |line: &&&str| line.trim_start().starts_with(['/', '#']);
+    let above = lines[..head].iter().rev().take_while(is_above).count();
+    let indent = &lines[head][..lines[head].len() - lines[head].trim_start().len()];
+    let end = format!("{indent}}}");
+    let length = lines[head..].iter().position(|line| *line == end);
+    let length = length.ok_or_else(|| format!("{file}: {name} does not end"))?;
+    let body = &lines[head - above..=head + length];
+    let cut = body
+        .iter()
+        .map(|line| line.get(indent.len()..).unwrap_or(""));
+    Ok(cut.collect::<Vec<_>>().join("\n") + "\n")
+}
+
+/// Returns the one file below `src` whose path ends with `file`.
+///
+/// # Errors
+///
+/// Returns an error if there is no such file or more than one.
+pub fn repository_file(file: &str) -> Result<PathBuf, String> {
+    let mut found = Vec::new();
+    search(&repository().join("src"), Path::new(file), &mut found);
+    match <[PathBuf; 1]>::try_from(found) {
+        Ok([path]) => Ok(path),
+        Err(found) => Err(format!("{file} is the end of {} paths", found.len())),
+    }
+}
+
+fn search(folder: &Path, end: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            search(&path, end, found);
+        } else if path.ends_with(end) {
+            found.push(path);
+        }
+    }
+}
+
 /// Returns the part of a source file between `ANCHOR: name` and `ANCHOR_END: name`. The argument
-/// is `FILE#NAME`, or `FILE` for all of it; a file that begins with `/` is in the repository.
+/// is `FILE#NAME`, or `FILE` for all of it. `/**/FILE@NAME` is a function of the library or its
+/// programs.
 fn code(argument: &str) -> Result<String, String> {
+    if let Some((file, name)) = argument
+        .strip_prefix("/**/")
+        .and_then(|argument| argument.split_once('@'))
+    {
+        return function(file, name);
+    }
     let (file, anchor) = argument.split_once('#').unwrap_or((argument, ""));
-    let path = match file.strip_prefix('/') {
-        Some(file) => repository().join(file),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(file),
-    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let is_marker = |line: &str| line.contains("ANCHOR: ") || line.contains("ANCHOR_END: ");
     let mut lines = text.lines();

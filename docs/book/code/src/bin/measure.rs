@@ -1,5 +1,6 @@
 //! Measures what the book prints: `measure scaling|pressure|hangs`. The result goes to standard
-//! output; the files in `data` are such results.
+//! output; the files in `data` are such results. `scaling` takes the numbers of connections and the
+//! number of exchanges: `measure scaling 10,100 2000`.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +19,7 @@ fn main() -> io::Result<()> {
 }
 
 const ROUNDS: usize = 5;
-const EXCHANGES: usize = 40_000;
+const EXCHANGES: u64 = 40_000;
 
 /// Prints the cost of an exchange for three servers over the number of connections: medians of
 /// rounds in which the servers take turns.
@@ -32,11 +33,14 @@ fn scaling() -> io::Result<()> {
         }),
     ];
     println!("server        connections  cpu_us_per_exchange  rss_kib  threads");
-    for connections in [10, 100, 1000, 10_000] {
+    let sizes = std::env::args().nth(2);
+    let sizes = sizes.as_deref().unwrap_or("10,100,1000,10000");
+    let exchanges = oneloop_book::number(3, EXCHANGES) as usize;
+    for connections in sizes.split(',').map(|size| size.parse().unwrap_or(1)) {
         let mut results = vec![Vec::new(); servers.len()];
         for _ in 0..ROUNDS {
             for (result, (_, start)) in results.iter_mut().zip(servers) {
-                result.push(measure(&start(), connections)?);
+                result.push(measure(&start(), connections, exchanges)?);
             }
         }
         for (mut result, (name, _)) in results.into_iter().zip(servers) {
@@ -49,7 +53,7 @@ fn scaling() -> io::Result<()> {
 }
 
 /// Returns the processor time for each exchange in microseconds, the memory, and the threads.
-fn measure(server: &Program, connections: usize) -> io::Result<(f64, u64, u64)> {
+fn measure(server: &Program, connections: usize, exchanges: usize) -> io::Result<(f64, u64, u64)> {
     let mut clients = Vec::with_capacity(connections);
     for _ in 0..connections {
         let mut client = TcpStream::connect(server.address())?;
@@ -57,7 +61,7 @@ fn measure(server: &Program, connections: usize) -> io::Result<(f64, u64, u64)> 
         read_question(&mut client)?;
         clients.push(client);
     }
-    let rounds = (EXCHANGES / connections).max(2);
+    let rounds = (exchanges / connections).max(2);
     exchange(&mut clients)?; // not counted: the first use of every thread and buffer
     let before = server.cpu_time();
     for _ in 0..rounds {

@@ -90,13 +90,13 @@ impl Picture {
     }
 }
 
-/// Draws segments as a sequence diagram: time goes down, and the numbers are absolute.
-pub fn sequence(segments: &[Segment]) -> String {
-    const STEP: f64 = 46.0;
+/// Draws segments as a sequence diagram: time goes down, and the numbers are absolute. `client` is
+/// the port of the client.
+pub fn sequence(segments: &[Segment], client: u16) -> String {
+    const STEP: f64 = 56.0;
     let (client_x, server_x, top) = (60.0, 620.0, 50.0);
     let bottom = top + STEP * segments.len() as f64 + 10.0;
     let mut picture = Picture::new(680.0, bottom + 20.0);
-    let client = segments.first().map_or(0, |segment| segment.from);
     for (x, name) in [(client_x, "client"), (server_x, "server")] {
         picture.text((x, 22.0), "middle", name);
         picture.line((x, 32.0), (x, bottom), FAINT);
@@ -108,18 +108,11 @@ pub fn sequence(segments: &[Segment]) -> String {
             false => (server_x, client_x),
         };
         picture.arrow((from, y + 8.0), (to, y + 26.0));
-        let label = format!(
-            "{} seq={} ack={} {}",
-            segment.flags,
-            segment.seq,
-            segment.ack,
-            segment.data.escape_ascii()
-        );
-        picture.text(
-            ((client_x + server_x) / 2.0, y + 5.0),
-            "middle",
-            label.trim(),
-        );
+        let label = format!("{} seq={} ack={}", segment.flags, segment.seq, segment.ack);
+        let middle = (client_x + server_x) / 2.0;
+        picture.text((middle, y + 5.0), "middle", &label);
+        let data = segment.text();
+        picture.coloured_text((middle, y + 36.0), "middle", COLOURS[0], &data);
     }
     picture.finish()
 }
@@ -195,8 +188,8 @@ pub struct Axes {
     pub x: &'static str,
     /// What goes from bottom to top.
     pub y: &'static str,
-    /// Whether a step on both axes is a factor of ten.
-    pub scale: Scale,
+    /// How far apart numbers are from left to right. From bottom to top, the scale is linear.
+    pub x_scale: Scale,
 }
 
 /// How far apart numbers are on a chart.
@@ -212,40 +205,36 @@ pub enum Scale {
 pub fn chart(axes: Axes, lines: &[Line]) -> String {
     let (left, right, top, bottom) = (80.0, 600.0, 30.0, 300.0);
     let mut picture = Picture::new(720.0, 350.0);
-    let place = |value: f64| match axes.scale {
+    let place = |value: f64| match axes.x_scale {
         Scale::Linear => value,
         Scale::Logarithmic => value.max(1e-9).log10(),
     };
     let all = || lines.iter().flat_map(|line| line.points.iter().copied());
-    let range = |of: fn((f64, f64)) -> f64| {
-        let values = all().map(move |point| place(of(point)));
-        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
-        match axes.scale {
-            Scale::Linear => (low.min(0.0), high),
-            Scale::Logarithmic => (low.floor(), high.ceil()),
-        }
-    };
-    let (x_range, y_range) = (range(|point| point.0), range(|point| point.1));
-    let scaled =
-        |value: f64, (low, high): (f64, f64)| (place(value) - low) / (high - low).max(1e-9);
+    let x_low = all().map(|point| place(point.0)).fold(f64::MAX, f64::min);
+    let x_high = all().map(|point| place(point.0)).fold(f64::MIN, f64::max);
+    let y_high = all().map(|point| point.1).fold(f64::MIN, f64::max);
     let at = |(x, y): (f64, f64)| {
         (
-            left + (right - left) * scaled(x, x_range),
-            bottom - (bottom - top) * scaled(y, y_range),
+            left + (right - left) * (place(x) - x_low) / (x_high - x_low).max(1e-9),
+            bottom - (bottom - top) * y / y_high.max(1e-9),
         )
     };
     picture.line((left, bottom), (right, bottom), INK);
     picture.line((left, bottom), (left, top), INK);
     picture.text(((left + right) / 2.0, bottom + 40.0), "middle", axes.x);
     picture.text((left - 60.0, top - 12.0), "start", axes.y);
-    for mark in marks(axes.scale, x_range) {
+    let x_marks = match axes.x_scale {
+        Scale::Linear => round_marks(x_high),
+        Scale::Logarithmic => (x_low as i32..=x_high as i32)
+            .map(|power| 10_f64.powi(power))
+            .collect(),
+    };
+    for mark in x_marks {
         let (x, _) = at((mark, 1.0));
         picture.line((x, bottom), (x, bottom + 5.0), INK);
         picture.text((x, bottom + 18.0), "middle", &short(mark));
     }
-    for mark in marks(axes.scale, y_range) {
+    for mark in round_marks(y_high) {
         let (_, y) = at((1.0, mark));
         picture.line((left - 5.0, y), (right, y), FAINT);
         picture.text((left - 8.0, y + 4.0), "end", &short(mark));
@@ -254,21 +243,21 @@ pub fn chart(axes: Axes, lines: &[Line]) -> String {
         let colour = COLOURS[number % COLOURS.len()];
         let points: Vec<_> = line.points.iter().map(|point| at(*point)).collect();
         picture.polyline(&points, colour);
-        let y = top + 14.0 * number as f64;
+        let y = top + 18.0 + 14.0 * number as f64;
         picture.coloured_text((left + 14.0, y + 4.0), "start", colour, &line.name);
     }
     picture.finish()
 }
 
-fn marks(scale: Scale, (low, high): (f64, f64)) -> Vec<f64> {
-    match scale {
-        Scale::Logarithmic => (low as i32..=high as i32)
-            .map(|power| 10_f64.powi(power))
-            .collect(),
-        Scale::Linear => (0..=4)
-            .map(|quarter| low + (high - low) * f64::from(quarter) / 4.0)
-            .collect(),
-    }
+/// Returns multiples of a round number from zero to `high`, five or so.
+fn round_marks(high: f64) -> Vec<f64> {
+    let power = 10_f64.powf((high / 5.0).log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
+    let step = steps.into_iter().find(|step| high / step <= 5.0);
+    let step = step.unwrap_or(high);
+    (0..=(high / step) as usize)
+        .map(|number| number as f64 * step)
+        .collect()
 }
 
 fn short(value: f64) -> String {

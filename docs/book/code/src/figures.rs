@@ -5,6 +5,7 @@ use std::fs;
 
 use crate::diagram::{self, Axes, Line, Scale};
 use crate::pages::{book, repository_capture};
+use crate::pcap::Segment;
 use crate::turns::take_turns;
 use crate::wheel::Wheel;
 
@@ -15,17 +16,19 @@ use crate::wheel::Wheel;
 /// Panics if a capture or a measurement of the repository cannot be read.
 pub fn all() -> Vec<(&'static str, String)> {
     let captured = |name| repository_capture(name).expect("a capture");
+    let draw = |segments: &[Segment], from: usize, to: usize| {
+        diagram::sequence(&segments[from..to], segments[0].from)
+    };
     let conversation = captured("conversation");
     let end = conversation.len() - 5;
+    let half_close = captured("half-close");
+    let reset = captured("reset");
     vec![
-        ("handshake", diagram::sequence(&conversation[..3])),
-        ("data", diagram::sequence(&conversation[3..end])),
-        ("end", diagram::sequence(&conversation[end..])),
-        (
-            "half-close",
-            diagram::sequence(&captured("half-close")[3..]),
-        ),
-        ("reset", diagram::sequence(&captured("reset"))),
+        ("handshake", draw(&conversation, 0, 3)),
+        ("data", draw(&conversation, 3, end)),
+        ("end", draw(&conversation, end, end + 5)),
+        ("half-close", draw(&half_close, 5, half_close.len())),
+        ("reset", draw(&reset, 0, reset.len())),
         ("ready-queue", diagram::turns(&take_turns(&[7, 2, 1], 3))),
         ("timer-wheel", diagram::wheel(&example_wheel())),
         ("back-pressure", back_pressure()),
@@ -47,7 +50,7 @@ fn back_pressure() -> String {
     let axes = Axes {
         x: "KiB sent by a client that does not read",
         y: "memory of the server, KiB",
-        scale: Scale::Linear,
+        x_scale: Scale::Linear,
     };
     diagram::chart(axes, &lines)
 }
@@ -57,7 +60,7 @@ fn scaling() -> String {
     let axes = Axes {
         x: "connections",
         y: "processor time for each exchange, microseconds",
-        scale: Scale::Logarithmic,
+        x_scale: Scale::Logarithmic,
     };
     diagram::chart(axes, &lines)
 }

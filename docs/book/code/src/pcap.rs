@@ -119,6 +119,11 @@ fn little(bytes: &[u8], range: Range<usize>) -> u32 {
 }
 
 impl Segment {
+    /// Returns the data as text, with control characters escaped.
+    pub fn text(&self) -> String {
+        self.data.escape_ascii().to_string().replace("\\'", "'")
+    }
+
     /// Returns how far the sequence number moves by this segment: the bytes of data, and one for
     /// a SYN and for a FIN.
     pub fn length(&self) -> u32 {
@@ -131,7 +136,7 @@ impl Segment {
     /// flags and the data.
     pub fn shape(&self, server: u16) -> String {
         let arrow = if self.from == server { "<-" } else { "->" };
-        format!("{arrow} {} {}", self.flags, self.data.escape_ascii())
+        format!("{arrow} {} {}", self.flags, self.text())
             .trim_end()
             .to_owned()
     }
@@ -153,7 +158,7 @@ pub fn listing(segments: &[Segment]) -> String {
             segment.flags.to_string(),
             segment.seq,
             segment.ack,
-            segment.data.escape_ascii()
+            segment.text()
         );
         line.truncate(line.trim_end().len());
         text.push_str(&line);

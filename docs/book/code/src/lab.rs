@@ -287,6 +287,21 @@ impl Output {
         find(&lines).unwrap_or_else(|| panic!("no line contains {text:?}: {lines:#?}"))
     }
 
+    /// Waits until `count` lines contain `text`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer in the end.
+    pub fn wait_for_count(&self, text: &str, count: usize) {
+        eventually(text, || (self.count(text) >= count).then_some(()));
+    }
+
+    /// Returns how many lines contain `text`.
+    pub fn count(&self, text: &str) -> usize {
+        let lines = self.lock();
+        lines.iter().filter(|line| line.contains(text)).count()
+    }
+
     /// Returns the lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.lock().clone()

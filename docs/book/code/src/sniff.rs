@@ -109,13 +109,18 @@ pub fn capture(scene: &Scene) -> Vec<u8> {
     capture
 }
 
+/// Writes each packet at once. The short packets fit into the buffer of the kernel many times, so
+/// that none is lost while tcpdump waits for a processor.
+const OPTIONS: &str = "-i lo -n -U --immediate-mode -B 8192 -s 512";
+
 /// A running tcpdump.
 struct Sniffer(Child);
 
 impl Sniffer {
     fn start(path: &std::path::Path, filter: &str) -> Self {
         let mut child = Command::new("tcpdump")
-            .args(["-i", "lo", "-n", "-U", "--immediate-mode", "-w"])
+            .args(OPTIONS.split(' '))
+            .arg("-w")
             .arg(path)
             .arg(filter)
             .stdin(Stdio::null())
@@ -146,18 +151,9 @@ pub fn obstacle() -> Option<&'static str> {
         return Some("tcpdump is not installed");
     }
     let mut probe = Command::new("tcpdump");
-    probe.args([
-        "-i",
-        "lo",
-        "-n",
-        "-U",
-        "--immediate-mode",
-        "-c",
-        "1",
-        "-w",
-        "/dev/null",
-        "udp",
-    ]);
+    probe
+        .args(OPTIONS.split(' '))
+        .args(["-c", "1", "-w", "/dev/null", "udp"]);
     let probe = probe.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = probe.ok()?;
     let mut lines = BufReader::new(child.stderr.take()?)

@@ -28,7 +28,7 @@ fn sessions_print_what_the_pages_show() {
         }
         count += 1;
         let (commands, expected) = commands_and_outputs(&block.text);
-        let room = Room::new(&format!("console-{count}"));
+        let room = Room::new(&format!("console-{count}"), &block);
         let outputs = room.run(&commands);
         for ((command, expected), output) in commands.iter().zip(expected).zip(outputs) {
             let is_equal = match options(&block).contains(&"numbers") {
@@ -54,7 +54,7 @@ fn shell_blocks_succeed() {
         }
         count += 1;
         let commands: Vec<String> = block.text.lines().map(str::to_owned).collect();
-        let room = Room::new(&format!("sh-{count}"));
+        let room = Room::new(&format!("sh-{count}"), &block);
         for command in commands {
             let outputs = room.run(&[format!("{command}\necho \"ends with $?\"")]);
             assert!(
@@ -155,11 +155,15 @@ struct Room {
 }
 
 impl Room {
-    fn new(name: &str) -> Self {
+    /// The server answers to lines at once, unless the block is marked `auto`.
+    fn new(name: &str, block: &Block) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("bin")).expect("a folder");
-        let server = Program::greet_server(&["--framing", "line"]);
+        let server = match options(block).contains(&"auto") {
+            true => Program::greet_server(&[]),
+            false => Program::greet_server(&["--framing", "line"]),
+        };
         for program in ["greet-server", "greet-client", "greet-load"] {
             let link = folder.join("bin").join(program);
             symlink(greet_program(program), link).expect("a link");

@@ -14,19 +14,14 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 
-#[path = "fleet/mod.rs"]
-mod fleet;
-#[path = "peers/mod.rs"]
-mod peers;
-
-use fleet::{Fleet, Work};
-use peers::{Contest, Peer, Running};
+use oneloop_bench::fleet::{Fleet, Work};
+use oneloop_bench::peers::{Contest, Peer, Running};
 
 fn main() {
     let sizes = Sizes::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
     // Only now: what builds a peer inherits it.
-    fleet::pin_to(peers::CLIENTS_CORE);
+    oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
     let mut criterion = Criterion::default().configure_from_args();
     exchange(&mut criterion, &contest, &sizes);
     active_among_idle(&mut criterion, &contest, &sizes);
@@ -49,7 +44,7 @@ struct Sizes {
 impl Sizes {
     /// All that there are, or next to none when the benchmarks are only tested.
     fn of_this_run() -> Self {
-        let most = fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
+        let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
         let is_told = |what| std::env::args().any(|argument| argument == what);
         if is_told("--bench") && !is_told("--test") {
             Self {
@@ -191,7 +186,7 @@ fn bench_work(
 
 /// A new server, and clients that are connected to it.
 fn ready(peer: &Peer, connections: usize) -> (Running, Fleet) {
-    let server = verified(peers::start_pinned(peer), peer);
+    let server = verified(oneloop_bench::peers::start_pinned(peer), peer);
     let fleet = verified(Fleet::open(server.address(), connections), peer);
     (server, fleet)
 }

@@ -10,12 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use oneloop::escape::Escaped;
-use oneloop::greeting::{Config, Framing, Greeter};
 use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 use oneloop::{Limits, Reactor, Time};
+use oneloop_greeting::{Config, Framing, Greeter};
 
-criterion_group!(benches, framing, state_machine, deadlines, escape);
+criterion_group!(benches, framing, state_machine, deadlines);
 criterion_main!(benches);
 
 /// Names of all kinds in line framing, one turn of the loop each.
@@ -77,18 +76,6 @@ fn deadlines(criterion: &mut Criterion) {
         });
         group.bench_function(format!("move/{pending}"), |bencher| {
             bencher.iter(|| scene.say_after(black_box("Alice\n"), Duration::from_millis(3)));
-        });
-    }
-}
-
-/// Bytes of a peer as they are shown in a log.
-fn escape(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("escape");
-    let binary: Vec<u8> = (0..=255).collect();
-    for (kind, bytes) in [("name", &b"Alice"[..]), ("binary_256", &binary)] {
-        group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_function(kind, |bencher| {
-            bencher.iter(|| Escaped(black_box(bytes)).to_string());
         });
     }
 }

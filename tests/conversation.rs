@@ -109,6 +109,57 @@ fn a_name_without_any_end_but_that_of_the_stream_is_greeted() {
 }
 
 #[test]
+fn two_hundred_piped_names_need_no_quiet_gaps() {
+    let server = Server::start(&[]);
+    let mut client = greet_client(&server);
+    let names: String = (0..200).map(|number| format!("name {number}\n")).collect();
+    let began = Instant::now();
+    let mut stdin = client.stdin.take().expect("a pipe");
+    stdin.write_all(names.as_bytes()).unwrap();
+    drop(stdin);
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.matches("Hello name ").count(), 200);
+    // With a quiet gap for each reply and one for each question it would be 12 s and more.
+    assert!(began.elapsed().as_secs() < 6, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_server_that_stops_ends_the_client_that_waits_for_input() {
+    let mut server = Server::start(&[]);
+    let mut client = greet_client(&server);
+    let _stdin = client.stdin.take().expect("a pipe");
+    let mut stdout = client.stdout.take().expect("a pipe");
+    let mut question = vec![0; WELCOME.len() + QUESTION.len() + 1];
+    stdout.read_exact(&mut question).unwrap();
+    let began = Instant::now();
+    assert_eq!(server.terminate(), Some(0));
+    let stopped = began.elapsed();
+    let mut said = String::new();
+    stdout.read_to_string(&mut said).unwrap();
+    assert_eq!(said, GOOD_BYE);
+    assert_eq!(client.wait().unwrap().code(), Some(5));
+    // The server lingers for two seconds for a client that does not close.
+    assert!(stopped.as_millis() < 1900, "{stopped:?}");
+}
+
+/// The client at the end of three pipes.
+fn greet_client(server: &Server) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_greet-client"));
+    for name in ["ADDR", "NAME", "FRAMING", "TIMEOUT"] {
+        command.env_remove(format!("GREET_{name}"));
+    }
+    command
+        .arg(server.address().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starting greet-client")
+}
+
+#[test]
 fn netcat_prints_all_replies_and_the_goodbye() {
     let server = Server::start(&[]);
     let Some(half_closes) = netcat_flags() else {
@@ -190,7 +241,7 @@ fn the_environment_gives_what_the_command_line_does_not() {
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("expected an address and a port"), "{said}");
+    assert!(said.contains("expected a host and a port"), "{said}");
 }
 
 #[test]

@@ -1,9 +1,4 @@
-//! Who may name whom: an arrow in this picture means "may name".
-//!
-//! ```text
-//! bin/* ──▶ greeting/ ──▶ service/ ◀── reactor/ ──▶ net/
-//!       └─▶ load/ ──────▶ service/, reactor/, net/
-//! ```
+//! The layers inside one crate. Between crates Cargo holds them: see docs/architecture.md.
 //!
 //! The sources are read as words; comments may name anything.
 
@@ -11,46 +6,39 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 #[test]
-fn the_seam_names_no_socket_no_poller_no_clock_and_no_other_layer() {
+fn contract_names_no_socket_poller_clock_or_loop() {
     assert_names_none_of(
-        "src/service",
-        &[SOCKETS, CLOCKS, &["reactor", "greeting", "crate net"]],
-    );
-}
-
-#[test]
-fn the_greeting_names_no_socket_no_clock_and_no_loop() {
-    assert_names_none_of(
-        "src/greeting",
+        "src/oneloop/service",
         &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
     );
 }
 
 #[test]
-fn the_loop_names_no_greeting_and_no_socket_of_its_own() {
-    assert_names_none_of("src/reactor", &[SOCKETS, CLOCKS, &["greeting", "Greeter"]]);
+fn loop_names_no_socket_of_its_own() {
+    assert_names_none_of("src/oneloop/reactor", &[SOCKETS, CLOCKS]);
 }
 
 #[test]
-fn the_network_names_neither_the_loop_nor_the_greeting() {
-    assert_names_none_of("src/net", &[&["reactor", "Reactor", "greeting", "Greeter"]]);
+fn network_names_no_loop() {
+    assert_names_none_of("src/oneloop/net", &[&["reactor", "Reactor"]]);
 }
 
 #[test]
-fn the_load_generator_knows_the_wire_and_not_the_server() {
-    assert_names_none_of("src/load", &[SOCKETS, &["greeting", "Greeter"]]);
-    for layer in ["src/service", "src/greeting", "src/reactor", "src/net"] {
-        assert_names_none_of(layer, &[&["crate load"]]);
-    }
+fn greeting_names_no_socket_clock_or_loop() {
+    assert_names_none_of(
+        "src/greeting",
+        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "oneloop net"]],
+    );
 }
 
 #[test]
-fn the_client_shares_no_code_with_the_server() {
+fn client_names_no_crate_of_ours() {
     assert_names_none_of("src/bin/greet-client", &[&["oneloop", "mio"]]);
+    assert_names_none_of("src/bin/support", &[&["oneloop", "mio"]]);
 }
 
 #[test]
-fn what_is_forbidden_would_be_found() {
+fn forbidden_name_is_found() {
     let source = "//! mio\nuse crate::{net::Os, x}; // reactor\nlet mio_like = super::net();\n";
     let words = words(source);
     assert!(names(&words, "crate net") && names(&words, "Os"));

@@ -18,16 +18,16 @@ impl Service for Caller {
     type Session = ();
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) {
-        self.reached.push((peer.address, peer.ticket));
+        self.reached.push((peer.address, peer.tag));
         cx.drain();
     }
 
     fn step(&mut self, _: &mut (), _: Event, _: &mut Context<'_>) -> Next {
-        Next::Close(CloseReason::Finished)
+        Next::Close(CloseReason::Completed)
     }
 
-    fn connect_failed(&mut self, ticket: u32, _: &io::Error, cx: &mut ServiceContext) {
-        self.failed.push(ticket);
+    fn connect_failed(&mut self, tag: u32, _: &io::Error, cx: &mut ServiceContext) {
+        self.failed.push(tag);
         cx.drain();
     }
 }

@@ -8,10 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-#[path = "../benches/peers/mod.rs"]
-mod peers;
-
-use peers::{Peer, Pin, Running, Unavailable};
+use oneloop_bench::peers::{Peer, Pin, Running, Unavailable};
 
 #[test]
 fn the_c_epoll_peer_speaks_the_wire() {

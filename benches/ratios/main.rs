@@ -15,11 +15,6 @@
 use std::io;
 use std::path::PathBuf;
 
-#[path = "../fleet/mod.rs"]
-mod fleet;
-#[path = "../peers/mod.rs"]
-mod peers;
-
 mod figures;
 mod plot;
 mod report;
@@ -27,13 +22,13 @@ mod scenario;
 mod targets;
 
 use figures::Figures;
-use peers::{Contest, Peer};
+use oneloop_bench::peers::{Contest, Peer};
 use scenario::{Scale, Scenario};
 
 fn main() -> io::Result<()> {
     let options = Options::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
-    fleet::pin_to(peers::CLIENTS_CORE);
+    oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
     let contestants = with_a_second_of_us(contest.peers());
     let names = contestants.iter().map(|(name, _)| *name).collect();
     let mut figures = Figures::new(names);

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::fleet::{self, Fleet, Work};
-use crate::peers::{self, Peer, Running};
+use oneloop_bench::fleet::{Fleet, Work};
+use oneloop_bench::peers::{Peer, Running};
 
 /// Something that a server goes through, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Scenario {
     }
 
     pub(crate) fn measure(self, peer: &Peer, scale: &Scale) -> io::Result<Measured> {
-        let server = peers::start_pinned(peer)?;
+        let server = oneloop_bench::peers::start_pinned(peer)?;
         let mut fleet = Fleet::to(server.address())?;
         let most = peer.connections_max();
         match self {
@@ -80,7 +80,7 @@ impl Scenario {
 
 impl Scale {
     pub(crate) fn full() -> Self {
-        let most = fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
+        let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
         let mut active = vec![1, 10, 100, 1_000, 10_000];
         active.retain(|&size| {
             if size > most {

@@ -1,7 +1,7 @@
 //! What is remembered of one connection.
 
 use super::framing::Ending;
-use crate::service::{CloseReason, SessionId, Time};
+use oneloop::{CloseReason, SessionId, Time};
 
 /// What a [`Greeter`](super::Greeter) remembers of one connection. The bytes of a name that is not
 /// whole yet stay in the connection's unread input.

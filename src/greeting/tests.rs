@@ -9,7 +9,7 @@ mod wire;
 use std::time::Duration;
 
 use super::{Config, Framing, Greeter, Session};
-use crate::service::{CloseReason, Event, Next, Time};
+use oneloop::{CloseReason, Event, Next, Time};
 use wire::Wire;
 
 const MS: Duration = Duration::from_millis(1);

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::net::{Net, Os};
-use crate::service::Time;
+use oneloop::Time;
+use oneloop::net::{Net, Os};
 
 /// The loop's clock, read when it is needed. The loop itself reads it once for each turn, and a
 /// turn may answer a thousand connections: too coarse to time a single one.

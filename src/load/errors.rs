@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 
-use crate::net::errno;
+use oneloop::net::errno;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,10 +16,14 @@ pub enum Fault {
     ConnectTimedOut,
     /// The local addresses have no free ports left.
     PortsExhausted,
+    /// A local address to connect from is not one of this machine.
+    SourceNotLocal,
     /// This process may not open more files.
     DescriptorsExhausted,
     /// A connection could not be made for another reason.
     ConnectFailed,
+    /// The server answers, but not with the greeting protocol.
+    OtherProtocol,
     /// The server said that it is full.
     Full,
     /// The server said that we took too long.
@@ -45,12 +50,14 @@ pub struct Faults([u64; Fault::ALL.len()]);
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ConnectRefused,
         Self::ConnectTimedOut,
         Self::PortsExhausted,
+        Self::SourceNotLocal,
         Self::DescriptorsExhausted,
         Self::ConnectFailed,
+        Self::OtherProtocol,
         Self::Full,
         Self::TooSlow,
         Self::Stopping,
@@ -62,14 +69,14 @@ impl Fault {
         Self::Late,
     ];
 
-    /// What the error of a connect means.
-    pub(crate) fn of(error: &io::Error) -> Self {
+    /// Classifies the error of a connect, made from a given source address or from none.
+    pub(crate) fn of(error: &io::Error, source: Option<IpAddr>) -> Self {
         use io::ErrorKind as Kind;
         match (error.kind(), error.raw_os_error()) {
             (Kind::ConnectionRefused, _) => Self::ConnectRefused,
             (Kind::TimedOut, _) => Self::ConnectTimedOut,
-            // Bound to an address of its own, a socket finds the ports in use; left to the
-            // system, it finds no address.
+            // The error of `bind`; without a source there is none, and `connect` finds no port.
+            (Kind::AddrNotAvailable, _) if source.is_some() => Self::SourceNotLocal,
             (Kind::AddrInUse | Kind::AddrNotAvailable, _) => Self::PortsExhausted,
             (_, Some(errno::EMFILE | errno::ENFILE)) => Self::DescriptorsExhausted,
             _ => Self::ConnectFailed,
@@ -83,8 +90,10 @@ impl Fault {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimedOut => "connect_timed_out",
             Self::PortsExhausted => "ports_exhausted",
+            Self::SourceNotLocal => "source_not_local",
             Self::DescriptorsExhausted => "descriptors_exhausted",
             Self::ConnectFailed => "connect_failed",
+            Self::OtherProtocol => "other_protocol",
             Self::Full => "server_full",
             Self::TooSlow => "took_too_long",
             Self::Stopping => "server_stopping",
@@ -97,35 +106,35 @@ impl Fault {
         }
     }
 
-    /// The kind in plain words, and what to try.
+    /// Returns the kind in plain words, and what to try.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
             Self::ConnectRefused => {
-                "connections refused: nobody listens there; start the server, or look at the port"
+                "connections refused: no server listens there; start it, or check the port"
             }
             Self::ConnectTimedOut => {
-                "connections not made in time: look at the server's backlog, or give --ramp"
+                "connects timed out: check the server's backlog, or use --ramp"
             }
             Self::PortsExhausted => {
-                "connects without a free port: give more local addresses, like --sources 127.0.0.2-127.0.0.9"
+                "connects without a free port: try --sources 127.0.0.2-127.0.0.9"
             }
+            Self::SourceNotLocal => "connects from a source that is not an address of this machine",
             Self::DescriptorsExhausted => {
                 "connects without a free descriptor: raise the limit with `ulimit -n`"
             }
             Self::ConnectFailed => "connects failed for another reason",
-            Self::Full => {
-                "connections turned away, for the server was full: raise its --max-connections"
-            }
+            Self::OtherProtocol => "connections answered, but not with the greeting protocol",
+            Self::Full => "connections refused by a full server: raise its --max-connections",
             Self::TooSlow => {
-                "connections ended by the server with `You took too long`: raise its --name-timeout"
+                "connections closed with `You took too long`: raise the server's --name-timeout"
             }
-            Self::Stopping => "connections ended by the server, for it stopped",
+            Self::Stopping => "connections closed because the server shut down",
             Self::Closed => "connections closed by the server before they had finished",
             Self::Reset => "connections reset by the server",
             Self::Wrong => "answers with bytes that are not what the name must yield",
             Self::Missing => "answers that never came",
-            Self::Extra => "answers to nothing: bytes that nothing had asked for",
+            Self::Extra => "answers without a question: unexpected bytes",
             Self::Late => "answers later than --timeout",
         }
     }
@@ -176,12 +185,21 @@ mod tests {
     }
 
     #[test]
-    fn running_out_of_ports_has_a_name_and_an_advice_of_its_own() {
-        for kind in [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable] {
-            assert_eq!(Fault::of(&kind.into()), Fault::PortsExhausted);
+    fn errors_of_connect_are_told_apart() {
+        let source = Some(IpAddr::from([127, 0, 0, 2]));
+        for (kind, source, fault) in [
+            (io::ErrorKind::AddrInUse, source, Fault::PortsExhausted),
+            (io::ErrorKind::AddrNotAvailable, None, Fault::PortsExhausted),
+            (
+                io::ErrorKind::AddrNotAvailable,
+                source,
+                Fault::SourceNotLocal,
+            ),
+        ] {
+            assert_eq!(Fault::of(&kind.into(), source), fault);
         }
         assert!(Fault::PortsExhausted.advice().contains("--sources"));
         let descriptors = io::Error::from_raw_os_error(errno::EMFILE);
-        assert_eq!(Fault::of(&descriptors), Fault::DescriptorsExhausted);
+        assert_eq!(Fault::of(&descriptors, None), Fault::DescriptorsExhausted);
     }
 }

@@ -46,6 +46,17 @@ pub(crate) fn percent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
+/// A part of a whole in percent, precise where it is small.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    let percent = part as f64 / whole.max(1) as f64 * 100.0;
+    match percent {
+        _ if part == 0 => "0 %".to_owned(),
+        p if p < 0.01 => "<0.01 %".to_owned(),
+        p if p < 9.995 => format!("{p:.2} %"),
+        p => format!("{p:.1} %"),
+    }
+}
+
 /// A number of bytes.
 pub(crate) fn bytes(bytes: f64) -> String {
     match bytes {

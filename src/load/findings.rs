@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cores::Cores;
 use super::errors::Fault;
 use super::figures;
 use super::outcome::Outcome;
@@ -15,6 +16,8 @@ pub struct Finding {
     pub weight: Weight,
     /// What it is, and what to try.
     pub text: String,
+    /// What it is about: two runs can have the same finding with different figures.
+    pub(crate) subject: Subject,
 }
 
 /// How much a finding matters.
@@ -26,27 +29,65 @@ pub enum Weight {
     Warning,
 }
 
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Nothing,
+    Bottleneck,
+    SharedCore,
+    BusyMachine,
+    StolenTime,
+    Lateness,
+    HeldBack,
+    Rate,
+    Descriptors,
+    NotAllConnected,
+    IdleEnded,
+    ClosedLoop,
+    FewSamples,
+    OneSource,
+}
+
+/// Looks for one thing.
+type Look = fn(&Outcome) -> Option<(Subject, String)>;
+
 impl Outcome {
-    /// What a reader must know before believing the figures.
+    /// Returns what a reader must know before believing the figures, warnings first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let looks: [fn(&Self) -> Option<Finding>; 11] = [
+        let warnings: [Look; 10] = [
             Self::nothing_measured,
             Self::generator_was_the_bottleneck,
+            Self::sides_shared_a_core,
+            Self::machine_was_busy,
+            Self::time_was_stolen,
             Self::generator_was_late,
-            Self::names_were_held_back,
             Self::rate_was_not_reached,
             Self::too_few_descriptors,
             Self::not_all_connected,
             Self::idle_were_ended,
+        ];
+        let notes: [Look; 4] = [
+            Self::names_were_held_back,
             Self::closed_loop,
             Self::few_samples,
             Self::one_source,
         ];
-        looks.iter().filter_map(|look| look(self)).collect()
+        let warnings = warnings.into_iter().map(|look| (Weight::Warning, look));
+        let notes = notes.into_iter().map(|look| (Weight::Note, look));
+        let found = warnings.chain(notes).filter_map(|(weight, look)| {
+            let (subject, text) = look(self)?;
+            Some(Finding {
+                weight,
+                text,
+                subject,
+            })
+        });
+        found.collect()
     }
 
-    /// Whether the generator, and not the server, set the pace. `None` if that is not known.
+    /// Returns `true` if the generator, and not the server, set the pace. `None` if that is not
+    /// known.
     #[must_use]
     pub fn generator_is_bottleneck(&self) -> Option<bool> {
         let own = self.costs.generator_share()?;
@@ -57,145 +98,186 @@ impl Outcome {
         Some(own > BUSY && server_has_time)
     }
 
-    fn nothing_measured(&self) -> Option<Finding> {
-        (self.connections.open_max == 0).then(|| {
-            let target = self.plan.target;
-            warning(format!(
-                "no connection to {target} could be used, so nothing was measured: is the server there?"
-            ))
-        })
+    fn nothing_measured(&self) -> Option<(Subject, String)> {
+        let target = self.plan.target;
+        let text = match &self.stranger {
+            _ if self.connections.open_max > 0 => return None,
+            Some(line) => format!(
+                "{target} answers, but not with the greeting protocol: its first line is `{line}`"
+            ),
+            None => format!(
+                "no connection to {target} was greeted, so nothing was measured: is the server running?"
+            ),
+        };
+        Some((Subject::Nothing, text))
     }
 
-    fn generator_was_the_bottleneck(&self) -> Option<Finding> {
+    fn generator_was_the_bottleneck(&self) -> Option<(Subject, String)> {
         let share = figures::percent(self.costs.generator_share()?);
-        match (self.generator_is_bottleneck()?, self.costs.server_share()) {
-            (false, _) => None,
-            (true, Some(server)) => Some(warning(format!(
-                "{BOTTLENECK}: it used {share} of a core, the server {}. What was measured is the generator; run several against one server, or lower --rate",
+        let text = match (self.generator_is_bottleneck()?, self.costs.server_share()) {
+            (false, _) => return None,
+            (true, Some(server)) => format!(
+                "the generator was the bottleneck: it used {share} of a core, the server {}. Run several generators, or lower --rate",
                 figures::percent(server)
-            ))),
-            (true, None) => Some(warning(format!(
+            ),
+            (true, None) => format!(
                 "the generator may have been the bottleneck: it used {share} of a core. Give --server-pid to compare it with the server"
-            ))),
-        }
+            ),
+        };
+        Some((Subject::Bottleneck, text))
     }
 
-    fn generator_was_late(&self) -> Option<Finding> {
+    fn sides_shared_a_core(&self) -> Option<(Subject, String)> {
+        let placement = &self.placement;
+        let text = match placement.shared()? {
+            shared if shared > SHARED => format!(
+                "generator and server shared a core for {} of the time, and each waited for the other: give them a core each",
+                figures::percent(shared)
+            ),
+            _ => {
+                let own = placement.generator.only()?;
+                let server = placement.server.only()?;
+                if own == server || !Cores::siblings(own).contains(server) {
+                    return None;
+                }
+                format!(
+                    "cores {own} and {server} are two threads of one physical core: generator and server slow each other down"
+                )
+            }
+        };
+        Some((Subject::SharedCore, text))
+    }
+
+    fn machine_was_busy(&self) -> Option<(Subject, String)> {
+        let others = self.costs.others_share().filter(|&cores| cores > OTHERS)?;
+        let text = format!(
+            "other processes used {others:.1} cores of this machine meanwhile: repeat when it is quiet"
+        );
+        Some((Subject::BusyMachine, text))
+    }
+
+    fn time_was_stolen(&self) -> Option<(Subject, String)> {
+        let stolen = self.costs.stolen_share().filter(|&cores| cores > STOLEN)?;
+        let text = format!(
+            "the hypervisor took {stolen:.2} cores from this machine: its neighbours are busy"
+        );
+        Some((Subject::StolenTime, text))
+    }
+
+    fn generator_was_late(&self) -> Option<(Subject, String)> {
         let late = percentile(self.lateness.as_ref()?, 99.0)?;
         let latency = percentile(&self.latency, 99.0)?;
-        (late > LATE && late * 10 > latency).then(|| {
-            warning(format!(
-                "the generator itself was late (p99 {}), and that is part of the latencies: give it a core of its own, or lower --rate",
+        let matters = late > LATE && late * 10 > latency;
+        let text = || {
+            format!(
+                "the generator sent names late (p99 {}), which is part of the latencies: give it a core of its own, or lower --rate",
                 figures::duration(late)
-            ))
-        })
+            )
+        };
+        matters.then(|| (Subject::Lateness, text()))
     }
 
-    fn names_were_held_back(&self) -> Option<Finding> {
-        (self.held_back > 0).then(|| {
-            note(&format!(
-                "{} could not be sent when due, because {} on the same connection were unanswered or the connection was lost; the wait is part of the latencies",
+    fn names_were_held_back(&self) -> Option<(Subject, String)> {
+        let text = || {
+            format!(
+                "{} had to wait because {} on the same connection were unanswered or the connection was lost; the wait is part of the latencies",
                 figures::plural(self.held_back, "name"),
                 self.plan.pace().in_flight()
-            ))
-        })
+            )
+        };
+        (self.held_back > 0).then(|| (Subject::HeldBack, text()))
     }
 
-    fn rate_was_not_reached(&self) -> Option<Finding> {
+    fn rate_was_not_reached(&self) -> Option<(Subject, String)> {
         let Pace::Open { rate, .. } = self.plan.pace() else {
             return None;
         };
         let reached = self.costs.completed as f64 / self.costs.wall.as_secs_f64();
-        (self.costs.completed > 0 && reached < 0.95 * rate).then(|| {
-            warning(format!(
-                "of {} names a second that were due, {} were answered while measuring: the latencies grow with the length of the run. Lower --rate",
+        let text = || {
+            format!(
+                "{} names/s were due and {} answered: the latencies grow with the length of the run. Lower --rate",
                 figures::rate(rate),
                 figures::rate(reached)
-            ))
-        })
+            )
+        };
+        (self.costs.completed > 0 && reached < REACHED * rate).then(|| (Subject::Rate, text()))
     }
 
-    fn too_few_descriptors(&self) -> Option<Finding> {
+    fn too_few_descriptors(&self) -> Option<(Subject, String)> {
         let (asked, allowed) = (self.plan.asked, self.plan.connections);
-        (allowed < asked).then(|| {
-            warning(format!(
+        let text = || {
+            format!(
                 "the limit on file descriptors allows {} connections, not {}: raise it with `ulimit -n`",
                 figures::count(allowed.into()),
                 figures::count(asked.into())
-            ))
-        })
+            )
+        };
+        (allowed < asked).then(|| (Subject::Descriptors, text()))
     }
 
-    fn not_all_connected(&self) -> Option<Finding> {
+    fn not_all_connected(&self) -> Option<(Subject, String)> {
         let (asked, open) = (self.plan.connections, self.connections.open_max);
         let churns = matches!(self.plan.scenario, Scenario::Churn { .. });
-        (!churns && 0 < open && open < asked).then(|| {
-            warning(format!(
+        let text = || {
+            format!(
                 "only {} of {} connections were open at one time",
                 figures::count(open.into()),
                 figures::count(asked.into())
-            ))
-        })
+            )
+        };
+        (!churns && 0 < open && open < asked).then(|| (Subject::NotAllConnected, text()))
     }
 
-    fn idle_were_ended(&self) -> Option<Finding> {
+    fn idle_were_ended(&self) -> Option<(Subject, String)> {
         let ended = self.faults.count(Fault::TooSlow);
-        (ended > 0).then(|| {
-            warning(format!(
-                "{} idle for longer than the server allows, and it ended them with `You took too long`. Start it with a longer --name-timeout; a server that is nearly full shortens it further",
+        let text = || {
+            format!(
+                "the server closed {} that had been idle for too long. Start it with a longer --name-timeout; a server that is nearly full shortens it further",
                 figures::plural(ended, "connection")
-            ))
-        })
+            )
+        };
+        (ended > 0).then(|| (Subject::IdleEnded, text()))
     }
 
-    fn closed_loop(&self) -> Option<Finding> {
+    fn closed_loop(&self) -> Option<(Subject, String)> {
         let works = self.plan.active() > 0 && self.completed > 0;
+        let text = "closed loop: a server that stalls gets fewer names meanwhile, so the percentiles cannot show the stall; use --rate to see it";
         match (self.plan.pace(), self.plan.scenario) {
             (Pace::Closed { .. }, Scenario::Exchange(_) | Scenario::Mixed { .. }) if works => {
-                Some(note(
-                    "closed loop: each connection waits for its answer, so a server that stalls is asked less meanwhile, and the percentiles cannot see the stall. To see it, give --rate",
-                ))
+                Some((Subject::ClosedLoop, text.to_owned()))
             }
             _ => None,
         }
     }
 
-    fn few_samples(&self) -> Option<Finding> {
+    fn few_samples(&self) -> Option<(Subject, String)> {
         let count = self.latency.len();
-        (0 < count && count < 1000 && self.plan.active() > 0).then(|| {
-            note(&format!(
-                "only {}: the higher percentiles are hardly more than the maximum. Give a longer --duration",
+        let text = || {
+            format!(
+                "with only {} the higher percentiles are little more than the maximum: give a longer --duration",
                 figures::plural(count, self.plan.scenario.unit())
-            ))
-        })
+            )
+        };
+        (0 < count && count < 1000 && self.plan.active() > 0).then(|| (Subject::FewSamples, text()))
     }
 
-    fn one_source(&self) -> Option<Finding> {
+    fn one_source(&self) -> Option<(Subject, String)> {
         let many = self.connections.open_max > MANY && self.plan.sources.len() < 2;
-        many.then(|| {
-            note("so many connections from one local address: finding free ports takes the kernel long, which slows opening them. To spread them, give --sources 127.0.0.2-127.0.0.9 (on this machine) or several addresses of yours")
-        })
+        let text = "with so many connections from one address the kernel takes long to find free ports; spread them with --sources 127.0.0.2-127.0.0.9";
+        many.then(|| (Subject::OneSource, text.to_owned()))
     }
 }
 
-fn warning(text: String) -> Finding {
-    Finding {
-        weight: Weight::Warning,
-        text,
-    }
-}
-
-fn note(text: &str) -> Finding {
-    Finding {
-        weight: Weight::Note,
-        text: text.to_owned(),
-    }
-}
-
-/// How the warning begins by which a comparison knows that it would compare generators.
-pub(crate) const BOTTLENECK: &str = "the generator was the bottleneck";
 /// Above this part of a core, what is left is lost to the kernel and the neighbours.
 const BUSY: f64 = 0.9;
+/// Two sides with a core each are seen on the same one now and then, when the kernel moves them.
+const SHARED: f64 = 0.1;
+/// In cores. The kernel's own threads and a quiet desktop stay below.
+const OTHERS: f64 = 0.15;
+/// In cores.
+const STOLEN: f64 = 0.02;
+/// The part of a rate that must be answered for the rate to be reached.
+pub(crate) const REACHED: f64 = 0.95;
 /// From here on Linux, whose connects use every other port first, was seen to slow down.
 const MANY: u32 = 12_000;
 /// Half of what waiting in whole milliseconds would cost.

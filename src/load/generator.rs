@@ -14,7 +14,7 @@ use super::record::{Recorder, Window};
 use super::schedule::Schedule;
 use super::walk::Walk;
 use super::wire::{self, Name, Verdict};
-use crate::service::{
+use oneloop::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
 };
 
@@ -35,6 +35,16 @@ pub(crate) struct Generator {
     announced: u64,
     /// When lost connections are tried again. All wait equally long, so it is in order.
     retries: VecDeque<(Time, u32)>,
+    /// Slots that connect as soon as fewer than [`CONNECTING_MAX`] connects are under way.
+    waiting: VecDeque<u32>,
+    /// Connects under way: begun, and not greeted yet.
+    connecting: u32,
+    /// Connections that ended without having been greeted.
+    ungreeted: u32,
+    /// The first bytes of a server that speaks another protocol.
+    stranger: Option<String>,
+    /// Scheduled names that were counted as missing without having been sent.
+    never_sent: u64,
     next_alarm: Time,
     tally: Tally,
     recorder: Recorder,
@@ -118,6 +128,8 @@ pub(crate) struct Session {
 enum State {
     /// The greeting has not come yet.
     Greeting,
+    /// It has not come in time; `exit` was sent to find out which protocol the server speaks.
+    Probing { until: Time },
     /// Names may be said.
     Talking,
     /// A conversation with so many names left to say.
@@ -146,7 +158,12 @@ impl Generator {
             schedule: None,
             announced: 0,
             retries: VecDeque::new(),
-            next_alarm: Time::NEVER,
+            waiting: VecDeque::new(),
+            connecting: 0,
+            ungreeted: 0,
+            stranger: None,
+            never_sent: 0,
+            next_alarm: Time::UNBOUNDED,
             tally: Tally::default(),
             recorder: Recorder::new(interval),
             plan,
@@ -170,6 +187,11 @@ impl Generator {
             self.tally.held = self.tally.open;
         }
         self.phase = Phase::Over;
+    }
+
+    /// Takes the first bytes of a server that speaks another protocol.
+    pub(crate) fn take_stranger(&mut self) -> Option<String> {
+        self.stranger.take()
     }
 
     /// Closes the books, and takes what is in them.
@@ -201,6 +223,11 @@ impl Generator {
         self.recorder.faults.total()
     }
 
+    pub(crate) fn latest_p99(&self) -> Option<Duration> {
+        let latest = self.recorder.series.last()?;
+        latest.latency.map(|spread| spread.p99)
+    }
+
     /// When the generator wants to be woken next.
     #[inline]
     pub(crate) fn next_alarm(&self) -> Time {
@@ -212,7 +239,7 @@ impl Service for Generator {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
-        let slot = peer.ticket.expect("the generator does not listen");
+        let slot = peer.tag.expect("the generator does not listen");
         let took = self.clock.now().since(self.slots[slot as usize].begun);
         self.recorder
             .connect
@@ -231,46 +258,49 @@ impl Service for Generator {
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
         let outcome = match event {
             Event::Data => self.hear(session, cx),
-            Event::Woken => self.act(session, cx),
-            Event::PeerFinished => return self.finish(session, cx),
-            Event::Drain => return Next::Close(CloseReason::Drained),
-            Event::Deadline if session.state == State::Greeting => Err(Fault::Missing),
-            Event::Opened | Event::Flushed | Event::Deadline => Ok(()),
+            Event::Wake => self.act(session, cx),
+            Event::Eof => return self.finish(session, cx),
+            Event::Drain => return Next::Close(CloseReason::Shutdown),
+            Event::Timeout => self.expire(session, cx),
+            _ => Ok(()),
         };
         match outcome {
             Ok(()) => self.wait(session),
             Err(fault) => {
                 self.lose(session, fault);
                 self.go_on(cx);
-                Next::Close(CloseReason::Misbehaved)
+                Next::Close(CloseReason::ProtocolError)
             }
         }
     }
 
-    fn closed(&mut self, mut session: Session, _: Peer, why: EndReason, _: &mut ServiceContext) {
+    fn closed(&mut self, mut session: Session, _: Peer, why: EndReason, cx: &mut ServiceContext) {
         if session.state != State::Done {
             let fault = match why {
                 EndReason::Reset | EndReason::WriteTimeout => Fault::Reset,
                 _ => Fault::Closed,
             };
             self.lose(&mut session, fault);
+            self.go_on(cx);
         }
     }
 
     fn connect_failed(&mut self, slot: u32, error: &io::Error, cx: &mut ServiceContext) {
-        self.recorder.faults.add(Fault::of(error), 1);
+        let fault = Fault::of(error, self.source(slot));
+        self.recorder.faults.add(fault, 1);
         self.give_up(slot);
         self.go_on(cx);
     }
 
-    fn alarm(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
         let now = self.clock.now();
         self.recorder.tick(now);
         self.retry(now, cx);
+        self.connect_waiting(cx);
         self.announce(now, cx);
         self.advance(now, cx);
         self.next_alarm = self.soonest(now);
-        cx.set_alarm(self.next_alarm);
+        cx.set_timer(self.next_alarm);
     }
 }
 
@@ -281,6 +311,7 @@ impl Generator {
     fn wait(&self, session: &Session) -> Next {
         let until = match session.state {
             State::Greeting => self.slots[session.slot as usize].begun + self.plan.grace,
+            State::Probing { until } => until,
             _ => Time::UNBOUNDED,
         };
         Next::Read { until }
@@ -302,8 +333,10 @@ impl Generator {
         now: Time,
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        if session.state == State::Greeting {
-            self.hear_greeting(session, cx)?;
+        match session.state {
+            State::Greeting => self.hear_greeting(session, cx)?,
+            State::Probing { .. } => return self.recognise(cx.input()),
+            _ => {}
         }
         self.hear_answers(session, now, cx)?;
         if session.in_flight == 0 && !cx.input().is_empty() {
@@ -316,7 +349,7 @@ impl Generator {
     fn hear_greeting(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         match wire::judge(cx.input(), wire::GREETING) {
             Verdict::Partial => return Ok(()),
-            Verdict::Wrong => return Err(known_words(cx.input()).unwrap_or(Fault::Wrong)),
+            Verdict::Wrong => return self.recognise(cx.input()),
             Verdict::Whole => cx.consume(wire::GREETING.len()),
         }
         session.state = match self.plan.scenario {
@@ -324,12 +357,44 @@ impl Generator {
             _ => State::Talking,
         };
         session.held_to = self.names_due(session.slot);
-        self.slots[session.slot as usize].socket = Socket::Open(cx.id());
+        self.set_socket(session.slot, Socket::Open(cx.id()));
         self.tally.open += 1;
         self.tally.open_max = self.tally.open_max.max(self.tally.open);
         self.is_done_with(session.slot);
         self.go_on(cx);
         Ok(())
+    }
+
+    /// Handles a deadline: only the greeting has one. Many servers of other protocols are silent
+    /// until they get a request; `exit` is one that almost all of them reject in their own words.
+    #[cold]
+    fn expire(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
+        match session.state {
+            State::Greeting if cx.input().is_empty() => {
+                cx.write_parts([wire::EXIT, b"\r\n\r\n"]);
+                let until = self.clock.now() + PROBE;
+                session.state = State::Probing { until };
+                Ok(())
+            }
+            State::Greeting | State::Probing { .. } => Err(Fault::Missing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds out what a server is that does not begin with the greeting.
+    #[cold]
+    fn recognise(&mut self, input: &[u8]) -> Result<(), Fault> {
+        if input.is_empty() {
+            return Ok(());
+        }
+        if let Some(fault) = known_words(input) {
+            return Err(fault);
+        }
+        if wire::judge(input, wire::GREETING) != Verdict::Wrong {
+            return Err(Fault::Missing); // it came too late
+        }
+        self.stranger.get_or_insert_with(|| first_line(input));
+        Err(Fault::OtherProtocol)
     }
 
     #[inline]
@@ -385,7 +450,7 @@ impl Generator {
     fn hear_farewell(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         match session.state {
             // Part of a greeting.
-            State::Greeting => return Ok(()),
+            State::Greeting | State::Probing { .. } => return Ok(()),
             State::Leaving => {}
             _ => return Err(known_words(cx.input()).unwrap_or(Fault::Extra)),
         }
@@ -408,11 +473,12 @@ impl Generator {
         let compared = self.compare(session, self.clock.now(), cx);
         match (compared, session.state) {
             (Ok(()), State::Parting) => self.part(session, cx),
+            (Ok(()), State::Probing { .. }) => self.lose(session, Fault::Missing),
             (Ok(()), _) => self.lose(session, Fault::Closed),
             (Err(fault), _) => self.lose(session, fault),
         }
         self.go_on(cx);
-        Next::Close(CloseReason::PeerFinished)
+        Next::Close(CloseReason::Eof)
     }
 
     /// A conversation has ended as it should; in churn the next one follows.
@@ -434,11 +500,11 @@ impl Generator {
     fn act(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         let now = self.clock.now();
         match (self.phase, session.state) {
-            (_, State::Greeting | State::Parting | State::Done) => {}
+            (_, State::Greeting | State::Probing { .. } | State::Parting | State::Done) => {}
             (Phase::Proving { .. }, State::Talking) => self.say_name(session, now, cx),
             (Phase::Leaving { .. }, state) => {
                 // What was in flight has had its time.
-                self.count_unsent(session.slot, session.sent);
+                self.count_unsent(session.slot, session.sent, now);
                 if session.in_flight > 0 || state == State::Leaving {
                     return Err(Fault::Missing);
                 }
@@ -462,7 +528,11 @@ impl Generator {
                 session.held_to = self.names_due(session.slot).max(session.held_to);
             }
             State::Conversing { left } => self.converse(session, left, now, cx),
-            State::Greeting | State::Leaving | State::Parting | State::Done => {}
+            State::Greeting
+            | State::Probing { .. }
+            | State::Leaving
+            | State::Parting
+            | State::Done => {}
         }
     }
 
@@ -542,21 +612,15 @@ impl Generator {
 
 /// Connections that end.
 impl Generator {
-    /// Counts a connection that ended as it should not have.
+    /// Counts a connection that ended as it should not have, and the answers it owed.
     #[cold]
     fn lose(&mut self, session: &mut Session, fault: Fault) {
-        if fault != Fault::Missing || session.in_flight == 0 {
+        if session.in_flight > 0 {
+            self.lose_answers(session, fault);
+        } else {
             self.recorder.faults.add(fault, 1);
         }
-        if session.in_flight > 0 {
-            let oldest = session.sent - u64::from(session.in_flight);
-            let sent = self.sent_at[self.place(session.slot, oldest)];
-            let age = self.clock.now().since(sent);
-            let answers = std::mem::take(&mut session.in_flight);
-            self.tally.in_flight -= u64::from(answers);
-            self.recorder.missing(u64::from(answers), age);
-        }
-        let was_greeted = session.state != State::Greeting;
+        let was_greeted = !matches!(session.state, State::Greeting | State::Probing { .. });
         if was_greeted {
             self.retire(session);
         }
@@ -564,13 +628,33 @@ impl Generator {
         self.give_up_greeted(session.slot, was_greeted);
     }
 
+    /// Counts the names in flight of a connection that is lost.
+    fn lose_answers(&mut self, session: &mut Session, fault: Fault) {
+        let oldest = session.sent - u64::from(session.in_flight);
+        let sent = self.sent_at[self.place(session.slot, oldest)];
+        let age = self.clock.now().since(sent);
+        let mut answers = u64::from(std::mem::take(&mut session.in_flight));
+        self.tally.in_flight -= answers;
+        match fault {
+            Fault::Missing => {}
+            // The oldest name was answered, if wrongly.
+            Fault::Wrong => {
+                self.recorder.faults.add(fault, 1);
+                answers -= 1;
+            }
+            _ => self.recorder.faults.add(fault, 1),
+        }
+        if answers > 0 {
+            self.recorder.missing(answers, age);
+        }
+    }
+
     /// A greeted connection is over.
     fn retire(&mut self, session: &mut Session) {
         session.state = State::Done;
         self.tally.open -= 1;
-        let slot = &mut self.slots[session.slot as usize];
-        slot.socket = Socket::None;
-        slot.sent = session.sent;
+        self.set_socket(session.slot, Socket::None);
+        self.slots[session.slot as usize].sent = session.sent;
         self.is_done_with(session.slot);
     }
 
@@ -581,8 +665,9 @@ impl Generator {
     /// Leaves a slot without a connection, to be tried again if the scenario is one in which the
     /// slot still has something to do.
     fn give_up_greeted(&mut self, slot: u32, was_greeted: bool) {
-        self.slots[slot as usize].socket = Socket::None;
+        self.set_socket(slot, Socket::None);
         self.is_done_with(slot);
+        self.ungreeted += u32::from(!was_greeted);
         if let Scenario::Churn { .. } = self.plan.scenario {
             self.tally.conversations -= 1;
         }
@@ -606,8 +691,9 @@ impl Generator {
 impl Generator {
     /// A slot is done with: the alarm goes on with the walk, or to the next phase.
     fn go_on(&mut self, cx: &mut ServiceContext) {
+        self.connect_waiting(cx);
         if !self.phase.is_working() {
-            cx.set_alarm(cx.now());
+            cx.set_timer(cx.now());
         }
     }
 
@@ -615,12 +701,13 @@ impl Generator {
     fn advance(&mut self, now: Time, cx: &mut ServiceContext) {
         self.walk_on(now, cx);
         let next = match self.phase {
-            Phase::Opening if self.walk.is_over() => self.begin_work(now, cx),
+            Phase::Opening if self.walk.is_over() || self.is_hopeless() => self.begin_work(now, cx),
             Phase::WarmingUp { until } if now >= until => Phase::Measuring {
                 until: until + self.plan.duration,
             },
             Phase::Measuring { until } if now >= until => {
                 self.tally.held = self.tally.open;
+                self.waiting.clear();
                 let until = now + self.plan.grace;
                 Phase::Settling { until }
             }
@@ -631,8 +718,7 @@ impl Generator {
                 self.begin_farewell(now)
             }
             Phase::Leaving { until } if now >= until || self.walk.is_over() => {
-                let farewells = u64::from(self.walk.under_way());
-                self.recorder.faults.add(Fault::Missing, farewells);
+                self.abandon_rest(now);
                 Phase::Over
             }
             _ => return,
@@ -645,7 +731,7 @@ impl Generator {
     fn begin_work(&mut self, now: Time, cx: &mut ServiceContext) -> Phase {
         self.tally.opening = now.since(self.phase_began);
         if self.tally.open == 0 {
-            return Phase::Over; // nobody is there: there is nothing to measure
+            return Phase::Over; // there is nothing to measure
         }
         let until = now + self.plan.warm_up;
         let window = Window {
@@ -653,7 +739,7 @@ impl Generator {
             end: until + self.plan.duration,
         };
         self.recorder.measure(window);
-        let lasts = self.plan.warm_up + self.plan.duration;
+        let lasts = self.plan.warm_up.saturating_add(self.plan.duration);
         let active = self.plan.active();
         match self.plan.pace() {
             Pace::Open { rate, .. } => {
@@ -666,13 +752,13 @@ impl Generator {
 
     fn begin_proof(&mut self, now: Time) -> Phase {
         self.retries.clear();
-        self.walk = Walk::new(self.plan.active(), self.plan.connections);
+        self.begin_walk(self.plan.active());
         if self.plan.scenario == Scenario::Idle {
             // What is timed in this scenario is how fast the sleepers answer.
             self.recorder.close_interval(now);
             self.recorder.measure(Window {
                 start: now,
-                end: Time::NEVER,
+                end: Time::UNBOUNDED,
             });
         }
         let until = now + self.plan.grace;
@@ -681,9 +767,43 @@ impl Generator {
 
     fn begin_farewell(&mut self, now: Time) -> Phase {
         self.recorder.close_interval(now);
-        self.walk = Walk::new(0, self.plan.connections);
+        self.begin_walk(0);
         let until = now + self.plan.grace;
         Phase::Leaving { until }
+    }
+
+    /// Begins a walk through the slots from `first` on. It waits for none that an earlier walk
+    /// still waits for.
+    fn begin_walk(&mut self, first: u32) {
+        for slot in &mut self.slots {
+            slot.awaited = false;
+        }
+        self.walk = Walk::new(first, self.plan.connections);
+    }
+
+    /// Counts what the connections still owe that the farewell has not reached in time.
+    fn abandon_rest(&mut self, now: Time) {
+        let farewells = u64::from(self.walk.under_way());
+        self.recorder.faults.add(Fault::Missing, farewells);
+        if self.tally.in_flight > 0 {
+            // They were sent before the farewell began.
+            let age = now.since(self.phase_began);
+            self.recorder.missing(self.tally.in_flight, age);
+        }
+        if let Some(schedule) = &self.schedule {
+            let counted = self.tally.sent + self.never_sent;
+            let unsent = schedule.total().saturating_sub(counted);
+            if unsent > 0 {
+                let age = now.since(schedule.due(self.tally.sent));
+                self.recorder.missing(unsent, age);
+            }
+        }
+    }
+
+    /// Returns `true` if so many connections have failed, and none has been greeted, that trying
+    /// the rest is a waste of time.
+    fn is_hopeless(&self) -> bool {
+        self.tally.open_max == 0 && self.ungreeted >= CONNECTING_MAX
     }
 
     /// True when everything that was begun has ended.
@@ -700,7 +820,7 @@ impl Generator {
             match (self.phase, self.slots[slot as usize].socket) {
                 (Phase::Opening, _) => self.connect(slot, now, cx),
                 (_, Socket::Open(id)) => cx.wake(id),
-                _ => self.pass_over(slot),
+                _ => self.pass_over(slot, now),
             }
         }
     }
@@ -714,23 +834,27 @@ impl Generator {
         }
     }
 
-    /// A slot without a connection has nothing to prove and nobody to take leave of; but names
-    /// that were due in the meantime were never answered.
-    fn pass_over(&mut self, slot: u32) {
+    /// Passes over a slot without a connection: it has nothing to prove and nothing to close; but
+    /// names that were due in the meantime were never answered.
+    fn pass_over(&mut self, slot: u32, now: Time) {
         self.is_done_with(slot);
         if let Phase::Leaving { .. } = self.phase {
-            self.count_unsent(slot, self.slots[slot as usize].sent);
+            self.count_unsent(slot, self.slots[slot as usize].sent, now);
         }
     }
 
-    /// Names that were due and could not be sent will not be answered either.
-    fn count_unsent(&mut self, slot: u32, sent: u64) {
+    /// Counts the names of a slot that were due and could not be sent as missing since they were
+    /// due.
+    fn count_unsent(&mut self, slot: u32, sent: u64, now: Time) {
         if let Some(schedule) = &self.schedule
             && slot < self.plan.active()
         {
-            let due = schedule.share(slot, schedule.total());
-            self.recorder
-                .missing(due.saturating_sub(sent), Duration::ZERO);
+            let unsent = schedule.share(slot, schedule.total()).saturating_sub(sent);
+            if unsent > 0 {
+                let age = now.since(schedule.due_of(slot, sent));
+                self.never_sent += unsent;
+                self.recorder.missing(unsent, age);
+            }
         }
     }
 
@@ -743,18 +867,36 @@ impl Generator {
         (part * f64::from(self.plan.connections)) as u32 + 1
     }
 
+    /// Connects a slot as soon as the number of connects under way allows it.
     fn connect(&mut self, slot: u32, now: Time, cx: &mut ServiceContext) {
+        if self.connecting >= CONNECTING_MAX {
+            return self.waiting.push_back(slot);
+        }
         self.note_connect(slot, now);
         cx.connect(self.plan.target, self.source(slot), slot);
     }
 
+    /// Connects the slots that were waiting for it.
+    fn connect_waiting(&mut self, cx: &mut ServiceContext) {
+        while self.connecting < CONNECTING_MAX
+            && let Some(slot) = self.waiting.pop_front()
+        {
+            self.connect(slot, self.clock.now(), cx);
+        }
+    }
+
     fn note_connect(&mut self, slot: u32, now: Time) {
-        let slot = &mut self.slots[slot as usize];
-        slot.socket = Socket::Connecting;
-        slot.begun = now;
+        self.set_socket(slot, Socket::Connecting);
+        self.slots[slot as usize].begun = now;
         if let Scenario::Churn { .. } = self.plan.scenario {
             self.tally.conversations += 1;
         }
+    }
+
+    fn set_socket(&mut self, slot: u32, socket: Socket) {
+        let before = std::mem::replace(&mut self.slots[slot as usize].socket, socket);
+        self.connecting += u32::from(socket == Socket::Connecting);
+        self.connecting -= u32::from(before == Socket::Connecting);
     }
 
     /// The local address that a slot connects from.
@@ -854,6 +996,25 @@ fn interval_for(duration: Duration) -> Duration {
     (duration / 100).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }
 
+/// The first line that a server sent, without its control characters, to be shown.
+fn first_line(input: &[u8]) -> String {
+    let line = input
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let line = &line[..line.len().min(60)];
+    String::from_utf8_lossy(line)
+        .trim_end()
+        .chars()
+        .map(|c| if c.is_control() { '.' } else { c })
+        .collect()
+}
+
+/// The most connects under way: enough to keep both sides busy, and too few to overflow a backlog
+/// of 511, which is what many servers have.
+const CONNECTING_MAX: u32 = 256;
+/// How long a server that has sent no greeting may take to answer `exit`.
+const PROBE: Duration = Duration::from_secs(1);
 /// How long a slot waits before it tries again: a server that is down is not to be hammered.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Names due within this time are sent together. A wake-up for each would cost more than sending

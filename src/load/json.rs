@@ -28,6 +28,7 @@ pub fn run(outcome: &Outcome) -> Value {
         "connections": connections(outcome),
         "errors": errors(outcome),
         "cpu": cpu(outcome),
+        "placement": placement(outcome),
         "memory": memory(outcome),
         "series": outcome.series.iter().map(interval).collect::<Vec<_>>(),
         "notes": findings(outcome, Weight::Note),
@@ -102,6 +103,7 @@ fn errors(outcome: &Outcome) -> Value {
         "total": outcome.faults.total(),
         "by_kind": kinds.collect::<serde_json::Map<_, _>>(),
         "oldest_missing_s": outcome.oldest_missing.as_secs_f64(),
+        "other_protocol": outcome.stranger,
     })
 }
 
@@ -114,6 +116,17 @@ fn cpu(outcome: &Outcome) -> Value {
         "server_s": seconds(costs.server),
         "generator_ns_each": nanos(costs.generator_each()),
         "server_ns_each": nanos(costs.server_each()),
+        "others_s": seconds(costs.others),
+        "stolen_s": seconds(costs.stolen),
+    })
+}
+
+fn placement(outcome: &Outcome) -> Value {
+    let placement = &outcome.placement;
+    json!({
+        "generator_cores": placement.generator.iter().collect::<Vec<_>>(),
+        "server_cores": placement.server.iter().collect::<Vec<_>>(),
+        "shared": placement.shared(),
     })
 }
 

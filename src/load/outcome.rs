@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::errors::Faults;
+use super::placement::Placement;
 use super::plan::Plan;
 use super::record::{Interval, Latencies};
 
@@ -34,12 +35,16 @@ pub struct Outcome {
     pub faults: Faults,
     /// How long the oldest answer that never came had been waited for.
     pub oldest_missing: Duration,
+    /// The first line of a server that speaks another protocol.
+    pub stranger: Option<String>,
     /// The measured part, piece by piece.
     pub series: Vec<Interval>,
     /// Connections.
     pub connections: Connections,
     /// What the measured part cost.
     pub costs: Costs,
+    /// Where both sides ran in the measured part.
+    pub placement: Placement,
 }
 
 /// How a run ended.
@@ -77,6 +82,10 @@ pub struct Costs {
     pub generator: Option<Duration>,
     /// CPU time of the server.
     pub server: Option<Duration>,
+    /// CPU time of all other processes of the machine, if the server's is known.
+    pub others: Option<Duration>,
+    /// CPU time that the hypervisor took from the machine.
+    pub stolen: Option<Duration>,
     /// The server's own memory before the first connection, in bytes.
     pub server_memory_before: Option<u64>,
     /// The server's own memory at the end of the measured part, in bytes.
@@ -129,6 +138,18 @@ impl Costs {
     #[must_use]
     pub fn server_share(&self) -> Option<f64> {
         self.share(self.server)
+    }
+
+    /// Returns how many cores all other processes used; see [`others`](Self::others).
+    #[must_use]
+    pub fn others_share(&self) -> Option<f64> {
+        self.share(self.others)
+    }
+
+    /// Returns how many cores the hypervisor took.
+    #[must_use]
+    pub fn stolen_share(&self) -> Option<f64> {
+        self.share(self.stolen)
     }
 
     /// How much memory each of `connections` costs the server, in bytes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::errors::{Fault, Faults};
-use crate::service::Time;
+use oneloop::Time;
 
 /// Latencies in nanoseconds, to three significant digits.
 pub type Latencies = Histogram<u64>;
@@ -71,8 +71,8 @@ impl Recorder {
     /// Nothing is recorded before the window is set.
     pub(crate) fn new(interval: Duration) -> Self {
         let never = Window {
-            start: Time::NEVER,
-            end: Time::NEVER,
+            start: Time::UNBOUNDED,
+            end: Time::UNBOUNDED,
         };
         Self {
             window: never,
@@ -85,7 +85,7 @@ impl Recorder {
             oldest_missing: Duration::ZERO,
             series: Vec::with_capacity(4096),
             current: latencies(),
-            current_start: Time::NEVER,
+            current_start: Time::UNBOUNDED,
             interval,
             faults_before: 0,
         }

@@ -10,9 +10,9 @@ use super::outcome::{Connections, Ending, Outcome};
 use super::plan::{Pace, Plan};
 use super::process::Process;
 use super::timer::Timer;
-use crate::net::Os;
-use crate::reactor::{Limits, Reactor};
-use crate::service::Time;
+use oneloop::Time;
+use oneloop::net::Os;
+use oneloop::{Limits, Reactor};
 
 /// How far a run has got, for whoever watches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Progress {
     pub completed: u64,
     /// Faults so far.
     pub faults: u64,
+    /// The 99th percentile of the latest interval.
+    pub p99: Option<Duration>,
 }
 
 /// Whether a run goes on.
@@ -55,7 +57,7 @@ pub fn run(
     let generator = Generator::new(plan.clone(), clock);
     let mut reactor = Reactor::with_net(generator, limits(plan), os)?;
     let mut meter = Meter::new(server);
-    let mut armed = Time::NEVER;
+    let mut armed = Time::UNBOUNDED;
     let mut next_look = clock.now();
     let mut ending = Ending::Complete;
 
@@ -86,8 +88,9 @@ pub fn run(
 fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
     let plan = generator.plan().clone();
     let (recorder, tally) = generator.take_records();
+    let stranger = generator.take_stranger();
     let scheduled = matches!(plan.pace(), Pace::Open { .. });
-    let costs = meter.costs();
+    let (costs, placement) = meter.result();
     Outcome {
         ending,
         measured: costs.wall,
@@ -99,6 +102,7 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
         connect: recorder.connect,
         faults: recorder.faults,
         oldest_missing: recorder.oldest_missing,
+        stranger,
         series: recorder.series,
         connections: Connections {
             made: tally.connected,
@@ -108,18 +112,21 @@ fn outcome(generator: &mut Generator, meter: Meter, ending: Ending) -> Outcome {
             opening: tally.opening,
         },
         costs,
+        placement,
         plan,
     }
 }
 
 fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
     let (stage, left) = match generator.phase() {
-        Phase::Opening => ("connecting", plan.warm_up + plan.duration),
-        Phase::WarmingUp { until } => ("warming up", until.since(now) + plan.duration),
+        Phase::Opening => ("connecting", plan.warm_up.saturating_add(plan.duration)),
+        Phase::WarmingUp { until } => {
+            ("warming up", until.since(now).saturating_add(plan.duration))
+        }
         Phase::Measuring { until } => ("measuring", until.since(now)),
         Phase::Settling { .. } => ("waiting for answers", Duration::ZERO),
-        Phase::Proving { .. } => ("looking who is alive", Duration::ZERO),
-        Phase::Leaving { .. } | Phase::Over => ("saying goodbye", Duration::ZERO),
+        Phase::Proving { .. } => ("checking idle ones", Duration::ZERO),
+        Phase::Leaving { .. } | Phase::Over => ("closing", Duration::ZERO),
     };
     Progress {
         stage,
@@ -127,6 +134,7 @@ fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
         open: generator.tally().open,
         completed: generator.completed(),
         faults: generator.faults(),
+        p99: generator.latest_p99(),
     }
 }
 

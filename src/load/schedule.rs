@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::service::Time;
+use oneloop::Time;
 
 /// A fixed rate.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -156,15 +156,20 @@ fn parse_metric(name: &str) -> Option<Metric> {
     }
 }
 
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.failed { "FAILED" } else { "passed" };
         let measured = self.measured.as_deref().unwrap_or("nothing");
         let connections = figures::plural(self.connections.into(), "connection");
         let condition = &self.condition;
         write!(
             f,
-            "{verdict}: --fail-if {condition} at {connections} (measured {measured})"
+            "--fail-if '{condition}' with {connections}: measured {measured}"
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::net::Os;
+use oneloop::net::Os;
 
 /// A timer that wakes the loop. Where there is no `timerfd`, there is none, and the loop's own
 /// milliseconds must do; the report says how late that made us.

@@ -17,7 +17,7 @@ fn expect_misuse(outcome: &Outcome, words: &[&str]) {
 
 #[test]
 fn misuse_is_code_2_and_says_what_would_be_right() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["host:port"], "1 to 65535"),
         (&["host:0"], "1 to 65535"),
         (&["fe80::1%lo:6000"], "brackets"),
@@ -25,9 +25,13 @@ fn misuse_is_code_2_and_says_what_would_be_right() {
         (&["--timeout", "10"], "250ms or 10s"),
         (&["--name", ""], "cannot be empty"),
         (&["--name", "Alice\nBob"], "once for each name"),
-        (&["--framing", "auto"], "possible values: silence, line"),
+        (
+            &["--framing", "tabs"],
+            "possible values: auto, line, silence",
+        ),
         (&["--nmae", "Alice"], "--name"),
-        (&["here", "there"], "unexpected argument"),
+        (&["here", "there"], "1 to 65535"),
+        (&["here", "6000", "there"], "unexpected value"),
     ];
     for (args, words) in cases {
         expect_misuse(&run(&mut client(args)), &[words]);
@@ -59,9 +63,90 @@ fn every_flag_can_be_given_in_the_environment() {
         &["--timeout"],
     );
     expect_misuse(
-        &run(client(&[]).env("GREET_FRAMING", "auto")),
+        &run(client(&[]).env("GREET_FRAMING", "tabs")),
         &["--framing"],
     );
+}
+
+#[test]
+fn the_framings_of_the_server_are_those_of_the_client() {
+    for framing in ["auto", "line", "silence"] {
+        let server = greeted_lines();
+        let mut command = client(&[&server.address(), "--name", "Alice"]);
+        let outcome = run(command.env("GREET_FRAMING", framing));
+        assert_eq!(outcome.code, Some(0), "{framing}: {outcome:?}");
+    }
+}
+
+/// A server that takes one read for one name, with a line ending or without.
+fn greeted_lines() -> Standin<()> {
+    Standin::start(|mut peer| {
+        say(&mut peer, [WELCOME, "What's your name?"].concat());
+        read_once(&mut peer);
+        say(&mut peer, "Hello Alice!\nWhat's your name?");
+        read_once(&mut peer);
+        say(&mut peer, "Good bye!\n");
+    })
+}
+
+#[test]
+fn an_address_may_be_typed_in_every_form() {
+    for form in [
+        "127.0.0.1:PORT",
+        "127.0.0.1 PORT",
+        ":PORT",
+        "PORT",
+        "localhost PORT",
+    ] {
+        let server = tutorial(Delivery::Segments);
+        let address = server.address();
+        let (_, port) = address.rsplit_once(':').expect("an address has a port");
+        let form = form.replace("PORT", port);
+        let apart: Vec<&str> = form.split(' ').collect();
+        let outcome = run(&mut client(&apart));
+        assert_eq!(outcome.code, Some(0), "{form}: {outcome:?}");
+        assert_eq!(server.result(), [b"exit"], "{form}");
+    }
+    let server = tutorial(Delivery::Segments);
+    let in_the_environment = server.address().replace(':', " ");
+    let outcome = run(client(&[]).env("GREET_ADDR", in_the_environment));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+}
+
+#[test]
+fn an_ipv6_address_may_be_typed_in_every_form() {
+    for form in ["[::1]:PORT", "::1 PORT", "[::1] PORT"] {
+        let Some(server) = Standin::try_start_at("[::1]:0", |mut peer| {
+            say(&mut peer, "Welcome!\nWhat's your name?");
+            read_once(&mut peer);
+            say(&mut peer, "Good bye!\n");
+        }) else {
+            println!("skipped: there is no IPv6");
+            return;
+        };
+        let address = server.address();
+        let (_, port) = address.rsplit_once(':').expect("an address has a port");
+        let form = form.replace("PORT", port);
+        let apart: Vec<&str> = form.split(' ').collect();
+        let outcome = run(&mut client(&apart));
+        assert_eq!(outcome.code, Some(0), "{form}: {outcome:?}");
+    }
+}
+
+#[test]
+fn the_addresses_of_a_name_are_tried_in_turn() {
+    // Only one of the addresses of localhost answers.
+    let server = tutorial(Delivery::Segments);
+    let address = server.address();
+    let (_, port) = address.rsplit_once(':').expect("an address has a port");
+    let outcome = run(&mut client(&["localhost", port, "--verbose"]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let connected = format!("connected to {address}");
+    assert!(outcome.stderr.contains(&connected), "{outcome:?}");
+    if outcome.stderr.contains("[::1]") {
+        let refused = format!("no connection to [::1]:{port}: ");
+        assert!(outcome.stderr.contains(&refused), "{outcome:?}");
+    }
 }
 
 #[test]
@@ -96,6 +181,7 @@ fn help_begins_with_examples_and_ends_with_the_exit_codes() {
     let listed: Vec<&str> = codes.lines().take(7).map(|line| &line[..4]).collect();
     let expected = ["  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  5 ", "  6 "];
     assert_eq!(listed, expected);
+    assert!(codes.contains("\n  130  Ctrl-C\n"), "{codes}");
     for word in ["GREET_ADDR", "GREET_NAME", "GREET_FRAMING", "GREET_TIMEOUT"] {
         assert!(help.contains(word), "{word} in {help}");
     }

@@ -1,9 +1,10 @@
 //! Conversations that go well, whatever the server's segments and the user's files look like.
 
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::Duration;
 
-use crate::program::{Outcome, client, run, run_with_input};
+use crate::program::{Outcome, Running, client, client_as_installed, finish, run, run_with_input};
 use crate::standin::{
     DELIVERIES, Delivery, PATIENCE, QUESTION, Standin, WELCOME, read_once, say, tutorial,
 };
@@ -105,10 +106,10 @@ fn a_name_goes_out_byte_for_byte() {
 
 #[test]
 fn what_the_server_says_reaches_a_pipe_byte_for_byte() {
-    let words = "\x1b[31mWelcome!\x07\r\nWhat's your name?\u{9b}Good bye\nGood bye!\n";
     let server = Standin::start(move |mut peer| {
-        say(&mut peer, words);
-        read_once(&mut peer)
+        say(&mut peer, "\x1b[31mWelcome!\x07\r\nWhat's your name?");
+        read_once(&mut peer);
+        say(&mut peer, "\u{9b}Good bye\nGood bye!\n");
     });
     let outcome = run(&mut client(&[&server.address()]));
     outcome.expect_done("\x1b[31mWelcome!\x07\r\nWhat's your name?\n\u{9b}Good bye\nGood bye!\n");
@@ -192,6 +193,42 @@ fn a_refused_name_is_shown_and_the_conversation_goes_on() {
          What's your name?\nGood bye!\n",
     );
     assert_eq!(server.result(), b"exit");
+}
+
+#[test]
+fn names_are_lines_where_there_is_no_terminal() {
+    for names in [&["--name", "Alice"][..], &[]] {
+        let server = Standin::start(|mut peer| {
+            say(&mut peer, [WELCOME, QUESTION].concat());
+            let name = read_once(&mut peer);
+            say(&mut peer, "Hello Alice!\nWhat's your name?");
+            let farewell = read_once(&mut peer);
+            say(&mut peer, "Good bye!\n");
+            [name, farewell]
+        });
+        let address = server.address();
+        let mut command = client_as_installed(&[&[&*address], names].concat());
+        let outcome = run_with_input(&mut command, "Alice\n");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_eq!(server.result(), [b"Alice\n", &b"exit\n"[..]]);
+    }
+}
+
+#[test]
+fn messages_are_shown_while_the_client_waits_for_input() {
+    let (show, may_show) = std::sync::mpsc::channel();
+    let server = Standin::start(move |mut peer| {
+        say(&mut peer, [WELCOME, QUESTION].concat());
+        may_show.recv_timeout(PATIENCE).expect("the test goes on");
+        say(&mut peer, "You took too long. Good bye!\n");
+    });
+    let mut running = Running::start(client(&[&server.address()]).stdin(Stdio::piped()));
+    // Open, and without a name.
+    let _stdin = running.0.stdin.take().expect("standard input is a pipe");
+    show.send(()).expect("the stand-in waits");
+    let outcome = finish(running);
+    outcome.expect_failed(5, &["ended the conversation"]);
+    outcome.expect_shown("Welcome!\nWhat's your name?\nYou took too long. Good bye!\n");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The client as its users meet it: a process, its three streams, a server at the other end.
-#![cfg(feature = "cli")]
+#![cfg(feature = "client")]
 
 mod program;
 mod standin;

@@ -16,13 +16,21 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
-/// The client with these arguments and nothing of the test's environment that could change it.
+/// The client with these arguments and bare names, for stand-ins that are the tutorial's server.
 pub(crate) fn client(args: &[&str]) -> Command {
+    let mut command = client_as_installed(args);
+    command.env("GREET_FRAMING", "silence");
+    command
+}
+
+/// The client with these arguments and nothing of the test's environment that could change it.
+pub(crate) fn client_as_installed(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-client"));
     command.args(args).stdin(Stdio::null());
     for name in ["ADDR", "NAME", "FRAMING", "TIMEOUT"] {
         command.env_remove(format!("GREET_{name}"));
     }
+    command.env("GREET_HISTORY", "");
     command
 }
 

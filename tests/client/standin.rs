@@ -24,6 +24,20 @@ pub(crate) struct Standin<T> {
 impl<T: Send + 'static> Standin<T> {
     pub(crate) fn start(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::serve(listener, script)
+    }
+
+    /// Returns `None` if this machine does not have the address.
+    pub(crate) fn try_start_at(
+        address: &str,
+        script: impl FnOnce(TcpStream) -> T + Send + 'static,
+    ) -> Option<Self> {
+        TcpListener::bind(address)
+            .ok()
+            .map(|listener| Self::serve(listener, script))
+    }
+
+    fn serve(listener: TcpListener, script: impl FnOnce(TcpStream) -> T + Send + 'static) -> Self {
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");

@@ -207,5 +207,5 @@ pub(crate) fn is_reset(error: &io::Error) -> bool {
 }
 
 fn text(bytes: &[u8]) -> String {
-    oneloop::escape::Escaped(bytes).to_string()
+    bytes.escape_ascii().to_string()
 }

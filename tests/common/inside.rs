@@ -120,7 +120,7 @@ impl Inside {
             "every connection ends for exactly one reason"
         );
         self.stop();
-        assert_eq!(self.join().expect("a polite end"), Stopped { cut: 0 });
+        assert_eq!(self.join().expect("a polite end"), Stopped { aborted: 0 });
         look
     }
 

@@ -91,8 +91,8 @@ impl Scene {
         let report = eventually_or_why("everything is as it was", || {
             let (report, descriptors) = (self.server.report(), self.server.descriptors());
             let is_baseline = report.open() == residents
-                && report.count("being turned away") == 0
-                && report.count("deadlines filed") == residents
+                && report.count("refusing") == 0
+                && report.count("deadlines") == residents
                 && report.count("bytes held") == 0
                 && descriptors == self.descriptors;
             if is_baseline {

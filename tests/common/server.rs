@@ -26,7 +26,6 @@ pub(crate) struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     counts: BTreeMap<String, u64>,
-    ended: BTreeMap<String, u64>,
 }
 
 /// The lines of standard error so far.
@@ -50,6 +49,18 @@ impl Server {
             .arg(format!("{prelude}; exec \"$0\" \"$@\""));
         shell.arg(plain.get_program()).args(plain.get_args());
         Self::spawn(shell, flags)
+    }
+
+    /// Starts a server by another program, `env --ignore-signal=HUP` for example.
+    #[track_caller]
+    pub(crate) fn start_by(program: &[&str], flags: &[&str]) -> Self {
+        let plain = command(flags);
+        let mut command = Command::new(program[0]);
+        command
+            .args(&program[1..])
+            .arg(plain.get_program())
+            .args(plain.get_args());
+        Self::spawn(command, flags)
     }
 
     #[track_caller]
@@ -108,7 +119,7 @@ impl Server {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Asks for the server's own account of itself.
+    /// Asks for the server's statistics.
     #[track_caller]
     pub(crate) fn report(&self) -> Report {
         let seen = self.log.count(REPORT);
@@ -223,38 +234,46 @@ impl Drop for Server {
 }
 
 impl Report {
-    /// The count called so, 0 if there is none.
-    pub(crate) fn count(&self, what: &str) -> u64 {
-        self.counts.get(what).copied().unwrap_or(0)
+    /// Returns the count with this key, its words joined by spaces or by underscores; 0 if there is
+    /// none.
+    pub(crate) fn count(&self, key: &str) -> u64 {
+        self.counts.get(&joined(key)).copied().unwrap_or(0)
     }
 
     pub(crate) fn open(&self) -> u64 {
-        self.count("connections open")
+        self.count("connections_open")
     }
 
-    /// How many connections ended for this reason, given in the log's words.
-    pub(crate) fn ended(&self, why: &str) -> u64 {
-        self.ended.get(why).copied().unwrap_or(0)
+    /// Returns how many connections ended for this reason, given in the log's words.
+    pub(crate) fn ended(&self, reason: &str) -> u64 {
+        self.count(&["ended", reason].join(" "))
     }
 
     pub(crate) fn ended_in_all(&self) -> u64 {
-        self.ended.values().sum()
+        let ended = self
+            .counts
+            .iter()
+            .filter(|(key, _)| key.starts_with("ended_"));
+        ended.map(|(_, count)| count).sum()
     }
 
     fn parse(line: &str) -> Self {
-        let start = line.find(REPORT).expect("a report");
-        let digits = |c: char| c.is_ascii_digit();
-        let start = line[..start].trim_end_matches(digits).len();
-        let (counts, ended) = line[start..].split_once("; ended: ").expect("two halves");
-        Self {
-            counts: counts.split(", ").map(count).collect(),
-            ended: ended
-                .split("; ")
-                .filter(|one| !one.is_empty())
-                .map(count)
-                .collect(),
-        }
+        let (_, fields) = line.split_once(REPORT).expect("a report");
+        let counts = fields
+            .split(' ')
+            .map(|field| field.split_once('=').expect("key=value"))
+            .map(|(key, value)| (key.to_owned(), value.parse().expect("a number")))
+            .collect();
+        Self { counts }
     }
+}
+
+fn joined(words: &str) -> String {
+    words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
 }
 
 impl Log {
@@ -331,10 +350,4 @@ fn address_in(line: &str) -> SocketAddr {
     address.parse().expect("an address")
 }
 
-/// Parses `12 connections open`.
-fn count(text: &str) -> (String, u64) {
-    let (number, what) = text.split_once(' ').expect("a number and what it counts");
-    (what.to_owned(), number.parse().expect("a number"))
-}
-
-const REPORT: &str = " connections open, ";
+const REPORT: &str = " statistics ";

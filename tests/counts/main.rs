@@ -12,17 +12,13 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing, Greeter};
 use oneloop::{Limits, Reactor, Turn};
+use oneloop_greeting::{Config, Framing, Greeter};
 
-#[path = "../../benches/fleet/mod.rs"]
-mod fleet;
-#[path = "../../benches/peers/mod.rs"]
-mod peers;
 mod thresholds;
 
-use fleet::{Fleet, Work};
-use peers::{Peer, Pin, Running};
+use oneloop_bench::fleet::{Fleet, Work};
+use oneloop_bench::peers::{Peer, Pin, Running};
 
 #[test]
 fn an_exchange_is_two_system_calls_and_a_share_of_a_poll() {
@@ -157,17 +153,6 @@ fn nobody_wakes_a_server_whose_clients_are_silent() {
     );
 }
 
-impl Work {
-    /// So many times all of so many connections.
-    fn rounds(active: usize, depth: u32, rounds: u64) -> Self {
-        Self {
-            active: 0..active,
-            depth,
-            exchanges: active as u64 * u64::from(depth) * rounds,
-        }
-    }
-}
-
 /// Opens connections, and does some work on them.
 fn exchange(server: SocketAddr, connections: usize, work: Work) -> io::Result<Fleet> {
     let mut fleet = Fleet::open(server, connections)?;
@@ -236,7 +221,9 @@ fn turn_until_stepped(reactor: &mut Reactor<Greeter>, steps: u64) {
 
 /// Connections that this process can have.
 fn connections_max() -> usize {
-    fleet::descriptors().saturating_sub(500).min(9_000)
+    oneloop_bench::fleet::descriptors()
+        .saturating_sub(500)
+        .min(9_000)
 }
 
 fn at_most(what: &str, counted: f64, bound: f64) {
@@ -257,7 +244,7 @@ fn at_most_in_one_of_several(what: &str, bound: f64, count: impl Fn() -> f64) {
 }
 
 fn lacks(tool: &str) -> Option<String> {
-    let there = peers::is_on_path(tool);
+    let there = oneloop_bench::peers::is_on_path(tool);
     (!there).then(|| format!("there is no `{tool}`; on Debian `apt-get install {tool}`"))
 }
 

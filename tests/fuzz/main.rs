@@ -1,15 +1,13 @@
 //! The corpus of the fuzz targets, replayed.
 
-mod bodies;
-#[path = "../simulation/swarm/mod.rs"]
-mod swarm;
-
 use std::fs;
 use std::path::Path;
 
+use oneloop_swarm::fuzzing;
+
 fn replay(target: &str, body: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
+        .join("tests/fuzz/corpus")
         .join(target);
     let mut replayed = 0;
     for entry in fs::read_dir(&folder).expect("a corpus") {
@@ -21,21 +19,16 @@ fn replay(target: &str, body: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpus_of_log_escape_holds() {
-    replay("log_escape", bodies::log_escape);
-}
-
-#[test]
 fn the_corpus_of_framing_holds() {
-    replay("framing", bodies::framing);
+    replay("framing", fuzzing::framing);
 }
 
 #[test]
 fn the_corpus_of_session_holds() {
-    replay("session", bodies::session);
+    replay("session", fuzzing::session);
 }
 
 #[test]
 fn the_corpus_of_reactor_holds() {
-    replay("reactor", bodies::reactor);
+    replay("reactor", fuzzing::reactor);
 }

@@ -1,7 +1,6 @@
 //! Group F: the operator and the tools.
 
 use std::io::ErrorKind;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -63,18 +62,6 @@ fn f1_a_name_that_has_no_end_yet_is_owed_no_answer_and_one_without_a_line_is() {
 }
 
 #[test]
-fn a_server_that_has_no_descriptors_to_start_with_says_what_to_do() {
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -n 6; exec \"$0\" --listen 127.0.0.1:0"])
-        .arg(env!("CARGO_BIN_EXE_greet-server"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("ulimit -n"), "{said}");
-}
-
-#[test]
 fn f1_a_straggler_is_cut_off_at_the_end_of_the_drain_and_the_exit_code_says_so() {
     let mut server = Server::start(&["--drain", "500ms"]);
     let mut polite = Client::acquainted(server.address());
@@ -85,21 +72,105 @@ fn f1_a_straggler_is_cut_off_at_the_end_of_the_drain_and_the_exit_code_says_so()
     assert_eq!(server.exit().code(), Some(3));
     server
         .log()
-        .wait_for("1 connections had not finished in time", 0);
+        .wait_for("1 connection had not finished in time", 0);
     server.log().wait_for("cut off at the end of the drain", 0);
 }
 
 #[test]
 fn f2_a_second_signal_stops_at_once() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
-        let mut server = Server::start(&["--drain", "1h", "--write-timeout", "1h"]);
+        // A background job of a shell without job control ignores SIGINT.
+        let env = ["env", "--default-signal=INT,TERM"];
+        let mut server = Server::start_by(&env, &["--drain", "1h", "--write-timeout", "1h"]);
         let _deaf = deaf_client(&server);
         server.signal(signal);
         server.log().wait_for("a second signal stops at once", 0);
         assert!(server.is_running());
         server.signal(signal);
         assert_eq!(server.exit().code(), Some(code));
+        let line = format!("Stopped at once by a second signal ({signal}): 1 connection cut off");
+        server.log().wait_for(&line, 0);
     }
+}
+
+#[test]
+fn f2_signals_that_come_before_the_loop_takes_notice_stop_at_once() {
+    let env = ["env", "--default-signal=INT,TERM"];
+    let mut server = Server::start_by(&env, &["--drain", "1h", "--write-timeout", "1h"]);
+    let _deaf = deaf_client(&server);
+    // A loop that does not turn: both are delivered before it does. Two pending signals of one kind
+    // would be one.
+    server.freeze();
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
+    server.thaw();
+    let code = server.exit().code();
+    assert!(code == Some(143) || code == Some(130), "{code:?}");
+}
+
+#[test]
+fn f2_several_hangups_are_one_request_to_stop() {
+    for round in 0..20 {
+        let mut server = Server::start(&[]);
+        let mut client = Client::acquainted(server.address());
+        // Closing a terminal can send several, microseconds apart.
+        for _ in 0..3 {
+            server.signal(Signal::SIGHUP);
+        }
+        client.expect_last(GOOD_BYE);
+        server.signal(Signal::SIGHUP);
+        drop(client);
+        assert_eq!(server.exit().code(), Some(0), "round {round}");
+    }
+}
+
+#[test]
+fn f2_a_hangup_before_a_signal_to_stop_is_not_the_first_of_two() {
+    let mut server = Server::start(&["--drain", "1h", "--write-timeout", "1h"]);
+    let _deaf = deaf_client(&server);
+    server.signal(Signal::SIGHUP);
+    server
+        .log()
+        .wait_for("SIGINT or SIGTERM, twice, stops at once", 0);
+    server.signal(Signal::SIGTERM);
+    server.log().wait_for("Stopping already", 0);
+    assert!(server.is_running());
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit().code(), Some(143));
+}
+
+#[test]
+fn f2_a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    // As by nohup, and by a shell for its background jobs.
+    let env = ["env", "--ignore-signal=HUP,INT"];
+    let mut server = Server::start_by(&env, &[]);
+    let mut client = Client::acquainted(server.address());
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGHUP] {
+        server.signal(signal);
+        // The report is asked for later, so the signal before it was delivered.
+        assert_eq!(server.report().open(), 1);
+        client.round_trip("alice");
+    }
+    client.leave();
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn f2_the_last_line_is_true_of_connections_that_broke() {
+    let mut server = Server::start(&["--framing", "line"]);
+    let mut client = Client::connect_narrow(server.address(), 2048);
+    let mut sender = Client(client.0.try_clone().unwrap());
+    // Far more names than the server takes in after its last line.
+    let names = thread::spawn(move || sender.send_all_it_takes(&b"name\n".repeat(1000), 1 << 20));
+    eventually("names are under way", || {
+        (server.report().count("bytes_in") > 0).then_some(())
+    });
+    server.signal(Signal::SIGHUP);
+    client.until_gone();
+    names.join().unwrap();
+    assert_eq!(server.exit().code(), Some(0));
+    assert_eq!(server.log().count("every connection has finished"), 0);
+    server.log().wait_for("Stopped: every session has ended", 0);
 }
 
 #[test]
@@ -129,6 +200,18 @@ fn f5_a_hangup_of_the_terminal_drains() {
     assert_eq!(server.exit().code(), Some(0));
 }
 
+#[test]
+fn f6_statistics_come_at_every_log_level() {
+    for level in ["off", "error", "warn", "info"] {
+        let mut server = Server::start(&["--log-level", level]);
+        let client = Client::acquainted(server.address());
+        let report = server.report();
+        assert_eq!((report.open(), report.count("accepted")), (1, 1), "{level}");
+        client.leave();
+        assert_eq!(server.terminate(), Some(0));
+    }
+}
+
 /// A client that asks for more than it ever reads, so that the server owes it something for good.
 fn deaf_client(server: &Server) -> Client {
     let deaf = Client::connect_narrow(server.address(), 1024);
@@ -137,8 +220,8 @@ fn deaf_client(server: &Server) -> Client {
     let mut before = 0;
     eventually("output is stuck", || {
         let report = server.report();
-        let now = report.count("bytes out");
-        let is_stuck = report.count("bytes held") > 0 && now == before;
+        let now = report.count("bytes_out");
+        let is_stuck = report.count("bytes_held") > 0 && now == before;
         before = now;
         thread::sleep(LONG_ENOUGH_TO_MOVE);
         is_stuck.then_some(())

@@ -12,7 +12,7 @@ use crate::common::client::{hello, reply};
 use crate::common::{
     Client, GOOD_BYE, PATIENCE, QUESTION, Scene, Server, TOO_SLOW, WELCOME, eventually,
 };
-use crate::framing::LONGER_THAN_THE_GAP;
+use crate::hostile::framing::LONGER_THAN_THE_GAP;
 
 #[test]
 fn c1_a_peer_that_finishes_before_the_greeting_is_no_error() {
@@ -331,10 +331,14 @@ fn c16_what_cannot_be_listened_on_is_said_in_one_sentence() {
     let taken = Server::start(&[]);
     let taken_address = taken.address().to_string();
     let cases = [
-        (taken_address.as_str(), 1, "another program has this port"),
+        (
+            taken_address.as_str(),
+            1,
+            "another program listens on this port",
+        ),
         ("192.0.2.1:6000", 1, "no such address"),
-        ("nonsense", 2, "expected an address and a port"),
-        ("127.0.0.1", 2, "expected an address and a port"),
+        ("127.0.0.1:nonsense", 2, "from 1 to 65535"),
+        ("::1:[", 2, "brackets"),
     ];
     for (address, code, advice) in cases {
         let began = Instant::now();

@@ -95,6 +95,17 @@ impl Guest {
         socket.set_linger(zero).expect("a socket can be reset");
     }
 
+    /// Answers rightly until the guest leaves, and takes its time for each answer.
+    pub(crate) fn serve_slowly(&mut self, each: std::time::Duration) {
+        while let Some(name) = self.hear() {
+            if name == "exit" {
+                return self.say(GOOD_BYE);
+            }
+            thread::sleep(each);
+            self.answer(&name);
+        }
+    }
+
     /// Does nothing more until the guest leaves.
     pub(crate) fn ignore(&mut self) {
         while self.hear().is_some() {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::load::{Pace, Plan, Scenario};
+use oneloop_load::{Pace, Plan, Scenario};
 
 use crate::common::Server;
 use crate::{CLOSED, plan, run_until};
@@ -48,9 +48,9 @@ fn both_sides_cpu_time_is_known_for_a_server_whose_process_is() {
         connections: 10,
         ..plan(server.address())
     };
-    let process = oneloop::load::Process::new(server.pid());
+    let process = oneloop_load::Process::new(server.pid());
     let os = oneloop::net::Os::new().expect("a poller");
-    let outcome = oneloop::load::run(&plan, os, Some(process), |_| oneloop::load::Go::On);
+    let outcome = oneloop_load::run(&plan, os, Some(process), |_| oneloop_load::Go::On);
     let costs = outcome.expect("the loop runs").costs;
     assert!(costs.completed > 0);
     assert!(costs.generator_each() > Some(Duration::ZERO));

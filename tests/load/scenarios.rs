@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use oneloop::load::{Ending, Framing, Outcome, Pace, Plan, Scenario, percentile};
+use oneloop_load::{Ending, Framing, Outcome, Pace, Plan, Scenario, percentile};
 
 use crate::common::Server;
 use crate::{CLOSED, plan, run};
@@ -152,5 +152,5 @@ fn connections_come_from_all_the_sources_in_turn() {
     };
     clean(&all_from(&sources));
     let outcome = run(&all_from(&sources[..1]));
-    assert!(outcome.faults.count(oneloop::load::Fault::Full) >= 2);
+    assert!(outcome.faults.count(oneloop_load::Fault::Full) >= 2);
 }

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oneloop::load::{self, Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile, text};
 use oneloop::net::Os;
+use oneloop_load::{Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentile};
 
 use crate::common::Server;
 use crate::{CLOSED, plan};
@@ -31,7 +31,7 @@ fn run_with_stall(server: &Server, plan: &Plan, stall: Duration) -> (Outcome, Du
             Go::On
         };
         let os = Os::new().expect("a poller");
-        let outcome = load::run(plan, os, None, stop).expect("the loop runs");
+        let outcome = oneloop_load::run(plan, os, None, stop).expect("the loop runs");
         (outcome, stall.join().expect("it was thawed"))
     })
 }
@@ -102,7 +102,12 @@ fn a_closed_loop_hardly_sees_a_stall_and_says_so() {
     assert!((1..=8).contains(&stalled), "{stalled}");
     let highest = percentile(&outcome.latency, 100.0).expect("something was measured");
     assert!(highest >= stall * 19 / 20, "{highest:?}");
-    assert!(text::report(&outcome).contains("cannot see the stall"));
+    assert!(
+        outcome
+            .findings()
+            .iter()
+            .any(|finding| finding.text.contains("cannot show the stall"))
+    );
 }
 
 /// In nanoseconds; longer than anything here.

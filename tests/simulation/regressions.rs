@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use oneloop::sim::{Link, Simulation};
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
 };
+use oneloop_sim::{Link, Simulation};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ impl Service for Verbose {
     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
         cx.consume(cx.input().len());
         match event {
-            Event::Opened => Next::Read {
+            Event::Open => Next::Read {
                 until: cx.after(SHORT),
             },
             Event::Data => {
@@ -31,7 +31,7 @@ impl Service for Verbose {
             Event::Flushed => Next::Read {
                 until: cx.after(LONG),
             },
-            _ => Next::Close(CloseReason::TimedOut),
+            _ => Next::Close(CloseReason::Timeout),
         }
     }
 }
@@ -78,7 +78,7 @@ impl Service for Hesitant {
             return Next::Flush;
         }
         cx.consume(cx.input().len());
-        Next::Close(CloseReason::Finished)
+        Next::Close(CloseReason::Completed)
     }
 }
 
@@ -95,7 +95,7 @@ fn input_that_was_left_for_want_of_room_is_offered_again_before_it_is_too_much()
     client.close();
     simulation.run_for(LONG);
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.ended(EndReason::Finished), 1);
+    assert_eq!(counters.ended(EndReason::Completed), 1);
 }
 
 /// Waits a minute, and gives up.
@@ -108,7 +108,7 @@ impl Service for Patient {
 
     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
         match event {
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             _ => Next::Read {
                 until: cx.after(Duration::from_secs(60)),
             },
@@ -146,7 +146,7 @@ impl Service for Stubborn {
     fn step(&mut self, until: &mut Time, _: Event, cx: &mut Context<'_>) -> Next {
         match cx.now() < *until {
             true => Next::Read { until: *until },
-            false => Next::Close(CloseReason::TimedOut),
+            false => Next::Close(CloseReason::Timeout),
         }
     }
 }
@@ -181,7 +181,7 @@ impl Service for Fragile {
     }
 
     fn step(&mut self, wait: &mut Duration, event: Event, cx: &mut Context<'_>) -> Next {
-        assert!(event != Event::Deadline, "as planned");
+        assert!(event != Event::Timeout, "as planned");
         cx.consume(cx.input().len());
         Next::Read {
             until: cx.after(*wait),
@@ -223,7 +223,7 @@ impl Service for Brief {
 
     fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
         cx.write(&[b'x'; 150]);
-        Next::Close(CloseReason::Finished)
+        Next::Close(CloseReason::Completed)
     }
 }
 
@@ -253,6 +253,6 @@ fn who_has_taken_everything_is_not_held_to_be_slow_though_the_write_deadline_com
     let heard_all = heard_all.count() as u64;
     assert!((1..400).contains(&heard_all), "{heard_all} of 400");
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.ended(EndReason::Finished), heard_all);
+    assert_eq!(counters.ended(EndReason::Completed), heard_all);
     assert_eq!(counters.ended(EndReason::WriteTimeout), 400 - heard_all);
 }

@@ -1,7 +1,5 @@
 //! Runs many seeds of the simulation, or replays one.
 
-mod swarm;
-
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -12,9 +10,9 @@ use std::time::Instant;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use swarm::plan::Plan;
-use swarm::replay::Failure;
-use swarm::run::{Order, run};
+use oneloop_swarm::swarm::plan::Plan;
+use oneloop_swarm::swarm::replay::Failure;
+use oneloop_swarm::swarm::run::{Order, run};
 
 /// Runs the greeting server on a simulated network, one run for each seed, and checks every
 /// invariant all the time.

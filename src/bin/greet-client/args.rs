@@ -1,50 +1,151 @@
 //! The command line: flags and environment become a checked [`Args`], or help, or misuse.
 
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use log::LevelFilter;
+use simple_logger::SimpleLogger;
 
-use crate::address::Address;
+use crate::wire::Framing;
+use greet_support::address::{self, Address};
+use greet_support::manual::{Generate, VERSION};
+
+/// The command line, checked.
+#[derive(Debug)]
+pub(crate) struct Args {
+    /// Where the server listens.
+    pub(crate) server: Address,
+    /// Names to send; if there are none, they come from standard input.
+    pub(crate) names: Vec<String>,
+    /// How the server is told where a name ends.
+    pub(crate) framing: Framing,
+    /// How long to wait for the connection, and then for each answer.
+    pub(crate) timeout: Duration,
+    /// The file that keeps the names typed at a terminal, if any.
+    pub(crate) history: Option<PathBuf>,
+}
 
 /// Talk to a greeting server: it asks for a name, and greets it.
 ///
 /// Names come from --name, or else from standard input, one a line. The name `exit` ends the
-/// conversation, and so does the end of the names (Ctrl-D at a terminal).
+/// conversation, and so does the end of the names (Ctrl-D at a terminal). At a terminal the line
+/// can be edited (arrow keys, Ctrl-R for the history); Ctrl-C ends the program.
 #[derive(Debug, Parser)]
 #[command(
     name = "greet-client",
-    version,
+    version = VERSION,
     before_help = EXAMPLES,
     after_help = EXIT_CODES,
     max_term_width = 100
 )]
-pub(crate) struct Args {
-    /// Where the server listens: host:port, host, or :port; an IPv6 host stands in brackets.
-    #[arg(value_name = "ADDR", env = "GREET_ADDR", default_value = Address::DEFAULT)]
-    pub(crate) server: Address,
+struct CommandLine {
+    /// Where the server listens: HOST:PORT, HOST PORT, :PORT, PORT or HOST.
+    ///
+    /// A missing host is 127.0.0.1, a missing port is 6000. An IPv6 host before a colon and a port
+    /// stands in brackets. The addresses of a name are tried in turn.
+    #[arg(
+        value_names = ["ADDR", "PORT"],
+        num_args = 0..=2,
+        env = "GREET_ADDR",
+        default_value = Address::DEFAULT
+    )]
+    server: Vec<String>,
 
     /// A name to send; may be given again. After the last one comes `exit`.
     #[arg(long = "name", value_name = "NAME", env = "GREET_NAME", value_parser = name)]
-    pub(crate) names: Vec<String>,
+    names: Vec<String>,
 
     /// How the server is told where a name ends.
-    #[arg(long, env = "GREET_FRAMING", value_enum, default_value_t = Framing::Silence)]
-    pub(crate) framing: Framing,
+    #[arg(long, env = "GREET_FRAMING", value_enum, default_value_t = FramingArg::Auto)]
+    framing: FramingArg,
 
     /// How long to wait for the connection, and then for each answer (250ms, 10s, 1m).
     ///
     /// Looking up a host's name is not included: it takes as long as the system's resolver takes.
     #[arg(long, env = "GREET_TIMEOUT", default_value = "10s", value_parser = timeout)]
-    pub(crate) timeout: Duration,
+    timeout: Duration,
+
+    /// Logs each address that is tried to standard error.
+    #[arg(short, long)]
+    verbose: bool,
+
+    /// Writes a manual page, or completions for a shell.
+    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
+    generate: Option<Generate>,
 }
 
-/// What follows a name on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Framing {
-    /// Nothing: the name ends when no more bytes come (the tutorial's bytes).
-    Silence,
-    /// A newline.
+enum FramingArg {
+    /// `silence` if standard input is a terminal, else `line`.
+    Auto,
+    /// A newline follows each name.
     Line,
+    /// Nothing follows: the name ends when no more bytes come (the tutorial's bytes).
+    Silence,
+}
+
+impl Args {
+    /// Parses the command line and the environment; ends the program if they are wrong.
+    pub(crate) fn from_command_line() -> Self {
+        let given = CommandLine::parse();
+        if let Some(generate) = given.generate {
+            generate.run(CommandLine::command());
+        }
+        if given.verbose {
+            start_log();
+        }
+        let text = given.server.join(" ");
+        let server = address::to_connect_to(&text).unwrap_or_else(|problem| {
+            let message = format!("invalid value '{text}' for '[ADDR] [PORT]': {problem}");
+            let error = CommandLine::command().error(ErrorKind::ValueValidation, message);
+            error.exit()
+        });
+        Self {
+            server,
+            names: given.names,
+            framing: given.framing.resolve(),
+            timeout: given.timeout,
+            history: history(),
+        }
+    }
+}
+
+/// Returns the file for the history: `GREET_HISTORY`, of which an empty value means none, or a file
+/// where the XDG base directory specification has the state of programs.
+fn history() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("GREET_HISTORY") {
+        return (!path.is_empty()).then(|| path.into());
+    }
+    let state = match env::var_os("XDG_STATE_HOME") {
+        Some(path) if Path::new(&path).is_absolute() => PathBuf::from(path),
+        _ => env::home_dir()?.join(".local/state"),
+    };
+    Some(state.join("greet-client/history"))
+}
+
+impl FramingArg {
+    fn resolve(self) -> Framing {
+        match self {
+            Self::Silence => Framing::Silence,
+            Self::Line => Framing::Line,
+            Self::Auto if io::stdin().is_terminal() => Framing::Silence,
+            Self::Auto => Framing::Line,
+        }
+    }
+}
+
+fn start_log() {
+    let logger = SimpleLogger::new()
+        .with_level(LevelFilter::Off)
+        .with_module_level(env!("CARGO_CRATE_NAME"), LevelFilter::Debug)
+        .with_colors(false)
+        .without_timestamps();
+    // It fails only if there is a logger already.
+    let _ = logger.init();
 }
 
 /// Refuses a name that could not arrive as one.
@@ -75,21 +176,25 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const EXAMPLES: &str = "\
 Examples:
-  greet-client                                 talk to 127.0.0.1:6000 at the terminal
-  greet-client :7000 --name Alice --name Bob   send two names, then `exit`
-  printf 'Alice\\nBob\\n' | greet-client         the same, from a pipe";
+  greet-client                            talk to 127.0.0.1:6000
+  greet-client example.org 7000           talk to another machine
+  greet-client 7000 --name Ann --name Bo  send two names to port 7000
+  printf 'Ann\\nBo\\n' | greet-client     send two names from a pipe";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the server was told `exit` and said good bye, or nobody reads standard output any more
+  0  the server answered `exit` with its goodbye, or standard output was closed
   1  standard input could not be read, or standard output not written
   2  misuse: a flag, an address or a name that cannot be
   3  no connection: refused, unreachable, unknown host, or none within --timeout
   4  the server did not answer within --timeout
-  5  the server ended the conversation first (its last line is shown), or left without a good bye
+  5  the server ended the conversation first, or without a goodbye
   6  the server does not speak the protocol
+  130  Ctrl-C
 
-NO_COLOR=1 turns off the colours of this text and of error messages about flags.";
+NO_COLOR=1 turns off the colours of this text and of errors about flags. GREET_HISTORY is the \
+file that keeps the names typed at a terminal; if it is set and empty, none does. The default is \
+~/.local/state/greet-client/history.";
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_flags_are_consistent() {
-        Args::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[test]

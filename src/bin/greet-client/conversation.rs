@@ -1,59 +1,33 @@
-//! The conversation: hear the question, say a name, and again until one side has had enough.
+//! The conversation: wait for the question, send a name, repeat until one side ends it.
 
-use crate::failure::{Failure, Rubbish};
-use crate::terminal::{Names, Screen};
-use crate::wire::{EXIT, GOOD_BYE, Message, QUESTION, Wire};
+use std::time::Duration;
+
+use crate::failure::{Awaiting, Failure};
+use crate::listener::Listener;
+use crate::names::Names;
+use crate::wire::{EXIT, Framing};
 
 /// Answers every question with the next of `names`, and the one after the last with `exit`.
 ///
-/// No name goes out before it is asked for: a server may take whatever one read returns for one
+/// No name is sent before it is asked for: a server may take whatever one read returns for one
 /// name.
 ///
 /// # Errors
 ///
-/// Whatever keeps the server from saying good bye after `exit`.
-pub(crate) fn hold(wire: &mut Wire, names: &mut Names, screen: &mut Screen) -> Result<(), Failure> {
-    hear_question(wire, screen)?;
-    while let Some(name) = names.next()?
+/// Whatever keeps the server from its goodbye after `exit`.
+pub(crate) fn run(
+    listener: &Listener,
+    names: &mut Names,
+    framing: Framing,
+    timeout: Duration,
+) -> Result<(), Failure> {
+    listener.wait_for(Awaiting::FirstQuestion, framing, timeout)?;
+    while let Some(name) = names.next(listener)?
         && name != EXIT
     {
-        wire.say(&name)?;
-        hear_question(wire, screen)?;
+        listener.send(&name, framing, timeout)?;
+        listener.wait_for(Awaiting::NextQuestion, framing, timeout)?;
     }
-    wire.say(EXIT)?;
-    hear_good_bye(wire, screen)
-}
-
-fn hear_question(wire: &mut Wire, screen: &mut Screen) -> Result<(), Failure> {
-    while hear(wire, screen)? != Message::Question {}
-    Ok(())
-}
-
-/// Does not wait for the connection to end: after the good bye there is nothing left to wait for.
-fn hear_good_bye(wire: &mut Wire, screen: &mut Screen) -> Result<(), Failure> {
-    while hear(wire, screen)? != Message::Line(GOOD_BYE.to_vec()) {}
-    Ok(())
-}
-
-/// Shows the next message, or as much of it as came.
-fn hear(wire: &mut Wire, screen: &mut Screen) -> Result<Message, Failure> {
-    match wire.hear() {
-        Ok(Message::Question) => {
-            screen.show(QUESTION)?;
-            Ok(Message::Question)
-        }
-        Ok(Message::Line(line)) => {
-            screen.show(&line)?;
-            if str::from_utf8(&line).is_err() {
-                return Err(wire.rubbish(Rubbish::NotUtf8));
-            }
-            Ok(Message::Line(line))
-        }
-        Err(failure) => {
-            if !wire.unfinished().is_empty() {
-                screen.show(wire.unfinished())?;
-            }
-            Err(failure)
-        }
-    }
+    listener.send(EXIT, framing, timeout)?;
+    listener.wait_for(Awaiting::GoodBye, framing, timeout)
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::address::Address;
-use crate::args::Framing;
+use crate::wire::Framing;
+use greet_support::address::Address;
 
 /// Why the conversation did not come to its end.
 #[derive(Debug)]
@@ -19,21 +19,29 @@ pub(crate) enum Failure {
         awaiting: Awaiting,
         framing: Framing,
     },
-    /// The server closed the connection before the conversation was over.
-    Closed { server: Address, awaiting: Awaiting },
+    /// The server closed the connection before the conversation was over, and owed an answer or not.
+    Closed {
+        server: Address,
+        awaiting: Option<Awaiting>,
+    },
     /// The connection broke.
     Broken { server: Address, error: io::Error },
-    /// The server said something that no greeting server says.
-    Rubbish { server: Address, rubbish: Rubbish },
+    /// The server does not speak the protocol.
+    Violated {
+        server: Address,
+        violation: ProtocolViolation,
+    },
     /// Standard input could not be read.
     Input(io::Error),
     /// A line of standard input is too long to be a name: more than so many bytes.
     NameTooLong(usize),
     /// Standard output could not be written.
     Output(io::Error),
-    /// Nobody reads standard output any more, as in `greet-client | head -1`: a reason to stop,
-    /// not one to complain.
+    /// Nothing reads standard output any more, as in `greet-client | head -1`: a reason to stop, and
+    /// not an error.
     OutputClosed,
+    /// The user pressed Ctrl-C at the prompt.
+    Interrupted,
 }
 
 /// What the server owes, which is where the conversation stands.
@@ -47,9 +55,9 @@ pub(crate) enum Awaiting {
     GoodBye,
 }
 
-/// What tells a server that does not speak the protocol.
+/// How a server shows that it does not speak the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rubbish {
+pub(crate) enum ProtocolViolation {
     /// More than so many bytes without a question.
     TooMuch(usize),
     /// A line that is not UTF-8.
@@ -66,7 +74,8 @@ impl Failure {
             Self::Unreachable { .. } => 3,
             Self::Stalled { .. } => 4,
             Self::Closed { .. } | Self::Broken { .. } => 5,
-            Self::Rubbish { .. } => 6,
+            Self::Violated { .. } => 6,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -86,18 +95,29 @@ impl fmt::Display for Failure {
                 humantime::format_duration(*timeout),
                 stall_hint(*awaiting, *framing)
             ),
-            Self::Closed { server, awaiting } => write!(
+            Self::Closed {
+                server,
+                awaiting: Some(awaiting),
+            } => write!(
                 f,
                 "{server} closed the connection and did not {awaiting}: {}",
                 close_hint(*awaiting)
+            ),
+            Self::Closed {
+                server,
+                awaiting: None,
+            } => write!(
+                f,
+                "{server} ended the conversation: if it gave no reason, try again, or look into \
+                 the server's log"
             ),
             Self::Broken { server, error } => write!(
                 f,
                 "The connection to {server} broke ({error}): try again, or look into the server's log"
             ),
-            Self::Rubbish { server, rubbish } => write!(
+            Self::Violated { server, violation } => write!(
                 f,
-                "{server} sent {rubbish}: is it a greeting server? Check the address"
+                "{server} sent {violation}: is it a greeting server? Check the address"
             ),
             Self::Input(error) => write!(
                 f,
@@ -111,7 +131,8 @@ impl fmt::Display for Failure {
                 f,
                 "Cannot write to standard output ({error}): check where it is redirected to"
             ),
-            Self::OutputClosed => f.write_str("Nobody reads standard output any more"),
+            Self::OutputClosed => f.write_str("Standard output is closed"),
+            Self::Interrupted => f.write_str("Interrupted"),
         }
     }
 }
@@ -126,7 +147,7 @@ impl fmt::Display for Awaiting {
     }
 }
 
-impl fmt::Display for Rubbish {
+impl fmt::Display for ProtocolViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMuch(bytes_max) => {
@@ -171,9 +192,9 @@ const fn stall_hint(awaiting: Awaiting, framing: Framing) -> &'static str {
 
 const fn close_hint(awaiting: Awaiting) -> &'static str {
     match awaiting {
-        Awaiting::FirstQuestion => "if it did not say why, check the address, or try again later",
+        Awaiting::FirstQuestion => "if it gave no reason, check the address, or try again later",
         Awaiting::NextQuestion | Awaiting::GoodBye => {
-            "if it did not say why, try again, or look into the server's log"
+            "if it gave no reason, try again, or look into the server's log"
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use oneloop::load::{Framing, Pace, Plan, Scenario, Shape, Threshold};
+use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
 
-use crate::address::parse_address;
+use greet_support::address::parse_address;
 
 /// A load generator for greeting servers: checks every byte, times from where it must.
 #[derive(Debug, Parser)]
@@ -52,16 +52,45 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_LOAD_ACTIVE", value_parser = parse_count)]
     active: Option<u32>,
 
-    /// How long is measured.
-    #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", default_value = "5s", value_parser = parse_some_time)]
-    duration: Duration,
+    /// Open loop at higher and higher rates, from FROM (default 1k) names a second on, until a
+    /// condition of --until holds or a rate is not reached: finds the highest rate that the server
+    /// keeps up with.
+    #[arg(
+        long,
+        value_name = "FROM",
+        env = "GREET_LOAD_RAMP_RATE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1k",
+        conflicts_with_all = ["rate", "sweep", "compare"],
+        value_parser = parse_rate
+    )]
+    ramp_rate: Option<f64>,
 
-    /// How long the connections work before that.
-    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", default_value = "1s", value_parser = humantime::parse_duration)]
-    warm_up: Duration,
+    /// Conditions that end --ramp-rate, written as for --fail-if.
+    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", value_parser = parse_thresholds)]
+    until: Thresholds,
+
+    /// Compares the server, A, with the one at this address, B: in each round both are measured,
+    /// and A once more to see how much it differs from itself.
+    #[arg(long, value_name = "ADDR", env = "GREET_LOAD_COMPARE", value_parser = parse_address, conflicts_with_all = ["sweep", "fail_if"])]
+    pub(crate) compare: Option<SocketAddr>,
+
+    /// How many rounds --compare makes.
+    #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    rounds: u32,
+
+    /// How long is measured. Default 5s; for each step of --ramp-rate 2s, for each run of
+    /// --compare 1s.
+    #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", value_parser = parse_some_time)]
+    duration: Option<Duration>,
+
+    /// How long the connections work before that. Default: a fifth of --duration.
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", value_parser = parse_time)]
+    warm_up: Option<Duration>,
 
     /// Over how long the connections are opened. 0s: as fast as the server takes them.
-    #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = parse_time)]
     ramp: Duration,
 
     /// An answer that takes longer is counted as late.
@@ -98,15 +127,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "GREET_LOAD_HTML")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Compares with the report that --json wrote earlier; being worse is a failure.
-    #[arg(long, value_name = "FILE", env = "GREET_LOAD_BASELINE")]
-    pub(crate) baseline: Option<PathBuf>,
-
     /// Conditions that make it fail, like 'p99>5ms,errors>0'.
     #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_FAIL_IF", value_parser = parse_thresholds)]
     fail_if: Option<Thresholds>,
 
-    /// No live line, even on a terminal.
+    /// Do not keep the generator and its own server on a core each.
+    #[arg(long, env = "GREET_LOAD_NO_PIN")]
+    pub(crate) no_pin: bool,
+
+    /// No live view, even on a terminal.
     #[arg(short, long, env = "GREET_LOAD_QUIET")]
     pub(crate) quiet: bool,
 
@@ -146,17 +175,27 @@ impl Args {
         }
     }
 
-    fn find_contradiction(&self) -> Result<(), &'static str> {
+    fn find_contradiction(&self) -> Result<(), String> {
         let paced = matches!(self.scenario, Kind::Exchange | Kind::Mixed);
         let in_flight = self.names.unwrap_or(1);
+        if self.ramp_rate.is_some() && !paced {
+            return Err("--ramp-rate is for exchange or mixed".into());
+        }
         if self.rate.is_some() && !paced {
-            return Err("--rate sets the pace of exchanges: use it with exchange or mixed");
+            return Err("--rate sets the pace of exchanges: use it with exchange or mixed".into());
         }
         if self.framing == FramingArg::Silence && paced && in_flight > 1 {
-            return Err("with --framing silence a connection has one name in flight: drop --names");
+            return Err(
+                "with --framing silence a connection has one name in flight: drop --names".into(),
+            );
+        }
+        if let Some(source) = self.sources().into_iter().find(|&source| !is_local(source)) {
+            return Err(format!(
+                "--sources: {source} is not an address of this machine"
+            ));
         }
         if self.active.is_some() && self.scenario != Kind::Mixed {
-            return Err("--active is for the scenario mixed");
+            return Err("--active is for the scenario mixed".into());
         }
         Ok(())
     }
@@ -167,19 +206,16 @@ impl Args {
             [] => &[self.connections],
             steps => steps,
         };
+        let duration = self.duration();
         let plan = |&connections: &u32| Plan {
             target,
-            sources: self
-                .sources
-                .iter()
-                .flat_map(|range| range.0.clone())
-                .collect(),
+            sources: self.sources(),
             scenario: self.scenario(connections),
             connections,
             asked: connections,
             framing: self.framing.into(),
-            duration: self.duration,
-            warm_up: self.warm_up,
+            duration,
+            warm_up: self.warm_up.unwrap_or(duration / 5),
             ramp: self.ramp,
             timeout: self.timeout,
             grace: self.grace,
@@ -187,12 +223,38 @@ impl Args {
         steps.iter().map(plan).collect()
     }
 
+    fn sources(&self) -> Vec<IpAddr> {
+        let ranges = self.sources.iter();
+        ranges.flat_map(|range| range.0.clone()).collect()
+    }
+
+    fn duration(&self) -> Duration {
+        let default = match (self.ramp_rate, self.compare) {
+            (Some(_), _) => Duration::from_secs(2),
+            (_, Some(_)) => Duration::from_secs(1),
+            (None, None) => Duration::from_secs(5),
+        };
+        self.duration.unwrap_or(default)
+    }
+
+    /// What the runs are to each other.
     pub(crate) fn shape(&self) -> Shape {
-        if self.sweep.is_empty() {
-            Shape::Single
-        } else {
-            Shape::Sweep
+        match (self.ramp_rate, self.compare) {
+            (Some(_), _) => Shape::Ramp(Ramp {
+                until: self.until.0.clone(),
+            }),
+            (_, Some(other)) => Shape::Comparison(Comparison {
+                other,
+                rounds: self.rounds,
+            }),
+            (None, None) if self.sweep.is_empty() => Shape::Single,
+            (None, None) => Shape::Sweep,
         }
+    }
+
+    /// The rate at which a ramp begins, in names per second.
+    pub(crate) fn ramp_from(&self) -> f64 {
+        self.ramp_rate.unwrap_or(1000.0)
     }
 
     pub(crate) fn framing(&self) -> FramingArg {
@@ -221,7 +283,7 @@ impl Args {
             FramingArg::Line => OPEN_IN_FLIGHT,
             FramingArg::Silence => 1,
         };
-        match self.rate {
+        match self.rate.or(self.ramp_rate) {
             Some(rate) => Pace::Open {
                 rate,
                 in_flight: self.names.unwrap_or(most),
@@ -275,10 +337,18 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A time that is not too short to measure anything.
 fn parse_some_time(text: &str) -> Result<Duration, String> {
+    match parse_time(text)? {
+        time if time >= Duration::from_millis(1) => Ok(time),
+        _ => Err("expected at least 1ms".into()),
+    }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(time) if time >= Duration::from_millis(1) => Ok(time),
-        Ok(_) => Err("expected at least 1ms".into()),
+        Ok(time) if time <= TIME_MAX => Ok(time),
+        Ok(_) => Err("expected at most 365days".into()),
         Err(error) => Err(format!("{error}; expected a time like 250ms, 10s or 2m")),
     }
 }
@@ -304,6 +374,11 @@ fn parse_sources(text: &str) -> Result<Sources, String> {
     }
 }
 
+/// Returns `true` if a socket can be bound to `address`.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
 fn parse_thresholds(text: &str) -> Result<Thresholds, String> {
     Threshold::parse_list(text).map(Thresholds)
 }
@@ -313,18 +388,20 @@ Examples:
   greet-load                                      starts a server, measures it, stops it
   greet-load 127.0.0.1:6000 -n 1000 -d 10s        closed loop over 1,000 connections
   greet-load 127.0.0.1:6000 --rate 20k            open loop: 20,000 names a second, due on time
+  greet-load 127.0.0.1:6000 --ramp-rate           finds the rate that the server keeps up with
+  greet-load 127.0.0.1:6000 --compare 127.0.0.1:6001   which of two servers is faster?
   greet-load --sweep 1,10,100,1k,10k --html scaling.html
   greet-load --scenario idle -n 19k               hold 19,000, then prove all to be alive
 ";
 
 const EXIT_CODES: &str = "\
-Times are written like 250ms, 10s, 2m. The report goes to standard output, the live line and
-messages to standard error. Ctrl-C ends the run and reports what was measured until then.
+Times are written like 250ms, 10s, 2m. The report goes to standard output, the live view and
+messages to standard error; NO_COLOR is respected. Ctrl-C ends the run and reports what was measured until then.
 
 Exit codes:
   0    measured, and nothing was wrong
-  1    an answer was wrong, missing, extra or late, a connection failed, a condition of --fail-if
-       held, or it was worse than --baseline
+  1    an answer was wrong, missing, extra or late, a connection failed, or a condition of
+       --fail-if held
   2    the command line is wrong, or a file cannot be read or written
   130  interrupted; the report is partial";
 
@@ -333,6 +410,7 @@ const OPEN_IN_FLIGHT: u32 = 16;
 /// What one write of the loop can take.
 const NAMES_MAX: u32 = 400;
 const CONNECTIONS_MAX: u32 = 1_000_000;
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 const SOURCES_MAX: usize = 1 << 16;
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing, Greeter};
 use oneloop::{Limits, Reactor};
+use oneloop_greeting::{Config, Framing, Greeter};
 
 use crate::args::FramingArg;
-use crate::descriptors;
+use greet_support::descriptors;
 
 /// A server in a process of its own. It ends with this value, and also with this process, however
 /// that ends.
@@ -32,6 +32,11 @@ impl OwnServer {
             .args(["--serve", framing])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        // They are this program's arguments, not the server's.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GREET_LOAD_")) {
+            command.env_remove(name);
+        }
         // Ctrl-C is for us alone: the server is needed until the report is made.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -1,30 +1,36 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
-use oneloop::greeting::{Config, Framing};
 use oneloop::{Limits, WhenFull};
+use oneloop_greeting::{Config, Framing};
 
-use crate::address::parse_address;
-use crate::descriptors::Allowance;
+use crate::logging::LogFormat;
+use greet_support::address::Address;
+use greet_support::descriptors::Allowance;
+use greet_support::manual::{Generate, VERSION};
 
 /// A greeting server: one thread, one loop, every client.
 #[derive(Debug, Parser)]
-#[command(name = "greet-server", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(name = "greet-server", version = VERSION, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// Address to listen on; may be given several times. Port 0 means any free one.
+    /// Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times,
+    /// or several with commas. Port 0 means any free one.
     #[arg(
-        long,
-        value_name = "ADDR",
+        long = "listen",
+        value_names = ["ADDR", "PORT"],
+        num_args = 1..=2,
         env = "GREET_LISTEN",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:6000",
-        value_parser = parse_address
+        default_value = Address::DEFAULT
     )]
-    pub(crate) listen: Vec<SocketAddr>,
+    listen_texts: Vec<String>,
+
+    /// The same, parsed.
+    #[arg(skip)]
+    listen: Vec<Address>,
 
     /// How a name ends: at a line feed, after a silence, or whichever comes first.
     #[arg(long, env = "GREET_FRAMING", default_value = "auto", value_parser = ["auto", "line", "silence"])]
@@ -42,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_MAX_PER_IP", value_parser = parse_count)]
     max_per_ip: Option<usize>,
 
-    /// What becomes of those who come when the server is full: told so, or left to wait.
+    /// How to handle new connections when the server is full.
     #[arg(long, env = "GREET_WHEN_FULL", default_value = "refuse")]
     when_full: WhenFullArg,
 
@@ -62,32 +68,75 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_BACKLOG", default_value_t = 4096)]
     pub(crate) backlog: u32,
 
-    /// What is logged: off, error, warn, info, debug or trace.
+    /// Least level that is logged.
     #[arg(
         long,
         value_name = "LEVEL",
         env = "GREET_LOG_LEVEL",
-        default_value = "info"
+        default_value = "info",
+        ignore_case = true,
+        value_parser = ["off", "error", "warn", "info", "debug", "trace"]
     )]
-    pub(crate) log_level: LevelFilter,
+    log_level: String,
+
+    /// Format of the log.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "GREET_LOG_FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) log_format: LogFormat,
+
+    /// Writes a manual page, or completions for a shell.
+    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
+    generate: Option<Generate>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WhenFullArg {
-    /// Say that the server is full, and close.
+    /// Report that the server is full, and close.
     Refuse,
-    /// Let them wait until somebody leaves.
+    /// Leave them in the backlog until a connection ends.
     Queue,
 }
 
 impl Args {
+    /// Parses the command line and the environment; ends the program if they are wrong.
+    pub(crate) fn from_command_line() -> Self {
+        let args = Self::from_matches(&Self::command().get_matches());
+        let args = args.unwrap_or_else(|error| error.exit());
+        match args.generate {
+            Some(generate) => generate.run(Self::command()),
+            None => args,
+        }
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::from_arg_matches(matches)?;
+        args.listen = listen(matches)?;
+        Ok(args)
+    }
+
+    /// Returns the addresses to listen on.
+    pub(crate) fn listen(&self) -> &[Address] {
+        &self.listen
+    }
+
+    /// Returns the least level that is logged.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        self.log_level
+            .parse()
+            .expect("the parser accepts only the names of levels")
+    }
     /// The limits of the loop, within what the system allows.
     pub(crate) fn limits(&self, allowance: Allowance) -> Limits {
         let connections_max = self.max_connections.unwrap_or(allowance.connections);
         if connections_max > allowance.connections {
             warn!(
-                "The limit on file descriptors allows {} connections, not {connections_max}: raise it with `ulimit -n`",
-                allowance.connections
+                "the hard limit on file descriptors, {}, allows {} connections, not {connections_max}: \
+                 raise it (`ulimit -Hn` as root, or LimitNOFILE= of a systemd unit)",
+                allowance.descriptors, allowance.connections
             );
         }
         Limits {
@@ -100,7 +149,7 @@ impl Args {
             refusals_max: allowance.refusals,
             backlog: self.backlog,
             write_timeout: self.write_timeout,
-            drain: self.drain,
+            drain_timeout: self.drain,
             ..Limits::default()
         }
     }
@@ -122,9 +171,28 @@ impl Args {
     }
 }
 
+/// Parses each `--listen`, of which each has one address, or a host and a port, or addresses with
+/// commas.
+fn listen(matches: &ArgMatches) -> Result<Vec<Address>, clap::Error> {
+    let occurrences = matches.get_occurrences::<String>("listen_texts");
+    let mut addresses = Vec::new();
+    for occurrence in occurrences.into_iter().flatten() {
+        let text = occurrence.map(String::as_str).collect::<Vec<_>>().join(" ");
+        for one in text.split(',') {
+            addresses.push(one.parse().map_err(|problem| misuse(one, problem))?);
+        }
+    }
+    Ok(addresses)
+}
+
+fn misuse(address: &str, problem: &str) -> clap::Error {
+    let message = format!("invalid value '{address}' for '--listen <ADDR>': {problem}");
+    Args::command().error(ErrorKind::ValueValidation, message)
+}
+
 fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("a server for nobody serves nobody: give at least 1".into()),
+        Ok(0) => Err("must be at least 1".into()),
         Ok(count) => Ok(count),
         Err(_) => Err("expected a whole number, like 1000".into()),
     }
@@ -132,20 +200,25 @@ fn parse_count(text: &str) -> Result<usize, String> {
 
 const EXAMPLES: &str = "\
 Examples:
-  greet-server                              serve on 127.0.0.1:6000; then try: nc 127.0.0.1 6000
+  greet-server                  serve on 127.0.0.1:6000; try: nc 127.0.0.1 6000
+  greet-server --listen :7000                       serve on another port
   greet-server --listen '[::]:6000' --listen 0.0.0.0:6000 --max-per-ip 50
-  greet-server --framing line --log-level warn     for programs and for measuring
+  greet-server --framing line --log-level warn      for programs, for measuring
 ";
 
+// A paragraph is one line, so that it is wrapped where the terminal ends.
 const EXIT_CODES: &str = "\
-Times are written like 30ms, 10s, 2m. SIGINT, SIGTERM and SIGHUP stop the server politely, a second
-one at once; SIGUSR1 logs its counters. NO_COLOR is honoured.
+Times are written like 30ms, 10s, 2m. NO_COLOR turns colours off.
+
+SIGINT, SIGTERM and SIGHUP shut the server down gracefully; SIGINT or SIGTERM once more stops it \
+at once. SIGUSR1 logs statistics, at every log level. A signal that is ignored when the server \
+starts, as under nohup, stays ignored. Under journald the log has priorities and no times.
 
 Exit codes:
-  0    stopped, and every connection had finished
-  1    cannot serve: the address is taken, for example
-  2    the command line is wrong
-  3    stopped, but some connections had not finished after --drain and were cut off
+  0      stopped, and every connection had finished
+  1      cannot serve: the address is taken, for example
+  2      the command line is wrong
+  3      stopped, but some connections had not finished after --drain
   128+N  stopped at once by a second signal N (130 for Ctrl-C)";
 
 #[cfg(test)]
@@ -163,9 +236,47 @@ mod tests {
     fn an_explicit_maximum_is_lowered_to_what_the_descriptors_allow() {
         let args = Args::parse_from(["greet-server", "--max-connections", "5000"]);
         let limits = args.limits(Allowance {
+            descriptors: 64,
             connections: 32,
             refusals: 16,
         });
         assert_eq!(limits.connections_max, 32);
+    }
+
+    #[test]
+    fn listen_takes_every_form_of_an_address() {
+        let command_line = [
+            "greet-server",
+            "--listen",
+            "7000",
+            "--listen",
+            "::1",
+            "7001",
+            "--listen",
+            "localhost:7002,:7003",
+        ];
+        let matches = Args::command().get_matches_from(command_line);
+        let args = Args::from_matches(&matches).expect("the command line is good");
+        let addresses: Vec<_> = args.listen().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            addresses,
+            [
+                "127.0.0.1:7000",
+                "[::1]:7001",
+                "localhost:7002",
+                "127.0.0.1:7003"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bad_address_is_named() {
+        let matches = Args::command().get_matches_from(["greet-server", "--listen", "host:x"]);
+        let error = Args::from_matches(&matches).expect_err("the port is bad");
+        let text = error.to_string();
+        assert!(
+            text.contains("'host:x'") && text.contains("1 to 65535"),
+            "{text}"
+        );
     }
 }

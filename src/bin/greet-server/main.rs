@@ -1,172 +1,122 @@
 //! The greeting server: arguments, logger, limits, signals; the library does the rest.
 
-mod address;
 mod args;
-mod descriptors;
+mod foreign;
+mod journal;
+mod listeners;
 mod logging;
+mod occupant;
+mod report;
+mod shutdown;
 mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use log::{LevelFilter, error, info, warn};
-use oneloop::greeting::Greeter;
+use greet_support::descriptors;
+use log::{LevelFilter, error, warn};
 use oneloop::net::Os;
-use oneloop::{Reactor, Turn};
+use oneloop::{Reactor, Service, Turn};
+use oneloop_greeting::Greeter;
 
 use args::Args;
+use journal::Journal;
+use shutdown::Shutdown;
 use signals::Signals;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    logging::start(args.log_level);
-    match serve(&args) {
-        Ok(exit) => exit,
-        Err(error) => {
-            if log::log_enabled!(log::Level::Error) {
-                error!("{error}");
-            } else {
-                // Whoever wants no log still wants to know why there is no server.
-                let _ = writeln!(io::stderr(), "{error}");
-            }
-            ExitCode::FAILURE
+    let args = Args::from_command_line();
+    logging::start(args.log_level(), args.log_format);
+    let exit = serve(&args).unwrap_or_else(|failure| {
+        if log::log_enabled!(log::Level::Error) {
+            error!("{failure}");
+        } else {
+            // Why there is no server is reported at every log level.
+            let _ = writeln!(io::stderr(), "{failure}");
         }
+        ExitCode::FAILURE
+    });
+    logging::finish();
+    exit
+}
+
+/// Serves with a journal if its lines are logged. Without it, a connection costs less memory and an
+/// exchange less time.
+fn serve(args: &Args) -> Result<ExitCode, String> {
+    let greeter = Greeter::new(args.greeting());
+    if args.log_level() >= LevelFilter::Info {
+        serve_by(Journal::new(greeter), args)
+    } else {
+        serve_by(greeter, args)
     }
 }
 
-fn serve(args: &Args) -> io::Result<ExitCode> {
-    let limits = args.limits(descriptors::raise_limit());
+fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
+    let allowance = descriptors::raise_limit();
+    let limits = args.limits(allowance);
     let connections_max = limits.connections_max;
-    let mut os = Os::new().map_err(|error| cannot_start(&error))?;
-    let signals = Signals::catch(&mut os).map_err(|error| cannot_start(&error))?;
-    let mut reactor = Reactor::with_net(Greeter::new(args.greeting()), limits, os)?;
-    for &address in &args.listen {
-        let bound = reactor
-            .listen(address)
-            .map_err(|error| cannot_listen(address, &error))?;
-        announce(bound, args.log_level);
-        advise(bound, connections_max);
-    }
+    let cannot_start = |error| cannot_start(&error, allowance.descriptors);
+    let mut os = Os::new().map_err(cannot_start)?;
+    let signals = Signals::catch(&mut os).map_err(cannot_start)?;
+    #[cfg(unix)]
+    logging::wake_with(os.write_watch().map_err(cannot_start)?);
+    let mut reactor =
+        Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
+    let bound = listeners::bind_all(&mut reactor, args.listen())?;
+    listeners::announce(&bound);
+    listeners::advise(&bound, connections_max);
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {
         warn!(
-            "The kernel caps the backlog of {} at {somaxconn}: raise net.core.somaxconn to have all of it",
+            "backlog reduced from {} to {somaxconn}: raise net.core.somaxconn",
             args.backlog
         );
     }
-    run(&mut reactor, &signals, args)
+    run(&mut reactor, &signals, args).map_err(|error| format!("Cannot go on: {error}"))
 }
 
 /// Turns the loop until it has stopped.
-fn run(reactor: &mut Reactor<Greeter>, signals: &Signals, args: &Args) -> io::Result<ExitCode> {
-    let mut stopping = false;
+fn run(
+    reactor: &mut Reactor<impl Service>,
+    signals: &Signals,
+    args: &Args,
+) -> io::Result<ExitCode> {
+    let mut shutdown = Shutdown::Serving;
     loop {
-        if let Turn::Stopped(stopped) = reactor.turn()? {
-            return Ok(farewell(stopped.cut));
+        let turn = reactor.turn()?;
+        logging::pump();
+        if let Turn::Stopped(stopped) = turn {
+            return Ok(shutdown.farewell(reactor, stopped));
         }
-        if signals.stop_requested() && !stopping {
-            stopping = true;
-            let (open, grace) = (reactor.open_connections(), args.drain);
-            info!(
-                "Stopping: {open} connections have {grace:?} to finish; a second signal stops at once"
-            );
+        if let Some(exit) = shutdown.look(reactor, signals, args.drain) {
+            return Ok(exit);
         }
         if signals.take_report() {
-            info!("{}", report(reactor));
+            report::log(reactor);
         }
     }
 }
 
-fn farewell(cut: usize) -> ExitCode {
-    if cut == 0 {
-        info!("Stopped: every connection has finished");
-        return ExitCode::SUCCESS;
-    }
-    warn!("Stopped: {cut} connections had not finished in time and were cut off");
-    ExitCode::from(EXIT_CUT)
-}
-
-/// Says where the server listens. People and scripts wait for this line, so it comes at every log
-/// level.
-fn announce(bound: std::net::SocketAddr, level: LevelFilter) {
-    if level >= LevelFilter::Info {
-        info!("Waiting for connection... (listening on {bound})");
-    } else {
-        // Not `eprintln!`, which panics when nobody reads.
-        let _ = writeln!(
-            io::stderr(),
-            "Waiting for connection... (listening on {bound})"
-        );
-    }
-}
-
-/// Says what to do next, and what to beware of.
-fn advise(bound: std::net::SocketAddr, connections_max: usize) {
-    let ip = bound.ip();
-    let host = if ip.is_unspecified() {
-        warn!("{ip} means every network this machine is on: whoever reaches it can connect");
-        "localhost".to_string()
-    } else {
-        ip.to_string()
-    };
-    let port = bound.port();
-    info!("Up to {connections_max} connections. Try: nc {host} {port}   (Ctrl-C stops the server)");
-}
-
-fn cannot_start(error: &io::Error) -> io::Error {
-    let what = format!(
-        "Cannot start: {error}; if descriptors are too few, raise their limit with `ulimit -n 1024`"
-    );
-    io::Error::new(error.kind(), what)
-}
-
-fn cannot_listen(address: std::net::SocketAddr, error: &io::Error) -> io::Error {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program has this port: stop it, or choose another with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need privileges: choose a higher one with --listen"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: see its own with `ip address`"
-        }
-        _ => "choose another address with --listen",
-    };
-    io::Error::new(
-        error.kind(),
-        format!("Cannot listen on {address}: {error}; {advice}"),
-    )
-}
-
-/// What is held and what was counted, in one line, for SIGUSR1.
-fn report(reactor: &Reactor<Greeter>) -> String {
-    let (usage, counters) = (reactor.usage(), reactor.counters());
-    let ended = oneloop::EndReason::ALL
-        .iter()
-        .copied()
-        .filter(|&reason| counters.ended(reason) > 0)
-        .map(|reason| format!("{} {reason}", counters.ended(reason)))
-        .collect::<Vec<_>>()
-        .join("; ");
+fn cannot_start(error: &io::Error, descriptors: usize) -> String {
     format!(
-        "{} connections open, {} being turned away, {} addresses counted, {} deadlines filed, \
-         {} bytes held, {} accepted, {} accepts failed, {} without descriptors, {} turns, {} events, \
-         {} bytes in, {} bytes out; ended: {ended}",
-        usage.connections,
-        usage.refused,
-        usage.addresses,
-        usage.deadlines,
-        usage.held_bytes,
-        counters.accepted,
-        counters.accept_failures,
-        counters.accept_exhausted,
-        counters.turns,
-        counters.events,
-        counters.bytes_in,
-        counters.bytes_out,
+        "Cannot start: {error}; if descriptors are too few, raise their hard limit, which is \
+         {descriptors} (`ulimit -Hn` as root, or LimitNOFILE= of a systemd unit)"
     )
 }
 
-/// The drain was over before every connection had finished.
-const EXIT_CUT: u8 = 3;
+/// Returns a number of things in words: `1 connection`, `2 connections`.
+fn counted(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_singular() {
+        assert_eq!(counted(0, "connection"), "0 connections");
+        assert_eq!(counted(1, "connection"), "1 connection");
+        assert_eq!(counted(2, "connection"), "2 connections");
+    }
+}

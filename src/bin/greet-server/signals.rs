@@ -2,22 +2,34 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use oneloop::net::Os;
 
-/// What signals have asked for.
+/// The requests that signals have made.
 pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
+    /// Set by SIGINT and SIGTERM. If it is set when one of them comes, the handler ends the
+    /// process: the loop has not reacted to the one before.
+    interrupted: Arc<AtomicBool>,
+    /// The number of the last SIGINT or SIGTERM.
+    interrupt: Arc<AtomicUsize>,
 }
 
 impl Signals {
     /// Catches the signals that concern a server.
     ///
-    /// SIGINT, SIGTERM and SIGHUP ask the loop to drain; a second one of them ends the process
-    /// within the handler, so that it works however busy the loop is. SIGUSR1 asks for a report,
-    /// SIGUSR2 is ignored rather than deadly. SIGPIPE is ignored by every Rust program.
+    /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
+    /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
+    /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
+    /// SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
+    ///
+    /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
+    /// shell's background job does not end by Ctrl-C.
+    ///
+    /// # Errors
+    /// If the operating system has no pipe left.
     #[cfg(unix)]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -27,17 +39,36 @@ impl Signals {
         let signals = Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            interrupted: Arc::default(),
+            interrupt: Arc::default(),
         };
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // In this order, so that the first signal finds the flag down.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop))?;
-            flag::register(signal, Arc::clone(&signals.stop))?;
-        }
-        flag::register(SIGUSR1, Arc::clone(&signals.report))?;
-        flag::register(SIGUSR2, Arc::default())?;
+        let ignored = ignored_at_start();
+        let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
         let wake = os.wake_pipe()?;
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
-            pipe::register(signal, wake.try_clone()?)?;
+        for signal in [SIGINT, SIGTERM].into_iter().filter(|&one| is_free(one)) {
+            let number = usize::try_from(signal).unwrap_or_default();
+            // In this order, so that the first signal finds the flag down.
+            flag::register_conditional_shutdown(
+                signal,
+                128 + signal,
+                Arc::clone(&signals.interrupted),
+            )?;
+            flag::register(signal, Arc::clone(&signals.interrupted))?;
+            flag::register_usize(signal, Arc::clone(&signals.interrupt), number)?;
+        }
+        for (signal, flag) in [
+            (SIGINT, &signals.stop),
+            (SIGTERM, &signals.stop),
+            (SIGHUP, &signals.stop),
+            (SIGUSR1, &signals.report),
+        ] {
+            if is_free(signal) {
+                flag::register(signal, Arc::clone(flag))?;
+                pipe::register(signal, wake.try_clone()?)?;
+            }
+        }
+        if is_free(SIGUSR2) {
+            flag::register(SIGUSR2, Arc::default())?;
         }
         Ok(signals)
     }
@@ -48,16 +79,60 @@ impl Signals {
         Ok(Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            interrupted: Arc::default(),
+            interrupt: Arc::default(),
         })
     }
 
-    /// True once the server was asked to stop.
+    /// Returns `true` once the server was asked to stop.
     pub(crate) fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// True once for each time that a report was asked for.
+    /// Returns `true` once for each report that was asked for.
     pub(crate) fn take_report(&self) -> bool {
-        self.report.load(Ordering::Relaxed) && self.report.swap(false, Ordering::Relaxed)
+        take(&self.report)
+    }
+
+    /// Returns the number of a SIGINT or SIGTERM that has come since the last call, if any.
+    pub(crate) fn take_interrupt(&self) -> Option<u8> {
+        take(&self.interrupted).then(|| {
+            let number = self.interrupt.load(Ordering::Relaxed);
+            u8::try_from(number).unwrap_or_default()
+        })
+    }
+}
+
+fn take(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
+}
+
+/// Returns the signals that are ignored now, signal N as bit N - 1.
+///
+/// Asking `sigaction` needs unsafe code, and Linux has the answer in a file. Elsewhere there is
+/// none, and all are caught.
+#[cfg(unix)]
+fn ignored_at_start() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_in(&status).unwrap_or(0)
+}
+
+#[cfg(unix)]
+fn ignored_in(status: &str) -> Option<u64> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tgreet-server\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert_eq!(ignored_in(status), Some((1 << 12) | 1));
+        assert_eq!(ignored_in("Name:\tgreet-server\n"), None);
     }
 }

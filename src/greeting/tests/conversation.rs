@@ -24,7 +24,7 @@ fn a_peer_that_takes_one_read_for_one_message_gets_each_message_alone() {
                 (at(330), "Good bye!\n".into()),
             ]
         );
-        assert_eq!(wire.ended, Some(CloseReason::Finished));
+        assert_eq!(wire.ended, Some(CloseReason::Completed));
     }
 }
 
@@ -40,7 +40,7 @@ fn a_peer_that_sends_lines_gets_reply_and_question_at_once() {
             wire.said(),
             ["Hello Bob!\nWhat's your name?Hello Eve!\nWhat's your name?Good bye!\n"]
         );
-        assert_eq!(wire.ended, Some(CloseReason::Finished));
+        assert_eq!(wire.ended, Some(CloseReason::Completed));
     }
 }
 
@@ -56,7 +56,7 @@ fn line_framing_never_waits() {
             "Hello Bob!\nWhat's your name?Good bye!\n",
         ]
     );
-    assert_eq!(wire.ended, Some(CloseReason::Finished));
+    assert_eq!(wire.ended, Some(CloseReason::Completed));
 }
 
 #[test]
@@ -176,13 +176,13 @@ fn nothing_is_answered_after_exit() {
 fn the_end_of_the_stream_ends_a_name_in_every_framing() {
     for framing in EVERY_FRAMING {
         for (sent, answer, why) in [
-            ("Alice", "Hello Alice!\n", CloseReason::PeerFinished),
-            ("exit", "Good bye!\n", CloseReason::Finished),
-            ("", "", CloseReason::PeerFinished),
+            ("Alice", "Hello Alice!\n", CloseReason::Eof),
+            ("exit", "Good bye!\n", CloseReason::Completed),
+            ("", "", CloseReason::Eof),
             (
                 "\u{7f}",
                 "Sorry, a name has no control characters.\n",
-                CloseReason::PeerFinished,
+                CloseReason::Eof,
             ),
         ] {
             let mut wire = Wire::asked(framing);
@@ -214,7 +214,7 @@ fn a_peer_that_sends_everything_and_finishes_at_once_is_answered_in_full() {
         wire.put(b"Alice\nBob");
         wire.finish();
         assert_eq!(wire.transcript(), transcript);
-        assert_eq!(wire.ended, Some(CloseReason::PeerFinished));
+        assert_eq!(wire.ended, Some(CloseReason::Eof));
     }
 }
 
@@ -262,7 +262,7 @@ fn draining_answers_what_is_owed_and_says_good_bye() {
             transcript,
             "{framing} {heard:?} {unseen:?}"
         );
-        assert_eq!(wire.ended, Some(CloseReason::Drained));
+        assert_eq!(wire.ended, Some(CloseReason::Shutdown));
     }
 }
 
@@ -279,5 +279,5 @@ fn draining_answers_a_name_that_comes_before_its_question() {
     wire.put(b"exit");
     wire.drain();
     assert_eq!(wire.transcript(), "Welcome!\nWhat's your name?Good bye!\n");
-    assert_eq!(wire.ended, Some(CloseReason::Finished));
+    assert_eq!(wire.ended, Some(CloseReason::Completed));
 }

@@ -65,7 +65,7 @@ fn the_tenth_mistake_ends_the_session_with_one_line() {
         }
         wire.hear(b"\0\n").wait(GAP);
         assert_eq!(wire.said(), ["Too many mistakes. Good bye!\n"]);
-        assert_eq!(wire.ended, Some(CloseReason::Misbehaved));
+        assert_eq!(wire.ended, Some(CloseReason::ProtocolError));
     }
 }
 
@@ -93,7 +93,7 @@ fn the_longest_name_is_answered_and_a_longer_one_ends_the_session() {
                 wire.hear(format!("{name}{ending}").as_bytes())
                     .wait(2 * GAP);
                 let (answer, ended) = if length > 1024 {
-                    (TOO_LONG.to_owned(), Some(CloseReason::Misbehaved))
+                    (TOO_LONG.to_owned(), Some(CloseReason::ProtocolError))
                 } else {
                     (format!("Hello {name}!\n{QUESTION}"), None)
                 };
@@ -114,7 +114,7 @@ fn a_name_is_refused_as_soon_as_it_is_certainly_too_long() {
         }
         wire.hear(b"x");
         assert_eq!(wire.said(), [TOO_LONG]);
-        assert_eq!(wire.ended, Some(CloseReason::Misbehaved));
+        assert_eq!(wire.ended, Some(CloseReason::ProtocolError));
     }
 }
 
@@ -160,10 +160,10 @@ fn the_refusal_names_the_length_that_is_set() {
 
 #[test]
 fn whoever_is_turned_away_is_told_so() {
-    use crate::service::Service;
+    use oneloop::service::Service;
     for why in [
-        crate::service::EndReason::Full,
-        crate::service::EndReason::AddressFull,
+        oneloop::service::EndReason::ServerFull,
+        oneloop::service::EndReason::AddressLimit,
     ] {
         assert_eq!(
             Greeter::default().refusal(why),
@@ -180,7 +180,7 @@ fn who_sends_no_name_in_time_is_told_so() {
         let asked_at = wire.now;
         wire.wait(2 * NAME_TIMEOUT);
         assert_eq!(wire.said_at(), [(asked_at + NAME_TIMEOUT, TOO_SLOW.into())]);
-        assert_eq!(wire.ended, Some(CloseReason::TimedOut));
+        assert_eq!(wire.ended, Some(CloseReason::Timeout));
     }
 }
 
@@ -202,7 +202,7 @@ fn bytes_that_drip_in_do_not_extend_the_time_for_a_name() {
             Framing::Auto | Framing::Silence => asked_at + NAME_TIMEOUT,
         };
         assert_eq!(wire.said_at(), [(deadline, TOO_SLOW.into())]);
-        assert_eq!(wire.ended, Some(CloseReason::TimedOut));
+        assert_eq!(wire.ended, Some(CloseReason::Timeout));
     }
 }
 
@@ -226,17 +226,17 @@ fn every_question_gives_the_whole_time_again() {
 fn a_deadline_that_comes_early_means_what_it_was_set_for() {
     let mut idle = Wire::asked(Framing::Auto);
     idle.said();
-    idle.offer(Event::Deadline);
+    idle.offer(Event::Timeout);
     assert_eq!(idle.said(), [TOO_SLOW]);
 
     let mut line = Wire::asked(Framing::Line);
     line.said();
-    line.hear(b"Al").offer(Event::Deadline);
+    line.hear(b"Al").offer(Event::Timeout);
     assert_eq!(line.said(), [TOO_SLOW]);
 
     let mut partial = Wire::asked(Framing::Auto);
     partial.said();
-    partial.hear(b"Al").offer(Event::Deadline);
+    partial.hear(b"Al").offer(Event::Timeout);
     assert_eq!(partial.said(), ["Hello Al!\n"]);
 }
 
@@ -257,7 +257,7 @@ fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
         wire.put(names.join("\n").as_bytes());
         wire.put(b"\n");
         wire.offer(if finish {
-            Event::PeerFinished
+            Event::Eof
         } else {
             Event::Data
         });
@@ -267,14 +267,14 @@ fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
             "{} steps",
             wire.steps
         );
-        assert_eq!(wire.ended, finish.then_some(CloseReason::PeerFinished));
+        assert_eq!(wire.ended, finish.then_some(CloseReason::Eof));
     }
 }
 
 #[test]
 fn what_is_owed_is_answered_through_the_smallest_output_whatever_ends_the_session() {
     let longest = "x".repeat(1024);
-    for event in [Event::PeerFinished, Event::Drain] {
+    for event in [Event::Eof, Event::Drain] {
         for framing in EVERY_FRAMING {
             let mut wire = Wire::open(framing).with_mark(1024 + 25);
             wire.put(longest.as_bytes());
@@ -302,7 +302,7 @@ proptest! {
     fn the_room_for_output_changes_nothing_but_the_number_of_writes(
         names in proptest::collection::vec("(exit|[a-z]{0,12}|\u{7f}|é)\r?\n", 0..40),
         room in 60_usize..200,
-        event in prop::sample::select(vec![Event::Data, Event::PeerFinished, Event::Drain]),
+        event in prop::sample::select(vec![Event::Data, Event::Eof, Event::Drain]),
         framing in prop::sample::select(vec![Framing::Auto, Framing::Line]),
     ) {
         let talk = |room| {

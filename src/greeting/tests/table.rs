@@ -7,12 +7,12 @@ type Row = [(&'static str, &'static str, &'static str); 7];
 
 /// `Data` brings `Bob`; at the other events there is nothing new.
 const EVENTS: [Event; 7] = [
-    Event::Opened,
+    Event::Open,
     Event::Data,
-    Event::PeerFinished,
+    Event::Eof,
     Event::Flushed,
-    Event::Deadline,
-    Event::Woken,
+    Event::Timeout,
+    Event::Wake,
     Event::Drain,
 ];
 
@@ -86,7 +86,7 @@ fn greeting_a_peer_of_the_line_framing() {
         framing: Framing::Line,
         ..Config::default()
     });
-    let next = wire.step(Event::Opened);
+    let next = wire.step(Event::Open);
     assert_eq!(wire.said(), ["Welcome!\nWhat's your name?"]);
     assert_eq!(describe(next, &wire), "name");
     assert_eq!(wire.session.state.as_str(), "AwaitName");
@@ -192,7 +192,7 @@ fn closing_with_answers_owed() {
         "Hello Cy!\nWhat's your name?Good bye!\n",
     ];
     assert_eq!(wire.said(), rest);
-    assert_eq!(wire.ended, Some(CloseReason::Drained));
+    assert_eq!(wire.ended, Some(CloseReason::Shutdown));
 }
 
 #[test]

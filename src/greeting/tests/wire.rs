@@ -1,7 +1,8 @@
 //! The loop's part of the contract, as small as it can be.
 
+use oneloop::testing::Harness;
+
 use super::*;
-use crate::service::{Context, Desk, Peer, Service, SessionId};
 
 /// One connection: what has come and is unread, what was said and when, what is waited for.
 pub(super) struct Wire {
@@ -11,10 +12,8 @@ pub(super) struct Wire {
     pub(super) ended: Option<CloseReason>,
     pub(super) steps: usize,
     greeter: Greeter,
-    input: Vec<u8>,
-    output_bytes_mark: usize,
+    harness: Harness,
     peer_has_finished: bool,
-    had_room: bool,
     said: Vec<(Time, Vec<u8>)>,
 }
 
@@ -22,23 +21,17 @@ impl Wire {
     /// A connection that has just been accepted, before its first event.
     pub(super) fn accepted(config: Config) -> Self {
         let mut greeter = Greeter::new(config);
-        let peer = Peer {
-            id: ID,
-            address: "127.0.0.1:42101".parse().unwrap(),
-            ticket: None,
-        };
-        let session = greeter.open(peer, &mut Desk::new(1, 1).service);
+        let mut harness = Harness::with_output(1 << 16, 1 << 20);
+        let session = harness.open(&mut greeter);
         Self {
             now: Time::START,
             session,
-            until: Time::NEVER,
+            until: Time::UNBOUNDED,
             ended: None,
             greeter,
-            input: Vec::new(),
-            output_bytes_mark: 1 << 16,
+            harness,
             steps: 0,
             peer_has_finished: false,
-            had_room: true,
             said: Vec::new(),
         }
     }
@@ -52,7 +45,7 @@ impl Wire {
 
     pub(super) fn open_with(config: Config) -> Self {
         let mut wire = Self::accepted(config);
-        wire.offer(Event::Opened);
+        wire.offer(Event::Open);
         wire
     }
 
@@ -67,7 +60,7 @@ impl Wire {
 
     /// Sets the output above which the session is not stepped with input.
     pub(super) fn with_mark(mut self, bytes: usize) -> Self {
-        self.output_bytes_mark = bytes;
+        self.harness = Harness::with_output(bytes, 1 << 20);
         self
     }
 
@@ -82,14 +75,14 @@ impl Wire {
         let end = self.now + time;
         while self.until <= end && self.ended.is_none() {
             self.now = self.until.max(self.now);
-            self.offer(Event::Deadline);
+            self.offer(Event::Timeout);
         }
         self.now = end;
         self
     }
 
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.offer(Event::PeerFinished);
+        self.offer(Event::Eof);
         self
     }
 
@@ -100,12 +93,12 @@ impl Wire {
 
     /// Input that the session is not told of yet.
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        self.input.extend_from_slice(bytes);
+        self.harness.receive(bytes);
     }
 
     /// Lets `event` happen, and all that the loop lets follow by itself.
     pub(super) fn offer(&mut self, event: Event) {
-        self.peer_has_finished |= event == Event::PeerFinished;
+        self.peer_has_finished |= event == Event::Eof;
         let mut next_event = Some(event);
         while let Some(event) = next_event.take()
             && self.ended.is_none()
@@ -129,30 +122,28 @@ impl Wire {
     pub(super) fn step(&mut self, event: Event) -> Next {
         self.steps += 1;
         assert!(self.steps < STEPS_MAX, "the session goes round in circles");
-        let mut desk = Desk::new(self.output_bytes_mark, 1 << 20);
-        (desk.service.now, desk.user) = (self.now, ID);
-        let mut cx = Context::new(&self.input, &mut desk);
-        let next = self.greeter.step(&mut self.session, event, &mut cx);
-        let unread = cx.input().len();
-        self.input.drain(..self.input.len() - unread);
-        self.had_room = desk.output.room() > 0;
-        let said = desk.output.as_slice();
+        self.harness.set_now(self.now);
+        let next = self
+            .harness
+            .step(&mut self.greeter, &mut self.session, event);
+        let said = self.harness.take_output();
         if next == Next::Flush {
             assert!(!said.is_empty(), "there is nothing to flush");
         }
         if !said.is_empty() {
-            self.said.push((self.now, said.to_vec()));
+            self.said.push((self.now, said));
         }
         next
     }
 
     /// What was left because there was no room, or before a flush, comes again.
     fn offer_again(&self, after: Event) -> Option<Event> {
-        if self.input.is_empty() || (self.had_room && after != Event::Flushed) {
+        let left_for_room = !self.harness.had_room() || after == Event::Flushed;
+        if self.harness.unread().is_empty() || !left_for_room {
             return None;
         }
         Some(match self.peer_has_finished {
-            true => Event::PeerFinished,
+            true => Event::Eof,
             false => Event::Data,
         })
     }
@@ -176,8 +167,3 @@ impl Wire {
 
 /// Far more than any test needs: a session that never comes to rest fails instead of hanging.
 const STEPS_MAX: usize = 100_000;
-
-const ID: SessionId = SessionId {
-    index: 3,
-    serial: 1,
-};

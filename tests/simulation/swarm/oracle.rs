@@ -9,12 +9,12 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing};
 use oneloop::{EndReason, Limits, Time};
+use oneloop_greeting::{Config, Framing};
 
 /// One connection's conversation so far.
 #[derive(Debug)]
-pub(crate) struct Oracle {
+pub struct Oracle {
     /// Every byte the server has read.
     taken: Vec<u8>,
     /// When it read them: the time, and how many bytes there were in all after it.
@@ -111,17 +111,17 @@ enum Last {
 
 /// What the oracle knows of the server's settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) config: Config,
-    pub(crate) limits: Limits,
+pub struct Rules {
+    pub config: Config,
+    pub limits: Limits,
     /// By how much anything may be late.
-    pub(crate) slack: Duration,
+    pub slack: Duration,
 }
 
-pub(crate) type Verdict = Result<(), String>;
+pub type Verdict = Result<(), String>;
 
 impl Oracle {
-    pub(crate) fn new(rules: &Rules, now: Time) -> Self {
+    pub fn new(rules: &Rules, now: Time) -> Self {
         let ending = match rules.config.framing {
             Framing::Auto => Ending::Either,
             Framing::Line => Ending::Line,
@@ -152,7 +152,7 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn read(&mut self, now: Time, bytes: &[u8]) {
+    pub fn read(&mut self, now: Time, bytes: &[u8]) {
         if self.finished_at.is_some() {
             return; // discarded
         }
@@ -161,12 +161,12 @@ impl Oracle {
         self.last_progress = now;
     }
 
-    pub(crate) fn read_end(&mut self, now: Time) {
+    pub fn read_end(&mut self, now: Time) {
         self.read_end = true;
         self.last_progress = now;
     }
 
-    pub(crate) fn failed(&mut self, now: Time, kind: ErrorKind, offered_output: bool) {
+    pub fn failed(&mut self, now: Time, kind: ErrorKind, offered_output: bool) {
         match kind {
             ErrorKind::WouldBlock | ErrorKind::Interrupted if offered_output => {
                 self.owes(now);
@@ -176,20 +176,20 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn draining(&mut self) {
+    pub fn draining(&mut self) {
         self.drained = true;
     }
 
-    pub(crate) fn finished(&mut self, now: Time) {
+    pub fn finished(&mut self, now: Time) {
         self.finished_at = Some(now);
     }
 
-    pub(crate) fn socket_closed(&mut self, now: Time) {
+    pub fn socket_closed(&mut self, now: Time) {
         self.closed_at = now;
     }
 
     /// The server has written `bytes`, `whole` if that is all it had.
-    pub(crate) fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
+    pub fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
         // While output is owed, nothing is added to it: all of it was said at one time.
         let said = self.owes_since.unwrap_or(now);
@@ -227,28 +227,28 @@ impl Oracle {
     }
 
     /// The server says why it has closed the connection.
-    pub(crate) fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
+    pub fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
         let explained = match why {
             EndReason::Reset => self.broken,
             EndReason::WriteTimeout => self.has_not_read_for_long(rules),
-            EndReason::Cut => self.drained,
-            EndReason::PeerFinished => self.read_end && self.is_all_answered(rules),
-            EndReason::Finished
-            | EndReason::Misbehaved
-            | EndReason::TimedOut
-            | EndReason::Drained
-            | EndReason::Full
-            | EndReason::AddressFull => self.is_over(why),
-            EndReason::InputFull
+            EndReason::DrainTimeout => self.drained,
+            EndReason::Eof => self.read_end && self.is_all_answered(rules),
+            EndReason::Completed
+            | EndReason::ProtocolError
+            | EndReason::Timeout
+            | EndReason::Shutdown
+            | EndReason::ServerFull
+            | EndReason::AddressLimit => self.is_over(why),
+            EndReason::InputOverflow
             | EndReason::Panicked
-            | EndReason::SocketFailed
+            | EndReason::RegisterFailed
             | EndReason::ConnectFailed => false,
             _ => false,
         };
         let whole = self.unparsed.is_empty() || self.broken;
         let told = matches!(
             why,
-            EndReason::Reset | EndReason::WriteTimeout | EndReason::Cut
+            EndReason::Reset | EndReason::WriteTimeout | EndReason::DrainTimeout
         );
         if explained && (whole || told) {
             return Ok(());
@@ -260,8 +260,8 @@ impl Oracle {
     }
 
     /// A connection that got no session is closed.
-    pub(crate) fn turned_away(&self) -> Verdict {
-        let told = self.is_over(EndReason::Full);
+    pub fn turned_away(&self) -> Verdict {
+        let told = self.is_over(EndReason::ServerFull);
         let cut_short = self.readings.iter().all(|r| r.stage == Stage::Begin);
         if told || cut_short {
             Ok(())
@@ -271,7 +271,7 @@ impl Oracle {
     }
 
     /// Nobody waits for ever: whatever this connection waits for has come, or is bound to come.
-    pub(crate) fn check_patience(&self, rules: &Rules, now: Time) -> Verdict {
+    pub fn check_patience(&self, rules: &Rules, now: Time) -> Verdict {
         let Some((wait, since, limit)) = self.wait(rules) else {
             return Ok(());
         };
@@ -308,7 +308,7 @@ impl Oracle {
     /// True if the peer had its time to take the output: less than usual if the server is nearly
     /// full.
     fn has_not_read_for_long(&self, rules: &Rules) -> bool {
-        let least = rules.limits.write_timeout.min(rules.limits.busy_wait_min);
+        let least = rules.limits.write_timeout.min(rules.limits.timeout_min_under_load);
         self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
@@ -353,7 +353,7 @@ impl Oracle {
         };
         match (reading.stage, message) {
             (Stage::Begin, Message::Welcome) => go(Stage::Paused),
-            (Stage::Begin, Message::Last(Last::Full)) => go(Stage::Over(EndReason::Full)),
+            (Stage::Begin, Message::Last(Last::Full)) => go(Stage::Over(EndReason::ServerFull)),
             (Stage::MustAsk, Message::Question) => go(Stage::Asked),
             (Stage::Paused, Message::Question) if self.may_ask(rules, now, reading) => {
                 go(Stage::Asked);
@@ -361,7 +361,7 @@ impl Oracle {
             (Stage::Paused, Message::Last(Last::GoodBye))
                 if self.drained && reading.at == self.taken.len() =>
             {
-                go(Stage::Over(EndReason::Drained));
+                go(Stage::Over(EndReason::Shutdown));
             }
             (Stage::Asked, message) => self.follow_asked(rules, now, reading, message, next),
             _ => {}
@@ -382,13 +382,13 @@ impl Oracle {
         };
         match message {
             Message::Last(Last::TooSlow) if self.is_too_slow(rules, now, reading) => {
-                next.push(over(EndReason::TimedOut));
+                next.push(over(EndReason::Timeout));
             }
             Message::Last(Last::TooLong) if self.is_too_long(rules, reading) => {
-                next.push(over(EndReason::Misbehaved));
+                next.push(over(EndReason::ProtocolError));
             }
             Message::Last(Last::GoodBye) if self.drained && self.is_quiet(reading) => {
-                next.push(over(EndReason::Drained));
+                next.push(over(EndReason::Shutdown));
             }
             _ => {}
         }
@@ -460,7 +460,7 @@ impl Oracle {
     /// True if the peer had its time: less of it than usual if the server is nearly full. A name
     /// that was whole for long is not too late, it was overlooked.
     fn is_too_slow(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
-        let least = rules.config.name_timeout.min(rules.limits.busy_wait_min);
+        let least = rules.config.name_timeout.min(rules.limits.timeout_min_under_load);
         let overdue = rules.config.quiet_gap + rules.slack;
         let overlooked = self.owes_answer(reading) && now - self.last_progress > overdue;
         now - self.last_spoken >= least && !overlooked
@@ -511,7 +511,7 @@ impl Oracle {
 
     fn is_over(&self, why: EndReason) -> bool {
         let why = match why {
-            EndReason::AddressFull => EndReason::Full,
+            EndReason::AddressLimit => EndReason::ServerFull,
             why => why,
         };
         self.readings.iter().any(|r| r.stage == Stage::Over(why))
@@ -589,8 +589,8 @@ fn apply(
         Some(answer) if answer != message => return None,
         Some(Message::Last(last)) => {
             after.stage = Stage::Over(match last {
-                Last::GoodBye => EndReason::Finished,
-                _ => EndReason::Misbehaved,
+                Last::GoodBye => EndReason::Completed,
+                _ => EndReason::ProtocolError,
             });
         }
         Some(answer) => {

@@ -3,37 +3,37 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use oneloop::greeting::{Config, Framing};
-use oneloop::sim::{Faults, Link, Random};
 use oneloop::{Limits, WhenFull};
+use oneloop_greeting::{Config, Framing};
+use oneloop_sim::{Faults, Link, Random};
 
 use super::population::Character;
 
 /// Everything about a run but its chances.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) poller: Poller,
-    pub(crate) faults: Faults,
-    pub(crate) limits: Limits,
-    pub(crate) config: Config,
-    pub(crate) descriptors_max: Option<usize>,
-    pub(crate) finale: Finale,
+pub struct Plan {
+    pub seed: u64,
+    pub poller: Poller,
+    pub faults: Faults,
+    pub limits: Limits,
+    pub config: Config,
+    pub descriptors_max: Option<usize>,
+    pub finale: Finale,
     crowd: Crowd,
     /// How often a session panics in a step.
-    pub(crate) panics: f64,
+    pub panics: f64,
 }
 
 /// Which kind of poller the network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Poller {
+pub enum Poller {
     Edge,
     Rearmed,
 }
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Finale {
+pub enum Finale {
     /// The server is told to stop in the midst of it.
     Drain,
     /// Nobody comes any more; when everybody has left, the server is told to stop.
@@ -50,23 +50,23 @@ struct Crowd {
 
 /// One client.
 #[derive(Clone, Debug)]
-pub(crate) struct Visitor {
-    pub(crate) character: Character,
-    pub(crate) address: SocketAddr,
-    pub(crate) link: Link,
+pub struct Visitor {
+    pub character: Character,
+    pub address: SocketAddr,
+    pub link: Link,
     /// How long after the one before it comes.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
     /// Decides all that it does.
-    pub(crate) random: Random,
+    pub random: Random,
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self::drawn(seed, &mut Random::new(seed))
     }
 
     /// A plan by another source of chance; `seed` still decides who the clients are.
-    pub(crate) fn drawn(seed: u64, random: &mut Random) -> Self {
+    pub fn drawn(seed: u64, random: &mut Random) -> Self {
         let config = config(random);
         Self {
             seed,
@@ -84,7 +84,7 @@ impl Plan {
     }
 
     /// The client with this number. It is the same whoever else comes.
-    pub(crate) fn visitor(&self, number: usize) -> Visitor {
+    pub fn visitor(&self, number: usize) -> Visitor {
         let mut random = Random::new(self.seed.rotate_left(32) ^ (number as u64 + 1));
         let character = random.pick(&self.crowd.characters);
         let host = 1 + random.within(1..=self.crowd.addresses) as u8;
@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// True if nothing in this run keeps two writes from being two arrivals.
-    pub(crate) fn keeps_messages_apart(&self) -> bool {
+    pub fn keeps_messages_apart(&self) -> bool {
         let Faults {
             short_writes,
             needless_blocks,
@@ -111,7 +111,7 @@ impl Plan {
     }
 
     /// True if what is on its way when the server closes arrives while it lingers.
-    pub(crate) fn lingers_long_enough_for(&self, visitor: &Visitor) -> bool {
+    pub fn lingers_long_enough_for(&self, visitor: &Visitor) -> bool {
         let bytes = match visitor.character {
             Character::Polite => LONGEST_NAME,
             Character::Pipelining => LONGEST_PIPELINE,
@@ -129,7 +129,7 @@ impl Plan {
     }
 
     /// True if no connection breaks but by its client's doing.
-    pub(crate) fn breaks_nothing(&self) -> bool {
+    pub fn breaks_nothing(&self) -> bool {
         let Faults {
             read_resets,
             write_breaks,
@@ -140,7 +140,7 @@ impl Plan {
 }
 
 /// The number of the client at an address.
-pub(crate) fn number_of(address: SocketAddr) -> usize {
+pub fn number_of(address: SocketAddr) -> usize {
     usize::from(address.port() - FIRST_PORT)
 }
 
@@ -187,6 +187,7 @@ fn config(random: &mut Random) -> Config {
 fn limits(random: &mut Random, config: &Config) -> Limits {
     let name = config.name_bytes_max as u64;
     let mark = random.magnitude(1..=8192);
+    let input = name + 2 + random.magnitude(1..=8192);
     Limits {
         connections_max: random.magnitude(1..=128) as usize,
         connections_per_address_max: random
@@ -197,9 +198,9 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         backlog: random.magnitude(1..=128) as u32,
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
-        input_bytes_max: (name + 2 + random.magnitude(1..=8192)) as usize,
+        input_bytes_max: input as usize,
         output_bytes_mark: mark as usize,
-        output_bytes_max: (mark + longest_answer(config)) as usize,
+        output_bytes_max: (mark + input.max(longest_answer(config))) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=64) as usize,
         turn_deadlines_max: random.magnitude(1..=256) as usize,
@@ -209,16 +210,16 @@ fn limits(random: &mut Random, config: &Config) -> Limits {
         linger_timeout: millis(random, 10..=2_000),
         linger_bytes_max: random.magnitude(1..=65_536) as usize,
         connect_timeout: Duration::from_secs(10),
-        accept_retry: millis(random, 1..=100),
-        drain: millis(random, 100..=10_000),
-        busy_wait_min: millis(random, 500..=2_000),
+        accept_retry: millis(random, 1..=20_000),
+        drain_timeout: millis(random, 100..=10_000),
+        timeout_min_under_load: millis(random, 500..=2_000),
         wait_max: Duration::from_secs(3600),
     }
 }
 
 /// The most that is written for one name: its greeting or a complaint about it, and the question
 /// or last words.
-pub(crate) fn longest_answer(config: &Config) -> u64 {
+pub fn longest_answer(config: &Config) -> u64 {
     config.name_bytes_max as u64 + 128
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop::sim::{Behaviour, Link, Random, Remote, Status};
+use oneloop_sim::{Behaviour, Link, Random, Remote, Status};
 
 use super::plan::Visitor;
 
 /// What a client is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Character {
+pub enum Character {
     /// Waits for each question, answers with a line, and says `exit`.
     Polite,
     /// One `recv` is one message, and names have no line ending: the tutorial's client.
@@ -42,7 +42,7 @@ pub(crate) enum Character {
 
 /// A client that follows its script.
 #[derive(Debug)]
-pub(crate) struct Player {
+pub struct Player {
     /// Who it is, until it is connected and its script is written: most calls of a flood are
     /// never answered.
     visitor: Option<Box<Visitor>>,
@@ -59,7 +59,7 @@ pub(crate) struct Player {
 
 /// One thing that a client does.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub enum Step {
     Send(Vec<u8>),
     /// Sends so many bytes, with a line feed after every so many, or none.
     Flood {
@@ -82,14 +82,14 @@ pub(crate) enum Step {
 
 /// How a client reads besides what its script waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub enum Reading {
     All,
     Nothing,
     Slowly { bytes: usize, every: Duration },
 }
 
 impl Character {
-    pub(crate) const ALL: [Self; 14] = [
+    pub const ALL: [Self; 14] = [
         Self::Polite,
         Self::Tutorial,
         Self::Dripping,
@@ -107,7 +107,7 @@ impl Character {
     ];
 
     /// The line to its home. The tutorial's client knows only good ones.
-    pub(crate) fn link(self, random: &mut Random) -> Link {
+    pub fn link(self, random: &mut Random) -> Link {
         let link = Link::drawn(random);
         match self {
             Self::Tutorial => {
@@ -152,7 +152,7 @@ impl Character {
 }
 
 impl Player {
-    pub(crate) fn new(visitor: Visitor) -> Self {
+    pub fn new(visitor: Visitor) -> Self {
         let visitor = Some(Box::new(visitor));
         Self {
             visitor,
@@ -160,7 +160,7 @@ impl Player {
         }
     }
 
-    pub(crate) fn of(script: Vec<Step>) -> Self {
+    pub fn of(script: Vec<Step>) -> Self {
         Self {
             visitor: None,
             script: script.into_iter(),

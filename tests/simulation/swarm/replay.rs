@@ -4,15 +4,15 @@ use super::run::{Order, Report, run};
 
 /// A failure as small as could be found.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) order: Order,
-    pub(crate) report: Report,
+pub struct Failure {
+    pub order: Order,
+    pub report: Report,
 }
 
 impl Failure {
     /// Looks for the smallest population with which the run still fails, by leaving out ever
     /// smaller groups of clients.
-    pub(crate) fn smallest(order: &Order, report: Report) -> Self {
+    pub fn smallest(order: &Order, report: Report) -> Self {
         let mut clients: Vec<usize> = match &order.only {
             Some(only) => only.clone(),
             None => (0..report.clients).collect(),
@@ -42,7 +42,7 @@ impl Failure {
     }
 
     /// The line that replays it exactly.
-    pub(crate) fn command(&self) -> String {
+    pub fn command(&self) -> String {
         let Order {
             seed, turns, only, ..
         } = &self.order;

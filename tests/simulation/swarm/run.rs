@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use oneloop::sim::{Network, Random, Tally};
-use oneloop::{Limits, Reactor, Time, Turn, Usage, WhenFull};
+use oneloop::{Reactor, Time, Turn, Usage};
+use oneloop_sim::{Network, Random, Tally};
 
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
@@ -14,25 +14,25 @@ use super::watch::{SLACK, Watch, Watched};
 
 /// What to run, and how to look at it.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) seed: u64,
+pub struct Order {
+    pub seed: u64,
     /// Turns of the loop before the finale begins.
-    pub(crate) turns: usize,
+    pub turns: usize,
     /// The only clients that come; `None` for all.
-    pub(crate) only: Option<Vec<usize>>,
-    pub(crate) trace: bool,
+    pub only: Option<Vec<usize>>,
+    pub trace: bool,
 }
 
 /// How a run went.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) verdict: Verdict,
+pub struct Report {
+    pub verdict: Verdict,
     /// Tells whether two runs are the same.
-    pub(crate) digest: u64,
-    pub(crate) turns: usize,
-    pub(crate) clients: usize,
-    pub(crate) sessions: u64,
-    pub(crate) trace: Vec<String>,
+    pub digest: u64,
+    pub turns: usize,
+    pub clients: usize,
+    pub sessions: u64,
+    pub trace: Vec<String>,
 }
 
 /// A run under way.
@@ -52,10 +52,11 @@ struct Run<const EDGE: bool> {
     quiet_turns: usize,
     last_tally: Tally,
     last_turn: Time,
+    draining: bool,
 }
 
 /// Runs a seed.
-pub(crate) fn run(order: &Order) -> Report {
+pub fn run(order: &Order) -> Report {
     let plan = Plan::new(order.seed);
     match plan.poller {
         Poller::Edge => run_on::<true>(plan, order),
@@ -65,7 +66,7 @@ pub(crate) fn run(order: &Order) -> Report {
 
 /// Runs what `bytes` say: the first half decides the weather, the limits and who comes, the second
 /// half the network's chances.
-pub(crate) fn run_script(bytes: &[u8], turns: usize) -> Report {
+pub fn run_script(bytes: &[u8], turns: usize) -> Report {
     let (plan, chances) = bytes.split_at(bytes.len() / 2);
     let seed = plan
         .iter()
@@ -134,6 +135,7 @@ impl<const EDGE: bool> Run<EDGE> {
             quiet_turns: 0,
             last_tally: Tally::default(),
             last_turn: Time::START,
+            draining: false,
         }
     }
 
@@ -178,6 +180,7 @@ impl<const EDGE: bool> Run<EDGE> {
         self.network
             .set_horizon(Some(self.network.time() + LONGEST_SLEEP));
         let turn = self.reactor.turn().map_err(|error| error.to_string())?;
+        self.watch.turn_ends();
         self.check()?;
         Ok(turn)
     }
@@ -199,9 +202,10 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn drain(&mut self) -> Verdict {
         self.network.stop();
+        self.draining = true;
         let begun = self.network.time();
         while self.turn()? == Turn::Running {
-            if self.network.time() > begun + self.plan.limits.drain + SLACK {
+            if self.network.time() > begun + self.plan.limits.drain_timeout + SLACK {
                 return Err(format!(
                     "the drain does not end: {:?}",
                     self.reactor.usage()
@@ -296,27 +300,21 @@ impl<const EDGE: bool> Run<EDGE> {
         if tally.unprovoked_reads > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
-        self.check_queue(&tally)?;
+        // But for one look before a listener is closed.
+        if tally.unprovoked_accepts > u64::from(self.draining) {
+            return Err("a listener was asked that had no event".into());
+        }
+        self.check_queue()?;
         self.check_rest(tally)
     }
 
-    /// Who waits to be accepted is looked after, unless the server is full.
-    fn check_queue(&self, tally: &Tally) -> Verdict {
-        let Limits {
-            accept_retry,
-            when_full,
-            connections_max,
-            ..
-        } = self.plan.limits;
-        let patience = accept_retry + SLACK;
-        let may_be_full = when_full == WhenFull::Queue;
-        if !may_be_full && tally.longest_queue_neglect > patience {
-            let longest = tally.longest_queue_neglect;
-            return Err(format!("somebody waited {longest:?} to be accepted"));
-        }
-        let full = may_be_full && self.watch.sessions() >= connections_max as u64;
-        match self.network.waiting_since(self.address) {
-            Some(since) if !full && self.network.time() - since > patience => Err(format!(
+    /// Who waits to be accepted is looked after, unless the server is full or the listener rests.
+    fn check_queue(&self) -> Verdict {
+        let Some(since) = self.network.waiting_since(self.address) else {
+            return Ok(());
+        };
+        match self.watch.overdue_since(self.address, since) {
+            Some(since) if self.network.time() - since > SLACK => Err(format!(
                 "somebody has waited since {since:?} to be accepted"
             )),
             _ => Ok(()),

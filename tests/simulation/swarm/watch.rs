@@ -1,32 +1,34 @@
 //! Watching a server: one dossier for each client, and the first thing found wrong.
 
 use std::cell::RefCell;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::greeting::{Framing, Greeter, Session};
-use oneloop::sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
+use oneloop_greeting::{Framing, Greeter, Session};
+use oneloop_sim::{Behaviour, Random, Remote, Seen, Status, Witness};
 
+use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
 use super::plan::{Plan, number_of};
 use super::population::{Character, Player};
 
 /// What is known of everybody.
 #[derive(Debug)]
-pub(crate) struct Book {
+pub struct Book {
     rules: Rules,
     plan: Plan,
     dossiers: Vec<Option<Dossier>>,
     /// The numbers of those that are connected.
     present: Vec<usize>,
+    door: Door,
     wrong: Option<String>,
     draining: bool,
-    pub(crate) opened: u64,
-    pub(crate) closed: u64,
+    pub opened: u64,
+    pub closed: u64,
 }
 
 /// One client's.
@@ -34,6 +36,8 @@ pub(crate) struct Book {
 struct Dossier {
     oracle: Oracle,
     stage: Stage,
+    /// What the door has decided; nothing for one that is shed.
+    admission: Option<Admission>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +54,11 @@ enum Stage {
 
 /// The book, in two hands: the network's witness and the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Watch(Rc<RefCell<Book>>);
+pub struct Watch(Rc<RefCell<Book>>);
 
 /// The greeting service, watched. Now and then a session of it panics.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     greeter: Greeter,
     watch: Watch,
     panics: f64,
@@ -63,13 +67,13 @@ pub(crate) struct Watched {
 
 /// A session that knows whose it is.
 #[derive(Debug)]
-pub(crate) struct WatchedSession {
+pub struct WatchedSession {
     session: Session,
     peer: SocketAddr,
 }
 
 impl Watch {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         Self(Rc::new(RefCell::new(Book {
             rules: Rules {
                 config: plan.config.clone(),
@@ -79,6 +83,7 @@ impl Watch {
             plan: plan.clone(),
             dossiers: Vec::new(),
             present: Vec::new(),
+            door: Door::new(&plan.limits),
             wrong: None,
             draining: false,
             opened: 0,
@@ -86,7 +91,7 @@ impl Watch {
         })))
     }
 
-    pub(crate) fn service(&self) -> Watched {
+    pub fn service(&self) -> Watched {
         let book = self.0.borrow();
         Watched {
             greeter: Greeter::new(book.rules.config.clone()),
@@ -97,12 +102,12 @@ impl Watch {
     }
 
     /// The first thing that was found wrong.
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         self.0.borrow().wrong.clone().map_or(Ok(()), Err)
     }
 
     /// Looks whether anybody has waited for too long.
-    pub(crate) fn check_patience(&self, now: Time) -> Verdict {
+    pub fn check_patience(&self, now: Time) -> Verdict {
         let book = self.0.borrow();
         for &number in &book.present {
             if let Some(dossier) = &book.dossiers[number] {
@@ -114,7 +119,7 @@ impl Watch {
     }
 
     /// Watches a client, too.
-    pub(crate) fn client(&self, player: Player, number: usize) -> Client {
+    pub fn client(&self, player: Player, number: usize) -> Client {
         let watch = self.clone();
         Client {
             player,
@@ -123,12 +128,25 @@ impl Watch {
         }
     }
 
-    pub(crate) fn sessions(&self) -> u64 {
+    /// A turn of the loop is over.
+    pub fn turn_ends(&self) {
+        let mut book = self.0.borrow_mut();
+        let verdict = book.door.turn_ends();
+        book.judge(verdict);
+    }
+
+    /// Since when the listener at `address` ought to have been asked, if somebody has waited there
+    /// since `since`.
+    pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
+        self.0.borrow().door.overdue_since(address, since)
+    }
+
+    pub fn sessions(&self) -> u64 {
         let book = self.0.borrow();
         book.opened - book.closed
     }
 
-    pub(crate) fn sockets(&self) -> usize {
+    pub fn sockets(&self) -> usize {
         self.0.borrow().present.len()
     }
 }
@@ -148,7 +166,14 @@ impl Book {
         }
     }
 
-    fn accepted(&mut self, now: Time, peer: SocketAddr) {
+    /// Notes what was found wrong, if it is the first thing.
+    fn judge(&mut self, verdict: Verdict) {
+        if let Err(wrong) = verdict {
+            self.wrong.get_or_insert(wrong);
+        }
+    }
+
+    fn accepted(&mut self, now: Time, peer: SocketAddr, admission: Option<Admission>) {
         let number = number_of(peer);
         if self.dossiers.len() <= number {
             self.dossiers.resize_with(number + 1, || None);
@@ -157,13 +182,18 @@ impl Book {
         if self.draining {
             oracle.draining();
         }
-        self.dossiers[number] = Some(Dossier { oracle, stage });
+        self.dossiers[number] = Some(Dossier {
+            oracle,
+            stage,
+            admission,
+        });
         self.present.push(number);
     }
 
     fn left(&mut self, now: Time, peer: SocketAddr) {
         let number = number_of(peer);
         self.present.retain(|&present| present != number);
+        self.door.closed(peer);
         self.note(peer, |dossier, _| match dossier.stage {
             Stage::Accepted => {
                 dossier.stage = Stage::Gone;
@@ -180,12 +210,10 @@ impl Book {
 
     fn session_opened(&mut self, peer: SocketAddr) {
         self.opened += 1;
-        let most = self.rules.limits.connections_max as u64;
-        if self.opened - self.closed > most {
-            let wrong = format!("more than {most} sessions");
-            self.wrong.get_or_insert(wrong);
-        }
         self.note(peer, |dossier, _| match dossier.stage {
+            Stage::Accepted if dossier.admission != Some(Admission::Admitted) => {
+                Err("let in although there was no place for it".into())
+            }
             Stage::Accepted => {
                 dossier.stage = Stage::Open;
                 Ok(())
@@ -204,7 +232,7 @@ impl Book {
     fn session_closed(&mut self, peer: SocketAddr, why: EndReason) {
         self.closed += 1;
         let number = number_of(peer);
-        let hung = why == EndReason::TimedOut && self.must_not_hang(number);
+        let hung = why == EndReason::Timeout && self.must_not_hang(number);
         self.note(peer, |dossier, rules| {
             if (dossier.stage, why) == (Stage::Broken, EndReason::Panicked) {
                 dossier.stage = Stage::Closed(why);
@@ -250,7 +278,11 @@ impl Witness for Watch {
     fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>) {
         let mut book = self.0.borrow_mut();
         match what {
-            Seen::Accepted | Seen::Shed => book.accepted(now, peer),
+            Seen::Accepted => {
+                let admission = book.door.accepted(peer);
+                book.accepted(now, peer, Some(admission));
+            }
+            Seen::Shed => book.accepted(now, peer, None),
             Seen::Closed => book.left(now, peer),
             Seen::Registered | Seen::Connecting => {}
             what => book.note(peer, |dossier, rules| {
@@ -260,6 +292,7 @@ impl Witness for Watch {
                     Seen::ReadEnd => oracle.read_end(now),
                     Seen::ReadFailed(kind) => oracle.failed(now, kind, false),
                     Seen::WriteFailed(kind) => oracle.failed(now, kind, true),
+                    Seen::Broken(kind) => oracle.failed(now, kind, false),
                     Seen::Finished => oracle.finished(now),
                     Seen::Wrote { bytes, offered } => {
                         return oracle.wrote(rules, now, bytes, bytes.len() == offered);
@@ -270,11 +303,21 @@ impl Witness for Watch {
             }),
         }
     }
+
+    fn saw_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+        let mut book = self.0.borrow_mut();
+        let verdict = book.door.asked(now, address, result);
+        book.judge(verdict);
+    }
+
+    fn saw_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+        self.0.borrow_mut().door.shed(address, result);
+    }
 }
 
 /// A client, watched.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     player: Player,
     watch: Watch,
     number: usize,
@@ -320,8 +363,8 @@ impl Service for Watched {
         self.greeter.closed(watched.session, peer, why, cx);
     }
 
-    fn refusal(&self, why: EndReason) -> &[u8] {
-        self.greeter.refusal(why)
+    fn refusal_message(&self, why: EndReason) -> &[u8] {
+        self.greeter.refusal_message(why)
     }
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
@@ -336,4 +379,4 @@ impl Service for Watched {
 }
 
 /// By how much anything may be late: events by 30 ms, the process by 200 ms now and then.
-pub(crate) const SLACK: Duration = Duration::from_secs(1);
+pub const SLACK: Duration = Duration::from_secs(1);

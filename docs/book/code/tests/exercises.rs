@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use oneloop::Limits;
-use oneloop::sim::Simulation;
+use oneloop_sim::Simulation;
 use oneloop_book::figures;
 use oneloop_book::machine::{self, Input, State};
 use oneloop_book::pages::repository_capture;

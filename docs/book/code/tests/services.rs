@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::sim::{Faults, Simulation};
+use oneloop_sim::{Faults, Simulation};
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Service, ServiceContext};
 use oneloop_book::lab::{Client, Program};
 use oneloop_book::machine::{Input, State, step};
@@ -99,7 +99,7 @@ impl Service for OneLineForOneEvent {
             cx.consume(end + 1);
         }
         match event {
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
             _ => Next::Read {
                 until: cx.after(PATIENCE),
             },

@@ -35,9 +35,9 @@ impl Service for Chat {
             waiting.clear();
         }
         match event {
-            Event::PeerFinished => Next::Close(CloseReason::PeerFinished),
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
-            Event::Drain => Next::Close(CloseReason::Drained),
+            Event::Eof => Next::Close(CloseReason::Eof),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            Event::Drain => Next::Close(CloseReason::Shutdown),
             _ => Next::Read {
                 until: cx.after(Duration::from_secs(600)),
             },

@@ -30,9 +30,9 @@ impl Service for Echo {
             self.lines += 1;
         }
         match event {
-            Event::PeerFinished if cx.has_room() => Next::Close(CloseReason::PeerFinished),
-            Event::Deadline => Next::Close(CloseReason::TimedOut),
-            Event::Drain => Next::Close(CloseReason::Drained),
+            Event::Eof if cx.has_room() => Next::Close(CloseReason::Eof),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            Event::Drain => Next::Close(CloseReason::Shutdown),
             _ => Next::Read {
                 until: cx.after(PATIENCE),
             },

@@ -1,0 +1,12 @@
+complete -c greet-client -l name -d 'A name to send; may be given again. After the last one comes `exit`' -r
+complete -c greet-client -l framing -d 'How the server is told where a name ends' -r -f -a "auto\t'`silence` if standard input is a terminal, else `line`'
+line\t'A newline follows each name'
+silence\t'Nothing follows: the name ends when no more bytes come (the tutorial\'s bytes)'"
+complete -c greet-client -l timeout -d 'How long to wait for the connection, and then for each answer (250ms, 10s, 1m)' -r
+complete -c greet-client -l generate -d 'Writes a manual page, or completions for a shell' -r -f -a "man\t'A manual page'
+bash\t'Completions for bash'
+zsh\t'Completions for zsh'
+fish\t'Completions for fish'"
+complete -c greet-client -s v -l verbose -d 'Logs each address that is tried to standard error'
+complete -c greet-client -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c greet-client -s V -l version -d 'Print version'

@@ -1,0 +1,27 @@
+complete -c greet-server -l listen -d 'Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times, or several with commas. Port 0 means any free one' -r
+complete -c greet-server -l framing -d 'How a name ends: at a line feed, after a silence, or whichever comes first' -r -f -a "auto\t''
+line\t''
+silence\t''"
+complete -c greet-server -l quiet-gap -d 'How long a peer must be quiet for its bytes to be a name' -r
+complete -c greet-server -l max-connections -d 'Connections served at once. Default: what the limit on file descriptors allows' -r
+complete -c greet-server -l max-per-ip -d 'Connections served at once from one address (IPv6: from one /64). Default: no limit' -r
+complete -c greet-server -l when-full -d 'How to handle new connections when the server is full' -r -f -a "refuse\t'Report that the server is full, and close'
+queue\t'Leave them in the backlog until a connection ends'"
+complete -c greet-server -l name-timeout -d 'How long a peer may take to give a whole name' -r
+complete -c greet-server -l write-timeout -d 'How long a peer may take to read what it is sent' -r
+complete -c greet-server -l drain -d 'How long the connections have to finish when the server is stopped' -r
+complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
+complete -c greet-server -l log-level -d 'Least level that is logged' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c greet-server -l log-format -d 'Format of the log' -r -f -a "text\t'A time, a level, a module, a message and its fields as key=value'
+json\t'One JSON object a line'"
+complete -c greet-server -l generate -d 'Writes a manual page, or completions for a shell' -r -f -a "man\t'A manual page'
+bash\t'Completions for bash'
+zsh\t'Completions for zsh'
+fish\t'Completions for fish'"
+complete -c greet-server -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c greet-server -s V -l version -d 'Print version'

@@ -1,0 +1,106 @@
+//! A layer around the greeting service that keeps its journal: how long a session took and how much
+//! it sent, and which other protocols were spoken to the greeting port.
+
+use log::{info, warn};
+use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time};
+use oneloop_greeting::{self, Greeter};
+
+use crate::foreign::Protocol;
+
+/// The greeting service with a journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    greeter: Greeter,
+    /// The protocols that were named in the log already.
+    named: Vec<Protocol>,
+}
+
+/// A session of the greeting service, and what the journal has to know of it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    greeting: oneloop_greeting::Session,
+    opened: Time,
+    /// Bytes of input that the service has consumed, or had when it closed.
+    bytes_in: u64,
+}
+
+impl Journal {
+    pub(crate) const fn new(greeter: Greeter) -> Self {
+        Self {
+            greeter,
+            named: Vec::new(),
+        }
+    }
+
+    /// Names a protocol that is not the greeting protocol, the first time that it is spoken.
+    #[cold]
+    #[inline(never)]
+    fn look(&mut self, input: &[u8], session: SessionId) {
+        let Some(protocol) = Protocol::of(input) else {
+            return;
+        };
+        if self.named.contains(&protocol) {
+            return;
+        }
+        self.named.push(protocol);
+        warn!(
+            session:% = number(session);
+            "a client speaks {protocol} to the greeting port; its lines are taken for names, and \
+             this is logged once"
+        );
+    }
+}
+
+impl Service for Journal {
+    type Session = Session;
+
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Session {
+        Session {
+            opened: cx.now(),
+            bytes_in: 0,
+            greeting: self.greeter.open(peer, cx),
+        }
+    }
+
+    #[inline(always)]
+    fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        let unread = cx.input().len();
+        if session.bytes_in == 0 && unread > 0 {
+            self.look(cx.input(), cx.id());
+        }
+        let next = self.greeter.step(&mut session.greeting, event, cx);
+        // What is unread at the end was received, too.
+        let rest = match next {
+            Next::Close(_) => 0,
+            _ => cx.input().len(),
+        };
+        session.bytes_in += (unread - rest) as u64;
+        next
+    }
+
+    /// Logs the session's last line. The service's own one has less in it, so it is not called.
+    fn closed(&mut self, session: Session, peer: Peer, why: EndReason, cx: &mut ServiceContext) {
+        let nanos = cx.now().as_nanos() - session.opened.as_nanos();
+        // To the millisecond.
+        let seconds = (nanos / 1_000_000) as f64 / 1e3;
+        info!(
+            session:% = number(peer.id),
+            seconds,
+            bytes_in = session.bytes_in;
+            "Connection from {} is closed ({why})",
+            peer.address
+        );
+    }
+
+    fn refusal_message(&self, why: EndReason) -> &[u8] {
+        self.greeter.refusal_message(why)
+    }
+}
+
+/// Returns the number that other log lines name a session by.
+fn number(session: SessionId) -> String {
+    let shown = session.to_string();
+    shown
+        .trim_start_matches(|c: char| !c.is_ascii_digit())
+        .into()
+}

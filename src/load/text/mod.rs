@@ -1,0 +1,92 @@
+//! The report for people.
+
+pub(crate) mod comparison;
+mod page;
+mod ramp;
+mod run;
+mod sweep;
+mod table;
+
+pub(crate) use page::Style;
+pub use page::{Ink, Page};
+pub(crate) use ramp::describe as describe_ramp;
+pub use run::step;
+pub(crate) use run::{PERCENTILES, describe, distributions, faults, latency_is};
+pub(crate) use sweep::{describe as describe_sweep, sweep_findings};
+
+use super::findings::Weight;
+use super::outcome::Outcome;
+use super::report::{Report, Shape, Verdict};
+
+/// Returns the whole report.
+#[must_use]
+pub fn report(report: &Report, page: &Page) -> String {
+    let more = setting(report, page);
+    let text = match &report.shape {
+        Shape::Single => report
+            .runs
+            .iter()
+            .map(|run| run::run(run, &more, page))
+            .collect(),
+        Shape::Sweep => sweep::sweep(&report.runs, &more, page),
+        Shape::Ramp(ramp) => ramp::ramp(ramp, &report.runs, &more, page),
+        Shape::Comparison(comparison) => {
+            comparison::comparison(comparison, &report.runs, &more, page)
+        }
+    };
+    let text = text.trim_end().to_owned();
+    match page.height {
+        Some(height) if text.lines().count() > height => repeat_headline(&text),
+        _ => text,
+    }
+}
+
+/// Repeats what comes before the first empty line at the end of a report that is too long: it must
+/// not be out of sight.
+fn repeat_headline(text: &str) -> String {
+    let headline = text.split("\n\n").next().unwrap_or_default();
+    format!("{text}\n\n{headline}")
+}
+
+/// The machine, and what was demanded.
+fn setting(report: &Report, page: &Page) -> String {
+    let mut text = String::new();
+    let machine = report.machine.to_string();
+    page.push_labelled(&mut text, Style::Faint, "machine", &machine);
+    for judgement in report.judgements() {
+        let (style, word) = match judgement.failed {
+            true => (Style::Bad, "FAILED"),
+            false => (Style::Good, "passed"),
+        };
+        page.push_labelled(&mut text, style, word, &judgement.to_string());
+    }
+    if report.verdict() == Verdict::Interrupted {
+        let partial = "INTERRUPTED before its end";
+        page.push_labelled(&mut text, Style::Warning, "partial", partial);
+    }
+    text
+}
+
+/// Returns the part of a report that is about one run.
+#[must_use]
+pub fn run(outcome: &Outcome, page: &Page) -> String {
+    run::run(outcome, "", page)
+}
+
+impl Weight {
+    /// Returns the word in front of a finding.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Note => Style::Faint,
+            Self::Warning => Style::Warning,
+        }
+    }
+}

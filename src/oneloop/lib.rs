@@ -1,0 +1,21 @@
+//! oneloop: write a service as a state machine without I/O, get a single-threaded TCP server.
+//!
+//! The modules, in the order in which to read them; each may name only those before it:
+//!
+//! | module | content | must not know |
+//! |---|---|---|
+//! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
+//! | [`net`] | the operating system, as a small trait | services |
+//! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
+//! | [`testing`] | steps a session by hand, for unit tests | the loop |
+#![doc = include_str!("README.md")]
+
+pub mod net;
+pub mod reactor;
+pub mod service;
+pub mod testing;
+
+pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
+pub use service::{
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+};

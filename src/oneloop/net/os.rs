@@ -1,0 +1,406 @@
+//! The real network: mio's poller, socket2's socket options.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Waker};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::{BufferSizes, ListenOptions, Net, Readiness, Time, Token, errno};
+
+/// The operating system's network.
+#[derive(Debug)]
+pub struct Os {
+    poll: Poll,
+    started: Instant,
+    stopper: Stopper,
+    /// One descriptor held back, so that a connection can be turned away when all others are
+    /// taken.
+    reserve: Option<File>,
+    /// The reading ends of the pipes that wake the loop.
+    #[cfg(unix)]
+    wake_pipes: Vec<mio::net::UnixStream>,
+}
+
+/// The events of one poll.
+#[derive(Debug)]
+pub struct OsEvents(Events);
+
+impl Default for OsEvents {
+    fn default() -> Self {
+        Self(Events::with_capacity(EVENTS_PER_POLL))
+    }
+}
+
+/// Asks a loop to stop, from another thread or from a signal handler's flag. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    requested: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Os {
+    /// Makes a poller.
+    ///
+    /// # Errors
+    /// If the operating system gives no poller: out of descriptors, most likely.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll,
+            started: Instant::now(),
+            stopper: Stopper {
+                requested: Arc::default(),
+                waker,
+            },
+            reserve: open_reserve(),
+            #[cfg(unix)]
+            wake_pipes: Vec::new(),
+        })
+    }
+
+    /// A handle that stops the loop from outside.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Returns the writing end of a pipe; whatever is written into it wakes the loop, which then
+    /// looks at its [`Stopper`]. This is for signal handlers, which may write to a pipe and set
+    /// [`Stopper::flag`] but hardly anything else.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    #[cfg(unix)]
+    pub fn wake_pipe(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
+        let (mut reader, writer) = mio::net::UnixStream::pair()?;
+        self.poll
+            .registry()
+            .register(&mut reader, WAKER, Interest::READABLE)?;
+        self.wake_pipes.push(reader);
+        Ok(writer.into())
+    }
+
+    /// Wakes the loop whenever `source` becomes readable. The loop never reads it; whoever owns it
+    /// looks at it after the turn, and keeps it for as long as the loop lives. With a timer's
+    /// descriptor, waits can be finer than the whole milliseconds in which mio waits.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    #[cfg(unix)]
+    pub fn wake_on(&mut self, source: &impl std::os::fd::AsFd) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let descriptor = source.as_fd().as_raw_fd();
+        self.poll.registry().register(
+            &mut mio::unix::SourceFd(&descriptor),
+            WAKER,
+            Interest::READABLE,
+        )
+    }
+
+    /// Returns a handle that has the loop woken when a descriptor of the program's own becomes
+    /// writable: for output that must not block, such as a log.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call.
+    #[cfg(unix)]
+    pub fn write_watch(&self) -> io::Result<WriteWatch> {
+        self.poll.registry().try_clone().map(WriteWatch)
+    }
+
+    /// Takes out what has woken the loop: a pipe that is full wakes nobody.
+    fn empty_wake_pipes(&self) {
+        #[cfg(unix)]
+        for mut pipe in &self.wake_pipes {
+            while pipe.read(&mut [0; 512]).is_ok_and(|bytes| bytes > 0) {}
+        }
+    }
+}
+
+/// Has a loop woken when a descriptor becomes writable. See [`Os::write_watch`].
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct WriteWatch(mio::Registry);
+
+#[cfg(unix)]
+impl WriteWatch {
+    /// Has the loop woken each time `target` becomes writable, and now if it is.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call: a regular file cannot be watched.
+    pub fn arm(&self, target: &impl std::os::fd::AsFd) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let descriptor = target.as_fd().as_raw_fd();
+        self.0.register(
+            &mut mio::unix::SourceFd(&descriptor),
+            WAKER,
+            Interest::WRITABLE,
+        )
+    }
+
+    /// Ends what [`arm`](Self::arm) began.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call: the descriptor is not watched.
+    pub fn disarm(&self, target: &impl std::os::fd::AsFd) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let descriptor = target.as_fd().as_raw_fd();
+        self.0.deregister(&mut mio::unix::SourceFd(&descriptor))
+    }
+}
+
+impl Stopper {
+    /// Asks the loop to stop: it drains, as described at `Limits::drain_timeout`.
+    ///
+    /// # Errors
+    /// If the loop could not be woken; it stops at its next turn all the same.
+    pub fn stop(&self) -> io::Result<()> {
+        self.requested.store(true, Ordering::Release);
+        self.waker.wake()
+    }
+
+    /// The flag that [`stop`](Self::stop) sets, for a signal handler to set.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.requested)
+    }
+}
+
+impl Net for Os {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+    type Events = OsEvents;
+
+    // The systems on which mio's poller is epoll or kqueue, unless mio was told to use poll(2).
+    const SHORT_READ_DRAINS: bool = cfg!(all(
+        not(mio_unsupported_force_poll_poll),
+        any(
+            target_os = "android",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "illumos",
+            target_os = "ios",
+            target_os = "linux",
+            target_os = "macos",
+            target_os = "netbsd",
+            target_os = "openbsd",
+        )
+    ));
+
+    #[inline]
+    fn poll(&mut self, events: &mut OsEvents, timeout: Option<Duration>) -> io::Result<()> {
+        self.poll.poll(&mut events.0, timeout)
+    }
+
+    #[inline]
+    fn hints(events: &OsEvents) -> impl Iterator<Item = Readiness> {
+        let hint = |event: &Event| Readiness {
+            token: Token(event.token().0),
+            // recv(2) stops short at an urgent byte, whatever is behind it.
+            closed: event.is_read_closed() || event.is_error() || event.is_priority(),
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+        };
+        events.0.iter().map(hint)
+    }
+
+    #[cold]
+    fn woken(&mut self) {
+        self.empty_wake_pipes();
+    }
+
+    #[inline]
+    fn now(&mut self) -> Time {
+        Time::START + self.started.elapsed()
+    }
+
+    #[inline]
+    fn stop_requested(&self) -> bool {
+        self.stopper.requested.load(Ordering::Acquire)
+    }
+
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        options: &ListenOptions,
+        token: Token,
+    ) -> io::Result<TcpListener> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        // Not on Windows, where it would let another program take the port.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // `[::]` means IPv6 alone, whatever the system's default is; `--listen` repeats.
+            socket.set_only_v6(true)?;
+        }
+        // Accepted sockets inherit these (tcp(7)), so they cost no call per connection.
+        configure(&socket, &options.buffers)?;
+        socket.bind(&address.into())?;
+        // Not by mio or std, which listen with a backlog of 128: beyond it a connecting peer waits
+        // a second or more for its SYN to be sent again.
+        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+        let mut listener = TcpListener::from_std(socket.into());
+        self.poll
+            .registry()
+            .register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+        Ok(listener)
+    }
+
+    fn local_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
+        listener.local_addr()
+    }
+
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        listener.accept()
+    }
+
+    fn shed(&mut self, listener: &TcpListener, farewell: &[u8]) -> io::Result<()> {
+        if self.reserve.take().is_none() {
+            self.reserve = open_reserve();
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let result = listener.accept().map(|(mut stream, _)| {
+            // As well as can be: a peer that is gone already needs no farewell.
+            let _ = stream.write(farewell);
+            let _ = stream.shutdown(Shutdown::Write);
+        });
+        self.reserve = open_reserve();
+        result
+    }
+
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        buffers: &BufferSizes,
+    ) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+        configure(&socket, buffers)?;
+        if let Some(from) = from {
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+        }
+        match socket.connect(&to.into()) {
+            Err(error) if !is_in_progress(&error) => Err(error),
+            _ => Ok(TcpStream::from_std(socket.into())),
+        }
+    }
+
+    fn connected(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        // The order that mio's documentation of `TcpStream::connect` prescribes.
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            // Simultaneous open: a port of our own range connected to itself.
+            Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) if is_in_progress(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+        self.poll
+            .registry()
+            .register(stream, mio::Token(token.0), INTEREST)
+    }
+
+    #[inline]
+    fn read(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.read(buffer)
+    }
+
+    #[inline]
+    fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        stream.write(bytes)
+    }
+
+    fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        stream.shutdown(Shutdown::Write)
+    }
+
+    fn take_error(&mut self, stream: &TcpStream) -> Option<io::Error> {
+        stream.take_error().unwrap_or_else(Some)
+    }
+
+    fn abort(&mut self, stream: TcpStream) {
+        // Closing with a linger time of zero sends a reset (socket(7); RFC 9293, 3.10.5). If that
+        // cannot be set, the connection is broken already.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        drop(stream);
+    }
+
+    fn close(&mut self, stream: TcpStream) {
+        // No deregistration first: nothing duplicates our descriptors, so closing ends it
+        // (epoll(7), question 6; the same holds for kqueue and for mio on Windows).
+        drop(stream);
+    }
+}
+
+/// What holds for every socket of a connection. Small messages leave at once.
+fn configure(socket: &Socket, buffers: &BufferSizes) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(buffers.send_bytes as usize)?;
+    socket.set_recv_buffer_size(buffers.receive_bytes as usize)
+}
+
+fn open_reserve() -> Option<File> {
+    File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
+}
+
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
+}
+
+/// Both directions, and news of urgent data: see [`Readiness::closed`].
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const INTEREST: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+const WAKER: mio::Token = mio::Token(Token::OWN.0);
+
+/// How many events one poll may bring: 12 KiB on Linux. More connections than that are served in
+/// several polls, and the kernel takes turns among them.
+const EVENTS_PER_POLL: usize = 1024;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wake_pipe_wakes_however_often_it_has_done_so() {
+        let mut os = Os::new().unwrap();
+        let mut pipe = os.wake_pipe().unwrap();
+        for _ in 0..1000 {
+            pipe.write_all(b"!").expect("room for a byte");
+            let began = Instant::now();
+            let mut events = OsEvents::default();
+            os.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "nobody was woken"
+            );
+            assert!(Os::hints(&events).all(|hint| hint.token == Token::OWN));
+            os.woken();
+            assert!(!os.stop_requested());
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What sessions ask of the loop.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+use super::{SessionId, Time};
+
+/// Requests, gathered while sessions are stepped and carried out when the batch is over, so that
+/// no session ever changes the connections under the loop's feet.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) wake: Vec<SessionId>,
+    /// The length of `wake` at which repetitions are removed the next time.
+    wake_checked_at: usize,
+    pub(crate) connect: Vec<Connect>,
+    pub(crate) alarm: Option<Time>,
+    pub(crate) drain: bool,
+}
+
+/// An outbound connection to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connect {
+    pub(crate) to: SocketAddr,
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) tag: u32,
+}
+
+impl Requests {
+    /// Returns true if there is no request.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            wake,
+            wake_checked_at: _,
+            connect,
+            alarm,
+            drain,
+        } = self;
+        wake.is_empty() && connect.is_empty() && alarm.is_none() && !drain
+    }
+
+    /// Requests that a session be woken. The list stays within twice the number of different
+    /// sessions in it, however often they are named.
+    pub(crate) fn wake(&mut self, session: SessionId) {
+        if self.wake.last() == Some(&session) {
+            return;
+        }
+        if self.wake.len() >= self.wake_checked_at.max(WAKE_UNCHECKED) {
+            let mut seen = HashSet::new();
+            self.wake.retain(|&session| seen.insert(session));
+            self.wake_checked_at = 2 * self.wake.len();
+        }
+        self.wake.push(session);
+    }
+}
+
+/// Below this length repetitions are not worth looking for.
+const WAKE_UNCHECKED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(index: u32) -> SessionId {
+        SessionId { index, serial: 1 }
+    }
+
+    #[test]
+    fn wake_requests_of_few_sessions_repeated_stay_few_and_in_order() {
+        let mut requests = Requests::default();
+        for number in 0..100_000 {
+            requests.wake(id(number % 3));
+            assert!(requests.wake.len() <= WAKE_UNCHECKED + 3);
+        }
+        let order = std::mem::take(&mut requests).wake;
+        assert_eq!(order[..3], [id(0), id(1), id(2)]);
+        assert!(requests.is_empty());
+    }
+
+    #[test]
+    fn wake_requests_of_many_sessions_all_stay() {
+        let mut requests = Requests::default();
+        for _ in 0..3 {
+            (0..10_000).for_each(|number| requests.wake(id(number)));
+        }
+        let different: HashSet<_> = requests.wake.into_iter().collect();
+        assert_eq!(different.len(), 10_000);
+    }
+}

@@ -1,0 +1,250 @@
+//! One direction of a connection: what was written and not yet read, wherever it is now.
+
+use std::collections::VecDeque;
+
+use super::{Link, Random};
+use oneloop::Time;
+
+/// The bytes of one direction, in three stretches: arrived at the receiver, travelling, and
+/// waiting at the sender. The first is bounded by the receive buffer, the other two by the send
+/// buffer, as what has not been acknowledged is.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) link: Link,
+    bytes: VecDeque<u8>,
+    arrived: usize,
+    travelling: usize,
+    finish: Finish,
+    send_buffer_bytes: usize,
+    /// When the link is free for the next segment.
+    free_at: Time,
+    /// When the last segment arrives: no later one may overtake it.
+    last_arrival: Time,
+    pump_planned: bool,
+    sender_blocked: bool,
+}
+
+/// How far the end of the stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finish {
+    Open,
+    Queued,
+    Travelling,
+    Arrived,
+}
+
+/// What leaves next, and when it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    Segment(usize, Time),
+    Finish(Time),
+}
+
+impl Pipe {
+    pub(super) fn new(link: Link, send_buffer_bytes: usize) -> Self {
+        Self {
+            link,
+            bytes: VecDeque::new(),
+            arrived: 0,
+            travelling: 0,
+            finish: Finish::Open,
+            send_buffer_bytes,
+            free_at: Time::START,
+            last_arrival: Time::START,
+            pump_planned: false,
+            sender_blocked: false,
+        }
+    }
+
+    /// Takes what fits; the caller plans a pump.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.space());
+        self.bytes.extend(&bytes[..taken]);
+        taken
+    }
+
+    /// Takes everything: the queue of a client's program, not of its kernel.
+    pub(super) fn push_all(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    pub(super) fn finish(&mut self) {
+        if self.finish == Finish::Open {
+            self.finish = Finish::Queued;
+        }
+    }
+
+    /// True if the caller shall plan a pump: one is enough.
+    pub(super) fn plan_pump(&mut self) -> bool {
+        let waits = self.unsent() > 0 || self.finish == Finish::Queued;
+        waits && !std::mem::replace(&mut self.pump_planned, true)
+    }
+
+    pub(super) fn pump_begins(&mut self) {
+        self.pump_planned = false;
+    }
+
+    /// Sends the next segment off, if the receiver has announced room for it.
+    pub(super) fn depart(&mut self, now: Time, random: &mut Random) -> Option<Departure> {
+        let segment = self.next_segment(random);
+        if segment == 0 {
+            return self.depart_finish(now, random);
+        }
+        let leaves = self.free_at.max(now);
+        self.free_at = leaves + self.link.occupied(segment);
+        self.travelling += segment;
+        let arrives = self.arrival(self.free_at, random);
+        Some(Departure::Segment(segment, arrives))
+    }
+
+    /// When something that leaves now, behind all that has left already, arrives.
+    pub(super) fn arrival(&mut self, leaves: Time, random: &mut Random) -> Time {
+        let arrives = leaves + self.link.delay(random);
+        self.last_arrival = self.last_arrival.max(arrives);
+        self.last_arrival
+    }
+
+    pub(super) fn arrive(&mut self, bytes: usize) {
+        // A reset that overtook it has emptied the pipe.
+        let bytes = bytes.min(self.travelling);
+        self.travelling -= bytes;
+        self.arrived += bytes;
+    }
+
+    pub(super) fn finish_arrives(&mut self) {
+        self.finish = Finish::Arrived;
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let taken = buffer.len().min(self.arrived);
+        let (front, back) = self.bytes.as_slices();
+        let from_front = taken.min(front.len());
+        buffer[..from_front].copy_from_slice(&front[..from_front]);
+        buffer[from_front..taken].copy_from_slice(&back[..taken - from_front]);
+        self.bytes.drain(..taken);
+        self.arrived -= taken;
+        taken
+    }
+
+    pub(super) fn discard_arrived(&mut self) {
+        self.bytes.drain(..self.arrived);
+        self.arrived = 0;
+    }
+
+    /// The sender is gone: what has not left never will.
+    pub(super) fn drop_unsent(&mut self) {
+        self.bytes.truncate(self.arrived + self.travelling);
+    }
+
+    pub(super) fn set_send_buffer(&mut self, bytes: usize) {
+        self.send_buffer_bytes = bytes;
+    }
+
+    pub(super) fn block_sender(&mut self) {
+        self.sender_blocked = true;
+    }
+
+    /// True once after [`block_sender`](Self::block_sender), when a third of the buffer is free
+    /// again: so does Linux.
+    pub(super) fn unblock_sender(&mut self) -> bool {
+        self.is_roomy() && std::mem::take(&mut self.sender_blocked)
+    }
+
+    pub(super) fn is_roomy(&self) -> bool {
+        self.space() * 3 >= self.send_buffer_bytes.max(1)
+    }
+
+    pub(super) fn space(&self) -> usize {
+        self.send_buffer_bytes
+            .saturating_sub(self.travelling + self.unsent())
+    }
+
+    pub(super) fn arrived(&self) -> usize {
+        self.arrived
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.bytes.len() - self.arrived - self.travelling
+    }
+
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finish != Finish::Open
+    }
+
+    pub(super) fn has_finished(&self) -> bool {
+        self.finish == Finish::Arrived
+    }
+
+    fn depart_finish(&mut self, now: Time, random: &mut Random) -> Option<Departure> {
+        if self.finish != Finish::Queued || self.unsent() > 0 {
+            return None;
+        }
+        self.finish = Finish::Travelling;
+        let arrives = self.arrival(self.free_at.max(now), random);
+        Some(Departure::Finish(arrives))
+    }
+
+    fn next_segment(&self, random: &mut Random) -> usize {
+        let window = self
+            .link
+            .receive_buffer_bytes
+            .saturating_sub(self.arrived + self.travelling);
+        let most = self.unsent().min(window);
+        if most == 0 {
+            return 0;
+        }
+        let drawn = random.within(self.link.segment_bytes.clone()).max(1);
+        most.min(usize::try_from(drawn).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipe(receive: usize, send: usize) -> (Pipe, Random) {
+        let mut link = Link::ideal();
+        link.receive_buffer_bytes = receive;
+        (Pipe::new(link, send), Random::new(1))
+    }
+
+    #[test]
+    fn the_send_buffer_bounds_what_is_taken_until_it_has_arrived() {
+        let (mut pipe, mut random) = pipe(100, 4);
+        assert_eq!(pipe.push(b"abcdef"), 4);
+        let departure = pipe.depart(Time::START, &mut random);
+        assert_eq!(departure, Some(Departure::Segment(4, Time::START)));
+        assert_eq!(pipe.push(b"ef"), 0);
+        pipe.arrive(4);
+        assert_eq!(pipe.push(b"ef"), 2);
+    }
+
+    #[test]
+    fn the_receive_buffer_bounds_what_travels() {
+        let (mut pipe, mut random) = pipe(3, 100);
+        pipe.push(b"abcdef");
+        let departure = pipe.depart(Time::START, &mut random);
+        assert_eq!(departure, Some(Departure::Segment(3, Time::START)));
+        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        pipe.arrive(3);
+        let mut buffer = [0; 2];
+        assert_eq!((pipe.read(&mut buffer), &buffer), (2, b"ab"));
+        let departure = pipe.depart(Time::START, &mut random);
+        assert_eq!(departure, Some(Departure::Segment(2, Time::START)));
+    }
+
+    #[test]
+    fn the_end_leaves_after_the_last_byte() {
+        let (mut pipe, mut random) = pipe(2, 100);
+        pipe.push(b"abc");
+        pipe.finish();
+        pipe.depart(Time::START, &mut random);
+        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        pipe.arrive(2);
+        pipe.read(&mut [0; 2]);
+        pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut random);
+        assert_eq!(departure, Some(Departure::Finish(Time::START)));
+        assert_eq!(pipe.depart(Time::START, &mut random), None);
+    }
+}

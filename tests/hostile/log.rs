@@ -1,0 +1,355 @@
+//! Group F, the log: what it looks like, and what becomes of the server when nothing reads it.
+
+use std::fs::{self, File};
+use std::io::{PipeReader, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
+
+use crate::common::client::reply;
+use crate::common::{CONTROL_CHARACTER, Client, QUESTION, Server, eventually};
+
+/// A server whose standard error is the test's to read, or not.
+struct Logging {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Logging {
+    /// Starts a server, and reads its standard error by `read_line` until it waits for connections.
+    #[track_caller]
+    fn start(command: &mut Command, stderr: Stdio, mut read_line: impl FnMut() -> String) -> Self {
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("GREET_") {
+                command.env_remove(variable);
+            }
+        }
+        command.args(["--listen", "127.0.0.1:0"]);
+        let child = command.stdin(Stdio::null()).stderr(stderr).spawn();
+        let child = child.expect("starting greet-server");
+        let address = loop {
+            if let Some((_, rest)) = read_line().split_once("(listening on ") {
+                let (address, _) = rest.split_once(')').expect("its end");
+                break address.parse().expect("an address");
+            }
+        };
+        Self { child, address }
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.expect("a size").parse().expect("a number")
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn server(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_greet-server"));
+    command.args(flags);
+    command
+}
+
+/// Reads one line, byte for byte, so that nothing is read that comes after it.
+fn line(mut stream: impl Read) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\n") {
+        stream.read_exact(&mut byte).expect("a line comes");
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).expect("the line is text")
+}
+
+/// Reads lines until one has `text` in it, and returns all of them.
+fn lines_until(mut pipe: &PipeReader, text: &str) -> Vec<String> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 65536];
+    loop {
+        let count = pipe.read(&mut chunk).expect("the server runs");
+        assert!(count > 0, "the server has ended");
+        bytes.extend_from_slice(&chunk[..count]);
+        let whole = bytes
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let lines = String::from_utf8(bytes[..whole].to_vec()).expect("text");
+        if lines.contains(text) {
+            return lines.lines().map(String::from).collect();
+        }
+    }
+}
+
+#[test]
+fn f8_a_pipe_that_is_not_read_does_not_stop_a_hundred_thousand_sessions() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let server = Logging::start(&mut server(&[]), writer.into(), || line(&reader));
+    let mut bystander = Client::acquainted(server.address);
+    let before = server.resident_kib();
+    for number in 0..100_000 {
+        Client::connect(server.address).reset();
+        if number % 1000 == 0 {
+            bystander.round_trip("bystander");
+        }
+    }
+    bystander.round_trip("bystander");
+    let after = server.resident_kib();
+    assert!(after < before + 2048, "{before} KiB grew to {after} KiB");
+
+    // Without any traffic: there is room again, and the loop is woken.
+    let lines = lines_until(&reader, "log lines dropped");
+    let report = lines
+        .iter()
+        .find(|line| line.contains("log lines dropped"))
+        .unwrap();
+    let (_, dropped) = report.split_once("lines=").expect("their number");
+    let dropped: usize = dropped.parse().expect("a number");
+    let rest = lines_until_quiet(&reader);
+    let seen = lines.len() + rest.len();
+    let logged = 200_000 + 2;
+    assert!(dropped > 150_000, "{dropped}");
+    assert!(
+        (logged - 10..=logged + 10).contains(&(dropped + seen)),
+        "{dropped} + {seen}"
+    );
+    for line in lines.iter().chain(&rest) {
+        assert!(line.starts_with("20"), "no line is cut: {line:?}");
+    }
+    // From here on all is as ever.
+    let peer = Client::acquainted(server.address);
+    let address = peer.0.local_addr().unwrap();
+    lines_until(&reader, &format!("Accept new connection from {address}"));
+}
+
+/// Reads the lines that come until none has come for a while.
+fn lines_until_quiet(mut pipe: &PipeReader) -> Vec<String> {
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 65536];
+    let mut last = Instant::now();
+    while last.elapsed() < Duration::from_millis(500) {
+        match pipe.read(&mut chunk) {
+            Ok(count) => {
+                bytes.extend_from_slice(&chunk[..count]);
+                last = Instant::now();
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    let text = String::from_utf8(bytes).expect("text");
+    text.lines().map(String::from).collect()
+}
+
+#[test]
+fn f8_a_log_that_cannot_be_written_for_a_while_goes_on_afterwards() {
+    let folder = std::env::temp_dir().join(format!("oneloop-log-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("log");
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .unwrap();
+    // A file that may not grow stands for a disk that is full.
+    let mut command = Command::new("env");
+    command
+        .arg("--ignore-signal=XFSZ")
+        .arg(env!("CARGO_BIN_EXE_greet-server"));
+    let log = || fs::read_to_string(&path).unwrap();
+    let server = Logging::start(&mut command, file.into(), || {
+        eventually("the server waits", || {
+            log().contains("(listening on ").then(log)
+        })
+    });
+    eventually("the start is logged", || {
+        log().contains("Try: nc").then_some(())
+    });
+    limit_file_size(&server, &log().len().to_string());
+    let silent = Client::acquainted(server.address);
+    let peer = silent.0.local_addr().unwrap();
+    silent.leave();
+    assert!(!log().contains(&peer.to_string()));
+
+    limit_file_size(&server, "unlimited");
+    let loud = Client::acquainted(server.address);
+    let later = loud.0.local_addr().unwrap();
+    eventually("the log goes on", || {
+        log()
+            .contains(&format!("Accept new connection from {later}"))
+            .then_some(())
+    });
+    assert!(
+        log().contains(&format!("Connection from {peer} is closed")),
+        "what waited is there"
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
+
+fn limit_file_size(server: &Logging, bytes: &str) {
+    let status = Command::new("prlimit")
+        .arg(format!("--pid={}", server.child.id()))
+        .arg(format!("--fsize={bytes}:"))
+        .status();
+    assert!(status.expect("running prlimit").success());
+}
+
+#[test]
+fn f8_a_full_pipe_that_others_have_made_nonblocking_goes_on_when_it_is_read() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let shared = writer.try_clone().unwrap();
+    let server = Logging::start(&mut server(&[]), shared.into(), || line(&reader));
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    // Full to the last byte: what a line needs is not there.
+    while writer.write(&[b'\n'; 4096]).is_ok() {}
+    while writer.write(b"\n").is_ok() {}
+    let peer = Client::acquainted(server.address);
+    let address = peer.0.local_addr().unwrap();
+    lines_until(&reader, &format!("Accept new connection from {address}"));
+}
+
+#[test]
+fn f8_a_terminal_that_is_stopped_does_not_stop_the_server() {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let keyboard = File::from(terminal.master);
+    let slave = Stdio::from(terminal.slave);
+    let server = Logging::start(&mut server(&[]), slave, || line(&keyboard));
+    // Nothing reads the terminal from here on, as after Ctrl-S; it holds some kilobytes.
+    let mut bystander = Client::acquainted(server.address);
+    for _ in 0..2000 {
+        Client::connect(server.address).reset();
+    }
+    bystander.round_trip("bystander");
+}
+
+#[test]
+fn f8_a_log_without_a_reader_is_no_reason_to_stop() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let server = Logging::start(&mut server(&[]), writer.into(), || line(&reader));
+    drop(reader);
+    for _ in 0..100 {
+        Client::acquainted(server.address).leave();
+    }
+}
+
+#[test]
+fn f9_json_is_one_object_a_line() {
+    let mut server = Server::start(&["--log-format", "json", "--log-level", "trace"]);
+    let mut client = Client::acquainted(server.address());
+    client.send("a \"quoted\" \\name\x07\n");
+    client.expect([CONTROL_CHARACTER, QUESTION].concat());
+    client.leave();
+    server.signal(Signal::SIGUSR1);
+    server.log().wait_for("\"statistics\"", 0);
+    assert_eq!(server.terminate(), Some(0));
+    let lines = server.log().lines();
+    assert!(lines.len() > 5);
+    for line in &lines {
+        let value: serde_json::Value = serde_json::from_str(line).expect(line);
+        for key in ["time", "level", "target", "message"] {
+            assert!(value[key].is_string(), "{key} in {line}");
+        }
+    }
+    let statistics = lines
+        .iter()
+        .find(|line| line.contains("\"statistics\""))
+        .unwrap();
+    let value: serde_json::Value = serde_json::from_str(statistics).unwrap();
+    assert_eq!(value["accepted"], 1);
+}
+
+#[test]
+fn f9_the_journal_gets_priorities_and_no_times() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let theirs = File::from(OwnedFd::from(theirs));
+    let data = theirs.metadata().unwrap();
+    let mut command = server(&[]);
+    command.env("JOURNAL_STREAM", format!("{}:{}", data.dev(), data.ino()));
+    let server = Logging::start(&mut command, theirs.into(), || {
+        let line = line(&mut ours);
+        assert!(line.starts_with("<6>[greet_server] "), "{line:?}");
+        line
+    });
+    let peer = Client::acquainted(server.address);
+    let address = peer.0.local_addr().unwrap();
+    loop {
+        let line = line(&mut ours);
+        assert!(line.starts_with('<'), "{line:?}");
+        if line.contains(&format!("Accept new connection from {address}")) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn f9_a_stale_journal_variable_changes_nothing() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = server(&[]);
+    command.env("JOURNAL_STREAM", "1:2");
+    Logging::start(&mut command, writer.into(), || {
+        let line = line(&reader);
+        assert!(line.starts_with("20"), "{line:?}");
+        line
+    });
+}
+
+#[test]
+fn f9_other_protocols_are_named_once() {
+    let server = Server::start(&[]);
+    let hello: &[u8] = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
+    for (bytes, name) in [
+        (&b"GET / HTTP/1.1\r\n"[..], "speaks HTTP"),
+        (hello, "speaks TLS"),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n",
+            "speaks the PROXY protocol",
+        ),
+    ] {
+        for _ in 0..2 {
+            let mut client = Client::connect(server.address());
+            client.send(bytes);
+            client.finish();
+            client.until_gone();
+        }
+        server.log().wait_for(name, 0);
+        // Whatever the second one was logged by comes before what the third one is.
+        Client::acquainted(server.address()).leave();
+        assert_eq!(server.log().count(name), 1);
+    }
+}
+
+#[test]
+fn f9_the_last_line_of_a_session_has_its_number_its_time_and_its_bytes() {
+    let server = Server::start(&[]);
+    let mut first = Client::welcomed(server.address());
+    first.send("Alice\n");
+    first.expect(reply("Alice"));
+    std::thread::sleep(Duration::from_millis(30));
+    Client::acquainted(server.address()).leave();
+    first.leave();
+    let second = server
+        .log()
+        .wait_for("is closed (finished) session=2 seconds=", 0);
+    assert!(second.ends_with(" bytes_in=14"), "{second}");
+    let first = server
+        .log()
+        .wait_for("is closed (finished) session=1 seconds=", 0);
+    assert!(first.ends_with(" bytes_in=11"), "{first}");
+    let (_, seconds) = first.split_once("seconds=").expect("its time");
+    let (seconds, _) = seconds.split_once(' ').expect("its end");
+    let seconds: f64 = seconds.parse().expect("a number");
+    assert!((0.03..20.0).contains(&seconds), "{seconds}");
+}

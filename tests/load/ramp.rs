@@ -1,0 +1,94 @@
+//! The rate that a server keeps up with.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use oneloop_load::{Pace, Plan, Scenario};
+
+use crate::load::actor::Actor;
+use crate::load::program::{File, assert_valid, output, text};
+use crate::{plan, run};
+
+#[test]
+fn knee_of_a_throttled_server_is_found_within_a_tenth() {
+    let actor = Actor::plays(|guest| {
+        guest.welcome();
+        guest.serve_slowly(Duration::from_millis(10));
+    });
+    // What it can do at most is what a closed loop gets out of it.
+    let capacity = || {
+        let outcome = run(&Plan {
+            scenario: Scenario::Exchange(Pace::Closed { in_flight: 4 }),
+            connections: 4,
+            duration: Duration::from_secs(1),
+            ..plan(actor.address)
+        });
+        outcome.throughput().expect("it was measured")
+    };
+    let address = actor.address.to_string();
+    let json = File::new("json");
+    let ramp = [
+        &address[..],
+        "--ramp-rate=200",
+        "-n",
+        "4",
+        "-d",
+        "1s",
+        "--timeout",
+        "20s",
+        "--until",
+        "p99>100ms",
+        "--json",
+        json.path(),
+    ];
+    // A busy machine changes what the server can do between the two measurements.
+    let tries = (0..4).map(|_| {
+        let before = capacity();
+        let report = text(&output(&ramp, 0).stdout);
+        let after = capacity();
+        assert!(report.starts_with("knee at "), "{report}");
+        let report = json.json();
+        assert_valid(&report);
+        let knee = report["ramp"]["knee_per_s"].as_f64().expect("a knee");
+        let (low, high) = (before.min(after), before.max(after));
+        (low * 0.9..=high * 1.1)
+            .contains(&knee)
+            .then_some(())
+            .ok_or((low, knee, high))
+    });
+    let failed: Vec<_> = tries.map_while(Result::err).collect();
+    assert!(failed.len() < 4, "low, knee, high: {failed:?}");
+}
+
+#[test]
+fn ramp_draws_the_knee() {
+    let (json, html) = (File::new("json"), File::new("html"));
+    let arguments = [
+        "--ramp-rate=200",
+        "-d",
+        "50ms",
+        "--until",
+        "throughput>2000",
+        "--json",
+        json.path(),
+        "--html",
+        html.path(),
+    ];
+    let report = text(&output(&arguments, 0).stdout);
+    assert!(report.contains("◀ knee"), "{report}");
+    assert!(report.contains("throughput>2000"), "{report}");
+    let report = json.json();
+    assert_valid(&report);
+    assert_eq!(report["shape"], "ramp");
+    let page = html.read();
+    assert!(page.contains("var(--knee)") && page.contains("Latency by rate"));
+}
+
+#[test]
+fn ramp_without_a_server_ends_at_once_without_a_knee() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = free.expect("a free port").to_string();
+    let report = text(&output(&[&address, "--ramp-rate"], 1).stdout);
+    assert!(report.starts_with("no knee"), "{report}");
+    assert!(report.contains("is the server running?"), "{report}");
+}

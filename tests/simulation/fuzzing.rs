@@ -1,0 +1,96 @@
+//! What the fuzz targets do with their bytes: plain functions, so that the corpus can be replayed
+//! without a fuzzer.
+
+use std::time::Duration;
+
+use oneloop::{Limits, Turn};
+use oneloop_greeting::{Config, Framing, Greeter};
+use oneloop_sim::{Client, Simulation};
+
+use crate::swarm::run::run_script;
+
+/// However a peer's lines are cut into segments, it is served the same. The first byte says how
+/// they are cut.
+pub fn framing(bytes: &[u8]) {
+    let Some((&cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let whole = converse(Framing::Line, |client, simulation| {
+        client.send(bytes);
+        client.finish();
+        simulation.run_for(LONG)
+    });
+    let cut = converse(Framing::Line, |client, simulation| {
+        for piece in bytes.chunks(1 + usize::from(cut % 16)) {
+            client.send(piece);
+            simulation.run_for(Duration::from_millis(1));
+        }
+        client.finish();
+        simulation.run_for(LONG)
+    });
+    assert_eq!(
+        whole.escape_ascii().to_string(),
+        cut.escape_ascii().to_string()
+    );
+}
+
+/// Whatever a peer does, and whenever: the session goes on or ends, and the server stops when it
+/// is told to. Each byte is one thing that happens.
+pub fn session(bytes: &[u8]) {
+    let Some((&framing, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let framings = [Framing::Auto, Framing::Line, Framing::Silence];
+    let framing = framings[usize::from(framing) % framings.len()];
+    let heard = converse(framing, |client, simulation| {
+        for &byte in bytes {
+            happen(byte, client, simulation);
+        }
+        simulation.run_for(LONG)
+    });
+    assert!(heard.starts_with(b"Welcome!\n"));
+}
+
+/// A whole server among its clients, with a fault schedule and limits as the bytes say, and every
+/// invariant checked.
+pub fn reactor(bytes: &[u8]) {
+    if let Err(wrong) = run_script(bytes, 200).verdict {
+        panic!("{wrong}");
+    }
+}
+
+fn happen(byte: u8, client: &Client, simulation: &mut Simulation<Greeter>) {
+    match byte {
+        0 => client.finish(),
+        1 => client.stop_reading(),
+        2 => client.resume_reading(),
+        3 => client.send(b"exit\n"),
+        4 => client.send(&[b'n'; 2000]),
+        5..=9 | 11..=31 => {
+            simulation.run_for(Duration::from_millis(u64::from(byte) * 10));
+        }
+        byte => client.send(&[byte]),
+    }
+}
+
+/// What a client hears that does as `body` says; then the server is stopped.
+fn converse(
+    framing: Framing,
+    body: impl FnOnce(&Client, &mut Simulation<Greeter>) -> Turn,
+) -> Vec<u8> {
+    let config = Config {
+        framing,
+        ..Config::default()
+    };
+    let mut simulation = Simulation::new(Greeter::new(config), Limits::default(), 1);
+    let client = simulation.connect();
+    simulation.run_for(Duration::from_millis(1));
+    body(&client, &mut simulation);
+    client.resume_reading();
+    simulation.drain();
+    simulation.network().set_horizon(None);
+    assert_eq!(simulation.reactor().open_connections(), 0);
+    client.received()
+}
+
+const LONG: Duration = Duration::from_secs(70);

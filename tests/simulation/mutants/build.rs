@@ -1,0 +1,143 @@
+//! Building and running some of the tests in a copy of the tree.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::mutant::Suite;
+
+/// Which test program a suite is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Program {
+    Unit,
+    Simulation,
+    Sockets(&'static str),
+}
+
+/// How a run of tests ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    Passed,
+    Failed,
+    /// It was stopped after [`PATIENCE`].
+    Hung,
+}
+
+impl Suite {
+    pub(crate) fn program(self) -> Program {
+        match self {
+            Self::Unit(_) => Program::Unit,
+            Self::Scenario(_) | Self::Seeds(_) => Program::Simulation,
+            Self::Sockets(test, _) => Program::Sockets(test),
+        }
+    }
+
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Unit(filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => filter,
+            Self::Seeds(_) => "no_invariant_breaks_in_the_fixed_seeds",
+        }
+    }
+
+    /// Runs it with the programs built in `tree`.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub(crate) fn run(self, executable: &Path, tree: &Path) -> io::Result<Run> {
+        let mut command = Command::new(executable);
+        command.arg(self.filter()).current_dir(tree);
+        if let Self::Seeds(seeds) = self {
+            command.env("ONELOOP_SEEDS", seeds.to_string());
+        }
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = in_own_group(&mut command).spawn()?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(if status.success() {
+                    Run::Passed
+                } else {
+                    Run::Failed
+                });
+            }
+            if Instant::now() > until {
+                end(&mut child)?;
+                return Ok(Run::Hung);
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+}
+
+impl Program {
+    /// Builds it from `tree` into `target`. `None` if it does not build.
+    ///
+    /// # Errors
+    /// If cargo cannot be started, or names no program.
+    pub(crate) fn build(self, tree: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--no-run", "--locked", "--profile", "mutants"]);
+        command.args(["--message-format", "json-render-diagnostics"]);
+        match self {
+            Self::Unit => command.args(["--no-default-features", "--lib"]),
+            Self::Simulation => command.args(["--no-default-features", "--test", "simulation"]),
+            Self::Sockets(test) => command.args(["--test", test]),
+        };
+        command.current_dir(tree).env("CARGO_TARGET_DIR", target);
+        command.env("CARGO_TERM_COLOR", "never");
+        for name in NOT_PASSED_ON {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let mut executable = None;
+        for line in lines {
+            executable = executable_of(&line?).or(executable);
+        }
+        if !child.wait()?.success() {
+            return Ok(None);
+        }
+        match executable {
+            Some(path) => Ok(Some(path)),
+            None => Err(io::Error::other(format!("cargo built no {self:?}"))),
+        }
+    }
+}
+
+/// Lets a program begin a group, so that what it starts can be ended with it.
+fn in_own_group(command: &mut Command) -> &mut Command {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    command
+}
+
+/// Ends a program and what it has started.
+fn end(child: &mut Child) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let group = nix::unistd::Pid::from_raw(child.id().cast_signed());
+        nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL)?;
+    }
+    #[cfg(not(unix))]
+    child.kill()?;
+    child.wait().map(drop)
+}
+
+/// The test program that a message of cargo names, if it does.
+fn executable_of(message: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let is_test = message["profile"]["test"].as_bool()?;
+    let path = message["executable"].as_str()?;
+    is_test.then(|| path.into())
+}
+
+/// No suite takes half as long when it passes.
+const PATIENCE: Duration = Duration::from_secs(180);
+const GLANCE: Duration = Duration::from_millis(20);
+/// What cargo tells its children, and other runs of it would take for themselves.
+const NOT_PASSED_ON: [&str; 3] = ["CARGO_MANIFEST_DIR", "CARGO_BUILD_TARGET_DIR", "RUSTFLAGS"];

@@ -1,0 +1,138 @@
+//! Plants the known mistakes one at a time in a copy of the tree, and expects tests to find each.
+//!
+//! The copies and the results are kept in `target/mutation`, so an interrupted run goes on where it
+//! was. Any change of the tree makes the results void.
+
+mod build;
+mod copy;
+mod mutant;
+mod results;
+mod table;
+mod worker;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use mutant::Mutant;
+use results::{Outcome, Results};
+use worker::Worker;
+
+/// Plants the known mistakes one at a time in a copy of the tree and expects tests to find each
+#[derive(Clone, Debug, Parser)]
+struct Args {
+    /// Only the mutants whose name contains one of these
+    names: Vec<String>,
+    /// Mutants judged at the same time
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Begins no mutant after this many minutes; those left make the run fail
+    #[arg(long, default_value_t = 25)]
+    minutes: u64,
+    /// Judges again what was judged before
+    #[arg(long)]
+    fresh: bool,
+    /// Prints the mutants and stops
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mutants = args.mutants();
+    if args.list {
+        for mutant in &mutants {
+            println!("{:48} {:?}", mutant.name, mutant.suite);
+        }
+        return ExitCode::SUCCESS;
+    }
+    match judge(&args, &mutants) {
+        Ok(results) => results.report(&mutants),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shares the mutants out among the workers.
+fn judge(args: &Args, mutants: &[Mutant]) -> std::io::Result<Results> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let folder = root.join("target/mutation");
+    let tree = copy::Tree::read(root)?;
+    let results = Results::open(&folder.join("results"), tree.digest(), args.fresh)?;
+    let waiting: Vec<_> = mutants
+        .iter()
+        .filter(|mutant| !results.has(mutant))
+        .collect();
+    let until = Instant::now() + Duration::from_secs(60 * args.minutes);
+    let (queue, results) = (Mutex::new(waiting.into_iter()), Mutex::new(results));
+    let workers = args.workers.max(1);
+    let mut first = Worker::new(&folder, 0, &tree)?;
+    first.build_all(mutants)?;
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for number in 1..workers {
+            let worker = Worker::like(&first, &folder, number, &tree);
+            let (queue, results) = (&queue, &results);
+            running.push(scope.spawn(move || work(worker?, queue, results, until)));
+        }
+        running.push(scope.spawn(|| work(first, &queue, &results, until)));
+        running
+            .into_iter()
+            .try_for_each(|running| running.join().expect("a worker panics only by mistake"))
+    })?;
+    Ok(results.into_inner().expect("no worker has panicked"))
+}
+
+/// Judges mutants until there are none, or the time is over.
+fn work<'a>(
+    mut worker: Worker<'_>,
+    queue: &Mutex<impl Iterator<Item = &'a Mutant>>,
+    results: &Mutex<Results>,
+    until: Instant,
+) -> std::io::Result<()> {
+    while Instant::now() < until {
+        let Some(mutant) = queue.lock().expect("no worker has panicked").next() else {
+            break;
+        };
+        let begun = Instant::now();
+        let outcome = worker.judge(mutant)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        eprintln!("{:48} {outcome} ({seconds:.1} s)", mutant.name);
+        let mut results = results.lock().expect("no worker has panicked");
+        results.add(mutant, outcome, seconds)?;
+    }
+    Ok(())
+}
+
+impl Args {
+    fn mutants(&self) -> Vec<Mutant> {
+        let wanted = |mutant: &Mutant| {
+            let mut names = self.names.iter();
+            self.names.is_empty() || names.any(|name| mutant.name.contains(name))
+        };
+        table::MUTANTS.iter().copied().filter(wanted).collect()
+    }
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Hangs => "found, hangs",
+            Self::Survived => "SURVIVED",
+            Self::DoesNotBuild => "DOES NOT BUILD",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,239 @@
+//! When a session's wait ends.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use oneloop::{CloseReason, Event, Limits, Next, Time};
+use oneloop_sim::{Faults, Link};
+
+use super::probe::*;
+
+/// Waits `wait` for input, and closes when it is over.
+fn patient(wait: Duration) -> impl FnMut(Step<'_, '_>) -> Next {
+    move |mut step| {
+        step.take();
+        match step.event {
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            _ => step.read_for(wait),
+        }
+    }
+}
+
+#[test]
+fn deadline_comes_once_and_on_time() {
+    let mut simulation = simulate(Limits::default(), patient(SECOND));
+    let _client = simulation.connect();
+    simulation.run_for(10 * SECOND);
+    let probe = simulation.reactor().service();
+    let opened = probe.time_of(Call::Step(0, Event::Open)).unwrap();
+    let ended = probe.time_of(Call::Step(0, Event::Timeout)).unwrap();
+    let waited = ended - opened;
+    assert!((SECOND..SECOND + ms(4)).contains(&waited), "{waited:?}");
+    assert_eq!(probe.events(0), [Event::Open, Event::Timeout]);
+}
+
+#[test]
+fn deadline_that_input_has_moved_comes_when_it_was_moved_to() {
+    let mut simulation = simulate(Limits::default(), patient(SECOND));
+    let client = simulation.connect();
+    simulation.run_for(ms(900));
+    client.send(b"more");
+    simulation.run_for(ms(900));
+    assert!(!client.at_end());
+    simulation.run_for(ms(110));
+    assert!(client.at_end());
+}
+
+#[test]
+fn deadline_in_the_past_comes_at_once_and_holds_up_no_other() {
+    let times = Rc::new(Cell::new(0));
+    let count = Rc::clone(&times);
+    let mut simulation = simulate(Limits::default(), move |mut step| {
+        step.take();
+        match (step.number, step.event) {
+            (0, _) => {
+                count.set(count.get() + 1);
+                Next::Read { until: Time::START }
+            }
+            (_, Event::Timeout) => Next::Close(CloseReason::Timeout),
+            _ => step.read_for(SECOND),
+        }
+    });
+    let _restless = simulation.connect();
+    let patient = simulation.connect();
+    simulation.run_for(ms(1010));
+    assert!(patient.at_end());
+    assert!(times.get() > 100, "it was told {} times", times.get());
+}
+
+#[test]
+fn deadlines_of_one_turn_end_at_their_bound_and_the_others_follow() {
+    let limits = Limits {
+        turn_deadlines_max: 4,
+        ..Limits::default()
+    };
+    let mut simulation = simulate(limits, patient(SECOND));
+    let _clients: Vec<_> = (0..30).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(990));
+    simulation.network().set_horizon(None);
+    let mut ended = Vec::new();
+    for _ in 0..200 {
+        let before = simulation.reactor().service().calls.len();
+        simulation.turn();
+        let calls = &simulation.reactor().service().calls[before..];
+        let deadline = |&&(_, call): &&(_, Call)| matches!(call, Call::Step(_, Event::Timeout));
+        ended.push(calls.iter().filter(deadline).count());
+        if ended.iter().sum::<usize>() == 30 {
+            break;
+        }
+    }
+    assert_eq!(ended.iter().sum::<usize>(), 30);
+    assert_eq!(ended.iter().max(), Some(&4), "{ended:?}");
+}
+
+#[test]
+fn input_that_came_in_time_counts_though_its_event_is_late() {
+    let mut simulation = simulate(Limits::default(), patient(SECOND));
+    let clients: Vec<_> = (0..50).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(985));
+    simulation.network().set_faults(Faults {
+        late_events: 1.0,
+        ..Faults::NONE
+    });
+    clients.iter().for_each(|client| client.send(b"in time"));
+    simulation.run_for(ms(500));
+    let gone = clients.iter().filter(|client| client.at_end()).count();
+    assert_eq!(gone, 0, "cut off though they had sent");
+}
+
+#[test]
+fn input_that_came_while_the_process_slept_counts() {
+    let mut simulation = simulate(Limits::default(), patient(SECOND));
+    let clients: Vec<_> = (0..50)
+        .map(|_| {
+            simulation.connect_over(Link {
+                latency: ms(10)..=ms(10),
+                ..Link::ideal()
+            })
+        })
+        .collect();
+    simulation.run_for(ms(900));
+    clients.iter().for_each(|client| client.send(b"in time"));
+    simulation.run_for(ms(1));
+    simulation.network().pass(10 * SECOND);
+    simulation.network().set_faults(Faults {
+        shuffled_polls: 1.0,
+        ..Faults::NONE
+    });
+    simulation.run_for(ms(500));
+    let gone = clients.iter().filter(|client| client.at_end()).count();
+    assert_eq!(gone, 0, "cut off though they had sent");
+}
+
+#[test]
+fn poll_that_was_interrupted_is_made_again_before_deadlines_are_looked_at() {
+    let mut simulation = simulate(Limits::default(), patient(SECOND));
+    let _client = simulation.connect();
+    simulation.run_for(ms(10));
+    simulation.network().set_faults(Faults {
+        interrupted_polls: 1.0,
+        ..Faults::NONE
+    });
+    let before = simulation.network().tally().polls;
+    simulation.turn();
+    assert_eq!(simulation.network().tally().polls, before + 2);
+}
+
+#[test]
+fn poll_waits_from_the_present_and_not_from_the_turn_before() {
+    let mut simulation = simulate(Limits::default(), patient(2 * SECOND));
+    let _client = simulation.connect();
+    simulation.turn();
+    let opened = simulation.network().time();
+    // Whoever embeds the loop has done other work for a while.
+    simulation.network().pass(ms(1500));
+    while !matches!(
+        simulation.reactor().service().events(0)[..],
+        [.., Event::Timeout]
+    ) {
+        simulation.turn();
+    }
+    let waited = simulation.network().time() - opened;
+    assert!(waited < ms(2010), "{waited:?}");
+}
+
+#[test]
+fn alarm_comes_once_and_on_time_and_moves_when_it_is_set_again() {
+    let mut simulation = simulate(Limits::default(), |mut step| {
+        step.take();
+        let wait = match step.event {
+            Event::Open => MINUTE,
+            _ => 2 * SECOND,
+        };
+        let at = step.cx.after(wait);
+        step.cx.set_timer(at);
+        step.read_for(HOUR)
+    });
+    let client = simulation.connect();
+    simulation.run_for(SECOND);
+    client.send(b"sooner");
+    simulation.run_for(ms(1990));
+    assert_eq!(simulation.reactor().service().count(Call::Alarm), 0);
+    simulation.run_for(ms(20));
+    assert_eq!(simulation.reactor().service().count(Call::Alarm), 1);
+    simulation.run_for(2 * MINUTE);
+    assert_eq!(simulation.reactor().service().count(Call::Alarm), 1);
+}
+
+#[test]
+fn alarm_set_by_an_alarm_comes_too() {
+    let mut simulation = simulate(Limits::default(), |step| {
+        let at = step.cx.after(SECOND);
+        step.cx.set_timer(at);
+        step.read_for(HOUR)
+    });
+    simulation.reactor_mut().service_mut().besides = Box::new(|call, cx| {
+        if call == Call::Alarm {
+            let at = cx.after(SECOND);
+            cx.set_timer(at);
+        }
+    });
+    let _client = simulation.connect();
+    simulation.run_for(ms(5500));
+    assert_eq!(simulation.reactor().service().count(Call::Alarm), 5);
+}
+
+#[test]
+fn wait_without_bound_has_none_and_any_other_has_the_longest() {
+    let limits = Limits {
+        wait_max: MINUTE,
+        ..Limits::default()
+    };
+    let mut simulation = simulate(limits, |step| match (step.number, step.event) {
+        (_, Event::Timeout) => Next::Close(CloseReason::Timeout),
+        (0, _) => Next::Read {
+            until: Time::UNBOUNDED,
+        },
+        _ => step.read_for(Duration::MAX),
+    });
+    let trusted = simulation.connect();
+    let other = simulation.connect();
+    simulation.run_for(MINUTE - SECOND);
+    assert!(!other.at_end());
+    simulation.run_for(2 * SECOND);
+    assert!(other.at_end());
+    simulation.run_for(1000 * HOUR);
+    assert!(!trusted.at_end());
+}
+
+#[test]
+fn idle_server_sleeps() {
+    let mut simulation = simulate(Limits::default(), patient(HOUR));
+    let _clients: Vec<_> = (0..100).map(|_| simulation.connect()).collect();
+    simulation.run_for(SECOND);
+    let before = simulation.reactor().counters().turns;
+    simulation.run_for(MINUTE * 50);
+    let turns = simulation.reactor().counters().turns - before;
+    assert!(turns < 100, "{turns} turns in 50 idle minutes");
+}

@@ -1,0 +1,211 @@
+//! How the loop stops.
+
+use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
+use oneloop_sim::{Link, Status};
+
+use super::probe::*;
+
+/// Echoes, and takes no notice of the drain.
+fn stubborn(mut step: Step<'_, '_>) -> Next {
+    let input = step.take();
+    step.cx.write(&input);
+    step.read_for(HOUR)
+}
+
+fn grace(drain_timeout: std::time::Duration) -> Limits {
+    Limits {
+        drain_timeout,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn drain_gives_its_time_and_then_cuts() {
+    let mut simulation = simulate(grace(5 * SECOND), stubborn);
+    let client = simulation.connect();
+    simulation.run_for(SECOND);
+    let begun = simulation.network().time();
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
+    let taken = simulation.network().time() - begun;
+    assert!(
+        (5 * SECOND..5 * SECOND + ms(5)).contains(&taken),
+        "{taken:?}"
+    );
+    let probe = simulation.reactor().service();
+    assert_eq!(probe.events(0), [Event::Open, Event::Drain]);
+    assert_eq!(probe.end(0), Some(EndReason::DrainTimeout));
+    assert_eq!(client.status(), Status::Open, "the reset is on its way");
+}
+
+#[test]
+fn drain_is_over_when_the_last_one_has_left() {
+    let mut simulation = simulate(grace(HOUR), echo);
+    let clients: Vec<_> = (0..5).map(|_| simulation.connect()).collect();
+    simulation.run_for(SECOND);
+    let begun = simulation.network().time();
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
+    // They linger for those who do not close.
+    assert!(simulation.network().time() - begun <= 3 * SECOND);
+    assert!(clients.iter().all(|client| client.at_end()));
+    let ended = simulation.reactor().counters().ended(EndReason::Shutdown);
+    assert_eq!(ended, 5);
+}
+
+#[test]
+fn drain_counts_as_cut_what_is_unfinished_and_not_what_lingers() {
+    let limits = Limits {
+        linger_timeout: HOUR,
+        ..grace(SECOND)
+    };
+    let mut simulation = simulate(limits, |step| match step.number {
+        0 => stubborn(step),
+        _ => echo(step),
+    });
+    let _clients: Vec<_> = (0..3).map(|_| simulation.connect()).collect();
+    simulation.run_for(SECOND);
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.ended(EndReason::DrainTimeout), 1);
+    assert_eq!(counters.ended(EndReason::Shutdown), 2);
+    assert_eq!(simulation.reactor().usage(), Default::default());
+}
+
+#[test]
+fn drain_answers_what_had_arrived_before_it_is_told() {
+    let mut simulation = simulate(grace(SECOND), echo);
+    let clients: Vec<_> = (0..100).map(|_| simulation.connect()).collect();
+    simulation.run_for(SECOND);
+    clients.iter().for_each(|client| client.send(b"waiting"));
+    simulation.reactor_mut().drain();
+    simulation.run_for(ms(100));
+    let answered = clients
+        .iter()
+        .filter(|client| client.received() == b"waiting");
+    assert_eq!(answered.count(), 100);
+}
+
+#[test]
+fn drain_accepts_who_was_in_the_queue_and_tells_them_too() {
+    let limits = Limits {
+        turn_accepts_max: 2,
+        ..grace(SECOND)
+    };
+    let mut simulation = simulate(limits, |mut step| {
+        let input = step.take();
+        step.cx.write(&input);
+        if step.event == Event::Drain {
+            step.cx.write(b"bye");
+            return Next::Close(CloseReason::Shutdown);
+        }
+        step.read_for(HOUR)
+    });
+    simulation.run_for(ms(1));
+    let clients: Vec<_> = (0..10).map(|_| simulation.connect()).collect();
+    clients.iter().for_each(|client| client.send(b"hi "));
+    simulation.network().stop();
+    simulation.run_for(ms(500));
+    for client in &clients {
+        assert_eq!(client.received(), b"hi bye");
+    }
+    assert_eq!(simulation.network().tally().abandoned, 0);
+    let late = simulation.connect();
+    simulation.run_for(ms(10));
+    assert!(
+        matches!(late.status(), Status::Failed(_)),
+        "refused at once"
+    );
+}
+
+#[test]
+fn drained_session_is_given_no_more_input() {
+    let mut simulation = simulate(grace(HOUR), stubborn);
+    let client = simulation.connect();
+    simulation.run_for(SECOND);
+    simulation.reactor_mut().drain();
+    simulation.run_for(SECOND);
+    client.send(b"too late");
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), b"");
+    let events = simulation.reactor().service().events(0);
+    assert_eq!(events, [Event::Open, Event::Drain]);
+}
+
+#[test]
+fn drain_is_told_once_to_the_service_and_to_each_session() {
+    let mut simulation = simulate(grace(SECOND), stubborn);
+    let _clients: Vec<_> = (0..3).map(|_| simulation.connect()).collect();
+    simulation.run_for(SECOND);
+    simulation.reactor_mut().drain();
+    simulation.reactor_mut().drain();
+    simulation.network().stop();
+    simulation.run_for(ms(900));
+    let probe = simulation.reactor().service();
+    assert_eq!(probe.count(Call::Draining(3)), 1);
+    for number in 0..3 {
+        assert_eq!(probe.count(Call::Step(number, Event::Drain)), 1);
+    }
+}
+
+#[test]
+fn drain_that_a_session_asks_for_is_the_same() {
+    let mut simulation = simulate(grace(SECOND), |step| match step.event {
+        Event::Data => {
+            step.cx.drain();
+            stubborn(step)
+        }
+        Event::Drain => Next::Close(CloseReason::Shutdown),
+        _ => stubborn(step),
+    });
+    let client = simulation.connect();
+    client.send(b"stop");
+    let turn = simulation.run_for(10 * SECOND);
+    assert_eq!(turn, Turn::Stopped(Stopped { aborted: 0 }));
+    assert_eq!(client.received(), b"stop");
+}
+
+#[test]
+fn drain_after_other_work_gives_its_whole_time() {
+    let mut simulation = simulate(grace(SECOND), stubborn);
+    let _client = simulation.connect();
+    simulation.run_for(ms(10));
+    simulation.network().pass(ms(1500));
+    simulation.reactor_mut().drain();
+    let begun = simulation.network().time();
+    while simulation.turn() == Turn::Running {}
+    let taken = simulation.network().time() - begun;
+    assert!(taken >= SECOND, "{taken:?}");
+}
+
+#[test]
+fn drain_with_a_paused_session_ends_in_its_time_though_nothing_else_is_due() {
+    let mut simulation = simulate(grace(SECOND), |step| step.pause_for(HOUR));
+    let _client = simulation.connect();
+    simulation.run_for(SECOND);
+    let begun = simulation.network().time();
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
+    let taken = simulation.network().time() - begun;
+    assert!(taken < SECOND + ms(5), "{taken:?}");
+}
+
+#[test]
+fn drain_cuts_with_a_reset_so_that_nothing_looks_whole() {
+    let mut simulation = simulate(grace(ms(100)), |mut step| {
+        step.take();
+        step.cx.write(&[b'x'; 500_000]);
+        step.read_for(HOUR)
+    });
+    let client = simulation.connect_over(Link {
+        bytes_per_second: 10_000,
+        ..Link::ideal()
+    });
+    simulation.run_for(ms(100));
+    assert_eq!(simulation.drain(), Stopped { aborted: 1 });
+    simulation.network().set_horizon(None);
+    let mut network = simulation.network().clone();
+    let soon = Some(MINUTE);
+    let _ = oneloop::net::Net::poll(&mut network, &mut Vec::new(), soon);
+    assert_eq!(
+        client.status(),
+        Status::Failed(std::io::ErrorKind::ConnectionReset)
+    );
+}

@@ -1,0 +1,13 @@
+//! Single scenarios: what the loop owes a service and its peers, each as small as it can be shown.
+
+mod accepting;
+mod deadlines;
+mod draining;
+mod events;
+mod outbound;
+mod panics;
+mod pressure;
+mod probe;
+mod reading;
+mod shares;
+mod writing;

@@ -1,0 +1,192 @@
+//! A service that does as a scenario says, and keeps a record of every call.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use oneloop::{
+    CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, SessionId,
+    Time,
+};
+use oneloop_sim::Simulation;
+
+/// A service whose sessions are numbered from 0, in the order in which they are opened.
+pub(crate) struct Probe {
+    act: Box<dyn FnMut(Step<'_, '_>) -> Next>,
+    /// Called with every call that is not about a session's step, once it is recorded.
+    pub(crate) besides: Box<dyn FnMut(Call, &mut ServiceContext)>,
+    pub(crate) refusal: Vec<u8>,
+    pub(crate) calls: Vec<(Time, Call)>,
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// A step of a session, as the scenario gets it.
+pub(crate) struct Step<'a, 'b> {
+    pub(crate) number: u32,
+    pub(crate) event: Event,
+    /// The ids of all sessions so far, by number.
+    pub(crate) ids: &'a [SessionId],
+    pub(crate) cx: &'a mut Context<'b>,
+}
+
+/// A call of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Open(u32),
+    Step(u32, Event),
+    Closed(u32, EndReason),
+    ConnectFailed(u32, ErrorKind),
+    Alarm,
+    Draining(usize),
+}
+
+/// Builds a server whose sessions do as `act` says.
+pub(crate) fn simulate(
+    limits: Limits,
+    act: impl FnMut(Step<'_, '_>) -> Next + 'static,
+) -> Simulation<Probe> {
+    Simulation::new(Probe::new(act), limits, 1)
+}
+
+impl Probe {
+    pub(crate) fn new(act: impl FnMut(Step<'_, '_>) -> Next + 'static) -> Self {
+        Self {
+            act: Box::new(act),
+            besides: Box::new(|_, _| {}),
+            refusal: Vec::new(),
+            calls: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
+    /// Returns the calls without their times.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.iter().map(|&(_, call)| call).collect()
+    }
+
+    /// Returns the events of one session.
+    pub(crate) fn events(&self, number: u32) -> Vec<Event> {
+        let event = |call: &(Time, Call)| match call.1 {
+            Call::Step(of, event) if of == number => Some(event),
+            _ => None,
+        };
+        self.calls.iter().filter_map(event).collect()
+    }
+
+    /// Returns how a session ended, if it has.
+    pub(crate) fn end(&self, number: u32) -> Option<EndReason> {
+        self.calls.iter().find_map(|&(_, call)| match call {
+            Call::Closed(of, why) if of == number => Some(why),
+            _ => None,
+        })
+    }
+
+    /// Returns when a call was made first.
+    pub(crate) fn time_of(&self, call: Call) -> Option<Time> {
+        let found = self.calls.iter().find(|&&(_, made)| made == call);
+        found.map(|&(when, _)| when)
+    }
+
+    /// Returns how often a call was made.
+    pub(crate) fn count(&self, call: Call) -> usize {
+        self.calls.iter().filter(|&&(_, made)| made == call).count()
+    }
+
+    fn note(&mut self, call: Call, cx: &mut ServiceContext) {
+        self.calls.push((cx.now(), call));
+        (self.besides)(call, cx);
+    }
+}
+
+impl Service for Probe {
+    type Session = u32;
+
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> u32 {
+        let number = self.peers.len() as u32;
+        self.peers.push(peer);
+        self.note(Call::Open(number), cx);
+        number
+    }
+
+    fn step(&mut self, &mut number: &mut u32, event: Event, cx: &mut Context<'_>) -> Next {
+        self.calls.push((cx.now(), Call::Step(number, event)));
+        let ids: Vec<_> = self.peers.iter().map(|peer| peer.id).collect();
+        (self.act)(Step {
+            number,
+            event,
+            ids: &ids,
+            cx,
+        })
+    }
+
+    fn closed(&mut self, number: u32, peer: Peer, why: EndReason, cx: &mut ServiceContext) {
+        assert_eq!(peer, self.peers[number as usize]);
+        self.note(Call::Closed(number, why), cx);
+    }
+
+    fn refusal_message(&self, _: EndReason) -> &[u8] {
+        &self.refusal
+    }
+
+    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+        self.note(Call::ConnectFailed(tag, error.kind()), cx);
+    }
+
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
+        self.note(Call::Alarm, cx);
+    }
+
+    fn draining(&mut self, open: usize, _: Duration, cx: &mut ServiceContext) {
+        self.note(Call::Draining(open), cx);
+    }
+}
+
+impl Step<'_, '_> {
+    /// Takes all input and returns it.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let input = self.cx.input().to_vec();
+        self.cx.consume(input.len());
+        input
+    }
+
+    /// Waits for input.
+    pub(crate) fn read_for(&self, wait: Duration) -> Next {
+        Next::Read {
+            until: self.cx.after(wait),
+        }
+    }
+
+    /// Waits for a wake-up.
+    pub(crate) fn pause_for(&self, wait: Duration) -> Next {
+        Next::Pause {
+            until: self.cx.after(wait),
+        }
+    }
+}
+
+/// What a session does that sends back what it gets and waits for more.
+pub(crate) fn echo(mut step: Step<'_, '_>) -> Next {
+    let input = step.take();
+    step.cx.write(&input);
+    match step.event {
+        Event::Eof => Next::Close(CloseReason::Eof),
+        Event::Timeout => Next::Close(CloseReason::Timeout),
+        Event::Drain => Next::Close(CloseReason::Shutdown),
+        _ => step.read_for(MINUTE),
+    }
+}
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// A server that is another one than that of the simulation.
+pub(crate) const ELSEWHERE: &str = "10.0.0.9:7000";
+
+pub(crate) fn elsewhere() -> SocketAddr {
+    ELSEWHERE.parse().expect("an address")
+}

@@ -1,0 +1,321 @@
+//! Output: how it leaves, how long it may take, and how a connection ends.
+
+use std::io::ErrorKind;
+
+use oneloop::{CloseReason, EndReason, Event, Limits, Next};
+use oneloop_sim::{Client, Faults, Link, Simulation, Status};
+
+use super::probe::*;
+
+fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|number| (number % 251) as u8).collect()
+}
+
+/// Answers any input with so many bytes, and closes if `closes`.
+fn answering(limits: Limits, bytes: usize, closes: bool) -> (Simulation<Probe>, Client) {
+    let mut simulation = simulate(limits, move |mut step| {
+        if step.take().is_empty() {
+            return step.read_for(HOUR);
+        }
+        step.cx.write(&pattern(bytes));
+        match closes {
+            true => Next::Close(CloseReason::Completed),
+            false => step.read_for(HOUR),
+        }
+    });
+    let client = simulation.connect();
+    simulation.run_for(ms(10));
+    (simulation, client)
+}
+
+fn narrow(send_buffer_bytes: u32) -> Limits {
+    Limits {
+        send_buffer_bytes,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn output_that_is_taken_in_parts_arrives_whole_and_once() {
+    for (seed, faults) in [
+        Faults::NONE,
+        Faults {
+            short_writes: 0.9,
+            ..Faults::NONE
+        },
+        Faults {
+            interruptions: 0.5,
+            needless_blocks: 0.3,
+            ..Faults::NONE
+        },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (mut simulation, client) = answering(narrow(1000), 100_000, false);
+        simulation.network().set_faults(faults);
+        client.send(b"go");
+        simulation.run_for(MINUTE);
+        assert!(client.received() == pattern(100_000), "case {seed}");
+    }
+}
+
+#[test]
+fn output_up_to_the_maximum_leaves_and_one_byte_more_ends_with_a_reset() {
+    let limits = || Limits {
+        output_bytes_mark: 10,
+        output_bytes_max: 1000,
+        ..Limits::default()
+    };
+    let (mut simulation, client) = answering(limits(), 1000, false);
+    client.send(b"go");
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), pattern(1000));
+    assert_eq!(simulation.reactor().service().end(0), None);
+
+    let (mut simulation, client) = answering(limits(), 1001, false);
+    client.send(b"go");
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), b"");
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::OutputOverflow));
+    assert_eq!(client.status(), Status::Failed(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn output_that_a_peer_does_not_take_ends_after_its_time_with_a_reset() {
+    let limits = Limits {
+        write_timeout: 5 * SECOND,
+        ..narrow(1000)
+    };
+    let (mut simulation, client) = answering(limits, 200_000, false);
+    client.stop_reading();
+    client.send(b"go");
+    simulation.run_for(ms(4990));
+    assert_eq!(simulation.reactor().service().end(0), None);
+    simulation.run_for(ms(20));
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::WriteTimeout));
+    simulation.run_for(SECOND);
+    assert_eq!(client.status(), Status::Failed(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn output_that_is_taken_steadily_has_as_long_as_it_takes() {
+    let limits = Limits {
+        write_timeout: 5 * SECOND,
+        write_progress_bytes: 4096,
+        ..narrow(1000)
+    };
+    let mut simulation = simulate(limits, |step| match step.event {
+        Event::Open => {
+            step.cx.write(&pattern(200_000));
+            Next::Close(CloseReason::Completed)
+        }
+        _ => step.read_for(HOUR),
+    });
+    // 4,096 bytes in four seconds: 196 seconds for all of it.
+    let client = simulation.connect_over(Link {
+        bytes_per_second: 1024,
+        ..Link::ideal()
+    });
+    simulation.run_for(190 * SECOND);
+    assert_eq!(simulation.reactor().service().end(0), None);
+    simulation.run_for(20 * SECOND);
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::Completed));
+    assert_eq!(client.received(), pattern(200_000));
+}
+
+#[test]
+fn output_that_drips_away_more_slowly_than_that_ends() {
+    let limits = Limits {
+        write_timeout: 5 * SECOND,
+        write_progress_bytes: 4096,
+        ..narrow(1000)
+    };
+    let mut simulation = simulate(limits, |step| {
+        if step.event == Event::Open {
+            step.cx.write(&pattern(200_000));
+        }
+        step.read_for(HOUR)
+    });
+    let _client = simulation.connect_over(Link {
+        bytes_per_second: 700,
+        ..Link::ideal()
+    });
+    simulation.run_for(20 * SECOND);
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::WriteTimeout));
+}
+
+#[test]
+fn room_that_came_in_time_is_used_though_its_event_is_late() {
+    let limits = Limits {
+        write_timeout: ms(50),
+        ..narrow(100)
+    };
+    let mut simulation = simulate(limits, |step| {
+        step.cx.write(&[b'x'; 150]);
+        Next::Close(CloseReason::Completed)
+    });
+    simulation.network().set_faults(Faults {
+        late_events: 1.0,
+        ..Faults::NONE
+    });
+    // Room for the rest comes when the first part has arrived: five milliseconds before the time
+    // is over, and its event up to thirty later.
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            simulation.connect_over(Link {
+                latency: ms(45)..=ms(45),
+                ..Link::ideal()
+            })
+        })
+        .collect();
+    simulation.run_for(10 * SECOND);
+    let whole = clients
+        .iter()
+        .filter(|client| client.received().len() == 150);
+    assert_eq!(whole.count(), 200);
+}
+
+#[test]
+fn deadline_of_a_session_does_not_run_while_its_output_leaves() {
+    let mut simulation = simulate(narrow(1000), |mut step| {
+        step.take();
+        match step.event {
+            Event::Data => {
+                step.cx.write(&pattern(20_000));
+                step.read_for(SECOND)
+            }
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            Event::Flushed => step.read_for(SECOND),
+            _ => step.read_for(HOUR),
+        }
+    });
+    let client = simulation.connect_over(Link {
+        bytes_per_second: 5000,
+        ..Link::ideal()
+    });
+    client.send(b"go");
+    simulation.run_for(ms(4500));
+    assert_eq!(client.received().len(), 20_000);
+    assert_eq!(
+        simulation.reactor().service().events(0),
+        [Event::Open, Event::Data, Event::Flushed]
+    );
+    simulation.run_for(2 * SECOND);
+    assert_eq!(
+        simulation.reactor().service().events(0).last(),
+        Some(&Event::Timeout)
+    );
+}
+
+#[test]
+fn closing_lets_everything_leave_and_then_the_end() {
+    let (mut simulation, client) = answering(narrow(1000), 50_000, true);
+    client.send(b"go");
+    simulation.run_for(ms(100));
+    assert_eq!(client.received(), pattern(50_000));
+    assert!(client.at_end());
+    assert_eq!(client.status(), Status::Open);
+    client.close();
+    simulation.run_for(ms(10));
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::Completed));
+}
+
+#[test]
+fn closing_discards_what_the_peer_still_sends_so_that_it_reads_the_last_words() {
+    let limits = Limits {
+        linger_timeout: 2 * SECOND,
+        linger_bytes_max: 1000,
+        ..Limits::default()
+    };
+    let (mut simulation, client) = answering(limits, 5, true);
+    client.send(b"go");
+    simulation.run_for(ms(10));
+    for _ in 0..10 {
+        client.send(&[1; 100]);
+        simulation.run_for(ms(100));
+    }
+    assert_eq!(client.status(), Status::Open);
+    assert_eq!(simulation.reactor().open_connections(), 1);
+    assert_eq!(simulation.reactor().counters().bytes_in, 1002);
+    // One byte more is too much.
+    client.send(b"x");
+    simulation.run_for(ms(10));
+    assert_eq!(simulation.reactor().open_connections(), 0);
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::Completed));
+}
+
+#[test]
+fn closing_waits_for_the_peer_so_long_and_no_longer() {
+    let limits = Limits {
+        linger_timeout: 2 * SECOND,
+        ..Limits::default()
+    };
+    let (mut simulation, client) = answering(limits, 5, true);
+    client.send(b"go");
+    simulation.run_for(ms(1900));
+    assert_eq!(simulation.reactor().open_connections(), 1);
+    simulation.run_for(ms(200));
+    assert_eq!(simulation.reactor().open_connections(), 0);
+    assert_eq!(client.received(), pattern(5));
+    assert_eq!(client.status(), Status::Open, "an end, and no reset");
+}
+
+#[test]
+fn closing_after_the_peer_has_finished_waits_for_nothing() {
+    let mut simulation = simulate(Limits::default(), echo);
+    let client = simulation.connect();
+    client.send(b"bye");
+    client.finish();
+    simulation.run_for(ms(10));
+    assert_eq!(simulation.reactor().open_connections(), 0);
+    assert_eq!(client.received(), b"bye");
+    assert!(client.at_end());
+}
+
+#[test]
+fn reset_by_the_peer_ends_a_session_that_writes() {
+    let (mut simulation, client) = answering(narrow(1000), 200_000, false);
+    client.stop_reading();
+    client.send(b"go");
+    simulation.run_for(ms(10));
+    client.reset();
+    simulation.run_for(ms(10));
+    assert_eq!(
+        simulation.reactor().service().end(0),
+        Some(EndReason::Reset)
+    );
+    assert_eq!(simulation.reactor().usage(), Default::default());
+}
+
+#[test]
+fn output_above_the_mark_keeps_further_input_waiting() {
+    let limits = Limits {
+        output_bytes_mark: 100,
+        output_bytes_max: 10_000,
+        ..narrow(100)
+    };
+    let (mut simulation, client) = answering(limits, 200, false);
+    client.stop_reading();
+    // A receive buffer of 64 KiB, then the send buffer, then the loop: each answer has 200 bytes.
+    for _ in 0..1000 {
+        client.send(b"x");
+        simulation.run_for(ms(1));
+    }
+    assert_eq!(simulation.reactor().open_connections(), 1);
+    let held = simulation.reactor().usage().held_bytes;
+    assert!(held <= 200, "{held} bytes are held");
+    client.resume_reading();
+    simulation.run_for(SECOND);
+    client.send(b"x");
+    simulation.run_for(SECOND);
+    let received = client.received().len();
+    assert_eq!(received % 200, 0);
+    assert!(received > 65_000);
+}

@@ -1,0 +1,116 @@
+//! The whole server under simulation. See `docs/testing.md`.
+
+#[cfg(unix)]
+mod kernel;
+mod mutants {
+    pub(crate) mod mutant;
+    pub(crate) mod table;
+}
+mod regressions;
+mod scenarios;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mutants::table::MUTANTS;
+use oneloop_swarm::swarm::plan::{Plan, Poller};
+use oneloop_swarm::swarm::replay::Failure;
+use oneloop_swarm::swarm::run::{Order, Report, run};
+
+const TURNS: usize = 1000;
+
+fn order(seed: u64) -> Order {
+    Order {
+        seed,
+        turns: TURNS,
+        only: None,
+        trace: false,
+    }
+}
+
+/// Runs a seed; if an invariant breaks, says what replays it.
+fn hold(seed: u64) -> Report {
+    let order = order(seed);
+    let report = run(&order);
+    if report.verdict.is_err() {
+        panic!("{}", Failure::smallest(&order, report));
+    }
+    report
+}
+
+/// How many seeds are fixed: 60, unless the runner of the mutants asks for more.
+fn seeds() -> u64 {
+    let asked = std::env::var("ONELOOP_SEEDS").ok();
+    asked.map_or(60, |seeds| seeds.parse().expect("a number of seeds"))
+}
+
+#[test]
+fn no_invariant_breaks_in_the_fixed_seeds() {
+    let reports: Vec<_> = (0..seeds()).map(hold).collect();
+    let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
+    assert!(sessions > 1000, "only {sessions} connections: a poor test");
+}
+
+#[test]
+fn no_invariant_breaks_in_seeds_that_nobody_has_tried() {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = since_1970.expect("a clock after 1970").as_secs();
+    let started = Instant::now();
+    let fresh = seconds * 1000..;
+    for seed in fresh.take_while(|_| started.elapsed() < Duration::from_secs(4)) {
+        hold(seed);
+    }
+}
+
+#[test]
+fn two_runs_of_a_seed_are_the_same_event_for_event() {
+    for seed in 0..10 {
+        let (first, second) = (run(&order(seed)), run(&order(seed)));
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        assert_eq!(first.turns, second.turns, "seed {seed}");
+    }
+}
+
+#[test]
+fn recording_a_trace_changes_nothing() {
+    let quiet = run(&order(3));
+    let traced = run(&Order {
+        trace: true,
+        ..order(3)
+    });
+    assert!(!traced.trace.is_empty());
+    assert_eq!(quiet.digest, traced.digest);
+}
+
+#[test]
+fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
+    let digests: std::collections::HashSet<_> =
+        (0..10).map(|seed| run(&order(seed)).digest).collect();
+    assert_eq!(digests.len(), 10);
+    for poller in [Poller::Edge, Poller::Rearmed] {
+        assert!((0..60).any(|seed| Plan::new(seed).poller == poller));
+    }
+}
+
+/// A change that takes a mutant's text away fails here, and names it.
+#[test]
+fn every_mutant_applies() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let wrong = MUTANTS.iter().filter_map(|mutant| mutant.apply(root).err());
+    let wrong: Vec<_> = wrong.map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), MUTANTS.len(), "two mutants have one name");
+}
+
+/// Takes minutes: `.ci/run` runs it. `cargo run -p oneloop-swarm --bin mutants -- --help` is for people.
+#[test]
+#[ignore = "builds the library once for each mutant"]
+fn every_mutant_is_found() {
+    let runner = ["run", "--locked", "--quiet", "--bin", "mutants"];
+    let status = Command::new(env!("CARGO")).args(runner).status();
+    assert!(status.expect("cargo runs").success());
+}

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use oneloop::Limits;
-use oneloop_sim::Simulation;
 use oneloop_book::figures;
 use oneloop_book::machine::{self, Input, State};
 use oneloop_book::pages::repository_capture;
 use oneloop_book::pcap::Segment;
 use oneloop_book::services::echo::{Echo, PATIENCE};
 use oneloop_book::wheel::{SortedMap, Wheel};
+use oneloop_sim::Simulation;
 use socket2::{Domain, Socket, Type};
 
 fn any() -> SocketAddr {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use oneloop_sim::{Faults, Simulation};
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Service, ServiceContext};
 use oneloop_book::lab::{Client, Program};
 use oneloop_book::machine::{Input, State, step};
 use oneloop_book::services::chat::Chat;
 use oneloop_book::services::echo::{Echo, PATIENCE};
+use oneloop_sim::{Faults, Simulation};
 
 // ANCHOR: machine
 #[test]

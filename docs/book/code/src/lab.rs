@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -180,28 +180,6 @@ impl Program {
         &self.output
     }
 
-    /// Sends a signal, `INT` for example.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the signal cannot be sent.
-    pub fn signal(&self, name: &str) {
-        let mut kill = Command::new("kill");
-        kill.arg(format!("-{name}")).arg(self.pid().to_string());
-        assert!(kill.status().expect("running kill").success());
-    }
-
-    /// Waits until the program has ended by itself.
-    ///
-    /// # Panics
-    ///
-    /// Panics if it does not end in time.
-    pub fn exit(&mut self) -> ExitStatus {
-        eventually("the program has ended", || {
-            self.child.try_wait().expect("waiting for the program")
-        })
-    }
-
     /// Returns `true` if the program has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child
@@ -212,7 +190,7 @@ impl Program {
 
     /// Returns the processor time that the program has used, user and system.
     pub fn cpu_time(&self) -> Duration {
-        // In nanoseconds, and of the main thread alone; `stat` counts all threads in ticks of 10 ms.
+        // `stat` counts all threads, in ticks of 10 ms.
         let ticks = |stat: &str| -> u64 {
             let fields = stat.rsplit_once(')').expect("the name ends").1;
             let times = fields.split_whitespace().skip(11).take(2);

@@ -213,8 +213,30 @@ fn mdbook_builds_both_languages_cleanly() {
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{log}");
         assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
-        assert!(target.join("16-source.html").is_file());
+        for page in pages(language) {
+            let is_listed = !["SUMMARY.md", "README.md"].contains(&page.name().as_str());
+            let html = target.join(page.name()).with_extension("html");
+            assert!(!is_listed || anchors_exist(&html), "{}", html.display());
+        }
     }
+}
+
+/// Returns `true` if every link of the rendered page to a heading of a page finds it.
+fn anchors_exist(html: &std::path::Path) -> bool {
+    let Ok(text) = fs::read_to_string(html) else {
+        return false;
+    };
+    let links = text.split("href=\"").skip(1);
+    let links = links.filter_map(|link| link.split('"').next()?.split_once(".html#"));
+    for (file, anchor) in links.filter(|(file, _)| !file.contains('/')) {
+        let target = fs::read_to_string(html.with_file_name(format!("{file}.html")));
+        let heading = format!("id=\"{anchor}\"");
+        if !target.is_ok_and(|target| target.contains(&heading)) {
+            println!("{file}.html has no {anchor}");
+            return false;
+        }
+    }
+    true
 }
 
 /// Chapters 4 and 15 draw these conclusions from the measurement.

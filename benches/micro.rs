@@ -224,7 +224,7 @@ impl Net for MadeUp {
         Ok(())
     }
 
-    fn local_address(&self, (): &()) -> io::Result<SocketAddr> {
+    fn local_addr(&self, (): &()) -> io::Result<SocketAddr> {
         Ok(SocketAddr::from(([127, 0, 0, 1], 6000)))
     }
 

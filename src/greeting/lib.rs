@@ -174,16 +174,13 @@ impl Greeter {
             (&mut (S::Greeting(manners) | S::Reply(manners)), E::Timeout) => {
                 self.ask(session, manners, cx)
             }
-            (S::Greeting(_) | S::Reply(_), E::Eof) if quiet => {
-                Err(CloseReason::Eof)
-            }
+            (S::Greeting(_) | S::Reply(_), E::Eof) if quiet => Err(CloseReason::Eof),
             (S::Greeting(_) | S::Reply(_), E::Drain) if quiet => {
                 last_words(words::GOOD_BYE, CloseReason::Shutdown, cx)
             }
-            (
-                &mut (S::Greeting(manners) | S::Reply(manners)),
-                E::Data | E::Eof | E::Drain,
-            ) => self.ask_first(session, manners, event, cx),
+            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Data | E::Eof | E::Drain) => {
+                self.ask_first(session, manners, event, cx)
+            }
             (S::Greeting(_) | S::Reply(_), _) => Ok(self.leave_gap(cx)),
 
             (S::Closing(Closing::Owing(manners)), _) => self.drain(manners, cx),

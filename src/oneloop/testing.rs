@@ -1,6 +1,6 @@
 //! Stepping a session by hand, without a loop and without a network.
 
-use crate::service::{Context, Desk, Event, Next, Peer, Service, SessionId, Time};
+use crate::service::{Context, Event, Next, Peer, Scratch, Service, SessionId, Time};
 
 /// One connection in the hands of a unit test: it offers input and time to a session, and returns
 /// the session's output.
@@ -33,7 +33,7 @@ use crate::service::{Context, Desk, Event, Next, Peer, Service, SessionId, Time}
 /// ```
 #[derive(Debug)]
 pub struct Harness {
-    desk: Desk,
+    scratch: Scratch,
     peer: Peer,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -55,10 +55,10 @@ impl Harness {
     pub fn with_output(mark: usize, max: usize) -> Self {
         let id = SessionId {
             index: 3,
-            serial: 1,
+            generation: 1,
         };
         Self {
-            desk: Desk::new(mark, max),
+            scratch: Scratch::new(mark, max),
             peer: Peer {
                 id,
                 address: ([127, 0, 0, 1], 42_101).into(),
@@ -72,7 +72,7 @@ impl Harness {
 
     /// Opens a session of `service`.
     pub fn open<S: Service>(&mut self, service: &mut S) -> S::Session {
-        service.open(self.peer, &mut self.desk.service)
+        service.open(self.peer, &mut self.scratch.service)
     }
 
     /// Adds unread input. The session learns of it at its next step.
@@ -87,20 +87,21 @@ impl Harness {
         session: &mut S::Session,
         event: Event,
     ) -> Next {
-        self.desk.user = self.peer.id;
-        let mut cx = Context::new(&self.input, &mut self.desk);
+        self.scratch.user = self.peer.id;
+        let mut cx = Context::new(&self.input, &mut self.scratch);
         let next = service.step(session, event, &mut cx);
         let unread = cx.input().len();
         self.input.drain(..self.input.len() - unread);
-        self.had_room = self.desk.output.room() > 0;
-        self.output.extend_from_slice(self.desk.output.as_slice());
-        self.desk.output.reset();
+        self.had_room = self.scratch.output.room() > 0;
+        self.output
+            .extend_from_slice(self.scratch.output.as_slice());
+        self.scratch.output.reset();
         next
     }
 
     /// Sets the present.
     pub fn set_now(&mut self, now: Time) {
-        self.desk.service.now = now;
+        self.scratch.service.now = now;
     }
 
     /// Takes the output written since the last call.

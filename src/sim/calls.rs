@@ -8,7 +8,7 @@ use super::poller::{self, Hints, Registration, Source, Trigger};
 use super::world::{Listening, Stop, World};
 use super::{Link, Random, Seen};
 use oneloop::Time;
-use oneloop::net::{AcceptFailure, errno};
+use oneloop::net::{AcceptError, errno};
 use oneloop::net::{BufferSizes, ListenOptions, Readiness, Token};
 
 impl World {
@@ -108,11 +108,11 @@ impl World {
         self.tally.accepts += 1;
         let result = self.try_accept(listener);
         if let Err(error) = &result {
-            let what = match AcceptFailure::of(error) {
-                AcceptFailure::Empty => "server accepts: would block",
-                AcceptFailure::Passing => "server accepts: this one failed",
-                AcceptFailure::Exhausted => "server accepts: no descriptor",
-                AcceptFailure::Broken => "server accepts: broken",
+            let what = match AcceptError::of(error) {
+                AcceptError::WouldBlock => "server accepts: would block",
+                AcceptError::Transient => "server accepts: this one failed",
+                AcceptError::Exhausted => "server accepts: no descriptor",
+                AcceptError::Fatal => "server accepts: broken",
             };
             self.trace.note(self.now, what, listener, 0);
         }

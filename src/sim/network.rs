@@ -258,7 +258,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok(Listener { world, index })
     }
 
-    fn local_address(&self, listener: &Listener) -> io::Result<SocketAddr> {
+    fn local_addr(&self, listener: &Listener) -> io::Result<SocketAddr> {
         Ok(self.world.borrow().listeners[listener.index].address)
     }
 

@@ -112,8 +112,8 @@ impl Net for Faulty {
         self.os.listen(address, options, token)
     }
 
-    fn local_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr> {
-        self.os.local_address(listener)
+    fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr> {
+        self.os.local_addr(listener)
     }
 
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {

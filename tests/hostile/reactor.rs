@@ -82,7 +82,10 @@ fn d4_without_kernel_memory_or_descriptors_those_who_come_are_told() {
         Client::acquainted(inside.address()).leave();
     }
     let look = inside.end();
-    assert_eq!(look.counters.ended(EndReason::ServerFull), EXHAUSTED.len() as u64);
+    assert_eq!(
+        look.counters.ended(EndReason::ServerFull),
+        EXHAUSTED.len() as u64
+    );
 }
 
 #[test]

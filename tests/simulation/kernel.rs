@@ -30,7 +30,7 @@ impl Kernel {
             buffers: BUFFERS,
         };
         let listener = os.listen(address.parse().expect("an address"), &options, Token(0))?;
-        let address = os.local_address(&listener)?;
+        let address = os.local_addr(&listener)?;
         Ok(Self {
             os,
             listener,

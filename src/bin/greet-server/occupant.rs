@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+  sl  local_addr rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1770 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
    1: 0100007F:1771 0100007F:C9A2 06 00000000:00000000 03:000017D8 00000000     0        0 0
    2: 0200007F:1771 0100007F:C9A2 01 00000000:00000000 03:000017D8 00000000     0        0 0

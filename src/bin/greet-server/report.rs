@@ -24,7 +24,7 @@ fn fields(reactor: &Reactor<impl Service>) -> Vec<(String, u64)> {
         ("refusing", count(usage.refused)),
         ("addresses_counted", count(usage.addresses)),
         ("deadlines", count(usage.deadlines)),
-        ("bytes_held", count(usage.held_bytes)),
+        ("bytes_held", count(usage.buffered_bytes)),
         ("accepted", counters.accepted),
         ("accept_failed", counters.accept_failures),
         ("without_descriptors", counters.accept_exhausted),

@@ -160,13 +160,13 @@ fn the_refusal_names_the_length_that_is_set() {
 
 #[test]
 fn whoever_is_turned_away_is_told_so() {
-    use oneloop::service::Service;
+    use oneloop::Service;
     for why in [
         oneloop::service::EndReason::ServerFull,
         oneloop::service::EndReason::AddressLimit,
     ] {
         assert_eq!(
-            Greeter::default().refusal(why),
+            Greeter::default().refusal_message(why),
             b"Sorry, the server is full. Please try again later.\n"
         );
     }
@@ -256,11 +256,7 @@ fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
         wire.said();
         wire.put(names.join("\n").as_bytes());
         wire.put(b"\n");
-        wire.offer(if finish {
-            Event::Eof
-        } else {
-            Event::Data
-        });
+        wire.offer(if finish { Event::Eof } else { Event::Data });
         assert_eq!(wire.transcript(), expected);
         assert!(
             wire.steps <= expected.len() / 2048 + 3,

@@ -42,7 +42,7 @@ pub trait Net {
     /// `Interrupted` is to be treated as no events; anything else means that polling is broken.
     fn poll(&mut self, events: &mut Self::Events, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// What the events say. Those with [`Token::OWN`] go back to [`woken`](Self::woken).
+    /// What the events say. Those with [`Token::WAKER`] go back to [`woken`](Self::woken).
     fn hints(events: &Self::Events) -> impl Iterator<Item = Readiness>;
 
     /// An event had the poller's own token: somebody has woken the loop. It looks whether it is to
@@ -71,12 +71,12 @@ pub trait Net {
     ///
     /// # Errors
     /// What the operating system says.
-    fn local_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+    fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
 
     /// Takes the next connection from the listener's queue.
     ///
     /// # Errors
-    /// `WouldBlock` when the queue is empty; [`AcceptFailure::of`] sorts the others.
+    /// `WouldBlock` when the queue is empty; [`AcceptError::of`] sorts the others.
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
     /// When descriptors have run out: takes the next connection from the queue by means of one
@@ -146,7 +146,7 @@ pub struct Token(pub usize);
 
 impl Token {
     /// The poller's own token, which no source has.
-    pub const OWN: Self = Self(usize::MAX);
+    pub const WAKER: Self = Self(usize::MAX);
 }
 
 /// One event: where something may have become possible. Hints, never facts: they say what is worth
@@ -188,29 +188,29 @@ pub struct BufferSizes {
 
 /// What an error of [`Net::accept`] means for the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcceptFailure {
+pub enum AcceptError {
     /// The queue is empty; the next connection brings an event.
-    Empty,
+    WouldBlock,
     /// This one connection failed, or the call was interrupted; the next may be there.
-    Passing,
+    Transient,
     /// Descriptors or kernel memory have run out. The queue is not empty and, with edge triggers,
     /// no event will say when there is room again: try again by time.
     Exhausted,
     /// The listener itself is unusable.
-    Broken,
+    Fatal,
 }
 
-impl AcceptFailure {
+impl AcceptError {
     /// Sorts an error of accept. What is not known to be lasting is held to be passing, as
     /// accept(2) advises for the network errors that Linux passes on.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {
-            (io::ErrorKind::WouldBlock, _) => Self::Empty,
+            (io::ErrorKind::WouldBlock, _) => Self::WouldBlock,
             (io::ErrorKind::OutOfMemory, _) => Self::Exhausted,
             (_, Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS)) => Self::Exhausted,
-            (_, Some(errno::EBADF | errno::EINVAL | errno::ENOTSOCK)) => Self::Broken,
-            _ => Self::Passing,
+            (_, Some(errno::EBADF | errno::EINVAL | errno::ENOTSOCK)) => Self::Fatal,
+            _ => Self::Transient,
         }
     }
 }

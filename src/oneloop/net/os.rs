@@ -257,7 +257,7 @@ impl Net for Os {
         Ok(listener)
     }
 
-    fn local_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
+    fn local_addr(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
         listener.local_addr()
     }
 
@@ -375,7 +375,7 @@ const INTEREST: Interest = Interest::READABLE
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-const WAKER: mio::Token = mio::Token(Token::OWN.0);
+const WAKER: mio::Token = mio::Token(Token::WAKER.0);
 
 /// How many events one poll may bring: 12 KiB on Linux. More connections than that are served in
 /// several polls, and the kernel takes turns among them.
@@ -398,7 +398,7 @@ mod tests {
                 began.elapsed() < Duration::from_secs(10),
                 "nobody was woken"
             );
-            assert!(Os::hints(&events).all(|hint| hint.token == Token::OWN));
+            assert!(Os::hints(&events).all(|hint| hint.token == Token::WAKER));
             os.woken();
             assert!(!os.stop_requested());
         }

@@ -2,14 +2,14 @@
 
 /// Unread input and unsent output of one connection. Freed as soon as both are empty.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
-    pub(crate) input: Input,
-    pub(crate) output: Unsent,
+pub(crate) struct Buffers {
+    pub(crate) input: ReadBuf,
+    pub(crate) output: PendingOutput,
 }
 
-/// Input that the session has left unread. Reads go behind it, so that it is not copied for each.
+/// ReadBuf that the session has left unread. Reads go behind it, so that it is not copied for each.
 #[derive(Debug, Default)]
-pub(crate) struct Input {
+pub(crate) struct ReadBuf {
     /// Initialised as a whole; the unread bytes are those from `start` to `end`.
     buffer: Vec<u8>,
     start: usize,
@@ -18,14 +18,14 @@ pub(crate) struct Input {
 
 /// Output that the operating system has not taken yet.
 #[derive(Debug, Default)]
-pub(crate) struct Unsent {
+pub(crate) struct PendingOutput {
     buffer: Vec<u8>,
     sent: usize,
     /// How much of it was sent when the write deadline was set.
     counted: usize,
 }
 
-impl Held {
+impl Buffers {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.input.is_empty() && self.output.is_empty()
@@ -37,7 +37,7 @@ impl Held {
     }
 }
 
-impl Input {
+impl ReadBuf {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
@@ -96,7 +96,7 @@ impl Input {
     }
 }
 
-impl Unsent {
+impl PendingOutput {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.sent == self.buffer.len()
@@ -149,7 +149,7 @@ mod tests {
             max in 1..20_000_usize,
             pieces in prop::collection::vec((0..9_000_usize, 0..9_000_usize), 1..40),
         ) {
-            let (mut input, mut read, mut consumed) = (Input::default(), 0_usize, 0_usize);
+            let (mut input, mut read, mut consumed) = (ReadBuf::default(), 0_usize, 0_usize);
             for (offered, taken) in pieces {
                 let space = input.space(max);
                 let bytes = offered.min(space.len());
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn output_progress_is_counted_from_the_last_time_there_was_enough() {
-        let mut unsent = Unsent::default();
+        let mut unsent = PendingOutput::default();
         unsent.set((vec![0; 100], 10));
         unsent.advance(9);
         assert!(!unsent.has_progressed(10));

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::ops::BitOr;
 
-use super::address::Address;
-use super::buffer::Held;
-use super::deadlines::Link;
+use super::buffer::Buffers;
+use super::compact_addr::CompactAddr;
 use super::pressure::Pressure;
+use super::timer_wheel::Link;
 use crate::net::Readiness;
 use crate::service::{EndReason, Event, Next, Peer, SessionId, Time};
 
@@ -15,8 +15,8 @@ use crate::service::{EndReason, Event, Next, Peer, SessionId, Time};
 pub(crate) struct Connection<Stream, Session> {
     pub(crate) stream: Stream,
     /// Distinguishes this connection from earlier ones in the same slot.
-    pub(crate) serial: u32,
-    address: Address,
+    pub(crate) generation: u32,
+    address: CompactAddr,
     /// `None` until the connection is established, and for one that is refused.
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
@@ -31,7 +31,7 @@ pub(crate) struct Connection<Stream, Session> {
     /// The deadline that holds: the one asked for, or a shorter one.
     pub(crate) due: Time,
     pub(crate) link: Link,
-    pub(crate) held: Option<Box<Held>>,
+    pub(crate) buffers: Option<Box<Buffers>>,
 }
 
 /// Where a connection comes from, and so what it counts as.
@@ -65,20 +65,20 @@ pub(crate) enum Phase {
 /// glance whether there is anything but input to be thought of.
 ///
 /// The first three are hints, facts about the past and not a state: one may be stale, and then the
-/// attempt says so. Those in [`NEWS`](Self::NEWS) are what the session is still to be told.
+/// attempt says so. Those in [`PENDING_EVENTS`](Self::PENDING_EVENTS) are what the session is still to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u16);
 
 impl<Stream, Session> Connection<Stream, Session> {
     pub(crate) fn new(
         stream: Stream,
-        serial: u32,
+        generation: u32,
         address: SocketAddr,
         (phase, origin): (Phase, Origin),
     ) -> Self {
         Self {
             stream,
-            serial,
+            generation,
             address: address.into(),
             session: None,
             phase,
@@ -89,8 +89,8 @@ impl<Stream, Session> Connection<Stream, Session> {
             flags: Flags::WRITABLE,
             until: Time::NEVER,
             due: Time::NEVER,
-            link: Link::UNFILED,
-            held: None,
+            link: Link::UNLINKED,
+            buffers: None,
         }
     }
 
@@ -104,7 +104,7 @@ impl<Stream, Session> Connection<Stream, Session> {
         Peer {
             id: SessionId {
                 index,
-                serial: self.serial,
+                generation: self.generation,
             },
             address: self.address(),
             tag: (self.origin == Origin::Outbound).then_some(self.tag),
@@ -118,7 +118,7 @@ impl<Stream, Session> Connection<Stream, Session> {
             self.why = Some(why);
         }
         self.phase = Phase::Dead;
-        self.held = None;
+        self.buffers = None;
     }
 
     /// Decides that it ends once all output has left; nothing that is unread counts any more.
@@ -156,7 +156,7 @@ impl<Stream, Session> Connection<Stream, Session> {
         match next {
             Next::Read { until } => {
                 if self.flags.take(Flags::PAUSED) && !seen {
-                    self.flags.add(Flags::OFFER);
+                    self.flags.add(Flags::REDELIVER);
                 }
                 Some(until)
             }
@@ -178,18 +178,18 @@ impl<Stream, Session> Connection<Stream, Session> {
 
     /// Takes the first piece of news that the session can be told now. While it waits for its
     /// output to leave, that comes before all else.
-    pub(crate) fn next_news(&mut self, now: Time) -> Option<Event> {
-        if self.flags.take(Flags::OPENED) {
+    pub(crate) fn next_event(&mut self, now: Time) -> Option<Event> {
+        if self.flags.take(Flags::OPEN) {
             return Some(Event::Open);
         }
         if self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }
-        if self.flags.take(Flags::WOKEN) {
+        if self.flags.take(Flags::WAKE) {
             return Some(Event::Wake);
         }
-        if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::OFFER) && self.has_input() {
-            return Some(match self.flags.has(Flags::FINISHED) {
+        if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::REDELIVER) && self.has_input() {
+            return Some(match self.flags.has(Flags::EOF) {
                 true => Event::Eof,
                 false => Event::Data,
             });
@@ -211,35 +211,35 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// True if all there is to do is to read: its session wants input and has left none, it has no
     /// unsent output, and there is no news.
     #[inline(always)]
-    pub(crate) fn is_to_be_read(&self) -> bool {
-        self.held.is_none()
+    pub(crate) fn is_plain_read(&self) -> bool {
+        self.buffers.is_none()
             && self.phase == Phase::Live
-            && !self.flags.has(Flags::NEWS)
+            && !self.flags.has(Flags::PENDING_EVENTS)
             && self.wants_reading()
     }
 
     /// True if its session wants input, and there may be some.
     #[inline]
     pub(crate) fn wants_reading(&self) -> bool {
-        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::FINISHED;
+        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;
         self.flags.of_these(matter) == Flags::READABLE
     }
 
     /// True if its session does not want input, but the peer has finished: then what is left of
     /// the input is read all the same, so that the session learns of the end.
-    pub(crate) fn is_to_be_read_ahead(&self) -> bool {
+    pub(crate) fn is_read_ahead(&self) -> bool {
         let matter = Flags::READABLE
-            | Flags::CLOSED
+            | Flags::HUP
             | Flags::PAUSED
             | Flags::DRAINING
-            | Flags::FINISHED
+            | Flags::EOF
             | Flags::AHEAD_FULL;
-        self.flags.of_these(matter) == Flags::READABLE | Flags::CLOSED | Flags::PAUSED
+        self.flags.of_these(matter) == Flags::READABLE | Flags::HUP | Flags::PAUSED
     }
 
     /// True if the wheel will look at its deadline in time.
     #[inline]
-    pub(crate) fn is_filed_in_time(&self) -> bool {
+    pub(crate) fn timer_covers(&self) -> bool {
         self.link.fires() <= self.due
     }
 
@@ -247,44 +247,50 @@ impl<Stream, Session> Connection<Stream, Session> {
     pub(crate) fn is_unfinished(&self) -> bool {
         match self.phase {
             Phase::Connecting | Phase::Live => true,
-            Phase::Flushing => self.owes_output(),
+            Phase::Flushing => self.has_pending_output(),
             Phase::Lingering { .. } | Phase::Dead => false,
         }
     }
 
     /// True if the kernel has not taken all output yet.
     #[inline]
-    pub(crate) fn owes_output(&self) -> bool {
-        self.held
+    pub(crate) fn has_pending_output(&self) -> bool {
+        self.buffers
             .as_ref()
-            .is_some_and(|held| !held.output.is_empty())
+            .is_some_and(|buffers| !buffers.output.is_empty())
     }
 
     /// True if there is input that the session has left unread.
     #[inline]
     pub(crate) fn has_input(&self) -> bool {
-        self.held
+        self.buffers
             .as_ref()
-            .is_some_and(|held| !held.input.is_empty())
+            .is_some_and(|buffers| !buffers.input.is_empty())
     }
 
-    /// Returns the bytes held on the heap.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.held.as_ref().map_or(0, |held| held.capacity())
+    /// Returns the bytes buffers on the heap.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffers
+            .as_ref()
+            .map_or(0, |buffers| buffers.capacity())
     }
 
-    /// Frees what is held if it is empty.
-    pub(crate) fn give_back(&mut self) {
-        if self.held.as_ref().is_some_and(|held| held.is_empty()) {
-            self.held = None;
+    /// Frees what is buffers if it is empty.
+    pub(crate) fn free_buffers(&mut self) {
+        if self
+            .buffers
+            .as_ref()
+            .is_some_and(|buffers| buffers.is_empty())
+        {
+            self.buffers = None;
         }
     }
 
     /// Drops unread input: it is not for anybody any more.
-    fn drop_input(&mut self) {
-        if let Some(held) = &mut self.held {
-            held.input.keep_last(0);
-            self.give_back();
+    pub(crate) fn drop_input(&mut self) {
+        if let Some(buffers) = &mut self.buffers {
+            buffers.input.keep_last(0);
+            self.free_buffers();
         }
     }
 }
@@ -295,32 +301,32 @@ impl Flags {
     /// No write has said `WouldBlock` since the last event.
     pub(crate) const WRITABLE: Self = Self(1 << 1);
     /// An event spoke of the end: short reads prove nothing any more.
-    pub(crate) const CLOSED: Self = Self(1 << 2);
+    pub(crate) const HUP: Self = Self(1 << 2);
     /// A read returned 0.
-    pub(crate) const FINISHED: Self = Self(1 << 3);
+    pub(crate) const EOF: Self = Self(1 << 3);
     /// It stands in one of the loop's lists.
-    pub(crate) const QUEUED: Self = Self(1 << 4);
+    pub(crate) const LISTED: Self = Self(1 << 4);
     /// The session does not want input for now.
     pub(crate) const PAUSED: Self = Self(1 << 5);
     /// The session knows that the server stops: nothing is read for it any more.
     const DRAINING: Self = Self(1 << 6);
     /// It may begin.
-    pub(crate) const OPENED: Self = Self(1 << 7);
+    pub(crate) const OPEN: Self = Self(1 << 7);
     /// The output that it waits for has left.
     const FLUSHED: Self = Self(1 << 8);
-    pub(crate) const WOKEN: Self = Self(1 << 9);
+    pub(crate) const WAKE: Self = Self(1 << 9);
     /// It wants input again, having left some.
-    pub(crate) const OFFER: Self = Self(1 << 10);
+    pub(crate) const REDELIVER: Self = Self(1 << 10);
     pub(crate) const DEADLINE: Self = Self(1 << 11);
     pub(crate) const DRAIN: Self = Self(1 << 12);
     /// An event spoke of the end since the socket was last asked for its error.
-    pub(crate) const ALARMED: Self = Self(1 << 13);
+    pub(crate) const HUP_UNCHECKED: Self = Self(1 << 13);
     /// It has had a whole share of a turn to read what had arrived before the drain.
     pub(crate) const DRAIN_OVERDUE: Self = Self(1 << 14);
     /// Its unread input has no room for what could be read ahead.
     pub(crate) const AHEAD_FULL: Self = Self(1 << 15);
 
-    pub(crate) const NEWS: Self = Self(0b0011_1111_1000_0000);
+    pub(crate) const PENDING_EVENTS: Self = Self(0b0011_1111_1000_0000);
 
     /// What an event says.
     #[inline(always)]
@@ -334,8 +340,8 @@ impl Flags {
     /// Apart, so that it is a jump away from the bulk of the events.
     #[cold]
     #[inline(never)]
-    fn of_the_end() -> Self {
-        Self::READABLE | Self::WRITABLE | Self::CLOSED | Self::ALARMED
+    pub(crate) fn of_the_end() -> Self {
+        Self::READABLE | Self::WRITABLE | Self::HUP | Self::HUP_UNCHECKED
     }
 
     #[inline]
@@ -344,7 +350,7 @@ impl Flags {
     }
 
     #[inline]
-    fn of_these(self, some: Self) -> Self {
+    pub(crate) fn of_these(self, some: Self) -> Self {
         Self(self.0 & some.0)
     }
 

@@ -8,11 +8,11 @@ use crate::service::EndReason;
 /// connections that are open now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Connections taken from a listener's queue, those turned away among them.
+    /// Slots taken from a listener's queue, those turned away among them.
     pub accepted: u64,
     /// Outbound connections begun.
     pub connecting: u64,
-    /// Connections ended, by the number of their [`EndReason`].
+    /// Slots ended, by the number of their [`EndReason`].
     pub ended: [u64; EndReason::ALL.len()],
     /// Accepts that failed for a reason of that one connection.
     pub accept_failures: u64,
@@ -38,13 +38,13 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Connections that ended for `reason`.
+    /// Slots that ended for `reason`.
     #[must_use]
     pub const fn ended(&self, reason: EndReason) -> u64 {
         self.ended[reason as usize]
     }
 
-    /// Connections that have ended.
+    /// Slots that have ended.
     #[must_use]
     pub fn ended_in_all(&self) -> u64 {
         self.ended.iter().sum()
@@ -57,7 +57,7 @@ impl Counters {
 pub struct Usage {
     /// Slots in use: every open connection, those being turned away among them.
     pub connections: usize,
-    /// Connections being turned away.
+    /// Slots being turned away.
     pub refused: usize,
     /// Slots whose deadline is filed.
     pub deadlines: usize,
@@ -66,7 +66,7 @@ pub struct Usage {
     /// Addresses whose connections are counted.
     pub addresses: usize,
     /// Bytes on the heap for input and output that wait.
-    pub held_bytes: usize,
+    pub buffered_bytes: usize,
     /// The most bytes on the heap for one connection.
-    pub held_bytes_max: usize,
+    pub buffered_bytes_max: usize,
 }

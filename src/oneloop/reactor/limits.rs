@@ -17,7 +17,7 @@ pub struct Limits {
     /// Accepted connections served at once. Default 10,000; the greeting server lowers it to what the limit
     /// on file descriptors allows.
     pub connections_max: usize,
-    /// Connections served at once from one address: an IPv4 address or an IPv6 /64 (one customer
+    /// Slots served at once from one address: an IPv4 address or an IPv6 /64 (one address_key
     /// usually has a whole one). Default `None`, as many as there are: behind a shared address
     /// there can be thousands of honest people.
     pub connections_per_address_max: Option<usize>,
@@ -25,7 +25,7 @@ pub struct Limits {
     /// [`WhenFull::Refuse`]: a clear word now is better than silence for a minute.
     pub when_full: WhenFull,
     /// Refused connections that may linger at once, so that they get the refusal and no reset.
-    /// Default 16, a part of the descriptors held in reserve; those above are closed at once.
+    /// Default 16, a part of the descriptors buffers in reserve; those above are closed at once.
     pub refusals_max: usize,
     /// Established connections that may wait in the kernel to be accepted. Default 4,096, the
     /// value of `somaxconn` on Linux, which caps it. With std's and mio's 128 the 130th of many
@@ -57,9 +57,9 @@ pub struct Limits {
     /// first read and its answer, before the others have theirs. Default 64 KiB, about 50 µs of
     /// work.
     pub turn_bytes_max: usize,
-    /// Connections accepted from one listener in one turn. Default 64: some 0.5 ms.
+    /// Slots accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,
-    /// Deadlines that may be acted on in one turn. Default 256: some 2 ms.
+    /// TimerWheel that may be acted on in one turn. Default 256: some 2 ms.
     pub turn_deadlines_max: usize,
     /// How long a peer may take to accept [`write_progress_bytes`](Self::write_progress_bytes) of
     /// what the loop holds for it, or all of that if it is less. Default 30 s.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Limits;
-use crate::service::Time;
+use super::{Limits, Reactor};
+use crate::net::Net;
+use crate::service::{Service, Time};
 
 /// The rule by which the loop grants deadlines: as they are asked for, or earlier.
 #[derive(Debug)]
@@ -79,6 +80,32 @@ impl Pressure {
         Time::from_nanos(now + wait).max(least)
     }
 }
+
+impl<S: Service, N: Net> Reactor<S, N> {
+    /// Adjusts how long waits may be to how full the server is. When they become shorter, those
+    /// under way are shortened too, by a sweep over the slots.
+    pub(crate) fn update_pressure(&mut self) {
+        let served = self.admission.admitted;
+        if self.core.pressure.watch(served, &self.core.limits) {
+            self.sweep = Some(0);
+        }
+    }
+
+    pub(crate) fn sweep_deadlines(&mut self) {
+        let Some(from) = self.sweep else { return };
+        let end = from.saturating_add(SWEEP_PER_TURN);
+        for index in from..end {
+            if let Some(connection) = self.slots.get_mut(index) {
+                connection.shorten_deadline(&self.core.pressure);
+                self.slots.rearm_or_retire(index, self.core.now());
+            }
+        }
+        self.sweep = (end < self.slots.end()).then_some(end);
+    }
+}
+
+/// Slots that the sweep looks at in one turn: some 50 µs of work.
+const SWEEP_PER_TURN: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use super::{SessionId, Time};
 #[derive(Debug)]
 pub struct Context<'a> {
     input: &'a [u8],
-    desk: &'a mut Desk,
+    scratch: &'a mut Scratch,
 }
 
 /// The view of a callback that is not about one connection's bytes, such as
@@ -32,15 +32,15 @@ pub struct ServiceContext {
 /// What the loop lends to the session that is being stepped. There is one, since one session is
 /// stepped at a time.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct Scratch {
     pub(crate) service: ServiceContext,
     /// The session that is being stepped. After a panic it names the session that panicked.
     pub(crate) user: SessionId,
     pub(crate) output: Output,
 }
 
-impl Desk {
-    /// Creates a desk with an empty output that has room for `mark` bytes and never holds more
+impl Scratch {
+    /// Creates a scratch with an empty output that has room for `mark` bytes and never holds more
     /// than `max`.
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Desk {
                 now: Time::START,
                 requests: Requests::default(),
             },
-            user: SessionId::NOBODY,
+            user: SessionId::NONE,
             output: Output::new(mark, max),
         }
     }
@@ -56,9 +56,13 @@ impl Desk {
 
 impl<'a> Context<'a> {
     #[inline]
-    pub(crate) fn new(input: &'a [u8], desk: &'a mut Desk) -> Self {
-        debug_assert_eq!(desk.output.as_slice(), b"", "a step begins with no output");
-        Self { input, desk }
+    pub(crate) fn new(input: &'a [u8], scratch: &'a mut Scratch) -> Self {
+        debug_assert_eq!(
+            scratch.output.as_slice(),
+            b"",
+            "a step begins with no output"
+        );
+        Self { input, scratch }
     }
 
     /// Returns the unread input. The slice outlives this borrow, so a message can be answered in
@@ -96,13 +100,13 @@ impl<'a> Context<'a> {
     // which saves a service more than a hundred instructions for each message.
     #[inline(always)]
     pub fn write_parts<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
-        self.desk.output.append(parts);
+        self.scratch.output.append(parts);
     }
 
     /// Appends formatted text to the output: `write!(cx, "{count} items\r\n")`.
     pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) {
         // A formatter that fails has written what it could; there is nobody to report it to.
-        let _ = fmt::write(&mut self.desk.output, text);
+        let _ = fmt::write(&mut self.scratch.output, text);
     }
 
     /// Returns true while the output of this step is below the mark.
@@ -119,14 +123,14 @@ impl<'a> Context<'a> {
     #[inline]
     #[must_use]
     pub fn room(&self) -> usize {
-        self.desk.output.room()
+        self.scratch.output.room()
     }
 
     /// Returns the id of this session, to give to others.
     #[inline]
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.desk.user
+        self.scratch.user
     }
 
     // The methods of `ServiceContext`, once more: through `DerefMut` a call such as
@@ -134,36 +138,36 @@ impl<'a> Context<'a> {
 
     /// See [`ServiceContext::wake`].
     pub fn wake(&mut self, session: SessionId) {
-        self.desk.service.wake(session);
+        self.scratch.service.wake(session);
     }
 
     /// See [`ServiceContext::connect`].
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
-        self.desk.service.connect(to, from, tag);
+        self.scratch.service.connect(to, from, tag);
     }
 
     /// See [`ServiceContext::set_timer`].
     pub fn set_timer(&mut self, at: Time) {
-        self.desk.service.set_timer(at);
+        self.scratch.service.set_timer(at);
     }
 
     /// See [`ServiceContext::drain`].
     pub fn drain(&mut self) {
-        self.desk.service.drain();
+        self.scratch.service.drain();
     }
 
     /// See [`ServiceContext::now`].
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
-        self.desk.service.now()
+        self.scratch.service.now()
     }
 
     /// See [`ServiceContext::after`].
     #[inline]
     #[must_use]
     pub fn after(&self, delay: Duration) -> Time {
-        self.desk.service.after(delay)
+        self.scratch.service.after(delay)
     }
 }
 
@@ -214,14 +218,14 @@ impl Deref for Context<'_> {
 
     #[inline]
     fn deref(&self) -> &ServiceContext {
-        &self.desk.service
+        &self.scratch.service
     }
 }
 
 impl DerefMut for Context<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut ServiceContext {
-        &mut self.desk.service
+        &mut self.scratch.service
     }
 }
 
@@ -234,9 +238,9 @@ mod tests {
         (mark, max): (usize, usize),
         body: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<u8>) {
-        let mut desk = Desk::new(mark, max);
-        let result = body(&mut Context::new(input, &mut desk));
-        (result, desk.output.as_slice().to_vec())
+        let mut scratch = Scratch::new(mark, max);
+        let result = body(&mut Context::new(input, &mut scratch));
+        (result, scratch.output.as_slice().to_vec())
     }
 
     #[test]

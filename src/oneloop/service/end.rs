@@ -121,7 +121,11 @@ impl EndReason {
     pub const fn is_abnormal(self) -> bool {
         matches!(
             self,
-            Self::WriteTimeout | Self::OutputOverflow | Self::DrainTimeout | Self::Panicked | Self::Dropped
+            Self::WriteTimeout
+                | Self::OutputOverflow
+                | Self::DrainTimeout
+                | Self::Panicked
+                | Self::Dropped
         )
     }
 

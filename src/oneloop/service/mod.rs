@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(crate) use context::Desk;
+pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub(crate) use requests::Connect;
@@ -157,20 +157,20 @@ pub enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId {
     pub(crate) index: u32,
-    pub(crate) serial: u32,
+    pub(crate) generation: u32,
 }
 
 impl SessionId {
     /// The session of a call that is not about a session.
-    pub(crate) const NOBODY: Self = Self {
+    pub(crate) const NONE: Self = Self {
         index: u32::MAX,
-        serial: u32::MAX,
+        generation: u32::MAX,
     };
 }
 
 impl fmt::Display for SessionId {
     /// The number of the session, counted from the first one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "session {}", self.serial)
+        write!(f, "session {}", self.generation)
     }
 }

@@ -62,7 +62,10 @@ mod tests {
     use super::*;
 
     fn id(index: u32) -> SessionId {
-        SessionId { index, serial: 1 }
+        SessionId {
+            index,
+            generation: 1,
+        }
     }
 
     #[test]

@@ -86,7 +86,10 @@ fn accepting_of_a_full_server_refuses_the_one_too_many_with_its_message() {
     let usage = simulation.reactor().usage();
     assert_eq!((usage.connections, usage.refused), (3, 1));
     simulation.run_for(3 * SECOND);
-    assert_eq!(simulation.reactor().counters().ended(EndReason::ServerFull), 1);
+    assert_eq!(
+        simulation.reactor().counters().ended(EndReason::ServerFull),
+        1
+    );
     assert_eq!(simulation.reactor().usage().refused, 0);
 }
 

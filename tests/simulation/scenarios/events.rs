@@ -271,10 +271,7 @@ fn paused_session_notices_that_its_peer_has_finished() {
     client.finish();
     simulation.run_for(SECOND);
     assert_eq!(client.received(), b"last words");
-    assert_eq!(
-        simulation.reactor().service().end(0),
-        Some(EndReason::Eof)
-    );
+    assert_eq!(simulation.reactor().service().end(0), Some(EndReason::Eof));
 }
 
 #[test]

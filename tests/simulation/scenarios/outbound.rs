@@ -175,10 +175,7 @@ fn outbound_connection_to_the_loop_itself_has_a_session_at_both_ends() {
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
     let tags: Vec<_> = probe.peers.iter().map(|peer| peer.tag).collect();
-    assert!(
-        tags.contains(&Some(5)) && tags.contains(&None),
-        "{tags:?}"
-    );
+    assert!(tags.contains(&Some(5)) && tags.contains(&None), "{tags:?}");
     assert!(probe.end(0).is_some() && probe.end(1).is_some());
     assert_eq!(simulation.reactor().usage(), Default::default());
 }

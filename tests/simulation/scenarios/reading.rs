@@ -117,9 +117,7 @@ fn end_of_the_stream_comes_again_for_input_left_for_want_of_room() {
             step.cx.write(b"0123456789");
         }
         match step.event {
-            Event::Eof if step.cx.input().is_empty() => {
-                Next::Close(CloseReason::Eof)
-            }
+            Event::Eof if step.cx.input().is_empty() => Next::Close(CloseReason::Eof),
             _ => step.read_for(HOUR),
         }
     });
@@ -128,10 +126,7 @@ fn end_of_the_stream_comes_again_for_input_left_for_want_of_room() {
     client.finish();
     simulation.run_for(10 * SECOND);
     assert_eq!(client.received(), b"0123456789".repeat(5));
-    assert_eq!(
-        simulation.reactor().service().end(0),
-        Some(EndReason::Eof)
-    );
+    assert_eq!(simulation.reactor().service().end(0), Some(EndReason::Eof));
 }
 
 #[test]
@@ -212,15 +207,15 @@ fn memory_of_input_and_output_is_given_back() {
     let client = simulation.connect();
     client.send(&[1; 49_999]);
     simulation.run_for(SECOND);
-    let held = simulation.reactor().usage().held_bytes;
+    let held = simulation.reactor().usage().buffered_bytes;
     assert!((49_999..=100_000).contains(&held), "{held} bytes");
     client.stop_reading();
     client.send(b"1");
     simulation.run_for(SECOND);
-    let held = simulation.reactor().usage().held_bytes;
+    let held = simulation.reactor().usage().buffered_bytes;
     assert!((1..=200_000).contains(&held), "{held} bytes");
     client.resume_reading();
     simulation.run_for(SECOND);
     assert_eq!(client.received().len(), 200_000);
-    assert_eq!(simulation.reactor().usage().held_bytes, 0);
+    assert_eq!(simulation.reactor().usage().buffered_bytes, 0);
 }

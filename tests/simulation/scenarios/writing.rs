@@ -309,7 +309,7 @@ fn output_above_the_mark_keeps_further_input_waiting() {
         simulation.run_for(ms(1));
     }
     assert_eq!(simulation.reactor().open_connections(), 1);
-    let held = simulation.reactor().usage().held_bytes;
+    let held = simulation.reactor().usage().buffered_bytes;
     assert!(held <= 200, "{held} bytes are held");
     client.resume_reading();
     simulation.run_for(SECOND);

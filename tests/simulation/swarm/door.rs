@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use oneloop::net::AcceptFailure;
+use oneloop::net::AcceptError;
 use oneloop::{Limits, Time, WhenFull};
 
 use super::oracle::Verdict;
@@ -87,9 +87,9 @@ impl Door {
         let failures_max = self.limits.turn_accepts_max;
         let listening = self.listeners.entry(address).or_default();
         listening.asked += 1;
-        match result.map_err(AcceptFailure::of) {
-            Ok(_) | Err(AcceptFailure::Empty) => listening.failures = 0,
-            Err(AcceptFailure::Passing) => {
+        match result.map_err(AcceptError::of) {
+            Ok(_) | Err(AcceptError::WouldBlock) => listening.failures = 0,
+            Err(AcceptError::Transient) => {
                 listening.failures += 1;
                 if listening.failures >= failures_max {
                     listening.failures = 0;
@@ -97,13 +97,13 @@ impl Door {
                 }
             }
             // Unless one can be turned away instead.
-            Err(AcceptFailure::Exhausted) => {
+            Err(AcceptError::Exhausted) => {
                 if self.limits.when_full == WhenFull::Queue {
                     listening.failures = 0;
                 }
                 listening.rests_until = retry;
             }
-            Err(AcceptFailure::Broken) => {}
+            Err(AcceptError::Fatal) => {}
         }
         verdict
     }
@@ -111,11 +111,11 @@ impl Door {
     /// The loop has tried to turn away one that it has no descriptor for.
     pub fn shed(&mut self, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
         let listening = self.listeners.entry(address).or_default();
-        let failure = result.err().map(AcceptFailure::of);
+        let failure = result.err().map(AcceptError::of);
         if failure.is_some() {
             listening.failures = 0;
         }
-        if failure.is_none() || failure == Some(AcceptFailure::Empty) {
+        if failure.is_none() || failure == Some(AcceptError::WouldBlock) {
             listening.rests_until = Time::START;
         }
     }

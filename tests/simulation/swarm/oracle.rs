@@ -308,7 +308,10 @@ impl Oracle {
     /// True if the peer had its time to take the output: less than usual if the server is nearly
     /// full.
     fn has_not_read_for_long(&self, rules: &Rules) -> bool {
-        let least = rules.limits.write_timeout.min(rules.limits.timeout_min_under_load);
+        let least = rules
+            .limits
+            .write_timeout
+            .min(rules.limits.timeout_min_under_load);
         self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
@@ -460,7 +463,10 @@ impl Oracle {
     /// True if the peer had its time: less of it than usual if the server is nearly full. A name
     /// that was whole for long is not too late, it was overlooked.
     fn is_too_slow(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
-        let least = rules.config.name_timeout.min(rules.limits.timeout_min_under_load);
+        let least = rules
+            .config
+            .name_timeout
+            .min(rules.limits.timeout_min_under_load);
         let overdue = rules.config.quiet_gap + rules.slack;
         let overlooked = self.owes_answer(reading) && now - self.last_progress > overdue;
         now - self.last_spoken >= least && !overlooked

@@ -264,7 +264,7 @@ impl<const EDGE: bool> Run<EDGE> {
         let bytes_max = limits.input_bytes_max + output_max;
         // One that ended while it stood in the ready list is reaped when its turn comes.
         let settled = usage.connections - usage.ready.min(usage.connections);
-        let complaint = if usage.held_bytes_max > bytes_max {
+        let complaint = if usage.buffered_bytes_max > bytes_max {
             "more memory than allowed"
         } else if settled > limits.connections_max + limits.refusals_max {
             "more connections than allowed"

@@ -1,4 +1,4 @@
-//! Deadlines: a hierarchical timing wheel threaded through the connections' own slots.
+//! TimerWheel: a hierarchical timing wheel threaded through the connections' own slots.
 //!
 //! Filing, moving and dropping a deadline are O(1) and allocate nothing: the lists run through a
 //! [`Link`] in each slot. A deadline that only moves away, as it does with each exchange, is not
@@ -27,7 +27,7 @@ pub(crate) trait Links {
 
 /// The wheel.
 #[derive(Debug)]
-pub(crate) struct Deadlines {
+pub(crate) struct TimerWheel {
     /// The tick up to which everything has fired, itself included.
     tick: u64,
     /// A lower bound of what fires next.
@@ -40,7 +40,7 @@ pub(crate) struct Deadlines {
 
 impl Link {
     /// A place in no list.
-    pub(crate) const UNFILED: Self = Self {
+    pub(crate) const UNLINKED: Self = Self {
         fires: Time::NEVER,
         previous: NONE,
         next: NONE,
@@ -52,12 +52,12 @@ impl Link {
         self.fires
     }
 
-    pub(crate) fn is_filed(&self) -> bool {
+    pub(crate) fn is_linked(&self) -> bool {
         self.fires != Time::NEVER
     }
 }
 
-impl Deadlines {
+impl TimerWheel {
     pub(crate) fn new() -> Self {
         let heads = [NONE; LEVELS * SLOTS + 1];
         Self {
@@ -98,7 +98,7 @@ impl Deadlines {
             fires,
             previous,
             next,
-        } = std::mem::replace(links.link(key), Link::UNFILED);
+        } = std::mem::replace(links.link(key), Link::UNLINKED);
         if fires == Time::NEVER {
             return;
         }
@@ -239,7 +239,7 @@ mod tests {
 
     /// The wheel as the loop uses it, beside an ordered map that does the same plainly.
     struct Both {
-        wheel: Deadlines,
+        wheel: TimerWheel,
         slots: Slots,
         oracle: BTreeMap<u32, Time>,
         now: Time,
@@ -247,9 +247,9 @@ mod tests {
 
     impl Both {
         fn new(keys: usize) -> Self {
-            let slots = Slots(vec![Link::UNFILED; keys]);
+            let slots = Slots(vec![Link::UNLINKED; keys]);
             Self {
-                wheel: Deadlines::new(),
+                wheel: TimerWheel::new(),
                 slots,
                 oracle: BTreeMap::new(),
                 now: Time::START,

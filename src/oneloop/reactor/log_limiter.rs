@@ -6,21 +6,21 @@ use crate::service::Time;
 
 /// Lets one line pass in each [`INTERVAL`], and counts the others.
 #[derive(Debug, Default)]
-pub(crate) struct Muffle {
+pub(crate) struct LogLimiter {
     /// When the next line may pass.
     opens: Time,
-    held_back: u64,
+    suppressed: u64,
 }
 
-impl Muffle {
-    /// Whether a line may be logged now, and if so how many were held back since the last one.
+impl LogLimiter {
+    /// Whether a line may be logged now, and if so how many were buffers back since the last one.
     pub(crate) fn pass(&mut self, now: Time) -> Option<u64> {
         if now < self.opens {
-            self.held_back += 1;
+            self.suppressed += 1;
             return None;
         }
         self.opens = now + INTERVAL;
-        Some(std::mem::take(&mut self.held_back))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -32,8 +32,8 @@ mod tests {
 
     #[test]
     fn one_line_passes_in_five_seconds_with_the_count_of_the_others() {
-        let mut muffle = Muffle::default();
-        let passed = (0..12).filter_map(|s| muffle.pass(Time::START + Duration::from_secs(s)));
+        let mut log_limiter = LogLimiter::default();
+        let passed = (0..12).filter_map(|s| log_limiter.pass(Time::START + Duration::from_secs(s)));
         assert_eq!(passed.collect::<Vec<_>>(), [0, 4, 4]);
     }
 }

@@ -1,6 +1,6 @@
 //! Tokens: which source an event is for.
 //!
-//! A connection's token is its slot's index with the connection's serial number above it, so that
+//! A connection's token is its slot's index with the connection's generation number above it, so that
 //! an event for an earlier connection in the same slot is known for what it is. Listeners have the
 //! tokens from the top down, below the poller's own, which is the last.
 
@@ -17,7 +17,7 @@ pub(crate) enum Source {
 
 /// The token of a connection.
 pub(crate) fn connection(id: SessionId) -> Token {
-    Token((id.serial as usize) << INDEX_BITS | id.index as usize)
+    Token((id.generation as usize) << INDEX_BITS | id.index as usize)
 }
 
 /// The token of the listener with this number.
@@ -37,26 +37,26 @@ pub(crate) fn source(token: Token) -> Source {
     let index = (token.0 & (INDEX_END - 1)) as u32;
     Source::Connection(SessionId {
         index,
-        serial: (token.0 >> INDEX_BITS) as u32,
+        generation: (token.0 >> INDEX_BITS) as u32,
     })
 }
 
-/// The serial number after `serial`. On 32-bit machines it has fewer bits, so it comes round
+/// The generation number after `generation`. On 32-bit machines it has fewer bits, so it comes round
 /// sooner; that an index is not reused within a batch holds by the order of the turn anyway.
-pub(crate) fn next_serial(serial: u32) -> u32 {
-    serial.wrapping_add(1) & SERIAL_MASK
+pub(crate) fn next_generation(generation: u32) -> u32 {
+    generation.wrapping_add(1) & GENERATION_MASK
 }
 
 const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 /// Slots have indices below this.
 const INDEX_END: usize = 1 << INDEX_BITS;
-/// The highest serial number is left to the listeners.
-const SERIAL_MASK: u32 = if usize::BITS == 64 {
+/// The highest generation number is left to the listeners.
+const GENERATION_MASK: u32 = if usize::BITS == 64 {
     u32::MAX >> 1
 } else {
     (1 << 11) - 1
 };
-const FIRST_LISTENER: usize = Token::OWN.0 - 1;
+const FIRST_LISTENER: usize = Token::WAKER.0 - 1;
 pub(crate) const LISTENERS_MAX: usize = 1024;
 
 #[cfg(test)]
@@ -65,25 +65,25 @@ mod tests {
 
     #[test]
     fn connections_listeners_and_the_poller_have_different_tokens() {
-        let mut serial = 0;
+        let mut generation = 0;
         for index in [0, 1, 19_999] {
-            serial = next_serial(serial);
-            let id = SessionId { index, serial };
+            generation = next_generation(generation);
+            let id = SessionId { index, generation };
             assert_eq!(source(connection(id)), Source::Connection(id));
         }
         let last = SessionId {
             index: 19_999,
-            serial: SERIAL_MASK,
+            generation: GENERATION_MASK,
         };
         assert_eq!(source(connection(last)), Source::Connection(last));
         for number in [0, 1, LISTENERS_MAX - 1] {
             assert_eq!(source(listener(number)), Source::Listener(number));
         }
-        assert_eq!(source(Token::OWN), Source::Poller);
+        assert_eq!(source(Token::WAKER), Source::Poller);
     }
 
     #[test]
     fn serial_numbers_come_round() {
-        assert_eq!(next_serial(SERIAL_MASK), 0);
+        assert_eq!(next_generation(GENERATION_MASK), 0);
     }
 }

@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// A socket address, but for the flow label of IPv6, which accept(2) does not tell anyway.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Address {
+pub(crate) struct CompactAddr {
     ip: [u8; 16],
     scope: u32,
     port: u16,
     is_ipv4: bool,
 }
 
-impl From<SocketAddr> for Address {
+impl From<SocketAddr> for CompactAddr {
     fn from(address: SocketAddr) -> Self {
         let (ip, scope) = match address {
             SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
@@ -26,8 +26,8 @@ impl From<SocketAddr> for Address {
     }
 }
 
-impl From<Address> for SocketAddr {
-    fn from(address: Address) -> Self {
+impl From<CompactAddr> for SocketAddr {
+    fn from(address: CompactAddr) -> Self {
         let ip = Ipv6Addr::from(address.ip);
         match ip.to_ipv4_mapped() {
             Some(v4) if address.is_ipv4 => Self::new(IpAddr::V4(v4), address.port),
@@ -50,7 +50,11 @@ mod tests {
             "[fe80::1%3]:80",
         ] {
             let address: SocketAddr = text.parse().expect("an address");
-            assert_eq!(SocketAddr::from(Address::from(address)), address, "{text}");
+            assert_eq!(
+                SocketAddr::from(CompactAddr::from(address)),
+                address,
+                "{text}"
+            );
         }
     }
 }

@@ -1,0 +1,53 @@
+//! The last phase of a turn: requests of sessions and of other threads.
+
+use std::time::Duration;
+
+use super::Reactor;
+use super::connection::Flags;
+use crate::net::Net;
+use crate::service::{Service, Time};
+
+impl<S: Service, N: Net> Reactor<S, N> {
+    /// Carries out what sessions and others have asked for.
+    pub(crate) fn run_requests(&mut self) {
+        let now = self.core.now();
+        if self.timer <= now {
+            self.timer = Time::NEVER;
+            let called = self
+                .core
+                .call("on_timer", |service, cx| service.on_timer(cx));
+            if called.is_none() {
+                self.timer = now + TIMER_RETRY;
+            }
+        }
+        if !self.core.scratch.service.requests.is_empty() {
+            self.apply_requests();
+        }
+        if self.core.net.stop_requested() {
+            self.drain();
+        }
+        if self.sweep.is_some() {
+            self.sweep_deadlines();
+        }
+    }
+
+    #[cold]
+    pub(crate) fn apply_requests(&mut self) {
+        let requests = std::mem::take(&mut self.core.scratch.service.requests);
+        if let Some(alarm) = requests.alarm {
+            self.timer = alarm;
+        }
+        for id in requests.wake {
+            self.slots.tell(id, Flags::WAKE);
+        }
+        for connect in requests.connect {
+            self.connect_or_fail(connect);
+        }
+        if requests.drain {
+            self.drain();
+        }
+    }
+}
+
+/// When a service's timer is called again after it panicked.
+const TIMER_RETRY: Duration = Duration::from_secs(1);

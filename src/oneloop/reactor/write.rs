@@ -1,0 +1,106 @@
+//! Writing: the output of a step, and what is left of it.
+
+use std::io::{self, ErrorKind};
+
+use super::buffer::Buffers;
+use super::connection::{Connection, Flags, Phase};
+use super::core::{Core, Slot};
+use super::drive::Progress;
+use crate::net::Net;
+use crate::service::{EndReason, Next, Service};
+
+impl<S: Service, N: Net> Core<S, N> {
+    /// Writes the output of a step. What the kernel does not take moves to the connection; says
+    /// whether it has taken all.
+    #[inline(always)]
+    pub(crate) fn send(&mut self, connection: &mut Slot<S, N>) -> bool {
+        let output = self.scratch.output.as_slice();
+        if output.is_empty() {
+            return !self.scratch.output.has_overflowed() || self.overflowed(connection);
+        }
+        let written = self.net.write(&mut connection.stream, output);
+        if matches!(written, Ok(bytes) if bytes == output.len()) {
+            self.counters.bytes_out += output.len() as u64;
+            self.scratch.output.clear();
+            return true;
+        }
+        self.save_unsent(connection, written);
+        false
+    }
+
+    /// A step has written more than a connection may hold: its beginning would look whole.
+    #[cold]
+    pub(crate) fn overflowed(&mut self, connection: &mut Slot<S, N>) -> bool {
+        self.scratch.output.reset();
+        connection.end(EndReason::OutputOverflow);
+        false
+    }
+
+    /// Moves what the kernel has not taken of the output of a step to the connection.
+    #[cold]
+    pub(crate) fn save_unsent(&mut self, connection: &mut Slot<S, N>, written: io::Result<usize>) {
+        let sent = written.unwrap_or_else(|error| Self::write_failed(connection, &error));
+        self.counters.bytes_out += sent as u64;
+        if connection.phase == Phase::Dead {
+            self.scratch.output.reset();
+        } else {
+            let buffers = connection.buffers.get_or_insert_default();
+            buffers.output.set(self.scratch.output.take_from(sent));
+        }
+    }
+
+    /// Gives what is unsent, or the end, its time to leave. A session that has not closed is told
+    /// when it has left, and then says anew what it waits for: until then its own deadline would
+    /// run while the peer has not even got what it is to answer.
+    #[cold]
+    pub(crate) fn await_flush(&mut self, connection: &mut Slot<S, N>) {
+        if connection.phase == Phase::Live {
+            connection.waits(Next::Flush, false);
+        }
+        let until = self.now() + self.limits.write_timeout;
+        connection.set_deadline(until, &self.pressure);
+    }
+
+    /// Writes what an earlier step has left.
+    #[cold]
+    pub(crate) fn flush(&mut self, connection: &mut Slot<S, N>) -> Progress {
+        if !connection.flags.has(Flags::WRITABLE) {
+            return Progress::None;
+        }
+        let Connection {
+            stream, buffers, ..
+        } = connection;
+        let Some(Buffers { output, .. }) = buffers.as_deref_mut() else {
+            return Progress::None;
+        };
+        match self.net.write(stream, output.rest()) {
+            Ok(bytes) => {
+                self.counters.bytes_out += bytes as u64;
+                output.advance(bytes);
+                let progressed = output.has_progressed(self.limits.write_progress_bytes);
+                if output.is_empty() {
+                    connection.clear_deadline();
+                    connection.free_buffers();
+                } else if progressed {
+                    let until = self.now() + self.limits.write_timeout;
+                    connection.set_deadline(until, &self.pressure);
+                }
+            }
+            Err(error) => {
+                Self::write_failed(connection, &error);
+            }
+        }
+        Progress::Made
+    }
+
+    /// Handles the error of a write: nothing was written.
+    #[cold]
+    pub(crate) fn write_failed(connection: &mut Slot<S, N>, error: &io::Error) -> usize {
+        match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::WouldBlock => connection.flags.remove(Flags::WRITABLE),
+            _ => connection.end(EndReason::Reset),
+        }
+        0
+    }
+}

@@ -30,7 +30,7 @@ fn main() -> io::Result<()> {
                 Token(key) => {
                     let connection: &mut Connection = &mut connections[key];
                     let outcome = match variant {
-                        Variant::Broken => connection.read_once().map(Chunk::is_end),
+                        Variant::Broken => connection.read_once().map(|chunk| chunk.is_end()),
                         _ => connection.read_all(),
                     };
                     if !matches!(outcome, Ok(false)) {
@@ -79,7 +79,7 @@ enum Chunk {
 }
 
 impl Chunk {
-    fn is_end(self) -> bool {
+    fn is_end(&self) -> bool {
         matches!(self, Self::End)
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use oneloop_book::figures;
-use oneloop_book::lab::is_installed;
+use oneloop_book::lab::{is_installed, repository};
 use oneloop_book::pages::{Block, LANGUAGES, Page, book, pages, repository_file};
 
 fn all_pages() -> Vec<Page> {
@@ -237,6 +237,20 @@ fn anchors_exist(html: &std::path::Path) -> bool {
         }
     }
     true
+}
+
+#[test]
+fn front_pages_lead_to_the_book() {
+    let front = fs::read_to_string(repository().join("README.md")).expect("the front page");
+    for language in LANGUAGES {
+        assert!(front.contains(&format!("(docs/book/{language}/README.md)")));
+    }
+    let library = fs::read_to_string(repository().join("src/oneloop/README.md"));
+    assert!(
+        library
+            .expect("the page of the library")
+            .contains("docs/book")
+    );
 }
 
 /// Chapters 4 and 15 draw these conclusions from the measurement.

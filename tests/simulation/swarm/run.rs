@@ -15,12 +15,32 @@ use super::watch::{SLACK, Watch, Watched};
 /// What to run, and how to look at it.
 #[derive(Clone, Debug)]
 pub struct Order {
+    pub service: ServiceUnderTest,
     pub seed: u64,
     /// Turns of the loop before the finale begins.
     pub turns: usize,
     /// The only clients that come; `None` for all.
     pub only: Option<Vec<usize>>,
     pub trace: bool,
+}
+
+/// Which service is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceUnderTest {
+    /// The greeting server among clients.
+    Greeting,
+    /// A service that does whatever a service may do: see [`super::restless`].
+    Restless,
+}
+
+impl ServiceUnderTest {
+    /// Its name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Restless => "restless",
+        }
+    }
 }
 
 /// How a run went.
@@ -58,6 +78,9 @@ struct Run<const EDGE: bool> {
 
 /// Runs a seed.
 pub fn run(order: &Order) -> Report {
+    if order.service == ServiceUnderTest::Restless {
+        return super::restless::run::run(order);
+    }
     let plan = Plan::new(order.seed);
     match plan.poller {
         Poller::Edge => run_on::<true>(plan, order),
@@ -77,6 +100,7 @@ pub fn run_script(bytes: &[u8], turns: usize) -> Report {
     plan.clients = Some(clients.to_vec());
     let chances = Random::scripted(chances);
     let order = Order {
+        service: ServiceUnderTest::Greeting,
         seed,
         turns,
         only: None,
@@ -354,7 +378,8 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 }
 
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+/// The text of a panic.
+pub fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no text".into())

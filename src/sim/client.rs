@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::Random;
+use super::Rng;
 use super::world::World;
 use oneloop::Time;
 
@@ -14,9 +14,9 @@ use oneloop::Time;
 ///
 /// It is called when its connection is established or refused, when bytes or the end have arrived
 /// or its own have left, and at the time it asked for.
-pub trait Behaviour {
+pub trait Script {
     /// Looks around and acts; the answer is when to call again at the latest, if at all.
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time>;
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time>;
 }
 
 /// How a client's connection is.
@@ -29,11 +29,11 @@ pub enum Status {
     /// Failed: reset, refused or timed out.
     Failed(io::ErrorKind),
     /// The client itself has closed it, reset it, or vanished.
-    Left,
+    Closed,
 }
 
-/// A connection as the program at its far end has it, during one call of [`Behaviour::act`].
-pub struct Remote<'a> {
+/// A connection as the program at its far end has it, during one call of [`Script::act`].
+pub struct RemotePeer<'a> {
     world: &'a mut World,
     client: usize,
 }
@@ -46,7 +46,7 @@ pub struct Client {
     index: usize,
 }
 
-impl<'a> Remote<'a> {
+impl<'a> RemotePeer<'a> {
     pub(super) fn new(world: &'a mut World, client: usize) -> Self {
         Self { world, client }
     }
@@ -83,8 +83,8 @@ impl<'a> Remote<'a> {
     }
 
     /// This run's chance.
-    pub fn random(&mut self) -> &mut Random {
-        &mut self.world.random
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.world.rng
     }
 
     /// How the connection is.
@@ -189,8 +189,11 @@ impl Client {
         self.world.borrow().client_address(self.index)
     }
 
-    fn remote<T>(&self, act: impl FnOnce(&mut Remote<'_>) -> T) -> T {
-        act(&mut Remote::new(&mut self.world.borrow_mut(), self.index))
+    fn remote<T>(&self, act: impl FnOnce(&mut RemotePeer<'_>) -> T) -> T {
+        act(&mut RemotePeer::new(
+            &mut self.world.borrow_mut(),
+            self.index,
+        ))
     }
 }
 
@@ -202,7 +205,7 @@ impl fmt::Debug for Client {
     }
 }
 
-impl fmt::Debug for Remote<'_> {
+impl fmt::Debug for RemotePeer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote")
             .field("client", &self.client)

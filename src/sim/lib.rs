@@ -55,18 +55,19 @@
 //! ```
 //!
 //! Bad weather comes with [`Network::set_faults`], bad lines with [`Simulation::connect_over`];
-//! clients that act by themselves are a [`Behaviour`].
+//! clients that act by themselves are a [`Script`].
 
-mod calls;
 mod client;
-mod conditions;
 mod connection;
+mod faults;
+mod link;
 mod network;
+mod observer;
 mod pipe;
 mod poller;
-mod random;
+mod rng;
+mod syscalls;
 mod trace;
-mod witness;
 mod world;
 
 use std::fmt;
@@ -76,11 +77,12 @@ use std::time::Duration;
 use oneloop::Service;
 use oneloop::{Limits, Reactor, Stopped, Turn};
 
-pub use client::{Behaviour, Client, Remote, Status};
-pub use conditions::{Faults, Link};
+pub use client::{Client, RemotePeer, Script, Status};
+pub use faults::Faults;
+pub use link::LinkProfile;
 pub use network::{Listener, Network, Stream};
-pub use random::Random;
-pub use witness::{Seen, Tally, Witness};
+pub use observer::{CallCounts, Observer, Syscall};
+pub use rng::Rng;
 
 /// A server for one service on a simulated network.
 pub struct Simulation<S: Service, const SHORT_READ_DRAINS: bool = true> {
@@ -96,7 +98,7 @@ impl<S: Service> Simulation<S> {
     /// # Panics
     /// If the limits cannot hold.
     pub fn new(service: S, limits: Limits, seed: u64) -> Self {
-        Self::on(Network::new(seed), service, limits)
+        Self::with_network(Network::new(seed), service, limits)
     }
 }
 
@@ -105,7 +107,7 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
     ///
     /// # Panics
     /// If the limits cannot hold.
-    pub fn on(network: Network<SHORT_READ_DRAINS>, service: S, limits: Limits) -> Self {
+    pub fn with_network(network: Network<SHORT_READ_DRAINS>, service: S, limits: Limits) -> Self {
         let reactor = Reactor::with_net(service, limits, network.clone());
         let mut reactor = reactor.unwrap_or_else(|error| panic!("{error}"));
         let address = reactor
@@ -124,14 +126,14 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
     /// # Panics
     /// If there have been 65,535 clients.
     pub fn connect(&mut self) -> Client {
-        self.connect_over(Link::ideal())
+        self.connect_over(LinkProfile::ideal())
     }
 
     /// Another client begins to connect, over `link`. All have the same address but for the port.
     ///
     /// # Panics
     /// As [`connect`](Self::connect).
-    pub fn connect_over(&mut self, link: Link) -> Client {
+    pub fn connect_over(&mut self, link: LinkProfile) -> Client {
         let port = self.clients.checked_add(1).expect("ports for all clients");
         self.clients = port;
         let from = SocketAddr::new(CLIENTS, port);
@@ -144,7 +146,7 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
     /// If the loop fails, which on a simulated network means that the test asked for it.
     pub fn run_for(&mut self, duration: Duration) -> Turn {
         let end = self.network.time() + duration;
-        self.network.set_horizon(Some(end));
+        self.network.stop_poll_at(Some(end));
         while self.network.time() < end {
             if let stopped @ Turn::Stopped(_) = self.turn() {
                 return stopped;
@@ -168,7 +170,7 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
     /// # Panics
     /// As [`turn`](Self::turn).
     pub fn drain(&mut self) -> Stopped {
-        self.network.set_horizon(None);
+        self.network.stop_poll_at(None);
         self.network.stop();
         loop {
             if let Turn::Stopped(stopped) = self.turn() {

@@ -4,7 +4,7 @@
 //! Time is virtual: it jumps to the next thing due, and a minute's wait takes no time at all.
 //!
 //! The network is edge-triggered as epoll is, or as badly as the kernel may be, as [`Faults`] says.
-//! Each connection is a [`Link`] with latency, bandwidth and bounded buffers; it can be half
+//! Each connection is a [`LinkProfile`] with latency, bandwidth and bounded buffers; it can be half
 //! closed, reset, or just fall silent.
 
 use std::cell::RefCell;
@@ -14,13 +14,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connection::At;
+use super::connection::EndpointId;
 use super::poller::Trigger;
 use super::world::{Stop, World};
 use oneloop::Time;
 use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 
-use super::{Behaviour, Client, Faults, Link, Random, Tally, Witness};
+use super::{CallCounts, Client, Faults, LinkProfile, Observer, Rng, Script};
 
 /// A handle to a simulated network: a loop runs on one, a test drives it with another.
 ///
@@ -41,31 +41,31 @@ pub struct Listener {
 #[derive(Debug)]
 pub struct Stream {
     world: Rc<RefCell<World>>,
-    at: At,
+    at: EndpointId,
 }
 
 impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     /// A network in good weather, on which `seed` decides all that is left to chance.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::with_random(Random::new(seed))
+        Self::with_rng(Rng::new(seed))
     }
 
     /// A network with another source of chance.
     #[must_use]
-    pub fn with_random(random: Random) -> Self {
+    pub fn with_rng(rng: Rng) -> Self {
         let trigger = match SHORT_READ_DRAINS {
             true => Trigger::Edge,
-            false => Trigger::Rearmed,
+            false => Trigger::RearmOnWouldBlock,
         };
         Self {
-            world: Rc::new(RefCell::new(World::new(random, trigger))),
+            world: Rc::new(RefCell::new(World::new(rng, trigger))),
         }
     }
 
     /// Lets time pass, as if the process had been busy with other work: for a test of a service
     /// whose steps take long.
-    pub fn pass(&self, duration: Duration) {
+    pub fn advance(&self, duration: Duration) {
         let mut world = self.world.borrow_mut();
         world.now = world.now + duration;
     }
@@ -76,21 +76,21 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     }
 
     /// Bounds the descriptors the loop may have: beyond it, accept says `EMFILE`.
-    pub fn set_descriptors_max(&self, most: usize) {
-        self.world.borrow_mut().descriptors.most = most;
+    pub fn set_fd_limit(&self, most: usize) {
+        self.world.borrow_mut().descriptors.limit = most;
     }
 
     /// Lets `witness` see all that the loop does.
-    pub fn set_witness(&self, witness: impl Witness + 'static) {
-        self.world.borrow_mut().set_witness(Box::new(witness));
+    pub fn set_observer(&self, observer: impl Observer + 'static) {
+        self.world.borrow_mut().set_observer(Box::new(observer));
     }
 
     /// A client begins to connect `from` an address `to` another.
     #[must_use]
-    pub fn connect(&self, from: SocketAddr, to: SocketAddr, link: Link) -> Client {
+    pub fn connect(&self, from: SocketAddr, to: SocketAddr, link: LinkProfile) -> Client {
         let mut world = self.world.borrow_mut();
         let now = world.now;
-        let index = world.call(from, to, link, None, now);
+        let index = world.connect_client(from, to, link, None, now);
         Client::new(Rc::clone(&self.world), index)
     }
 
@@ -100,33 +100,33 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         &self,
         when: Time,
         (from, to): (SocketAddr, SocketAddr),
-        link: Link,
-        behaviour: impl Behaviour + 'static,
+        link: LinkProfile,
+        script: impl Script + 'static,
     ) {
-        let behaviour = Box::new(behaviour);
+        let script = Box::new(script);
         let mut world = self.world.borrow_mut();
-        world.call(from, to, link, Some(behaviour), when);
+        world.connect_client(from, to, link, Some(script), when);
     }
 
     /// Listens at `address` for the connections that the loop itself makes; `spawn` makes the far
     /// end of each.
-    pub fn serve<B: Behaviour + 'static>(
+    pub fn serve<B: Script + 'static>(
         &self,
         address: SocketAddr,
         mut spawn: impl FnMut() -> B + 'static,
     ) {
-        let spawn = Box::new(move || Box::new(spawn()) as Box<dyn Behaviour>);
+        let spawn = Box::new(move || Box::new(spawn()) as Box<dyn Script>);
         self.world.borrow_mut().serve(address, spawn);
     }
 
     /// Makes the connections that the loop begins from now on be like `link`.
-    pub fn set_outbound_link(&self, link: Link) {
+    pub fn set_outbound_link(&self, link: LinkProfile) {
         self.world.borrow_mut().outbound_link = link;
     }
 
     /// Loses every call to `address`: who connects to it gets no answer, not even a refusal.
-    pub fn lose_calls_to(&self, address: SocketAddr) {
-        self.world.borrow_mut().black_holes.push(address);
+    pub fn drop_syns_to(&self, address: SocketAddr) {
+        self.world.borrow_mut().unanswered.push(address);
     }
 
     /// Asks the loop to stop, as a signal does.
@@ -136,13 +136,13 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
 
     /// Asks the loop to stop when it is `when`.
     pub fn stop_at(&self, when: Time) {
-        self.world.borrow_mut().plan_stop(when);
+        self.world.borrow_mut().schedule_stop(when);
     }
 
     /// Makes poll return when it is `when`, whatever the loop waits for, so that a test can look
     /// around; `None` for never.
-    pub fn set_horizon(&self, when: Option<Time>) {
-        self.world.borrow_mut().horizon = when;
+    pub fn stop_poll_at(&self, when: Option<Time>) {
+        self.world.borrow_mut().poll_until = when;
     }
 
     /// Keeps a line for everything that happens from now on: see [`take_trace`](Self::take_trace).
@@ -151,10 +151,10 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     }
 
     /// Adds a line to the trace.
-    pub fn say(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         let mut world = self.world.borrow_mut();
         let now = world.now;
-        world.trace.say(now, text);
+        world.trace.note_text(now, text);
     }
 
     /// Takes the lines recorded since the last call.
@@ -178,8 +178,8 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
 
     /// What the loop has called so far.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.world.borrow().tally
+    pub fn call_counts(&self) -> CallCounts {
+        self.world.borrow().call_counts
     }
 
     /// How many connections the loop holds open.
@@ -192,8 +192,8 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     /// did not try to read, or room for output that had been refused before. A server that gives
     /// everybody their turn has nobody here for long, except those it does not want to hear.
     #[must_use]
-    pub fn most_neglected(&self) -> Option<(SocketAddr, Time)> {
-        self.world.borrow().most_neglected()
+    pub fn most_starved(&self) -> Option<(SocketAddr, Time)> {
+        self.world.borrow().most_starved()
     }
 
     /// Since when something can be read from the connection with `peer` that the loop has not tried
@@ -215,8 +215,8 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
 
     /// When the next thing is due on the network itself, if anything is.
     #[must_use]
-    pub fn next_due(&self) -> Option<Time> {
-        self.world.borrow().next_due()
+    pub fn next_event_at(&self) -> Option<Time> {
+        self.world.borrow().next_event_at()
     }
 }
 
@@ -267,8 +267,8 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok((self.stream(at), peer))
     }
 
-    fn shed(&mut self, listener: &Listener, farewell: &[u8]) -> io::Result<()> {
-        self.world.borrow_mut().shed(listener.index, farewell)
+    fn shed(&mut self, listener: &Listener, message: &[u8]) -> io::Result<()> {
+        self.world.borrow_mut().shed(listener.index, message)
     }
 
     fn connect(
@@ -317,7 +317,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
 }
 
 impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
-    fn stream(&self, at: At) -> Stream {
+    fn stream(&self, at: EndpointId) -> Stream {
         let world = Rc::clone(&self.world);
         Stream { world, at }
     }
@@ -348,7 +348,7 @@ impl Drop for Stream {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.world.borrow_mut().unlisten(self.index);
+        self.world.borrow_mut().close_listener(self.index);
     }
 }
 

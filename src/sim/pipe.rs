@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Link, Random};
+use super::{LinkProfile, Rng};
 use oneloop::Time;
 
 /// The bytes of one direction, in three stretches: arrived at the receiver, travelling, and
@@ -10,7 +10,7 @@ use oneloop::Time;
 /// buffer, as what has not been acknowledged is.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    pub(super) link: Link,
+    pub(super) link: LinkProfile,
     bytes: VecDeque<u8>,
     arrived: usize,
     travelling: usize,
@@ -20,7 +20,7 @@ pub(super) struct Pipe {
     free_at: Time,
     /// When the last segment arrives: no later one may overtake it.
     last_arrival: Time,
-    pump_planned: bool,
+    transmit_scheduled: bool,
     sender_blocked: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Departure {
 }
 
 impl Pipe {
-    pub(super) fn new(link: Link, send_buffer_bytes: usize) -> Self {
+    pub(super) fn new(link: LinkProfile, send_buffer_bytes: usize) -> Self {
         Self {
             link,
             bytes: VecDeque::new(),
@@ -51,7 +51,7 @@ impl Pipe {
             send_buffer_bytes,
             free_at: Time::START,
             last_arrival: Time::START,
-            pump_planned: false,
+            transmit_scheduled: false,
             sender_blocked: false,
         }
     }
@@ -75,31 +75,31 @@ impl Pipe {
     }
 
     /// True if the caller shall plan a pump: one is enough.
-    pub(super) fn plan_pump(&mut self) -> bool {
+    pub(super) fn needs_transmit(&mut self) -> bool {
         let waits = self.unsent() > 0 || self.finish == Finish::Queued;
-        waits && !std::mem::replace(&mut self.pump_planned, true)
+        waits && !std::mem::replace(&mut self.transmit_scheduled, true)
     }
 
-    pub(super) fn pump_begins(&mut self) {
-        self.pump_planned = false;
+    pub(super) fn transmit_begins(&mut self) {
+        self.transmit_scheduled = false;
     }
 
     /// Sends the next segment off, if the receiver has announced room for it.
-    pub(super) fn depart(&mut self, now: Time, random: &mut Random) -> Option<Departure> {
-        let segment = self.next_segment(random);
+    pub(super) fn depart(&mut self, now: Time, rng: &mut Rng) -> Option<Departure> {
+        let segment = self.next_segment(rng);
         if segment == 0 {
-            return self.depart_finish(now, random);
+            return self.depart_finish(now, rng);
         }
         let leaves = self.free_at.max(now);
         self.free_at = leaves + self.link.occupied(segment);
         self.travelling += segment;
-        let arrives = self.arrival(self.free_at, random);
+        let arrives = self.arrival(self.free_at, rng);
         Some(Departure::Segment(segment, arrives))
     }
 
     /// When something that leaves now, behind all that has left already, arrives.
-    pub(super) fn arrival(&mut self, leaves: Time, random: &mut Random) -> Time {
-        let arrives = leaves + self.link.delay(random);
+    pub(super) fn arrival(&mut self, leaves: Time, rng: &mut Rng) -> Time {
+        let arrives = leaves + self.link.delay(rng);
         self.last_arrival = self.last_arrival.max(arrives);
         self.last_arrival
     }
@@ -175,16 +175,16 @@ impl Pipe {
         self.finish == Finish::Arrived
     }
 
-    fn depart_finish(&mut self, now: Time, random: &mut Random) -> Option<Departure> {
+    fn depart_finish(&mut self, now: Time, rng: &mut Rng) -> Option<Departure> {
         if self.finish != Finish::Queued || self.unsent() > 0 {
             return None;
         }
         self.finish = Finish::Travelling;
-        let arrives = self.arrival(self.free_at.max(now), random);
+        let arrives = self.arrival(self.free_at.max(now), rng);
         Some(Departure::Finish(arrives))
     }
 
-    fn next_segment(&self, random: &mut Random) -> usize {
+    fn next_segment(&self, rng: &mut Rng) -> usize {
         let window = self
             .link
             .receive_buffer_bytes
@@ -193,7 +193,7 @@ impl Pipe {
         if most == 0 {
             return 0;
         }
-        let drawn = random.within(self.link.segment_bytes.clone()).max(1);
+        let drawn = rng.range(self.link.segment_bytes.clone()).max(1);
         most.min(usize::try_from(drawn).unwrap_or(usize::MAX))
     }
 }
@@ -202,17 +202,17 @@ impl Pipe {
 mod tests {
     use super::*;
 
-    fn pipe(receive: usize, send: usize) -> (Pipe, Random) {
-        let mut link = Link::ideal();
+    fn pipe(receive: usize, send: usize) -> (Pipe, Rng) {
+        let mut link = LinkProfile::ideal();
         link.receive_buffer_bytes = receive;
-        (Pipe::new(link, send), Random::new(1))
+        (Pipe::new(link, send), Rng::new(1))
     }
 
     #[test]
     fn the_send_buffer_bounds_what_is_taken_until_it_has_arrived() {
-        let (mut pipe, mut random) = pipe(100, 4);
+        let (mut pipe, mut rng) = pipe(100, 4);
         assert_eq!(pipe.push(b"abcdef"), 4);
-        let departure = pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Segment(4, Time::START)));
         assert_eq!(pipe.push(b"ef"), 0);
         pipe.arrive(4);
@@ -221,30 +221,30 @@ mod tests {
 
     #[test]
     fn the_receive_buffer_bounds_what_travels() {
-        let (mut pipe, mut random) = pipe(3, 100);
+        let (mut pipe, mut rng) = pipe(3, 100);
         pipe.push(b"abcdef");
-        let departure = pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Segment(3, Time::START)));
-        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        assert_eq!(pipe.depart(Time::START, &mut rng), None);
         pipe.arrive(3);
         let mut buffer = [0; 2];
         assert_eq!((pipe.read(&mut buffer), &buffer), (2, b"ab"));
-        let departure = pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Segment(2, Time::START)));
     }
 
     #[test]
     fn the_end_leaves_after_the_last_byte() {
-        let (mut pipe, mut random) = pipe(2, 100);
+        let (mut pipe, mut rng) = pipe(2, 100);
         pipe.push(b"abc");
         pipe.finish();
-        pipe.depart(Time::START, &mut random);
-        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        pipe.depart(Time::START, &mut rng);
+        assert_eq!(pipe.depart(Time::START, &mut rng), None);
         pipe.arrive(2);
         pipe.read(&mut [0; 2]);
-        pipe.depart(Time::START, &mut random);
-        let departure = pipe.depart(Time::START, &mut random);
+        pipe.depart(Time::START, &mut rng);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Finish(Time::START)));
-        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        assert_eq!(pipe.depart(Time::START, &mut rng), None);
     }
 }

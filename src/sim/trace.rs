@@ -29,7 +29,7 @@ impl Trace {
         }
     }
 
-    pub(super) fn say(&mut self, now: Time, text: &str) {
+    pub(super) fn note_text(&mut self, now: Time, text: &str) {
         for byte in text.bytes() {
             self.mix(u64::from(byte));
         }

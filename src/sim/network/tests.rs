@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Remote, Status};
+use crate::{RemotePeer, Status};
 
 const SERVER: &str = "10.0.0.1:6000";
 const PEER: &str = "10.0.0.2:50000";
@@ -22,7 +22,7 @@ fn network() -> (Network, Listener) {
 
 fn call(network: &Network) -> Client {
     let (from, to) = (PEER.parse().unwrap(), SERVER.parse().unwrap());
-    network.connect(from, to, Link::ideal())
+    network.connect(from, to, LinkProfile::ideal())
 }
 
 fn connection() -> (Network, Listener, Client, Stream) {
@@ -222,11 +222,11 @@ fn beyond_the_backlog_a_call_is_repeated_until_there_is_room() {
 #[test]
 fn without_descriptors_accept_fails_and_the_queue_stays_unannounced() {
     let (mut network, listener) = network();
-    network.set_descriptors_max(0);
+    network.set_fd_limit(0);
     let client = call(&network);
     assert_eq!(wait(&mut network), [hint(0, true, false, false)]);
     assert!(network.accept(&listener).is_err());
-    network.set_descriptors_max(1);
+    network.set_fd_limit(1);
     assert_eq!(wait(&mut network), []);
     network.shed(&listener, b"full").unwrap();
     wait(&mut network);
@@ -255,8 +255,8 @@ fn nobody_listens_after_the_listener_is_gone() {
 #[test]
 fn the_loop_can_connect_to_a_service_and_is_told_how_it_went() {
     struct Greeter;
-    impl Behaviour for Greeter {
-        fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+    impl Script for Greeter {
+        fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
             remote.send(b"hello");
             remote.finish();
             None
@@ -284,7 +284,7 @@ fn the_loop_can_connect_to_a_service_and_is_told_how_it_went() {
 fn a_call_that_is_lost_is_answered_by_nothing_but_time() {
     let mut network: Network = Network::new(1);
     let lost = SERVER.parse().unwrap();
-    network.lose_calls_to(lost);
+    network.drop_syns_to(lost);
     let stream = Net::connect(&mut network, lost, None, &BUFFERS).unwrap();
     for _ in 0..100 {
         wait(&mut network);
@@ -302,14 +302,14 @@ fn a_call_that_is_lost_is_answered_by_nothing_but_time() {
 fn an_accept_without_an_event_is_counted() {
     let (mut network, listener) = network();
     assert!(network.accept(&listener).is_err());
-    assert_eq!(network.tally().unprovoked_accepts, 1);
+    assert_eq!(network.call_counts().accepts_without_readiness, 1);
     let _client = call(&network);
     wait(&mut network);
     let _stream = network.accept(&listener).unwrap();
     assert!(network.accept(&listener).is_err());
-    assert_eq!(network.tally().unprovoked_accepts, 1);
+    assert_eq!(network.call_counts().accepts_without_readiness, 1);
     assert!(network.accept(&listener).is_err());
-    assert_eq!(network.tally().unprovoked_accepts, 2);
+    assert_eq!(network.call_counts().accepts_without_readiness, 2);
 }
 
 #[test]
@@ -319,14 +319,14 @@ fn who_waits_when_the_listener_is_closed_is_counted_as_abandoned() {
     wait(&mut network);
     drop(network.accept(&listener).unwrap());
     drop(listener);
-    assert_eq!(network.tally().abandoned, 1);
+    assert_eq!(network.call_counts().abandoned, 1);
 }
 
 #[test]
 fn the_outbound_link_is_what_the_loop_s_own_connections_are_like() {
     struct Silent;
-    impl Behaviour for Silent {
-        fn act(&mut self, _: &mut Remote<'_>) -> Option<Time> {
+    impl Script for Silent {
+        fn run(&mut self, _: &mut RemotePeer<'_>) -> Option<Time> {
             None
         }
     }
@@ -334,9 +334,9 @@ fn the_outbound_link_is_what_the_loop_s_own_connections_are_like() {
     let address = SERVER.parse().unwrap();
     network.serve(address, || Silent);
     let latency = Duration::from_secs(1);
-    network.set_outbound_link(Link {
+    network.set_outbound_link(LinkProfile {
         latency: latency..=latency,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     let stream = Net::connect(&mut network, address, None, &BUFFERS).unwrap();
     let begun = network.time();
@@ -351,7 +351,7 @@ fn a_poller_that_must_be_rearmed_announces_only_after_a_refused_read() {
     let mut network: Network<false> = Network::new(1);
     let address = SERVER.parse().unwrap();
     let listener = network.listen(address, &OPTIONS, Token(0)).unwrap();
-    let client = network.connect(PEER.parse().unwrap(), address, Link::ideal());
+    let client = network.connect(PEER.parse().unwrap(), address, LinkProfile::ideal());
     let poll = |network: &mut Network<false>| {
         let mut events = Vec::new();
         let soon = Some(Duration::from_millis(5));
@@ -377,7 +377,7 @@ fn a_poller_that_must_be_rearmed_announces_only_after_a_refused_read() {
 fn the_same_seed_gives_the_same_run() {
     let run = |seed| {
         let (mut network, _listener) = network();
-        network.set_faults(Faults::drawn(&mut Random::new(seed)));
+        network.set_faults(Faults::sample(&mut Rng::new(seed)));
         let _client = call(&network);
         for _ in 0..20 {
             let _ = network.poll(&mut Vec::new(), Some(Duration::from_millis(5)));

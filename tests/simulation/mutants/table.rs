@@ -143,7 +143,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "last_name_lost",
         file: "src/greeting/mod.rs",
-        find: "        self.answer_rest(&mut asked.manners, cx)?;
+        find: "        self.answer_rest(&mut prompt.peer, cx)?;
         Err(CloseReason::Eof)",
         replace: "        Err(CloseReason::Eof)",
         suite: Suite::Unit("greeting"),
@@ -151,8 +151,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "mistake_counted_twice",
         file: "src/greeting/mod.rs",
-        find: "manners.mistakes.saturating_add(1)",
-        replace: "manners.mistakes.saturating_add(2)",
+        find: "peer.mistakes.saturating_add(1)",
+        replace: "peer.mistakes.saturating_add(2)",
         suite: Suite::Unit("greeting"),
     },
     Mutant {

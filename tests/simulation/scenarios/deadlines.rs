@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::{CloseReason, Event, Limits, Next, Time};
-use oneloop_sim::{Faults, Link};
+use oneloop_sim::{Faults, LinkProfile};
 
 use super::probe::*;
 
@@ -76,7 +76,7 @@ fn deadlines_of_one_turn_end_at_their_bound_and_the_others_follow() {
     let mut simulation = simulate(limits, patient(SECOND));
     let _clients: Vec<_> = (0..30).map(|_| simulation.connect()).collect();
     simulation.run_for(ms(990));
-    simulation.network().set_horizon(None);
+    simulation.network().stop_poll_at(None);
     let mut ended = Vec::new();
     for _ in 0..200 {
         let before = simulation.reactor().service().calls.len();
@@ -112,16 +112,16 @@ fn input_that_came_while_the_process_slept_counts() {
     let mut simulation = simulate(Limits::default(), patient(SECOND));
     let clients: Vec<_> = (0..50)
         .map(|_| {
-            simulation.connect_over(Link {
+            simulation.connect_over(LinkProfile {
                 latency: ms(10)..=ms(10),
-                ..Link::ideal()
+                ..LinkProfile::ideal()
             })
         })
         .collect();
     simulation.run_for(ms(900));
     clients.iter().for_each(|client| client.send(b"in time"));
     simulation.run_for(ms(1));
-    simulation.network().pass(10 * SECOND);
+    simulation.network().advance(10 * SECOND);
     simulation.network().set_faults(Faults {
         shuffled_polls: 1.0,
         ..Faults::NONE
@@ -140,9 +140,9 @@ fn poll_that_was_interrupted_is_made_again_before_deadlines_are_looked_at() {
         interrupted_polls: 1.0,
         ..Faults::NONE
     });
-    let before = simulation.network().tally().polls;
+    let before = simulation.network().call_counts().polls;
     simulation.turn();
-    assert_eq!(simulation.network().tally().polls, before + 2);
+    assert_eq!(simulation.network().call_counts().polls, before + 2);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     simulation.turn();
     let opened = simulation.network().time();
     // Whoever embeds the loop has done other work for a while.
-    simulation.network().pass(ms(1500));
+    simulation.network().advance(ms(1500));
     while !matches!(
         simulation.reactor().service().events(0)[..],
         [.., Event::Timeout]

@@ -7,13 +7,13 @@ use std::time::Duration;
 use oneloop::Time;
 
 /// Sees every call the loop makes on its network: what each peer was served, and what it cost.
-pub trait Witness {
+pub trait Observer {
     /// Sees a call on one connection; `peer` is the address of its far end.
-    fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>);
+    fn observe(&mut self, now: Time, peer: SocketAddr, what: Syscall<'_>);
 
     /// Sees an attempt to accept a connection from the listener at `address`, and what came of it:
-    /// the peer's address, or the error that the loop gets. [`Seen::Accepted`] follows.
-    fn saw_accept(
+    /// the peer's address, or the error that the loop gets. [`Syscall::Accepted`] follows.
+    fn observe_accept(
         &mut self,
         now: Time,
         address: SocketAddr,
@@ -23,15 +23,20 @@ pub trait Witness {
     }
 
     /// Sees an attempt to turn away the next connection of a queue by means of the descriptor in
-    /// reserve, as [`saw_accept`](Self::saw_accept) sees an attempt to accept it.
-    fn saw_shed(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
+    /// reserve, as [`observe_accept`](Self::observe_accept) sees an attempt to accept it.
+    fn observe_shed(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        result: Result<SocketAddr, &io::Error>,
+    ) {
         let _ = (now, address, result);
     }
 }
 
 /// One call of the loop on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen<'a> {
+pub enum Syscall<'a> {
     /// Accepted it.
     Accepted,
     /// Took it only to turn it away, for want of descriptors.
@@ -68,7 +73,7 @@ pub enum Seen<'a> {
 
 /// How often the loop has called: what it costs, and whether it calls without a reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct CallCounts {
     /// Polls.
     pub polls: u64,
     /// Events reported by them.
@@ -78,10 +83,10 @@ pub struct Tally {
     /// Attempts to read, begun before an event, the first one or one since the last `WouldBlock`:
     /// there was no reason for them. An event that reached another connection than its own shows
     /// here.
-    pub unprovoked_reads: u64,
+    pub reads_without_readiness: u64,
     /// Attempts to accept, begun before an event of the listener, the first one or one since the
     /// last `WouldBlock`: there was no reason for them.
-    pub unprovoked_accepts: u64,
+    pub accepts_without_readiness: u64,
     /// Writes, whatever came of them.
     pub writes: u64,
     /// Accepts, whatever came of them.
@@ -89,14 +94,14 @@ pub struct Tally {
     /// The longest time for which there was input that the loop did not try to read, though it
     /// owed no output, or room for output refused before that it did not try to write. What is
     /// never attended to counts when it is closed.
-    pub longest_neglect: Duration,
+    pub max_starvation: Duration,
     /// The longest time for which somebody waited in a queue and the loop did not try to accept.
-    pub longest_queue_neglect: Duration,
+    pub max_queue_starvation: Duration,
     /// Connections that waited in a queue when the loop closed its listener: they were reset.
     pub abandoned: u64,
 }
 
-impl Seen<'_> {
+impl Syscall<'_> {
     pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Accepted => "server accepts",

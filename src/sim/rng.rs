@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The one source of chance of a simulated network: the same seed gives the same numbers on every
 /// machine and in every version of this crate's dependencies, for it has none.
 #[derive(Clone, Debug)]
-pub struct Random(Source);
+pub struct Rng(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -16,7 +16,7 @@ enum Source {
     Script { bytes: Vec<u8>, at: usize },
 }
 
-impl Random {
+impl Rng {
     /// The numbers that `seed` stands for.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
@@ -49,7 +49,7 @@ impl Random {
     }
 
     /// True with the given probability, from 0 to 1. A probability of 0 takes no number.
-    pub fn chance(&mut self, probability: f64) -> bool {
+    pub fn random_bool(&mut self, probability: f64) -> bool {
         probability > 0.0 && (self.bits() >> 11) as f64 / ((1_u64 << 53) as f64) < probability
     }
 
@@ -67,7 +67,7 @@ impl Random {
     ///
     /// # Panics
     /// If the range is empty.
-    pub fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
+    pub fn range(&mut self, range: RangeInclusive<u64>) -> u64 {
         let (low, high) = range.into_inner();
         assert!(low <= high, "no number is within {low}..={high}");
         low + ((u128::from(self.bits()) * (u128::from(high - low) + 1)) >> 64) as u64
@@ -82,21 +82,21 @@ impl Random {
         let (low, high) = range.into_inner();
         assert!(0 < low && low <= high, "no magnitude within {low}..={high}");
         let octaves = u64::from((high / low).ilog2());
-        let floor = low << self.within(0..=octaves);
-        self.within(floor..=high.min(floor.saturating_mul(2)))
+        let floor = low << self.range(0..=octaves);
+        self.range(floor..=high.min(floor.saturating_mul(2)))
     }
 
     /// A duration up to `most`.
-    pub fn up_to(&mut self, most: Duration) -> Duration {
+    pub fn duration_up_to(&mut self, most: Duration) -> Duration {
         let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(self.within(0..=nanos))
+        Duration::from_nanos(self.range(0..=nanos))
     }
 
     /// One of the choices.
     ///
     /// # Panics
     /// If there is none.
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn the_numbers_of_a_seed_never_change() {
         // The published first values of splitmix64 for the seed 1234567.
-        let mut random = Random::new(1_234_567);
-        let first = [random.bits(), random.bits(), random.bits()];
+        let mut rng = Rng::new(1_234_567);
+        let first = [rng.bits(), rng.bits(), rng.bits()];
         assert_eq!(
             first,
             [
@@ -143,23 +143,23 @@ mod tests {
 
     #[test]
     fn every_draw_stays_within_its_bounds() {
-        let mut random = Random::new(1);
+        let mut rng = Rng::new(1);
         for _ in 0..10_000 {
-            assert!(random.below(7) < 7);
-            assert!((3..=9).contains(&random.within(3..=9)));
-            assert!((5..=1000).contains(&random.magnitude(5..=1000)));
-            assert!(random.up_to(Duration::from_millis(2)) <= Duration::from_millis(2));
-            assert!(!random.chance(0.0));
-            assert!(random.chance(1.0));
+            assert!(rng.below(7) < 7);
+            assert!((3..=9).contains(&rng.range(3..=9)));
+            assert!((5..=1000).contains(&rng.magnitude(5..=1000)));
+            assert!(rng.duration_up_to(Duration::from_millis(2)) <= Duration::from_millis(2));
+            assert!(!rng.random_bool(0.0));
+            assert!(rng.random_bool(1.0));
         }
     }
 
     #[test]
     fn a_script_decides_until_it_is_used_up() {
-        let mut random = Random::scripted(&[255, 0]);
-        assert!(!random.chance(0.9));
-        assert!(random.chance(0.1));
-        let mut after = Random::new(0);
-        assert_eq!(random.bits(), after.bits());
+        let mut rng = Rng::scripted(&[255, 0]);
+        assert!(!rng.random_bool(0.9));
+        assert!(rng.random_bool(0.1));
+        let mut after = Rng::new(0);
+        assert_eq!(rng.bits(), after.bits());
     }
 }

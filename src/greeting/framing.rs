@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::word;
+use super::swar;
 
 /// What ends a name. The end of the stream ends one as well, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub struct UnknownFraming(String);
 
 /// What ends the names of one peer: the [`Framing`], and what the peer has shown of itself since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum Delimiter {
     /// A line feed. In [`Framing::Auto`] this is a peer that has sent one.
     Line,
     /// A line feed or silence, whichever comes first.
@@ -48,11 +48,11 @@ impl Framing {
     }
 
     /// What ends the names of a peer of which nothing is known yet.
-    pub(super) const fn ending(self) -> Ending {
+    pub(super) const fn delimiter(self) -> Delimiter {
         match self {
-            Self::Auto => Ending::Either,
-            Self::Line => Ending::Line,
-            Self::Silence => Ending::Silence,
+            Self::Auto => Delimiter::Either,
+            Self::Line => Delimiter::Line,
+            Self::Silence => Delimiter::Silence,
         }
     }
 }
@@ -110,7 +110,7 @@ pub(super) fn first_line(input: &[u8]) -> Option<Line<'_>> {
 /// ASCII, and so a name beyond doubt. Nearly every name is found and judged in this one pass.
 #[inline(always)]
 pub(super) fn plain_line(input: &[u8], bytes_max: usize) -> Option<Line<'_>> {
-    let end = word::first_unprintable(input);
+    let end = swar::first_unprintable(input);
     let bytes = match &input[end..] {
         [b'\n', ..] => end + 1,
         [b'\r', b'\n', ..] => end + 2,
@@ -123,7 +123,7 @@ pub(super) fn plain_line(input: &[u8], bytes_max: usize) -> Option<Line<'_>> {
 }
 
 /// The name that `bytes` are if no more follow: all of them but a line ending.
-pub(super) fn whole(bytes: &[u8]) -> &[u8] {
+pub(super) fn trim_line_ending(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\n").map_or(bytes, without_cr)
 }
 
@@ -131,8 +131,8 @@ pub(super) fn whole(bytes: &[u8]) -> &[u8] {
 /// could still turn out to be its line ending, or the first half of one, does not count.
 #[inline]
 pub(super) fn is_too_long(bytes: &[u8], bytes_max: usize) -> bool {
-    let shortest = || without_cr(bytes.strip_suffix(b"\n").unwrap_or(bytes));
-    bytes.len() > bytes_max && shortest().len() > bytes_max
+    let trimmed = || without_cr(bytes.strip_suffix(b"\n").unwrap_or(bytes));
+    bytes.len() > bytes_max && trimmed().len() > bytes_max
 }
 
 #[inline]
@@ -195,7 +195,7 @@ mod tests {
             (b"A\nl\r\r\n", b"A\nl\r"),
             (b"\r\n", b""),
         ] {
-            assert_eq!(whole(bytes), name);
+            assert_eq!(trim_line_ending(bytes), name);
         }
     }
 

@@ -7,7 +7,7 @@ pub(super) struct Name<'a>(&'a [u8]);
 
 /// Why some bytes are no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum InvalidName {
     /// More bytes than allowed.
     TooLong,
     /// Not UTF-8.
@@ -20,14 +20,14 @@ impl<'a> Name<'a> {
     /// The name that `bytes`, without their line ending, are.
     ///
     /// # Errors
-    /// The first [`Fault`] in the order of that enum.
-    pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, Fault> {
+    /// The first [`InvalidName`] in the order of that enum.
+    pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, InvalidName> {
         if bytes.len() > bytes_max {
-            return Err(Fault::TooLong);
+            return Err(InvalidName::TooLong);
         }
-        let text = str::from_utf8(bytes).map_err(|_| Fault::NotUtf8)?;
+        let text = str::from_utf8(bytes).map_err(|_| InvalidName::NotUtf8)?;
         if text.chars().any(char::is_control) {
-            return Err(Fault::ControlCharacter);
+            return Err(InvalidName::ControlCharacter);
         }
         Ok(Self(bytes))
     }
@@ -49,7 +49,7 @@ mod tests {
         for character in '\0'..=char::MAX {
             let text = format!("ab{character}");
             let expected = match character {
-                '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Err(Fault::ControlCharacter),
+                '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Err(InvalidName::ControlCharacter),
                 _ => Ok(Name(text.as_bytes())),
             };
             assert_eq!(Name::parse(text.as_bytes(), 9), expected, "{character:?}");
@@ -59,16 +59,16 @@ mod tests {
     #[test]
     fn a_name_may_be_as_long_as_allowed_and_no_longer() {
         assert!(Name::parse(b"12345678", 8).is_ok());
-        assert_eq!(Name::parse(b"123456789", 8), Err(Fault::TooLong));
-        assert_eq!(Name::parse(b"\xff\0", 1), Err(Fault::TooLong));
+        assert_eq!(Name::parse(b"123456789", 8), Err(InvalidName::TooLong));
+        assert_eq!(Name::parse(b"\xff\0", 1), Err(InvalidName::TooLong));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_judged_as_by_the_plain_rules(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let expected = match str::from_utf8(&bytes) {
-                Err(_) => Err(Fault::NotUtf8),
-                Ok(text) if text.chars().any(char::is_control) => Err(Fault::ControlCharacter),
+                Err(_) => Err(InvalidName::NotUtf8),
+                Ok(text) if text.chars().any(char::is_control) => Err(InvalidName::ControlCharacter),
                 Ok(_) => Ok(Name(&bytes)),
             };
             prop_assert_eq!(Name::parse(&bytes, 40), expected);

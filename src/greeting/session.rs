@@ -1,6 +1,6 @@
 //! What is remembered of one connection.
 
-use super::framing::Ending;
+use super::framing::Delimiter;
 use oneloop::{CloseReason, SessionId, Time};
 
 /// What a [`Greeter`](super::Greeter) remembers of one connection. The bytes of a name that is not
@@ -25,39 +25,39 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// The welcome has been sent; the question follows after the quiet gap.
-    Greeting(Manners),
+    Greeting(PeerState),
     /// The question has been sent.
-    AwaitName(Asked),
+    AwaitName(Prompt),
     /// A reply has been sent; the question follows after the quiet gap.
-    Reply(Manners),
+    Reply(PeerState),
     /// No question will follow.
     Closing(Closing),
 }
 
 /// A question that waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct Prompt {
     /// When a whole name must be there.
     pub(super) deadline: Time,
-    pub(super) manners: Manners,
-    pub(super) wait: Wait,
+    pub(super) peer: PeerState,
+    pub(super) timer: Timer,
 }
 
 /// What the deadline that the loop was given means. It must be remembered: the loop may cut a wait
 /// short, so the time at which it ends does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(super) enum Timer {
     /// The time for a whole name is over.
     Name,
     /// The peer has been quiet: what has come is a name.
-    Gap,
+    QuietGap,
 }
 
 /// What a peer has shown of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Manners {
+pub(super) struct PeerState {
     /// What ends its names.
-    pub(super) ending: Ending,
+    pub(super) delimiter: Delimiter,
     /// How many of its names were none.
     pub(super) mistakes: u8,
 }
@@ -66,26 +66,26 @@ pub(super) struct Manners {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closing {
     /// The server stops, and there was no room yet for all that is owed.
-    Owing(Manners),
+    Draining(PeerState),
     /// The last word is said.
-    Ended(CloseReason),
+    Closed(CloseReason),
 }
 
 impl Session {
-    pub(super) const fn new(ending: Ending) -> Self {
-        let manners = Manners {
-            ending,
+    pub(super) const fn new(delimiter: Delimiter) -> Self {
+        let peer = PeerState {
+            delimiter,
             mistakes: 0,
         };
         Self {
-            state: State::Greeting(manners),
+            state: State::Greeting(peer),
         }
     }
 
     /// The one way from state to state.
-    pub(super) fn enter(&mut self, to: State, id: SessionId) {
-        log::trace!("{id}: {} -> {}", self.state.as_str(), to.as_str());
-        self.state = to;
+    pub(super) fn enter(&mut self, next: State, id: SessionId) {
+        log::trace!("{id}: {} -> {}", self.state.as_str(), next.as_str());
+        self.state = next;
     }
 }
 

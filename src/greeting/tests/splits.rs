@@ -13,12 +13,12 @@ fn converse<'a>(
     pause: Duration,
     reads: impl IntoIterator<Item = &'a [u8]>,
 ) -> Outcome {
-    let mut wire = Wire::asked(framing);
+    let mut connection = Connection::asked(framing);
     for read in reads {
-        wire.hear(read).wait(pause);
+        connection.receive(read).advance(pause);
     }
-    wire.finish();
-    (wire.transcript(), wire.ended)
+    connection.finish();
+    (connection.transcript(), connection.closed)
 }
 
 /// Every way to cut `bytes` into pieces: each bit of a number says whether to cut there.
@@ -54,11 +54,11 @@ const SHORT: [&[u8]; 8] = [
 #[test]
 fn every_split_of_short_conversations_in_lines_gives_the_same_transcript() {
     for bytes in SHORT {
-        let whole = converse(Framing::Line, MS, [bytes]);
+        let uncut = converse(Framing::Line, MS, [bytes]);
         for pause in [Duration::ZERO, 2 * GAP] {
             for reads in every_split(bytes) {
                 let cut = converse(Framing::Line, pause, reads.iter().copied());
-                assert_eq!(cut, whole, "{reads:?}");
+                assert_eq!(cut, uncut, "{reads:?}");
             }
         }
     }
@@ -68,11 +68,11 @@ fn every_split_of_short_conversations_in_lines_gives_the_same_transcript() {
 fn every_split_gives_a_peer_that_has_sent_a_line_the_same_transcript_at_any_pace() {
     for bytes in SHORT {
         let first: &[u8] = b"Zoe\n";
-        let whole = converse(Framing::Auto, MS, [first, bytes]);
+        let uncut = converse(Framing::Auto, MS, [first, bytes]);
         for pause in [Duration::ZERO, 2 * GAP] {
             for reads in every_split(bytes) {
                 let cut = converse(Framing::Auto, pause, [first].into_iter().chain(reads));
-                assert_eq!(cut, whole);
+                assert_eq!(cut, uncut);
             }
         }
     }
@@ -82,9 +82,9 @@ fn every_split_gives_a_peer_that_has_sent_a_line_the_same_transcript_at_any_pace
 fn every_split_without_a_pause_gives_the_same_transcript_in_every_framing() {
     for bytes in SHORT {
         for framing in EVERY_FRAMING {
-            let whole = converse(framing, Duration::ZERO, [bytes]);
+            let uncut = converse(framing, Duration::ZERO, [bytes]);
             for reads in every_split(bytes) {
-                assert_eq!(converse(framing, GAP - MS, reads), whole, "{framing}");
+                assert_eq!(converse(framing, GAP - MS, reads), uncut, "{framing}");
             }
         }
     }
@@ -93,15 +93,18 @@ fn every_split_without_a_pause_gives_the_same_transcript_in_every_framing() {
 #[test]
 fn all_framings_say_the_same_to_a_peer_that_sends_one_line_at_a_time() {
     let lines = ["Alice\n", "\n", "\u{7f}\n", "Zoë\r\n", "EXIT\n", "exit\n"];
-    let talk = |framing| {
-        let mut wire = Wire::asked(framing);
+    let converse_once = |framing| {
+        let mut connection = Connection::asked(framing);
         for line in lines {
-            wire.hear(line.as_bytes()).wait(2 * GAP);
+            connection.receive(line.as_bytes()).advance(2 * GAP);
         }
-        (wire.transcript(), wire.ended)
+        (connection.transcript(), connection.closed)
     };
-    assert_eq!(talk(Framing::Auto), talk(Framing::Line));
-    assert_eq!(talk(Framing::Silence), talk(Framing::Line));
+    assert_eq!(converse_once(Framing::Auto), converse_once(Framing::Line));
+    assert_eq!(
+        converse_once(Framing::Silence),
+        converse_once(Framing::Line)
+    );
 }
 
 proptest! {
@@ -115,9 +118,9 @@ proptest! {
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
         places.sort_unstable();
         let first: &[u8] = b"Zoe\n";
-        let whole = converse(framing, MS, [first, &bytes]);
+        let uncut = converse(framing, MS, [first, &bytes]);
         let cut = converse(framing, GAP, [first].into_iter().chain(split(&bytes, places)));
-        prop_assert_eq!(cut, whole);
+        prop_assert_eq!(cut, uncut);
     }
 
     #[test]
@@ -126,12 +129,12 @@ proptest! {
         pauses in proptest::collection::vec(0_u32..100, 20),
         framing in prop::sample::select(EVERY_FRAMING.to_vec()),
     ) {
-        let mut wire = Wire::open(framing);
+        let mut connection = Connection::open(framing);
         for (read, pause) in reads.iter().zip(pauses) {
-            wire.hear(read).wait(pause * MS);
+            connection.receive(read).advance(pause * MS);
         }
-        wire.wait(2 * NAME_TIMEOUT);
-        prop_assert!(wire.transcript().starts_with("Welcome!\nWhat's your name?"));
-        prop_assert!(wire.ended.is_some());
+        connection.advance(2 * NAME_TIMEOUT);
+        prop_assert!(connection.transcript().starts_with("Welcome!\nWhat's your name?"));
+        prop_assert!(connection.closed.is_some());
     }
 }

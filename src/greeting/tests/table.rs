@@ -17,57 +17,60 @@ const EVENTS: [Event; 7] = [
 ];
 
 /// Brings a session into the state that `row` is about, then lets each event happen to it.
-fn walk(bring: impl Fn() -> Wire, row: Row) {
+fn walk(bring: impl Fn() -> Connection, row: Row) {
     for (event, expected) in EVENTS.into_iter().zip(row) {
-        let mut wire = bring();
-        wire.said();
-        wire.now = wire.now + MS;
+        let mut connection = bring();
+        connection.output();
+        connection.now = connection.now + MS;
         if event == Event::Data {
-            wire.put(b"Bob");
+            connection.buffer_input(b"Bob");
         }
-        let next = wire.step(event);
-        let said = wire.transcript();
-        let (waits, state) = (describe(next, &wire), wire.session.state.as_str());
-        assert_eq!((&*said, &*waits, state), expected, "{event:?}");
+        let next = connection.step(event);
+        let output = connection.transcript();
+        let (waits, state) = (
+            describe(next, &connection),
+            connection.session.state.as_str(),
+        );
+        assert_eq!((&*output, &*waits, state), expected, "{event:?}");
     }
 }
 
-fn describe(next: Next, wire: &Wire) -> String {
+fn describe(next: Next, connection: &Connection) -> String {
     match next {
-        Next::Read { until } if until == wire.now + GAP => "gap".into(),
-        Next::Read { until } if until == wire.now + NAME_TIMEOUT => "name".into(),
-        Next::Read { until } if until == wire.until => "on".into(),
+        Next::Read { until } if until == connection.now + GAP => "gap".into(),
+        Next::Read { until } if until == connection.now + NAME_TIMEOUT => "name".into(),
+        Next::Read { until } if until == connection.until => "on".into(),
         Next::Read { until } => format!("read until {until:?}"),
         Next::Pause { until } => format!("pause until {until:?}"),
         Next::Flush => "flush".into(),
-        Next::Close(why) => why.to_string(),
+        Next::Close(reason) => reason.to_string(),
     }
 }
 
-fn replied() -> Wire {
-    let mut wire = Wire::asked(Framing::Auto);
-    wire.hear(b"Al").wait(GAP);
-    wire
+fn replied() -> Connection {
+    let mut connection = Connection::asked(Framing::Auto);
+    connection.receive(b"Al").advance(GAP);
+    connection
 }
 
 /// The drain has begun; there was room for the answer to the first of three names only.
-fn owing() -> Wire {
-    let mut wire = Wire::asked(Framing::Line).with_mark(27);
-    wire.put(b"Al\nBo\nCy\nEve");
-    assert_eq!(wire.step(Event::Drain), Next::Flush);
-    wire
+fn owing() -> Connection {
+    let mut connection = Connection::asked(Framing::Line).with_mark(27);
+    connection.buffer_input(b"Al\nBo\nCy\nEve");
+    assert_eq!(connection.step(Event::Drain), Next::Flush);
+    connection
 }
 
-fn ended() -> Wire {
-    let mut wire = Wire::asked(Framing::Line);
-    wire.hear(b"exit\n");
-    wire
+fn closed() -> Connection {
+    let mut connection = Connection::asked(Framing::Line);
+    connection.receive(b"exit\n");
+    connection
 }
 
 #[test]
 fn greeting() {
     walk(
-        || Wire::open(Framing::Auto),
+        || Connection::open(Framing::Auto),
         [
             ("Welcome!\n", "gap", "Greeting"),
             ("What's your name?", "gap", "AwaitName"),
@@ -82,20 +85,20 @@ fn greeting() {
 
 #[test]
 fn greeting_a_peer_of_the_line_framing() {
-    let mut wire = Wire::accepted(Config {
+    let mut connection = Connection::accepted(Config {
         framing: Framing::Line,
         ..Config::default()
     });
-    let next = wire.step(Event::Open);
-    assert_eq!(wire.said(), ["Welcome!\nWhat's your name?"]);
-    assert_eq!(describe(next, &wire), "name");
-    assert_eq!(wire.session.state.as_str(), "AwaitName");
+    let next = connection.step(Event::Open);
+    assert_eq!(connection.output(), ["Welcome!\nWhat's your name?"]);
+    assert_eq!(describe(next, &connection), "name");
+    assert_eq!(connection.session.state.as_str(), "AwaitName");
 }
 
 #[test]
 fn awaiting_a_name_of_which_nothing_has_come() {
     walk(
-        || Wire::asked(Framing::Auto),
+        || Connection::asked(Framing::Auto),
         [
             ("", "on", "AwaitName"),
             ("", "gap", "AwaitName"),
@@ -112,9 +115,9 @@ fn awaiting_a_name_of_which_nothing_has_come() {
 fn awaiting_the_rest_of_a_name() {
     walk(
         || {
-            let mut wire = Wire::asked(Framing::Auto);
-            wire.hear(b"Al");
-            wire
+            let mut connection = Connection::asked(Framing::Auto);
+            connection.receive(b"Al");
+            connection
         },
         [
             ("", "gap", "AwaitName"),
@@ -131,7 +134,7 @@ fn awaiting_the_rest_of_a_name() {
 #[test]
 fn awaiting_a_line_of_which_nothing_has_come() {
     walk(
-        || Wire::asked(Framing::Line),
+        || Connection::asked(Framing::Line),
         [
             ("", "on", "AwaitName"),
             ("", "on", "AwaitName"),
@@ -148,9 +151,9 @@ fn awaiting_a_line_of_which_nothing_has_come() {
 fn awaiting_the_rest_of_a_line() {
     walk(
         || {
-            let mut wire = Wire::asked(Framing::Auto);
-            wire.hear(b"Zoe\nAl");
-            wire
+            let mut connection = Connection::asked(Framing::Auto);
+            connection.receive(b"Zoe\nAl");
+            connection
         },
         [
             ("", "on", "AwaitName"),
@@ -184,18 +187,18 @@ fn having_replied() {
 fn closing_with_answers_owed() {
     const REST: (&str, &str, &str) = ("Hello Bo!\nWhat's your name?", "flush", "Closing");
     walk(owing, [REST; 7]);
-    let mut wire = owing();
-    wire.said();
-    wire.offer(Event::Flushed);
+    let mut connection = owing();
+    connection.output();
+    connection.deliver(Event::Flushed);
     let rest = [
         "Hello Bo!\nWhat's your name?",
         "Hello Cy!\nWhat's your name?Good bye!\n",
     ];
-    assert_eq!(wire.said(), rest);
-    assert_eq!(wire.ended, Some(CloseReason::Shutdown));
+    assert_eq!(connection.output(), rest);
+    assert_eq!(connection.closed, Some(CloseReason::Shutdown));
 }
 
 #[test]
 fn closing_with_the_last_word_said() {
-    walk(ended, [("", "finished", "Closing"); 7]);
+    walk(closed, [("", "finished", "Closing"); 7]);
 }

@@ -5,19 +5,19 @@ use oneloop::testing::Harness;
 use super::*;
 
 /// One connection: what has come and is unread, what was said and when, what is waited for.
-pub(super) struct Wire {
+pub(super) struct Connection {
     pub(super) now: Time,
     pub(super) session: Session,
     pub(super) until: Time,
-    pub(super) ended: Option<CloseReason>,
+    pub(super) closed: Option<CloseReason>,
     pub(super) steps: usize,
     greeter: Greeter,
     harness: Harness,
     peer_has_finished: bool,
-    said: Vec<(Time, Vec<u8>)>,
+    output: Vec<(Time, Vec<u8>)>,
 }
 
-impl Wire {
+impl Connection {
     /// A connection that has just been accepted, before its first event.
     pub(super) fn accepted(config: Config) -> Self {
         let mut greeter = Greeter::new(config);
@@ -27,12 +27,12 @@ impl Wire {
             now: Time::START,
             session,
             until: Time::UNBOUNDED,
-            ended: None,
+            closed: None,
             greeter,
             harness,
             steps: 0,
             peer_has_finished: false,
-            said: Vec::new(),
+            output: Vec::new(),
         }
     }
 
@@ -44,18 +44,18 @@ impl Wire {
     }
 
     pub(super) fn open_with(config: Config) -> Self {
-        let mut wire = Self::accepted(config);
-        wire.offer(Event::Open);
-        wire
+        let mut connection = Self::accepted(config);
+        connection.deliver(Event::Open);
+        connection
     }
 
     /// A connection on which the first question has just been asked.
     pub(super) fn asked(framing: Framing) -> Self {
-        let mut wire = Self::open(framing);
+        let mut connection = Self::open(framing);
         if framing != Framing::Line {
-            wire.wait(GAP);
+            connection.advance(GAP);
         }
-        wire
+        connection
     }
 
     /// Sets the output above which the session is not stepped with input.
@@ -64,54 +64,54 @@ impl Wire {
         self
     }
 
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> &mut Self {
-        self.put(bytes);
-        self.offer(Event::Data);
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> &mut Self {
+        self.buffer_input(bytes);
+        self.deliver(Event::Data);
         self
     }
 
     /// Lets time pass, and deadlines with it.
-    pub(super) fn wait(&mut self, time: Duration) -> &mut Self {
+    pub(super) fn advance(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
-        while self.until <= end && self.ended.is_none() {
+        while self.until <= end && self.closed.is_none() {
             self.now = self.until.max(self.now);
-            self.offer(Event::Timeout);
+            self.deliver(Event::Timeout);
         }
         self.now = end;
         self
     }
 
     pub(super) fn finish(&mut self) -> &mut Self {
-        self.offer(Event::Eof);
+        self.deliver(Event::Eof);
         self
     }
 
     pub(super) fn drain(&mut self) -> &mut Self {
-        self.offer(Event::Drain);
+        self.deliver(Event::Drain);
         self
     }
 
     /// Input that the session is not told of yet.
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(super) fn buffer_input(&mut self, bytes: &[u8]) {
         self.harness.receive(bytes);
     }
 
     /// Lets `event` happen, and all that the loop lets follow by itself.
-    pub(super) fn offer(&mut self, event: Event) {
+    pub(super) fn deliver(&mut self, event: Event) {
         self.peer_has_finished |= event == Event::Eof;
-        let mut next_event = Some(event);
-        while let Some(event) = next_event.take()
-            && self.ended.is_none()
+        let mut pending = Some(event);
+        while let Some(event) = pending.take()
+            && self.closed.is_none()
         {
-            next_event = match self.step(event) {
+            pending = match self.step(event) {
                 Next::Read { until } => {
                     self.until = until;
-                    self.offer_again(event)
+                    self.redelivery(event)
                 }
                 Next::Pause { .. } => panic!("a greeting always listens"),
                 Next::Flush => Some(Event::Flushed),
-                Next::Close(why) => {
-                    self.ended = Some(why);
+                Next::Close(reason) => {
+                    self.closed = Some(reason);
                     None
                 }
             }
@@ -126,20 +126,20 @@ impl Wire {
         let next = self
             .harness
             .step(&mut self.greeter, &mut self.session, event);
-        let said = self.harness.take_output();
+        let output = self.harness.take_output();
         if next == Next::Flush {
-            assert!(!said.is_empty(), "there is nothing to flush");
+            assert!(!output.is_empty(), "there is nothing to flush");
         }
-        if !said.is_empty() {
-            self.said.push((self.now, said));
+        if !output.is_empty() {
+            self.output.push((self.now, output));
         }
         next
     }
 
     /// What was left because there was no room, or before a flush, comes again.
-    fn offer_again(&self, after: Event) -> Option<Event> {
-        let left_for_room = !self.harness.had_room() || after == Event::Flushed;
-        if self.harness.unread().is_empty() || !left_for_room {
+    fn redelivery(&self, after: Event) -> Option<Event> {
+        let is_blocked = !self.harness.had_room() || after == Event::Flushed;
+        if self.harness.unread().is_empty() || !is_blocked {
             return None;
         }
         Some(match self.peer_has_finished {
@@ -149,19 +149,20 @@ impl Wire {
     }
 
     /// All that was said since the last time this was asked, each write by itself.
-    pub(super) fn said(&mut self) -> Vec<String> {
-        self.said_at().into_iter().map(|(_, text)| text).collect()
+    pub(super) fn output(&mut self) -> Vec<String> {
+        self.output_at().into_iter().map(|(_, text)| text).collect()
     }
 
-    pub(super) fn said_at(&mut self) -> Vec<(Time, String)> {
-        let said = std::mem::take(&mut self.said).into_iter();
-        said.map(|(at, bytes)| (at, String::from_utf8(bytes).unwrap()))
+    pub(super) fn output_at(&mut self) -> Vec<(Time, String)> {
+        let output = std::mem::take(&mut self.output).into_iter();
+        output
+            .map(|(at, bytes)| (at, String::from_utf8(bytes).unwrap()))
             .collect()
     }
 
     /// All that was said, however it was cut into writes.
     pub(super) fn transcript(&mut self) -> String {
-        self.said().concat()
+        self.output().concat()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A connection: two ends and a pipe each way.
+//! A connection: two endpoints, and a pipe in each direction.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use super::pipe::Pipe;
 use super::poller::{ReadySet, Registration};
 use oneloop::Time;
 
-/// One end of one connection.
+/// Identifies one endpoint of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EndpointId {
     pub(super) connection: usize,
@@ -17,9 +17,9 @@ pub(super) struct EndpointId {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Who connected.
+    /// The endpoint that connects (RFC 9293: active open).
     Active,
-    /// Who was connected to.
+    /// The endpoint that listens (passive open).
     Passive,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Connection {
     passive: Endpoint,
 }
 
-/// One end, with the pipe that leads away from it.
+/// One endpoint, with its outgoing pipe.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
@@ -41,20 +41,20 @@ pub(super) struct Endpoint {
     pub(super) starvation: Starvation,
 }
 
-/// Since when the loop could have done something at its end, and has not.
+/// The times since which the loop has neglected an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Starvation {
-    /// There has been something to read, since it came or since the last attempt.
+    /// Input is readable since then, or since the last attempt to read it.
     pub(super) read: Option<Time>,
-    /// The last write was not taken whole.
+    /// The last write was short.
     pub(super) write_blocked: bool,
-    /// There has been room for the rest of it.
+    /// The rest could be written since then.
     pub(super) write: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// The loop under test; in a listener's queue, too.
+    /// The loop under test, which also owns connections in a listener's queue.
     Loop,
     Client(usize),
 }
@@ -63,13 +63,13 @@ pub(super) enum Owner {
 pub(super) enum TcpState {
     Connecting,
     Open,
-    /// Failed; until the error has been reported it is the answer to the next call.
+    /// Failed. The next call returns the error, unless it was reported.
     Broken {
         error: io::ErrorKind,
         reported: bool,
     },
     Closed,
-    /// Hears nothing, says nothing. Its peer gives up sometime, once it has sent something.
+    /// Sends and acknowledges nothing. Its peer times out once it has unacknowledged data.
     Unreachable {
         retransmitting: bool,
     },
@@ -130,7 +130,7 @@ impl Endpoint {
         }
     }
 
-    /// Something has become possible at `now`.
+    /// Notes that the endpoint became ready at `now`.
     pub(super) fn note_ready(&mut self, ready: ReadySet, now: Time) {
         if ready.any_of(ReadySet::EOF) {
             self.starvation.read.get_or_insert(now);
@@ -140,8 +140,8 @@ impl Endpoint {
         }
     }
 
-    /// Since when the loop has left undone what it could do first: while output is owed, that is
-    /// to write, and input may wait.
+    /// Returns since when the loop has neglected its next operation: the write if one is blocked,
+    /// because input may wait for it, else the read.
     pub(super) fn starved_since(&self) -> Option<Time> {
         if self.starvation.write_blocked {
             self.starvation.write
@@ -150,8 +150,7 @@ impl Endpoint {
         }
     }
 
-    /// The error that the next call meets, if the connection is broken: first what broke it, then
-    /// that it is broken.
+    /// Returns the error that broke the connection, once.
     pub(super) fn take_error(&mut self) -> Option<io::ErrorKind> {
         match &mut self.state {
             TcpState::Broken { error, reported } if !*reported => {
@@ -170,7 +169,7 @@ impl Endpoint {
         matches!(self.state, TcpState::Open | TcpState::Unreachable { .. })
     }
 
-    /// What would be possible at this end, given what comes in.
+    /// Returns the operations that are possible, given the incoming pipe.
     pub(super) fn present(&self, incoming: &Pipe) -> ReadySet {
         let mut ready = ReadySet::NONE;
         if self.is_broken() {

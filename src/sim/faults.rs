@@ -1,55 +1,54 @@
-//! How good the weather is: what goes wrong, how often, and what a link is like.
+//! The faults of a simulated network.
 
 use super::Rng;
 
-/// What goes wrong in a simulated network, each as the probability that one call, or one event, is
-/// hit. [`Faults::NONE`] is a kernel on its best behaviour.
+/// The faults of a simulated network: for each kind, the probability per call or event.
 ///
-/// All of it is what a real kernel may do; what no kernel does (corrupt bytes, data out of order)
-/// cannot be asked for.
+/// Each fault is one that a real kernel may produce; corrupted or reordered data is not among them.
+/// [`Faults::NONE`] is the default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Faults {
-    /// A read returns less than there is. Only where the network does not promise that a short
-    /// read has emptied the socket ([`Net::SHORT_READ_DRAINS`](oneloop::net::Net::SHORT_READ_DRAINS)).
+    /// A read returns fewer bytes than are available. Active only if
+    /// [`Net::SHORT_READ_DRAINS`](oneloop::net::Net::SHORT_READ_DRAINS) is false.
     pub short_reads: f64,
-    /// A write takes less than there is room for.
+    /// A write takes fewer bytes than there is room for.
     pub short_writes: f64,
-    /// A read, write or accept says `WouldBlock` although it need not; an event follows.
+    /// A read, write or accept returns `WouldBlock` without need; an event follows.
     pub needless_blocks: f64,
-    /// A read, write or accept says `Interrupted` and has done nothing.
+    /// A read, write or accept returns `Interrupted` and has no effect.
     pub interruptions: f64,
     /// A read finds the connection reset.
     pub read_resets: f64,
     /// A write finds the connection broken: `BrokenPipe` or `ConnectionReset`.
     pub write_breaks: f64,
-    /// Accept says `ConnectionAborted`; that connection is gone.
+    /// An accept returns `ConnectionAborted`; the connection is lost.
     pub aborted_accepts: f64,
-    /// Accept says `EMFILE`, `ENFILE` or `ENOBUFS`; the queue is as it was.
+    /// An accept returns `EMFILE`, `ENFILE` or `ENOBUFS`; the queue does not change.
     pub exhausted_accepts: f64,
-    /// The poller takes no more registrations.
+    /// A registration fails.
     pub failed_registrations: f64,
-    /// Poll says `Interrupted`.
+    /// A poll returns `Interrupted`.
     pub interrupted_polls: f64,
-    /// An event that announces nothing.
+    /// An event without cause.
     pub spurious_events: f64,
-    /// An event comes up to 30 ms after what it announces.
+    /// An event is delayed by up to 30 ms.
     pub late_events: f64,
     /// One event is reported as two.
     pub split_events: f64,
-    /// An event says only what is new, not all that is possible: kqueue's filters do that.
+    /// An event reports only new readiness, as kqueue's filters do.
     pub terse_events: f64,
-    /// An event bears the token of a connection that has been closed.
+    /// An event has the token of a closed connection.
     pub stale_events: f64,
-    /// Poll returns its events in another order, and only some of them.
+    /// A poll returns some of its events, in random order.
     pub shuffled_polls: f64,
-    /// The process was not scheduled: the clock has moved on by up to 200 ms.
+    /// The process is not scheduled for up to 200 ms.
     pub stalls: f64,
-    /// A reset throws away what has arrived but was not read (BSD and Windows do, Linux does not).
+    /// A reset discards unread input, as on BSD and Windows, unlike Linux.
     pub resets_discard: f64,
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// No faults.
     pub const NONE: Self = Self {
         short_reads: 0.0,
         short_writes: 0.0,
@@ -71,8 +70,9 @@ impl Faults {
         resets_discard: 0.0,
     };
 
-    /// A mix of faults in which each is active in one run of four, and then from hardly ever to
-    /// often: runs that differ find more than runs in which everything always goes wrong a little.
+    /// Draws a mix in which each fault is active in one run of four, at a random rate.
+    ///
+    /// Runs that differ find more than runs in which every fault is always active.
     #[must_use]
     pub fn sample(rng: &mut Rng) -> Self {
         Self {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_has_a_quarter_of_the_faults_on_average() {
+    fn sample_activates_a_quarter_of_the_faults() {
         let mut rng = Rng::new(3);
         let active = (0..4000)
             .filter(|_| Faults::sample(&mut rng).stalls > 0.0)

@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use super::Rng;
 
-/// What one connection's network is like, the same both ways.
+/// The network path of a connection, the same in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkProfile {
-    /// How long a segment travels; drawn anew for each. Order is kept all the same.
+    /// The latency, drawn for each segment. Segments arrive in order.
     pub latency: RangeInclusive<Duration>,
-    /// How many bytes a second may leave.
+    /// The bandwidth, in bytes per second.
     pub bytes_per_second: u64,
-    /// How long a segment may be, drawn anew for each: splits what was written at once.
+    /// The maximum segment size in bytes, drawn for each segment. Splits writes.
     pub segment_bytes: RangeInclusive<u64>,
-    /// How long written bytes wait for more before they leave: joins what was written apart.
+    /// The time for which written bytes wait for more. Joins writes.
     pub hold: Duration,
-    /// The most bytes that wait, unread, at the receiver. The server has less if
-    /// [`ListenOptions`](oneloop::net::ListenOptions) say so.
-    pub receive_buffer_bytes: usize,
-    /// The most bytes that wait at a sender on the client's side; the server's side is given with
+    /// The receive buffer in bytes. The server's is at most that of its
     /// [`ListenOptions`](oneloop::net::ListenOptions).
+    pub receive_buffer_bytes: usize,
+    /// The client's send buffer in bytes. [`ListenOptions`](oneloop::net::ListenOptions) set the
+    /// server's.
     pub send_buffer_bytes: usize,
 }
 
 impl LinkProfile {
-    /// A link without delay or limit, on which every write is one segment.
+    /// Returns a link without delay or limit, on which every write is one segment.
     #[must_use]
     pub const fn ideal() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl LinkProfile {
         }
     }
 
-    /// Any link, from a loopback to a bad telephone line.
+    /// Draws a link, from a loopback to a slow modem line.
     #[must_use]
     pub fn sample(rng: &mut Rng) -> Self {
         let near = Duration::from_micros(rng.magnitude(5..=100_000));
@@ -59,7 +59,7 @@ impl LinkProfile {
         near + rng.duration_up_to(far.saturating_sub(near))
     }
 
-    /// How long `bytes` take to leave.
+    /// Returns the time for which `bytes` occupy the link.
     pub(super) fn occupied(&self, bytes: usize) -> Duration {
         let nanos = bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_link_takes_its_time() {
+    fn occupied_time_follows_bandwidth() {
         let mut link = LinkProfile::ideal();
         assert_eq!(link.occupied(1 << 20), Duration::ZERO);
         link.bytes_per_second = 1000;

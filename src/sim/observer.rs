@@ -1,4 +1,4 @@
-//! What can be seen of the loop under test from its network's side.
+//! Observation of the loop's system calls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use oneloop::Time;
 
-/// Sees every call the loop makes on its network: what each peer was served, and what it cost.
+/// Observes every system call of the loop.
 pub trait Observer {
-    /// Sees a call on one connection; `peer` is the address of its far end.
+    /// Called after a call on one connection. `peer` is its remote address.
     fn observe(&mut self, now: Time, peer: SocketAddr, what: Syscall<'_>);
 
-    /// Sees an attempt to accept a connection from the listener at `address`, and what came of it:
-    /// the peer's address, or the error that the loop gets. [`Syscall::Accepted`] follows.
+    /// Called after an attempt to accept from the listener at `address`.
+    ///
+    /// `result` is the peer's address, or the error that the loop receives. [`Syscall::Accepted`]
+    /// follows.
     fn observe_accept(
         &mut self,
         now: Time,
@@ -22,8 +24,9 @@ pub trait Observer {
         let _ = (now, address, result);
     }
 
-    /// Sees an attempt to turn away the next connection of a queue by means of the descriptor in
-    /// reserve, as [`observe_accept`](Self::observe_accept) sees an attempt to accept it.
+    /// Called after an attempt to shed the next connection of a queue with the reserve descriptor.
+    ///
+    /// `result` is as in [`observe_accept`](Self::observe_accept).
     fn observe_shed(
         &mut self,
         now: Time,
@@ -34,70 +37,67 @@ pub trait Observer {
     }
 }
 
-/// One call of the loop on one connection.
+/// A system call of the loop on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syscall<'a> {
-    /// Accepted it.
+    /// Accepted the connection.
     Accepted,
-    /// Took it only to turn it away, for want of descriptors.
+    /// Accepted it only to refuse it, because no descriptor was free.
     Shed,
-    /// Began to connect it.
+    /// Began to connect.
     Connecting,
-    /// Registered it.
+    /// Registered it with the poller.
     Registered,
     /// Read these bytes.
     Read(&'a [u8]),
-    /// Read the end.
+    /// Read the end of the stream.
     ReadEnd,
-    /// Tried to read, and got an error; `WouldBlock` and `Interrupted` are no failures, but are
-    /// told here all the same.
+    /// A read failed. `WouldBlock` and `Interrupted` count as failures here.
     ReadFailed(io::ErrorKind),
-    /// Wrote these bytes, out of `offered`.
+    /// Wrote `bytes`, out of `offered`.
     Wrote {
-        /// What the network took.
+        /// The bytes that the network took.
         bytes: &'a [u8],
-        /// How much it was given.
+        /// The number of bytes passed to write.
         offered: usize,
     },
-    /// Tried to write, and got an error.
+    /// A write failed.
     WriteFailed(io::ErrorKind),
-    /// Asked for the error that has broken it, and got one.
+    /// Took the pending socket error, and there was one.
     Broken(io::ErrorKind),
-    /// Shut down its sending side.
+    /// Shut down the sending side.
     Finished,
-    /// Resets it; [`Closed`](Self::Closed) follows.
+    /// Reset it; [`Closed`](Self::Closed) follows.
     Reset,
     /// Closed it.
     Closed,
 }
 
-/// How often the loop has called: what it costs, and whether it calls without a reason.
+/// Counts of the loop's system calls, and of its faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallCounts {
     /// Polls.
     pub polls: u64,
     /// Events reported by them.
     pub events: u64,
-    /// Reads, whatever came of them.
+    /// Reads, failed ones included.
     pub reads: u64,
-    /// Attempts to read, begun before an event, the first one or one since the last `WouldBlock`:
-    /// there was no reason for them. An event that reached another connection than its own shows
-    /// here.
+    /// Reads without an event since registration, or since the last `WouldBlock`. An event
+    /// delivered to another connection than its own shows here.
     pub reads_without_readiness: u64,
-    /// Attempts to accept, begun before an event of the listener, the first one or one since the
-    /// last `WouldBlock`: there was no reason for them.
+    /// Accepts without an event of the listener, as for reads.
     pub accepts_without_readiness: u64,
-    /// Writes, whatever came of them.
+    /// Writes, failed ones included.
     pub writes: u64,
-    /// Accepts, whatever came of them.
+    /// Accepts, failed ones included.
     pub accepts: u64,
-    /// The longest time for which there was input that the loop did not try to read, though it
-    /// owed no output, or room for output refused before that it did not try to write. What is
-    /// never attended to counts when it is closed.
+    /// The longest time for which the loop neglected a connection: it did not read available input
+    /// while it had no pending output, or did not retry a blocked write that had room. A connection
+    /// that is never served counts when it is closed.
     pub max_starvation: Duration,
-    /// The longest time for which somebody waited in a queue and the loop did not try to accept.
+    /// The longest time for which a connection waited in a queue without an attempt to accept.
     pub max_queue_starvation: Duration,
-    /// Connections that waited in a queue when the loop closed its listener: they were reset.
+    /// Queued connections that were reset because the loop closed their listener.
     pub abandoned: u64,
 }
 

@@ -1,13 +1,14 @@
-//! One direction of a connection: what was written and not yet read, wherever it is now.
+//! One direction of a connection: the bytes written and not yet read.
 
 use std::collections::VecDeque;
 
 use super::{LinkProfile, Rng};
 use oneloop::Time;
 
-/// The bytes of one direction, in three stretches: arrived at the receiver, travelling, and
-/// waiting at the sender. The first is bounded by the receive buffer, the other two by the send
-/// buffer, as what has not been acknowledged is.
+/// The bytes of one direction, in three consecutive parts: arrived, in flight, unsent.
+///
+/// The receive buffer bounds the arrived bytes. The send buffer bounds the other two, as it holds
+/// all unacknowledged bytes.
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) link: LinkProfile,
@@ -16,15 +17,15 @@ pub(super) struct Pipe {
     travelling: usize,
     finish: Finish,
     send_buffer_bytes: usize,
-    /// When the link is free for the next segment.
+    /// The time at which the link is free for the next segment.
     free_at: Time,
-    /// When the last segment arrives: no later one may overtake it.
+    /// The arrival of the last segment: later ones must not overtake it.
     last_arrival: Time,
     transmit_scheduled: bool,
     sender_blocked: bool,
 }
 
-/// How far the end of the stream has come.
+/// The position of the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finish {
     Open,
@@ -33,7 +34,7 @@ enum Finish {
     Arrived,
 }
 
-/// What leaves next, and when it arrives.
+/// The next transmission, and its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Departure {
     Segment(usize, Time),
@@ -56,14 +57,14 @@ impl Pipe {
         }
     }
 
-    /// Takes what fits; the caller plans a pump.
+    /// Buffers the bytes that fit and returns their number. The caller schedules a transmission.
     pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.space());
         self.bytes.extend(&bytes[..taken]);
         taken
     }
 
-    /// Takes everything: the queue of a client's program, not of its kernel.
+    /// Buffers all bytes, like the unbounded queue of a client's program.
     pub(super) fn push_all(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }
@@ -74,7 +75,7 @@ impl Pipe {
         }
     }
 
-    /// True if the caller shall plan a pump: one is enough.
+    /// Returns true if the caller must schedule a transmission, at most one at a time.
     pub(super) fn needs_transmit(&mut self) -> bool {
         let waits = self.unsent() > 0 || self.finish == Finish::Queued;
         waits && !std::mem::replace(&mut self.transmit_scheduled, true)
@@ -84,7 +85,7 @@ impl Pipe {
         self.transmit_scheduled = false;
     }
 
-    /// Sends the next segment off, if the receiver has announced room for it.
+    /// Sends the next segment if the receive window has room.
     pub(super) fn depart(&mut self, now: Time, rng: &mut Rng) -> Option<Departure> {
         let segment = self.next_segment(rng);
         if segment == 0 {
@@ -97,7 +98,7 @@ impl Pipe {
         Some(Departure::Segment(segment, arrives))
     }
 
-    /// When something that leaves now, behind all that has left already, arrives.
+    /// Returns the arrival of a message sent now, after all earlier ones.
     pub(super) fn arrival(&mut self, leaves: Time, rng: &mut Rng) -> Time {
         let arrives = leaves + self.link.delay(rng);
         self.last_arrival = self.last_arrival.max(arrives);
@@ -105,7 +106,7 @@ impl Pipe {
     }
 
     pub(super) fn arrive(&mut self, bytes: usize) {
-        // A reset that overtook it has emptied the pipe.
+        // A reset that overtook the segment has emptied the pipe.
         let bytes = bytes.min(self.travelling);
         self.travelling -= bytes;
         self.arrived += bytes;
@@ -131,7 +132,7 @@ impl Pipe {
         self.arrived = 0;
     }
 
-    /// The sender is gone: what has not left never will.
+    /// Discards the unsent bytes.
     pub(super) fn drop_unsent(&mut self) {
         self.bytes.truncate(self.arrived + self.travelling);
     }
@@ -144,8 +145,8 @@ impl Pipe {
         self.sender_blocked = true;
     }
 
-    /// True once after [`block_sender`](Self::block_sender), when a third of the buffer is free
-    /// again: so does Linux.
+    /// Returns true once after [`block_sender`](Self::block_sender), when a third of the buffer is
+    /// free again, as on Linux.
     pub(super) fn unblock_sender(&mut self) -> bool {
         self.is_roomy() && std::mem::take(&mut self.sender_blocked)
     }
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_send_buffer_bounds_what_is_taken_until_it_has_arrived() {
+    fn push_is_bounded_by_send_buffer_until_arrival() {
         let (mut pipe, mut rng) = pipe(100, 4);
         assert_eq!(pipe.push(b"abcdef"), 4);
         let departure = pipe.depart(Time::START, &mut rng);
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_receive_buffer_bounds_what_travels() {
+    fn receive_buffer_bounds_bytes_in_flight() {
         let (mut pipe, mut rng) = pipe(3, 100);
         pipe.push(b"abcdef");
         let departure = pipe.depart(Time::START, &mut rng);
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_leaves_after_the_last_byte() {
+    fn end_is_sent_after_last_byte() {
         let (mut pipe, mut rng) = pipe(2, 100);
         pipe.push(b"abc");
         pipe.finish();

@@ -1,4 +1,4 @@
-//! The simulated poller: who is registered, what is raised, what one poll reports of it.
+//! The simulated poller: registrations, raised readiness and the events of a poll.
 
 use std::collections::VecDeque;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
@@ -7,23 +7,23 @@ use super::connection::EndpointId;
 use super::{Faults, Rng};
 use oneloop::net::{Readiness, Token};
 
-/// What can be registered.
+/// A registered source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Listener(usize),
     Stream(EndpointId),
 }
 
-/// When a source says that it has become readable.
+/// The condition under which new input raises an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trigger {
-    /// At everything that arrives: epoll with `EPOLLET`, kqueue with `EV_CLEAR`.
+    /// All input: epoll with `EPOLLET`, kqueue with `EV_CLEAR`.
     Edge,
-    /// At the first thing that arrives after a `WouldBlock`: Windows under mio.
+    /// The first input after a `WouldBlock`: Windows under mio.
     RearmOnWouldBlock,
 }
 
-/// A set of hints.
+/// A set of ready operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReadySet(u8);
 
@@ -32,10 +32,10 @@ pub(super) struct Registration {
     pub(super) token: Token,
     raised: ReadySet,
     armed: bool,
-    /// How many events of the last batch, or of an earlier one if no read has said `WouldBlock`
-    /// since, are reason to read.
+    /// The events that justify a read: those of the last batch, and earlier ones if no read has
+    /// returned `WouldBlock` since.
     credits: u32,
-    /// An event has spoken of the end: there is always reason to read.
+    /// A hang-up was reported, which justifies all reads.
     hup_delivered: bool,
 }
 
@@ -51,7 +51,7 @@ impl ReadySet {
     pub(super) const WRITE: Self = Self(2);
     /// The peer has finished sending.
     pub(super) const EOF: Self = Self(1 | 4);
-    /// The connection is broken.
+    /// The connection has failed.
     pub(super) const ERROR: Self = Self(1 | 2 | 4);
 
     pub(super) fn any(self) -> bool {
@@ -74,7 +74,7 @@ impl ReadySet {
         Self(bits)
     }
 
-    /// A hang-up makes both directions worth a try, as in `Os`.
+    /// Builds the event. A hang-up sets both directions, as in `Os`.
     fn readiness(self, token: Token) -> Readiness {
         let closed = self.all_of(Self::HUP);
         Readiness {
@@ -121,23 +121,23 @@ impl Registration {
         }
     }
 
-    /// A read, or accept, said `WouldBlock`.
+    /// Notes that a read or accept returned `WouldBlock`.
     pub(super) fn blocked(&mut self) {
         self.armed = true;
         self.credits = self.credits.saturating_sub(1);
     }
 
-    /// Further reads need no further reason.
+    /// Justifies all reads until the next `WouldBlock`.
     pub(super) fn grant(&mut self) {
         self.credits = self.credits.max(1);
     }
 
-    /// True if no event has given a reason for another read.
+    /// Returns true if no event justifies another read.
     pub(super) fn lacks_credit(&self) -> bool {
         self.credits == 0 && !self.hup_delivered
     }
 
-    /// True if the source is to be queued.
+    /// Raises readiness. Returns true if the source must be queued.
     pub(super) fn raise(&mut self, ready: ReadySet, trigger: Trigger) -> bool {
         let muted =
             trigger == Trigger::RearmOnWouldBlock && !self.armed && !ready.all_of(ReadySet::WRITE);
@@ -153,7 +153,7 @@ impl Registration {
         std::mem::take(&mut self.raised)
     }
 
-    /// Notes what is about to be reported besides what `batch` holds. True if it is reason to read.
+    /// Notes an event about to be appended to `batch`. Returns true if it justifies a read.
     fn deliver(&mut self, ready: ReadySet, batch: &[Readiness]) -> bool {
         let closed = ready.all_of(ReadySet::HUP);
         self.hup_delivered |= closed;
@@ -166,7 +166,7 @@ impl Registration {
         is_reason
     }
 
-    /// One more event of the same batch: the loop may read at each, were it for an older reason.
+    /// Notes a second event of one batch: the loop may read at each of them.
     fn deliver_split(&mut self) {
         self.credits += 1;
     }
@@ -181,7 +181,7 @@ impl Poller {
         self.raised.pop_front()
     }
 
-    /// The next poll reports an event of a token whose registration has ended.
+    /// Makes the next poll report an event with the token of an ended registration.
     pub(super) fn inject_stale_event(&mut self, token: Token) {
         self.stale.push(token);
     }
@@ -193,7 +193,7 @@ impl Poller {
     }
 }
 
-/// Reports what was raised at a registration, given what is possible at present.
+/// Reports the readiness raised at a registration, given that of the present.
 pub(super) fn report(
     registration: &mut Registration,
     present: ReadySet,
@@ -203,7 +203,7 @@ pub(super) fn report(
     let raised = registration.take_raised();
     let terse = rng.random_bool(faults.terse_events);
     let ready = if terse { raised } else { raised | present };
-    // What has been dealt with since it was raised is no news: epoll looks again, too.
+    // Like epoll, drop readiness that is no longer present.
     if !raised.any_of(present) && !rng.random_bool(faults.spurious_events) {
         return;
     }
@@ -221,13 +221,13 @@ pub(super) fn report(
     }
 }
 
-/// Reports what nothing has raised.
+/// Reports an event that nothing raised.
 pub(super) fn report_nothing(
     registration: &mut Registration,
     rng: &mut Rng,
     batch: &mut Vec<Readiness>,
 ) {
-    // It gives a reason to read, but it announces nothing: what arrives next still raises.
+    // It justifies a read but leaves the trigger armed: the next input still raises.
     let ready = any_ready(rng);
     registration.deliver(ready, batch);
     batch.push(ready.readiness(registration.token));

@@ -1,4 +1,4 @@
-//! The calls a loop makes, and what goes wrong with them.
+//! The loop's system calls, and their faults.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use oneloop::net::{AcceptError, errno};
 use oneloop::net::{BufferSizes, ListenOptions, Readiness, Token};
 
 impl World {
-    /// Lets time pass until there is something to report or `deadline` has come.
+    /// Advances time until there is an event to report or `deadline` passes.
     pub(super) fn wait(
         &mut self,
         deadline: Option<Time>,
@@ -33,7 +33,7 @@ impl World {
                 break;
             }
             let next = [self.next_event_at(), until].into_iter().flatten().min();
-            // Nothing is due and nobody waits: a real poller would never return.
+            // No event is scheduled and there is no timeout: a real poller would never return.
             let next = next.ok_or(io::ErrorKind::Deadlock)?;
             self.now = self.now.max(next);
         }
@@ -41,7 +41,7 @@ impl World {
         Ok(())
     }
 
-    /// Reports what has been raised, all of it or some.
+    /// Reports the raised readiness, all or some of it.
     fn collect(&mut self, batch: &mut Vec<Readiness>) {
         let most = if self.rng.random_bool(self.faults.shuffled_polls) {
             1 + self.rng.below(8)
@@ -150,13 +150,13 @@ impl World {
         }
         let at = self.take_queued(listener)?;
         self.descriptors.open += 1;
-        // What came while it waited in the queue is no fault of the loop's.
+        // Input that arrived in the queue was not neglected by the loop.
         let (now, present) = (self.now, self.present(at));
         self.end_mut(at).starvation.read = present.any_of(ReadySet::EOF).then_some(now);
         Ok((at, self.end(at.other()).address))
     }
 
-    /// As `Os` does it, with one descriptor in reserve.
+    /// Sheds like `Os`, with a reserve descriptor.
     pub(super) fn shed(&mut self, listener: usize, message: &[u8]) -> io::Result<()> {
         let result = self.try_shed(listener, message);
         if let Some(observer) = &mut self.observer {
@@ -279,7 +279,7 @@ impl World {
         Some(error)
     }
 
-    /// Makes closing the stream, which follows, a reset.
+    /// Resets the connection. The caller closes the stream next.
     pub(super) fn abort_stream(&mut self, at: EndpointId) {
         self.observe(at, Syscall::Reset);
         self.abort(at);
@@ -298,7 +298,7 @@ impl World {
         self.close(at);
     }
 
-    /// What the turn before has taken: time never stands still.
+    /// Advances the clock by the duration of the last turn.
     fn elapse_turn(&mut self) {
         let micros = self.rng.range(1..=20);
         self.now = self.now + std::time::Duration::from_micros(micros);
@@ -312,7 +312,7 @@ impl World {
             Source::Listener(listener) => self.listeners[listener].present(),
             Source::Stream(at) => self.present(at),
         };
-        // Taken out, for it lies in what the report draws from.
+        // Taken out, because the registration borrows the world.
         let mut rng = std::mem::replace(&mut self.rng, Rng::new(0));
         let faults = self.faults;
         if let Some(registration) = self.registration(source) {
@@ -321,7 +321,7 @@ impl World {
         self.rng = rng;
     }
 
-    /// An event out of thin air, for somebody who is registered.
+    /// Reports an event without cause for a random registered endpoint.
     fn report_nothing(&mut self, batch: &mut Vec<Readiness>) {
         let Some(at) = self.any_registered() else {
             return;
@@ -343,7 +343,7 @@ impl World {
         }
     }
 
-    /// The first of a listener's queue, unless the network has something against it.
+    /// Takes the first connection of a queue, unless a fault occurs.
     fn take_queued(&mut self, listener: usize) -> io::Result<EndpointId> {
         let needless = self.rng.random_bool(self.faults.needless_blocks);
         if needless || self.listeners[listener].queue.is_empty() {
@@ -364,17 +364,17 @@ impl World {
         Ok(at)
     }
 
-    /// Keeps in mind whether the loop has output to try again with.
+    /// Notes whether the loop has output to retry.
     fn note_blocked_write(&mut self, at: EndpointId, offered: usize, taken: Option<usize>) {
         let (now, room) = (self.now, self.present(at).any_of(ReadySet::WRITE));
         let end = self.end_mut(at);
         end.starvation.write_blocked = taken.unwrap_or(0) < offered && !end.is_broken();
         end.starvation.write = (end.starvation.write_blocked && room).then_some(now);
-        // Input had to wait for this output; from now on it need not.
+        // Input had to wait for this output until now.
         end.starvation.read = end.starvation.read.map(|_| now);
     }
 
-    /// The loop attends to a connection.
+    /// Ends the starvation of an endpoint, and records its duration.
     fn end_starvation(&mut self, at: EndpointId) {
         if let Some(since) = self.end(at).starved_since() {
             let longest = &mut self.call_counts.max_starvation;
@@ -382,7 +382,7 @@ impl World {
         }
     }
 
-    /// Whoever has begun to read goes on until there is nothing more.
+    /// Justifies reads until the next `WouldBlock`.
     fn grant_reads(&mut self, at: EndpointId) {
         if let Some(registration) = &mut self.end_mut(at).registration {
             registration.grant();
@@ -431,7 +431,8 @@ impl World {
         io::ErrorKind::WouldBlock.into()
     }
 
-    /// A short read where the network allows it. Under an edge trigger a short read is a promise.
+    /// Returns the length of a read, short if a fault occurs. Edge triggering excludes it: there a
+    /// short read means that the socket is empty.
     fn read_len(&mut self, bytes: usize) -> usize {
         let allowed = self.trigger == Trigger::RearmOnWouldBlock && bytes > 1;
         if allowed && self.rng.random_bool(self.faults.short_reads) {
@@ -455,8 +456,7 @@ impl World {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if self.rng.random_bool(self.faults.needless_blocks) {
-            // Two events can keep the promise: the one planned here, if there is room by then, and
-            // otherwise the one that room brings.
+            // The event scheduled here may find no room; then the one that room raises follows.
             self.end_mut(at).outgoing.block_sender();
             self.notify_later(at, ReadySet::WRITE);
             return Err(io::ErrorKind::WouldBlock.into());

@@ -1,4 +1,4 @@
-//! The network itself: what is due when, and what it does.
+//! The network's state, and its event queue.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -15,7 +15,7 @@ use super::trace::Trace;
 use super::{Faults, LinkProfile, Observer, Rng, Syscall};
 use oneloop::Time;
 
-/// Everything there is. Handles share it; what needs it for long takes it apart.
+/// The state of a network, shared by its handles.
 pub(super) struct World {
     pub(super) now: Time,
     pub(super) rng: Rng,
@@ -28,15 +28,15 @@ pub(super) struct World {
     pub(super) stop: Stop,
     pub(super) poll_until: Option<Time>,
     pub(super) call_counts: super::CallCounts,
-    /// The loop's registered ends.
+    /// The registered endpoints of the loop.
     pub(super) registered: Vec<EndpointId>,
-    /// What the connections are like that the loop itself makes.
+    /// The link of outbound connections.
     pub(super) outbound_link: LinkProfile,
-    /// Calls to these addresses are lost.
+    /// SYNs to these addresses are dropped.
     pub(super) unanswered: Vec<SocketAddr>,
     connections: Vec<Connection>,
     clients: Vec<ClientState>,
-    /// Clients to which something has happened.
+    /// Clients whose scripts must run.
     runnable: VecDeque<usize>,
     services: Vec<(SocketAddr, Spawn)>,
     pub(super) observer: Option<Box<dyn Observer>>,
@@ -54,11 +54,11 @@ pub(super) struct ListenerState {
     pub(super) send_buffer_bytes: usize,
     pub(super) receive_buffer_bytes: usize,
     pub(super) open: bool,
-    /// Since when somebody waits, or since the last attempt to accept.
+    /// Since when a connection waits, or since the last attempt to accept.
     pub(super) waiting_since: Option<Time>,
 }
 
-/// What the process has of descriptors.
+/// The descriptors of the process.
 #[derive(Debug)]
 pub(super) struct Descriptors {
     pub(super) open: usize,
@@ -69,7 +69,7 @@ pub(super) struct Descriptors {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     NotAsked,
-    /// Asked for, and the poller is to return at once.
+    /// Requested, and the next poll must return at once.
     Waking,
     Asked,
 }
@@ -79,14 +79,14 @@ struct ClientState {
     script: Option<Box<dyn Script>>,
     inbox: Vec<u8>,
     reads: bool,
-    /// Outdates the timers set before.
+    /// The number of the current timer; earlier ones are void.
     timer: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Scheduled {
     when: Time,
-    /// First come, first served.
+    /// Keeps events of one time in the order of scheduling.
     sequence: u64,
     what: NetEvent,
 }
@@ -107,7 +107,7 @@ enum NetEvent {
     Stop,
 }
 
-/// [`At`], in a form that can be ordered.
+/// [`EndpointId`], in a form that can be ordered.
 type EndpointKey = (usize, bool);
 
 impl World {
@@ -149,7 +149,7 @@ impl World {
         self.services.push((address, spawn));
     }
 
-    /// A client begins to connect.
+    /// Starts connecting a client.
     pub(super) fn connect_client(
         &mut self,
         from: SocketAddr,
@@ -164,7 +164,7 @@ impl World {
         client
     }
 
-    /// Somebody begins to connect: the loop, or a client.
+    /// Starts a connection of the loop or of a client.
     pub(super) fn connect(
         &mut self,
         owner: Owner,
@@ -191,7 +191,7 @@ impl World {
         at
     }
 
-    /// Does all that is due by now, and lets the clients act on it.
+    /// Executes all events that are due, and the scripts that they make runnable.
     pub(super) fn run_due(&mut self) {
         self.run_clients();
         while let Some(Reverse(due)) = self.event_queue.peek().copied() {
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// When the next thing is due.
+    /// Returns the time of the next event.
     pub(super) fn next_event_at(&self) -> Option<Time> {
         self.event_queue.peek().map(|Reverse(due)| due.when)
     }
@@ -213,7 +213,7 @@ impl World {
         self.schedule(when, NetEvent::Stop);
     }
 
-    /// Something is possible at an end: the loop gets an event, a client is called.
+    /// Notifies the owner of an endpoint of its readiness.
     pub(super) fn notify(&mut self, at: EndpointId, ready: ReadySet) {
         let now = self.now;
         self.end_mut(at).note_ready(ready, now);
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// As [`notify`](Self::notify), a little later: what a needless `WouldBlock` owes.
+    /// Notifies the owner later, as must follow a needless `WouldBlock`.
     pub(super) fn notify_later(&mut self, at: EndpointId, ready: ReadySet) {
         let when = self.now + self.rng.duration_up_to(EVENT_DELAY_MAX);
         self.schedule(when, NetEvent::Raise(key(at), ready.bits()));
@@ -239,7 +239,7 @@ impl World {
         self.schedule(when, NetEvent::RaiseListener(listener));
     }
 
-    /// After writing or finishing: lets the pipe run, now or once it has waited for more.
+    /// Schedules a transmission after a write or a shutdown, once the pipe's hold time is over.
     pub(super) fn schedule_transmit(&mut self, at: EndpointId) {
         let connected = self.end(at).is_connected() || self.end(at).state == TcpState::Closed;
         let pipe = &mut self.end_mut(at).outgoing;
@@ -249,7 +249,7 @@ impl World {
         }
     }
 
-    /// Closes an end in good order, or with a reset if something is unread: as close(2) does.
+    /// Closes an endpoint as close(2) does: with a reset if input is unread.
     pub(super) fn close(&mut self, at: EndpointId) {
         let unread = self.incoming(at).arrived() > 0;
         let was = std::mem::replace(&mut self.end_mut(at).state, TcpState::Closed);
@@ -264,7 +264,7 @@ impl World {
         }
     }
 
-    /// Closes an end with a reset, whatever is under way.
+    /// Closes an endpoint with a reset.
     pub(super) fn abort(&mut self, at: EndpointId) {
         let was = std::mem::replace(&mut self.end_mut(at).state, TcpState::Closed);
         self.incoming(at).discard_arrived();
@@ -273,7 +273,7 @@ impl World {
         }
     }
 
-    /// The connection breaks in the middle: both ends find out.
+    /// Resets a connection at both endpoints.
     pub(super) fn reset_both(&mut self, at: EndpointId) {
         if self.end(at).state != TcpState::Open {
             return;
@@ -282,7 +282,7 @@ impl World {
         self.break_end(at, io::ErrorKind::ConnectionReset);
     }
 
-    /// The listener is gone, and with it whoever waits in its queue.
+    /// Closes a listener and resets its queued connections.
     pub(super) fn close_listener(&mut self, listener: usize) {
         self.listeners[listener].open = false;
         for at in std::mem::take(&mut self.listeners[listener].queue) {
@@ -317,7 +317,7 @@ impl World {
         self.end(at).present(&self.end(at.other()).outgoing)
     }
 
-    /// One of the loop's registered ends.
+    /// Draws one of the loop's registered endpoints.
     pub(super) fn any_registered(&mut self) -> Option<EndpointId> {
         if self.registered.is_empty() {
             return None;
@@ -326,7 +326,7 @@ impl World {
         Some(self.registered[place])
     }
 
-    /// The peer that the loop has neglected for longest, and since when.
+    /// Returns the most neglected peer of the loop, and since when.
     pub(super) fn most_starved(&self) -> Option<(SocketAddr, Time)> {
         let starved = self.registered.iter().filter_map(|&at| {
             let since = self.end(at).starved_since()?;
@@ -335,7 +335,7 @@ impl World {
         starved.min_by_key(|&(_, since)| since)
     }
 
-    /// Since when something can be read from `peer` that the loop has not tried to read.
+    /// Returns since when input from `peer` has been unread.
     pub(super) fn unread_since(&self, peer: SocketAddr) -> Option<Time> {
         let mut ends = self.registered.iter();
         let at = *ends.find(|at| self.end(at.other()).address == peer)?;
@@ -410,7 +410,7 @@ impl World {
         }
     }
 
-    /// Whoever sends to a closed end gets a reset: nobody will ever read it.
+    /// Answers data to a closed endpoint with a reset.
     fn answer_with_reset(&mut self, from: EndpointId, bytes: usize) {
         let pipe = &mut self.end_mut(from).outgoing;
         pipe.arrive(bytes);
@@ -418,8 +418,8 @@ impl World {
         self.send_reset(from.other());
     }
 
-    /// The sender repeats itself for a quarter of an hour and then gives up (tcp_retries2 in
-    /// tcp(7)).
+    /// Starts the sender's retransmissions, which time out after a quarter of an hour (tcp_retries2
+    /// in tcp(7)).
     fn start_retransmit_timer(&mut self, vanished: EndpointId) {
         let state = &mut self.end_mut(vanished).state;
         if let TcpState::Unreachable {
@@ -444,7 +444,7 @@ impl World {
         self.notify(to, ReadySet::EOF);
     }
 
-    /// Sends a reset from an end: what has not left yet never will.
+    /// Sends a reset and discards the unsent bytes.
     fn send_reset(&mut self, from: EndpointId) {
         self.end_mut(from).outgoing.drop_unsent();
         let when = self.arrival(from);
@@ -536,13 +536,13 @@ impl World {
                 self.notify(active, ReadySet::WRITE);
                 self.schedule_transmit(active);
             }
-            // Given up meanwhile: its kernel knows of no such connection.
+            // Closed meanwhile: its kernel knows no such connection.
             TcpState::Closed => self.send_reset(active),
             _ => {}
         }
     }
 
-    /// The queue is full: the call is lost, and repeated after one second, two, four.
+    /// Retransmits a lost SYN after 1, 2, 4… seconds, and times out in the end.
     fn retransmit_syn(&mut self, connection: usize, attempt: u32) {
         if attempt == SYN_RETRIES {
             let active = EndpointId::new(connection, Side::Active);
@@ -586,7 +586,7 @@ impl World {
         }
     }
 
-    /// When a message that leaves this end now, in its turn, arrives at the other one.
+    /// Returns the arrival of a message that this endpoint sends now.
     fn arrival(&mut self, from: EndpointId) -> Time {
         let end = self.connections[from.connection].end_mut(from.side);
         end.outgoing.arrival(self.now, &mut self.rng)
@@ -750,7 +750,8 @@ impl ListenerState {
         self.queue.len() < self.backlog.max(1)
     }
 
-    /// An unspecified address is every address of its family.
+    /// Returns true if the listener accepts connections to `to`. An unspecified address stands for
+    /// every address of its family.
     pub(super) fn reaches(&self, to: SocketAddr) -> bool {
         let any = match self.address.ip() {
             IpAddr::V4(ip) => ip.is_unspecified() && to.is_ipv4(),
@@ -779,13 +780,13 @@ fn at((connection, passive): EndpointKey) -> EndpointId {
     EndpointId::new(connection, side)
 }
 
-/// How late an event may be under [`Faults::late_events`].
+/// The maximum delay under [`Faults::late_events`].
 const EVENT_DELAY_MAX: Duration = Duration::from_millis(30);
 
-/// A behaviour that asks to be called at once is not called at once: time must go on.
+/// The minimum delay of a script's next call, so that time advances.
 const SCRIPT_DELAY_MIN: Duration = Duration::from_micros(1);
 
 const SYN_RETRIES: u32 = 6;
 
-/// 15 retransmissions, as Linux counts them.
+/// 15 retransmissions, as on Linux.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(924);

@@ -1,7 +1,6 @@
-//! The greeting service: asks whoever connects for a name, says hello, asks again.
+//! The greeting service: requests a name from each peer, greets it and repeats.
 //!
-//! The first user of the seam in [`oneloop::service`], and an example for the next one:
-//! [`Greeter`] is a table over (state, event) and knows nothing of sockets.
+//! [`Greeter`] is an example of a [`Service`]: a table over states and events, without I/O.
 
 mod config;
 mod framing;
@@ -27,12 +26,12 @@ use oneloop::{
 #[derive(Clone, Debug)]
 pub struct Greeter {
     config: Config,
-    /// The configured one, in nanoseconds: it is added to the present at each exchange.
+    /// The configured timeout in nanoseconds, added to the present at each exchange.
     name_timeout: u64,
     too_long: String,
 }
 
-/// How much of the input was answered.
+/// The part of the input that was answered.
 #[derive(Clone, Copy)]
 enum Greeted {
     None,
@@ -40,17 +39,17 @@ enum Greeted {
     All,
 }
 
-/// What a reply is followed by, in the same write.
+/// Where the prompt that follows a reply goes.
 #[derive(Clone, Copy)]
 enum Prompting {
-    /// The next question.
+    /// Into the same write.
     Now,
-    /// Nothing: the question comes later, or never.
+    /// After the quiet gap, or nowhere.
     Later,
 }
 
 impl Greeter {
-    /// A service that does as `config` says.
+    /// Creates a service with the given configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let nanos = config.name_timeout.as_nanos();
@@ -78,8 +77,8 @@ impl Service for Greeter {
 
     #[inline(always)]
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        // A part of one row of the table, tried first and apart: plain names from a peer that sends
-        // lines are nearly all of a busy server's work. What it leaves, the table sees.
+        // Handles plain names from a peer that sends lines, nearly all the work of a busy server.
+        // The table handles the remaining input.
         if let (State::AwaitName(prompt), Event::Data) = (&mut session.state, event)
             && prompt.peer.delimiter == Delimiter::Line
         {
@@ -106,8 +105,9 @@ impl Service for Greeter {
 }
 
 impl Greeter {
-    /// Greets line by line, as long as the lines are plain names and there is room for replies.
-    /// A leaf: what it does not need does not take up its registers.
+    /// Answers lines while they are plain names and replies have room.
+    ///
+    /// A leaf function: it keeps the registers that it does not need free.
     #[inline(always)]
     fn fast_path(&self, cx: &mut Context<'_>) -> Greeted {
         if log::log_enabled!(log::Level::Debug) {
@@ -130,7 +130,7 @@ impl Greeter {
         greeted
     }
 
-    /// When the answer to a question that is asked now must be there.
+    /// Returns the deadline for the answer to a question sent now.
     #[inline(always)]
     fn name_deadline(&self, cx: &Context<'_>) -> Time {
         let now = cx.now().as_nanos();
@@ -145,7 +145,7 @@ impl Greeter {
             })
     }
 
-    /// The table: what each event means in each state.
+    /// Maps a state and an event to the next state and wait.
     #[inline(never)]
     fn transition(
         &self,
@@ -187,7 +187,7 @@ impl Greeter {
         }
     }
 
-    /// Opens the conversation: the question comes with the welcome or after the quiet gap.
+    /// Sends the welcome, with the question at once or after the quiet gap.
     fn welcome(
         &self,
         session: &mut Session,
@@ -212,7 +212,7 @@ impl Greeter {
         Ok(self.await_name(session, peer, cx))
     }
 
-    /// What comes before its question is taken for the answer to it.
+    /// Sends the question, then handles earlier input as its answer.
     fn ask_then_retry(
         &self,
         session: &mut Session,
@@ -235,7 +235,7 @@ impl Greeter {
         Next::Read { until }
     }
 
-    /// Answers what is whole and waits for the rest.
+    /// Answers complete names and waits for the rest.
     fn on_data(&self, prompt: &mut Prompt, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
         let before = cx.input().len();
         let all_answered = self.answer_lines(&mut prompt.peer, cx)?;
@@ -251,8 +251,8 @@ impl Greeter {
         Ok(self.await_name_input(prompt, cx))
     }
 
-    /// Answers the whole lines, as long as there is room. Returns true if none is left; what is
-    /// left comes again when the output has left.
+    /// Answers complete lines while replies have room. Returns true if none remains; the others are
+    /// delivered again after a flush.
     fn answer_lines(
         &self,
         peer: &mut PeerState,
@@ -320,7 +320,7 @@ impl Greeter {
         close_with(self.too_long.as_bytes(), CloseReason::ProtocolError, cx)
     }
 
-    /// Answers all that is unread as one name: nothing follows, or nothing has for a while.
+    /// Answers all unread input as one name: the stream has ended or was quiet.
     fn answer_rest(&self, peer: &mut PeerState, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let rest = cx.input();
         self.answer(framing::trim_line_ending(rest), peer, Prompting::Later, cx)?;
@@ -328,7 +328,7 @@ impl Greeter {
         Ok(())
     }
 
-    /// The quiet gap has ended a name; another one precedes the next question.
+    /// Answers the name that the quiet gap ended. Another gap precedes the next question.
     fn on_quiet_gap(
         &self,
         session: &mut Session,
@@ -340,7 +340,7 @@ impl Greeter {
         Ok(self.await_quiet_gap(cx))
     }
 
-    /// The peer has sent all it will: what is unread is owed an answer, and no question.
+    /// Answers the unread input after the end of the stream, without a question.
     fn on_eof(&self, prompt: &mut Prompt, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
         if !self.answer_lines(&mut prompt.peer, cx)? {
             return Ok(self.await_name_input(prompt, cx));
@@ -349,7 +349,7 @@ impl Greeter {
         Err(CloseReason::Eof)
     }
 
-    /// The server stops: no question will be waited for again.
+    /// Begins the drain of a session that awaits a name.
     #[cold]
     fn begin_drain(
         &self,
@@ -361,7 +361,7 @@ impl Greeter {
         self.transition(session, Event::Drain, cx)
     }
 
-    /// The server stops. The beginning of a line is no name: it was never owed an answer.
+    /// Answers complete names, then closes. A partial line gets no answer.
     #[cold]
     fn drain(&self, peer: &mut PeerState, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
         if !self.answer_lines(peer, cx)? {
@@ -373,13 +373,13 @@ impl Greeter {
         close_with(wire::GOOD_BYE, CloseReason::Shutdown, cx)
     }
 
-    /// The question has only just left, so the time for its answer begins now.
+    /// Restarts the timeout, because the question has only now been sent.
     fn restart_name_timer(&self, prompt: &mut Prompt, cx: &Context<'_>) -> Next {
         prompt.deadline = self.name_deadline(cx);
         self.await_name_input(prompt, cx)
     }
 
-    /// Waits for a name, or for the rest of one.
+    /// Waits for a name, or for its end.
     #[inline]
     fn await_name_input(&self, prompt: &mut Prompt, cx: &Context<'_>) -> Next {
         prompt.timer = Timer::Name;
@@ -393,8 +393,9 @@ impl Greeter {
         Next::Read { until }
     }
 
-    /// True if the loop was held up beyond the deadline, for so long that what had come by then has
-    /// been followed by silence. A line that came in time is answered too.
+    /// Returns true if the peer was quiet for the gap before the deadline.
+    ///
+    /// A late timer must not cost the peer its name. A complete line is answered too.
     fn was_quiet_before_deadline(&self, prompt: &Prompt, cx: &Context<'_>) -> bool {
         prompt.peer.delimiter != Delimiter::Line
             && !cx.input().is_empty()
@@ -427,7 +428,7 @@ fn greet(name: &[u8], prompting: Prompting, cx: &mut Context<'_>) {
     cx.write_parts([wire::HELLO, name, end]);
 }
 
-/// Apart, so that what formatting needs stays out of the way of those who do not log names.
+/// Logs an answer, out of line because formatting needs registers.
 #[cold]
 fn log_answer(id: SessionId, bytes: &[u8]) {
     log::debug!("{id}: answered \"{}\"", bytes.escape_ascii());

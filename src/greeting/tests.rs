@@ -1,4 +1,4 @@
-//! The conversation, driven in memory and in virtual time.
+//! Unit tests of the conversation, in memory and virtual time.
 
 mod connection;
 mod conversation;

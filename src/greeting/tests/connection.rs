@@ -1,10 +1,10 @@
-//! The loop's part of the contract, as small as it can be.
+//! A minimal loop for one session.
 
 use oneloop::testing::Harness;
 
 use super::*;
 
-/// One connection: what has come and is unread, what was said and when, what is waited for.
+/// One connection: its session, unread input, timed output and deadline.
 pub(super) struct Connection {
     pub(super) now: Time,
     pub(super) session: Session,
@@ -18,7 +18,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A connection that has just been accepted, before its first event.
+    /// Accepts a connection, before its first event.
     pub(super) fn accepted(config: Config) -> Self {
         let mut greeter = Greeter::new(config);
         let mut harness = Harness::with_output(1 << 16, 1 << 20);
@@ -49,7 +49,7 @@ impl Connection {
         connection
     }
 
-    /// A connection on which the first question has just been asked.
+    /// Opens a connection and advances to its first question.
     pub(super) fn asked(framing: Framing) -> Self {
         let mut connection = Self::open(framing);
         if framing != Framing::Line {
@@ -58,7 +58,7 @@ impl Connection {
         connection
     }
 
-    /// Sets the output above which the session is not stepped with input.
+    /// Sets the pending output above which the session gets no input.
     pub(super) fn with_mark(mut self, bytes: usize) -> Self {
         self.harness = Harness::with_output(bytes, 1 << 20);
         self
@@ -70,7 +70,7 @@ impl Connection {
         self
     }
 
-    /// Lets time pass, and deadlines with it.
+    /// Advances the clock and expires deadlines.
     pub(super) fn advance(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
         while self.until <= end && self.closed.is_none() {
@@ -91,12 +91,12 @@ impl Connection {
         self
     }
 
-    /// Input that the session is not told of yet.
+    /// Adds unread input without an event.
     pub(super) fn buffer_input(&mut self, bytes: &[u8]) {
         self.harness.receive(bytes);
     }
 
-    /// Lets `event` happen, and all that the loop lets follow by itself.
+    /// Delivers `event`, and the events that the loop derives from it.
     pub(super) fn deliver(&mut self, event: Event) {
         self.peer_has_finished |= event == Event::Eof;
         let mut pending = Some(event);
@@ -108,7 +108,7 @@ impl Connection {
                     self.until = until;
                     self.redelivery(event)
                 }
-                Next::Pause { .. } => panic!("a greeting always listens"),
+                Next::Pause { .. } => panic!("the greeting never pauses"),
                 Next::Flush => Some(Event::Flushed),
                 Next::Close(reason) => {
                     self.closed = Some(reason);
@@ -118,10 +118,10 @@ impl Connection {
         }
     }
 
-    /// One step and nothing else; what is written counts as sent.
+    /// Runs one step. Its output counts as sent.
     pub(super) fn step(&mut self, event: Event) -> Next {
         self.steps += 1;
-        assert!(self.steps < STEPS_MAX, "the session goes round in circles");
+        assert!(self.steps < STEPS_MAX, "the session does not settle");
         self.harness.set_now(self.now);
         let next = self
             .harness
@@ -136,7 +136,7 @@ impl Connection {
         next
     }
 
-    /// What was left because there was no room, or before a flush, comes again.
+    /// Returns the event that redelivers input which had no room, or arrived before a flush.
     fn redelivery(&self, after: Event) -> Option<Event> {
         let is_blocked = !self.harness.had_room() || after == Event::Flushed;
         if self.harness.unread().is_empty() || !is_blocked {
@@ -148,7 +148,7 @@ impl Connection {
         })
     }
 
-    /// All that was said since the last time this was asked, each write by itself.
+    /// Takes the output since the last call, one string per write.
     pub(super) fn output(&mut self) -> Vec<String> {
         self.output_at().into_iter().map(|(_, text)| text).collect()
     }
@@ -160,11 +160,11 @@ impl Connection {
             .collect()
     }
 
-    /// All that was said, however it was cut into writes.
+    /// Takes the output since the last call as one string.
     pub(super) fn transcript(&mut self) -> String {
         self.output().concat()
     }
 }
 
-/// Far more than any test needs: a session that never comes to rest fails instead of hanging.
+/// Far more than any test needs: an endless session fails instead of hanging.
 const STEPS_MAX: usize = 100_000;

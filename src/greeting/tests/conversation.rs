@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_peer_that_takes_one_read_for_one_message_gets_each_message_alone() {
+fn messages_without_line_framing_are_separated_by_gap() {
     for framing in [Framing::Auto, Framing::Silence] {
         let mut connection = Connection::open(framing);
         connection
@@ -33,7 +33,7 @@ fn a_peer_that_takes_one_read_for_one_message_gets_each_message_alone() {
 }
 
 #[test]
-fn a_peer_that_sends_lines_gets_reply_and_question_at_once() {
+fn line_gets_reply_and_question_at_once() {
     for ending in ["\n", "\r\n"] {
         let mut connection = Connection::asked(Framing::Auto);
         connection.output();
@@ -64,7 +64,7 @@ fn line_framing_never_waits() {
 }
 
 #[test]
-fn silence_does_not_end_a_line() {
+fn silence_after_partial_line_is_ignored() {
     let mut line = Connection::asked(Framing::Line);
     let mut line_peer = Connection::asked(Framing::Auto);
     line_peer.receive(b"Zoe\n");
@@ -78,7 +78,7 @@ fn silence_does_not_end_a_line() {
 }
 
 #[test]
-fn silence_framing_gives_a_line_feed_no_meaning_but_at_the_end() {
+fn silence_framing_strips_only_a_final_line_feed() {
     let mut connection = Connection::asked(Framing::Silence);
     connection.receive(b"Alice\r\n").advance(GAP - MS);
     assert_eq!(connection.output(), ["Welcome!\n", "What's your name?"]);
@@ -97,7 +97,7 @@ fn silence_framing_gives_a_line_feed_no_meaning_but_at_the_end() {
 }
 
 #[test]
-fn new_bytes_begin_the_quiet_gap_anew() {
+fn new_bytes_restart_the_quiet_gap() {
     let mut connection = Connection::asked(Framing::Auto);
     connection.output();
     for bytes in [b"A", b"l", b"i", b"c", b"e"] {
@@ -109,7 +109,7 @@ fn new_bytes_begin_the_quiet_gap_anew() {
 }
 
 #[test]
-fn bytes_end_the_pause_before_a_question_at_once() {
+fn bytes_before_a_question_end_the_gap() {
     let mut connection = Connection::open(Framing::Auto);
     connection.advance(MS).receive(b"Alice");
     assert_eq!(connection.output(), ["Welcome!\n", "What's your name?"]);
@@ -127,7 +127,7 @@ fn bytes_end_the_pause_before_a_question_at_once() {
 }
 
 #[test]
-fn names_go_out_as_they_came() {
+fn name_is_returned_unchanged() {
     let names = [
         " ",
         " Bob  ",
@@ -154,7 +154,7 @@ fn names_go_out_as_they_came() {
 }
 
 #[test]
-fn an_empty_line_gets_the_question_and_is_no_mistake() {
+fn empty_line_gets_question_without_mistake() {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::asked(framing);
         connection.output();
@@ -169,7 +169,7 @@ fn an_empty_line_gets_the_question_and_is_no_mistake() {
 }
 
 #[test]
-fn nothing_is_answered_after_exit() {
+fn input_after_exit_is_not_answered() {
     for framing in [Framing::Auto, Framing::Line] {
         let mut connection = Connection::asked(framing);
         connection.output();
@@ -179,7 +179,7 @@ fn nothing_is_answered_after_exit() {
 }
 
 #[test]
-fn the_end_of_the_stream_ends_a_name_in_every_framing() {
+fn end_of_stream_ends_a_name_in_every_framing() {
     for framing in EVERY_FRAMING {
         for (sent, answer, reason) in [
             ("Alice", "Hello Alice!\n", CloseReason::Eof),
@@ -201,7 +201,7 @@ fn the_end_of_the_stream_ends_a_name_in_every_framing() {
 }
 
 #[test]
-fn a_peer_that_sends_everything_and_finishes_at_once_is_answered_in_full() {
+fn early_end_of_stream_is_answered_in_full() {
     for (framing, transcript) in [
         (
             Framing::Auto,
@@ -225,7 +225,7 @@ fn a_peer_that_sends_everything_and_finishes_at_once_is_answered_in_full() {
 }
 
 #[test]
-fn a_peer_that_sends_nothing_and_finishes_is_asked_no_more() {
+fn end_of_stream_without_name_gets_no_question() {
     let mut connection = Connection::open(Framing::Auto);
     connection.finish();
     assert_eq!(connection.output(), ["Welcome!\n"]);
@@ -238,7 +238,7 @@ fn a_peer_that_sends_nothing_and_finishes_is_asked_no_more() {
 }
 
 #[test]
-fn draining_answers_what_is_owed_and_says_good_bye() {
+fn drain_answers_pending_names_then_good_bye() {
     for (framing, heard, unseen, transcript) in [
         (Framing::Auto, "", "", "Good bye!\n"),
         (Framing::Auto, "Al", "", "Hello Al!\nGood bye!\n"),
@@ -273,7 +273,7 @@ fn draining_answers_what_is_owed_and_says_good_bye() {
 }
 
 #[test]
-fn draining_answers_a_name_that_comes_before_its_question() {
+fn drain_answers_name_sent_before_its_question() {
     let mut connection = Connection::open(Framing::Auto);
     connection.buffer_input(b"Alice");
     connection.drain();

@@ -1,4 +1,4 @@
-//! Refusals, deadlines and back-pressure.
+//! Invalid names, timeouts and backpressure.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ const NOT_UTF8: &str = "Sorry, that name is not valid UTF-8.\n";
 const CONTROL: &str = "Sorry, a name has no control characters.\n";
 const QUESTION: &str = "What's your name?";
 
-/// The answer to `bytes` as one name, whatever ends it, in each framing.
+/// Asserts the answer to `bytes` as one name in each framing.
 fn assert_answer(bytes: &[u8], answer: &str) {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::asked(framing);
@@ -21,7 +21,7 @@ fn assert_answer(bytes: &[u8], answer: &str) {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_refused() {
+fn name_that_is_not_utf8_is_rejected() {
     for bytes in [
         &b"\xff"[..],
         b"Zo\xc3",
@@ -35,7 +35,7 @@ fn bytes_that_are_not_utf8_are_refused() {
 }
 
 #[test]
-fn control_characters_are_refused() {
+fn name_with_control_character_is_rejected() {
     for name in [
         "\0",
         "a\0b",
@@ -52,7 +52,7 @@ fn control_characters_are_refused() {
 }
 
 #[test]
-fn the_tenth_mistake_ends_the_session_with_one_line() {
+fn tenth_mistake_ends_the_session() {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::asked(framing);
         connection.output();
@@ -89,7 +89,7 @@ fn mistake_that_waited_for_room_is_counted_once() {
 }
 
 #[test]
-fn the_longest_name_is_answered_and_a_longer_one_ends_the_session() {
+fn name_beyond_limit_ends_the_session() {
     for framing in EVERY_FRAMING {
         for ending in ["\n", "\r\n"] {
             for length in [1023, 1024, 1025] {
@@ -114,7 +114,7 @@ fn the_longest_name_is_answered_and_a_longer_one_ends_the_session() {
 }
 
 #[test]
-fn a_name_is_refused_as_soon_as_it_is_certainly_too_long() {
+fn partial_name_beyond_limit_ends_the_session() {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::asked(framing);
         connection.output();
@@ -129,7 +129,7 @@ fn a_name_is_refused_as_soon_as_it_is_certainly_too_long() {
 }
 
 #[test]
-fn a_line_ending_in_two_reads_does_not_make_a_name_too_long() {
+fn split_line_ending_does_not_count_as_name() {
     for framing in EVERY_FRAMING {
         let name = "x".repeat(1024);
         let mut connection = Connection::asked(framing);
@@ -153,19 +153,19 @@ fn a_line_ending_in_two_reads_does_not_make_a_name_too_long() {
     assert_eq!(
         connection.output(),
         [TOO_LONG],
-        "a CR alone is no line ending"
+        "a lone CR is not a line ending"
     );
 }
 
 #[test]
-fn the_length_is_counted_in_bytes() {
+fn name_length_is_counted_in_bytes() {
     let longest = "é".repeat(512);
     assert_answer(longest.as_bytes(), &format!("Hello {longest}!\n{QUESTION}"));
     assert_answer(format!("{longest}x").as_bytes(), TOO_LONG);
 }
 
 #[test]
-fn the_refusal_names_the_length_that_is_set() {
+fn too_long_reply_contains_configured_limit() {
     let mut connection = Connection::open_with(Config {
         framing: Framing::Line,
         name_bytes_max: 3,
@@ -180,7 +180,7 @@ fn the_refusal_names_the_length_that_is_set() {
 }
 
 #[test]
-fn whoever_is_turned_away_is_told_so() {
+fn refused_connection_gets_full_message() {
     use oneloop::Service;
     for reason in [
         oneloop::service::EndReason::ServerFull,
@@ -194,7 +194,7 @@ fn whoever_is_turned_away_is_told_so() {
 }
 
 #[test]
-fn who_sends_no_name_in_time_is_told_so() {
+fn late_name_ends_the_session_with_timeout() {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::asked(framing);
         connection.output();
@@ -209,7 +209,7 @@ fn who_sends_no_name_in_time_is_told_so() {
 }
 
 #[test]
-fn bytes_that_drip_in_do_not_extend_the_time_for_a_name() {
+fn partial_input_does_not_extend_name_timeout() {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::open_with(Config {
             framing,
@@ -231,7 +231,7 @@ fn bytes_that_drip_in_do_not_extend_the_time_for_a_name() {
 }
 
 #[test]
-fn every_question_gives_the_whole_time_again() {
+fn each_question_restarts_name_timeout() {
     for framing in EVERY_FRAMING {
         let mut connection = Connection::asked(framing);
         for _ in 0..5 {
@@ -248,7 +248,7 @@ fn every_question_gives_the_whole_time_again() {
 }
 
 #[test]
-fn a_deadline_that_comes_early_means_what_it_was_set_for() {
+fn early_deadline_keeps_its_meaning() {
     let mut idle = Connection::asked(Framing::Auto);
     idle.output();
     idle.deliver(Event::Timeout);
@@ -266,7 +266,7 @@ fn a_deadline_that_comes_early_means_what_it_was_set_for() {
 }
 
 #[test]
-fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
+fn pipelined_names_through_small_output_keep_order() {
     let config = Config {
         framing: Framing::Line,
         ..Config::default()
@@ -293,7 +293,7 @@ fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
 }
 
 #[test]
-fn what_is_owed_is_answered_through_the_smallest_output_whatever_ends_the_session() {
+fn pending_name_is_answered_through_smallest_output() {
     let longest = "x".repeat(1024);
     for event in [Event::Eof, Event::Drain] {
         for framing in EVERY_FRAMING {
@@ -320,7 +320,7 @@ fn what_is_owed_is_answered_through_the_smallest_output_whatever_ends_the_sessio
 
 proptest! {
     #[test]
-    fn the_room_for_output_changes_nothing_but_the_number_of_writes(
+    fn output_room_does_not_change_transcript(
         names in proptest::collection::vec("(exit|[a-z]{0,12}|\u{7f}|é)\r?\n", 0..40),
         room in 60_usize..200,
         event in prop::sample::select(vec![Event::Data, Event::Eof, Event::Drain]),

@@ -1,13 +1,13 @@
-//! However the network cuts what a peer sends into reads, the peer sees the same.
+//! Splits of the input into reads, which must not change the output.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// How a conversation goes that has reached its end one way or another.
+/// The transcript and the close reason of a finished conversation.
 type Outcome = (String, Option<CloseReason>);
 
-/// Sends `reads` with `pause` after each, then finishes.
+/// Sends `reads` with `pause` after each, then ends the stream.
 fn converse<'a>(
     framing: Framing,
     pause: Duration,
@@ -21,7 +21,7 @@ fn converse<'a>(
     (connection.transcript(), connection.closed)
 }
 
-/// Every way to cut `bytes` into pieces: each bit of a number says whether to cut there.
+/// Returns every way to split `bytes`: each bit of a number decides one cut.
 fn every_split(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     (0_u32..1 << (bytes.len() - 1)).map(|cuts| {
         let places = (1..bytes.len()).filter(move |place| cuts >> (place - 1) & 1 == 1);
@@ -52,7 +52,7 @@ const SHORT: [&[u8]; 8] = [
 ];
 
 #[test]
-fn every_split_of_short_conversations_in_lines_gives_the_same_transcript() {
+fn every_split_in_line_framing_keeps_transcript() {
     for bytes in SHORT {
         let uncut = converse(Framing::Line, MS, [bytes]);
         for pause in [Duration::ZERO, 2 * GAP] {
@@ -65,7 +65,7 @@ fn every_split_of_short_conversations_in_lines_gives_the_same_transcript() {
 }
 
 #[test]
-fn every_split_gives_a_peer_that_has_sent_a_line_the_same_transcript_at_any_pace() {
+fn every_split_after_a_line_keeps_transcript_at_any_pace() {
     for bytes in SHORT {
         let first: &[u8] = b"Zoe\n";
         let uncut = converse(Framing::Auto, MS, [first, bytes]);
@@ -79,7 +79,7 @@ fn every_split_gives_a_peer_that_has_sent_a_line_the_same_transcript_at_any_pace
 }
 
 #[test]
-fn every_split_without_a_pause_gives_the_same_transcript_in_every_framing() {
+fn every_split_without_pause_keeps_transcript() {
     for bytes in SHORT {
         for framing in EVERY_FRAMING {
             let uncut = converse(framing, Duration::ZERO, [bytes]);
@@ -91,7 +91,7 @@ fn every_split_without_a_pause_gives_the_same_transcript_in_every_framing() {
 }
 
 #[test]
-fn all_framings_say_the_same_to_a_peer_that_sends_one_line_at_a_time() {
+fn single_lines_give_same_transcript_in_every_framing() {
     let lines = ["Alice\n", "\n", "\u{7f}\n", "Zoë\r\n", "EXIT\n", "exit\n"];
     let converse_once = |framing| {
         let mut connection = Connection::asked(framing);
@@ -109,7 +109,7 @@ fn all_framings_say_the_same_to_a_peer_that_sends_one_line_at_a_time() {
 
 proptest! {
     #[test]
-    fn any_split_of_any_lines_gives_the_same_transcript(
+    fn any_split_of_any_lines_keeps_transcript(
         lines in proptest::collection::vec("([a-zé名 ]{0,20}|[\u{0}-\u{a0}]{0,4}|x{1020,1030})(\n|\r\n)", 1..12),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
         framing in prop::sample::select(vec![Framing::Auto, Framing::Line]),
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_the_words_are_text_and_every_session_ends(
+    fn any_input_gets_text_output_and_session_ends(
         reads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20),
         pauses in proptest::collection::vec(0_u32..100, 20),
         framing in prop::sample::select(EVERY_FRAMING.to_vec()),

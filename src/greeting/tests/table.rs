@@ -1,11 +1,11 @@
-//! Every event in every state.
+//! Tests of every event in every state.
 
 use super::*;
 
-/// What is said, what is waited for, and the state that follows, for each of [`EVENTS`].
+/// The output, the wait and the next state for each of [`EVENTS`].
 type Row = [(&'static str, &'static str, &'static str); 7];
 
-/// `Data` brings `Bob`; at the other events there is nothing new.
+/// `Data` adds `Bob` to the input; the other events add nothing.
 const EVENTS: [Event; 7] = [
     Event::Open,
     Event::Data,
@@ -16,7 +16,7 @@ const EVENTS: [Event; 7] = [
     Event::Drain,
 ];
 
-/// Brings a session into the state that `row` is about, then lets each event happen to it.
+/// Sets up a session with `bring` and delivers each event to it.
 fn walk(bring: impl Fn() -> Connection, row: Row) {
     for (event, expected) in EVENTS.into_iter().zip(row) {
         let mut connection = bring();
@@ -53,7 +53,7 @@ fn replied() -> Connection {
     connection
 }
 
-/// The drain has begun; there was room for the answer to the first of three names only.
+/// Starts a drain with room for the answer to the first of three names only.
 fn owing() -> Connection {
     let mut connection = Connection::asked(Framing::Line).with_mark(27);
     connection.buffer_input(b"Al\nBo\nCy\nEve");
@@ -68,7 +68,7 @@ fn closed() -> Connection {
 }
 
 #[test]
-fn greeting() {
+fn greeting_handles_each_event() {
     walk(
         || Connection::open(Framing::Auto),
         [
@@ -84,7 +84,7 @@ fn greeting() {
 }
 
 #[test]
-fn greeting_a_peer_of_the_line_framing() {
+fn greeting_in_line_framing_asks_at_once() {
     let mut connection = Connection::accepted(Config {
         framing: Framing::Line,
         ..Config::default()
@@ -96,7 +96,7 @@ fn greeting_a_peer_of_the_line_framing() {
 }
 
 #[test]
-fn awaiting_a_name_of_which_nothing_has_come() {
+fn await_name_without_input_handles_each_event() {
     walk(
         || Connection::asked(Framing::Auto),
         [
@@ -112,7 +112,7 @@ fn awaiting_a_name_of_which_nothing_has_come() {
 }
 
 #[test]
-fn awaiting_the_rest_of_a_name() {
+fn await_name_with_partial_name_handles_each_event() {
     walk(
         || {
             let mut connection = Connection::asked(Framing::Auto);
@@ -132,7 +132,7 @@ fn awaiting_the_rest_of_a_name() {
 }
 
 #[test]
-fn awaiting_a_line_of_which_nothing_has_come() {
+fn await_line_without_input_handles_each_event() {
     walk(
         || Connection::asked(Framing::Line),
         [
@@ -148,7 +148,7 @@ fn awaiting_a_line_of_which_nothing_has_come() {
 }
 
 #[test]
-fn awaiting_the_rest_of_a_line() {
+fn await_line_with_partial_line_handles_each_event() {
     walk(
         || {
             let mut connection = Connection::asked(Framing::Auto);
@@ -168,7 +168,7 @@ fn awaiting_the_rest_of_a_line() {
 }
 
 #[test]
-fn having_replied() {
+fn reply_handles_each_event() {
     walk(
         replied,
         [
@@ -184,7 +184,7 @@ fn having_replied() {
 }
 
 #[test]
-fn closing_with_answers_owed() {
+fn closing_with_pending_answers_handles_each_event() {
     const REST: (&str, &str, &str) = ("Hello Bo!\nWhat's your name?", "flush", "Closing");
     walk(owing, [REST; 7]);
     let mut connection = owing();
@@ -199,6 +199,6 @@ fn closing_with_answers_owed() {
 }
 
 #[test]
-fn closing_with_the_last_word_said() {
+fn closed_session_handles_each_event() {
     walk(closed, [("", "finished", "Closing"); 7]);
 }

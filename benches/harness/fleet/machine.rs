@@ -1,9 +1,9 @@
-//! What a benchmark asks of the machine that it runs on.
+//! The machine's resources: descriptors and cores.
 
 #[cfg(unix)]
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Raises the limit of open files as far as it goes, and says how far that is.
+/// Raises the limit on open files to its maximum and returns it.
 #[cfg(unix)]
 pub fn descriptors() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
@@ -16,13 +16,13 @@ pub fn descriptors() -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Elsewhere nobody limits them like that.
+/// Returns a bound for systems without such a limit.
 #[cfg(not(unix))]
 pub fn descriptors() -> usize {
     usize::MAX
 }
 
-/// Keeps this thread on `core`, where that can be asked for and there is such a core.
+/// Pins this thread to `core`. Returns false if that is not possible.
 #[cfg(target_os = "linux")]
 pub fn pin_to(core: usize) -> bool {
     use nix::sched::{CpuSet, sched_setaffinity};
@@ -32,12 +32,12 @@ pub fn pin_to(core: usize) -> bool {
     cores.set(core).is_ok() && sched_setaffinity(Pid::from_raw(0), &cores).is_ok()
 }
 
-/// Elsewhere the system decides.
+/// Returns false: pinning is not supported here.
 #[cfg(not(target_os = "linux"))]
 pub fn pin_to(_: usize) -> bool {
     false
 }
 
-/// What every Unix grants.
+/// The limit that every Unix grants.
 #[cfg(unix)]
 const ASSUMED: usize = 256;

@@ -1,4 +1,4 @@
-//! What docs/threat-model.md says is so: every test it names exists, and its limits are the limits.
+//! Tests that docs/threat-model.md names only tests that exist, and lists the default limits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use oneloop::Limits;
 
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
+fn test_named_in_threat_model_exists() {
     let sources = all_sources("tests") + &all_sources("src");
     let document = document();
     let named: Vec<&str> = code_spans(&document)
@@ -21,7 +21,7 @@ fn every_test_that_the_threat_model_names_exists() {
 }
 
 #[test]
-fn every_promise_of_the_threat_model_names_its_test() {
+fn row_of_threat_model_names_a_test() {
     for row in rows(&document()).filter(|row| row.len() == 3 && row[2] != "test") {
         assert!(
             code_spans(&row[2]).any(is_test_name),
@@ -31,18 +31,18 @@ fn every_promise_of_the_threat_model_names_its_test() {
 }
 
 #[test]
-fn the_limits_in_the_threat_model_are_the_defaults() {
-    let said: BTreeMap<String, String> = rows(&document())
+fn limit_in_threat_model_is_the_default() {
+    let documented: BTreeMap<String, String> = rows(&document())
         .filter(|row| row.len() == 4 && row[0] != "limit")
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
         .collect();
     let shown = format!("{:#?}", Limits::default());
-    let so: BTreeMap<String, String> = shown
+    let actual: BTreeMap<String, String> = shown
         .lines()
         .filter_map(|line| line.trim().strip_suffix(',')?.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    assert_eq!(said, so);
+    assert_eq!(documented, actual);
 }
 
 fn document() -> String {
@@ -50,7 +50,7 @@ fn document() -> String {
     fs::read_to_string(path).expect("the document")
 }
 
-/// The cells of each row of each table, but for the lines below the headings.
+/// Returns the cells of each table row, without separator lines.
 fn rows(document: &str) -> impl Iterator<Item = Vec<String>> {
     let lines = document
         .lines()
@@ -64,7 +64,7 @@ fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Tests are named as sentences.
+/// Returns true if `name` looks like a test: at least five words.
 fn is_test_name(name: &str) -> bool {
     name.matches('_').count() >= 4 && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, replayed.
+//! Replays the corpora of the fuzz targets.
 
 use std::fs;
 use std::path::Path;
@@ -19,16 +19,16 @@ fn replay(target: &str, body: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpus_of_framing_holds() {
+fn framing_corpus_holds() {
     replay("framing", fuzzing::framing);
 }
 
 #[test]
-fn the_corpus_of_session_holds() {
+fn session_corpus_holds() {
     replay("session", fuzzing::session);
 }
 
 #[test]
-fn the_corpus_of_reactor_holds() {
+fn reactor_corpus_holds() {
     replay("reactor", fuzzing::reactor);
 }

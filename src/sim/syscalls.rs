@@ -1,30 +1,30 @@
-//! The calls a loop makes, and what goes wrong with them.
+//! The loop's system calls, and their faults.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::connection::{At, Owner, Presence};
-use super::poller::{self, Hints, Registration, Source, Trigger};
-use super::world::{Listening, Stop, World};
-use super::{Link, Random, Seen};
+use super::connection::{EndpointId, Owner, TcpState};
+use super::poller::{self, ReadySet, Registration, Source, Trigger};
+use super::world::{ListenerState, Stop, World};
+use super::{LinkProfile, Rng, Syscall};
 use oneloop::Time;
 use oneloop::net::{AcceptError, errno};
 use oneloop::net::{BufferSizes, ListenOptions, Readiness, Token};
 
 impl World {
-    /// Lets time pass until there is something to report or `deadline` has come.
+    /// Advances time until there is an event to report or `deadline` passes.
     pub(super) fn wait(
         &mut self,
         deadline: Option<Time>,
         batch: &mut Vec<Readiness>,
     ) -> io::Result<()> {
-        self.tally.polls += 1;
-        self.work();
-        if self.random.chance(self.faults.interrupted_polls) {
+        self.call_counts.polls += 1;
+        self.elapse_turn();
+        if self.rng.random_bool(self.faults.interrupted_polls) {
             self.run_due();
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let until = [deadline, self.horizon].into_iter().flatten().min();
+        let until = [deadline, self.poll_until].into_iter().flatten().min();
         loop {
             self.run_due();
             self.collect(batch);
@@ -32,8 +32,8 @@ impl World {
             if over || !batch.is_empty() || self.stop == Stop::Waking {
                 break;
             }
-            let next = [self.next_due(), until].into_iter().flatten().min();
-            // Nothing is due and nobody waits: a real poller would never return.
+            let next = [self.next_event_at(), until].into_iter().flatten().min();
+            // No event is scheduled and there is no timeout: a real poller would never return.
             let next = next.ok_or(io::ErrorKind::Deadlock)?;
             self.now = self.now.max(next);
         }
@@ -41,10 +41,10 @@ impl World {
         Ok(())
     }
 
-    /// Reports what has been raised, all of it or some.
+    /// Reports the raised readiness, all or some of it.
     fn collect(&mut self, batch: &mut Vec<Readiness>) {
-        let most = if self.random.chance(self.faults.shuffled_polls) {
-            1 + self.random.below(8)
+        let most = if self.rng.random_bool(self.faults.shuffled_polls) {
+            1 + self.rng.below(8)
         } else {
             EVENTS_PER_POLL
         };
@@ -53,25 +53,25 @@ impl World {
         {
             self.report(source, batch);
         }
-        self.poller.stale(&mut self.random, batch);
+        self.poller.stale(&mut self.rng, batch);
     }
 
     fn finish_batch(&mut self, batch: &mut Vec<Readiness>) {
         if self.stop == Stop::Waking {
             self.stop = Stop::Asked;
         }
-        if self.random.chance(self.faults.spurious_events) {
+        if self.rng.random_bool(self.faults.spurious_events) {
             self.report_nothing(batch);
         }
-        if self.random.chance(self.faults.shuffled_polls) {
-            self.random.shuffle(batch);
+        if self.rng.random_bool(self.faults.shuffled_polls) {
+            self.rng.shuffle(batch);
         }
-        self.tally.events += batch.len() as u64;
+        self.call_counts.events += batch.len() as u64;
         for event in batch.iter() {
-            let hints = u64::from(event.readable)
+            let ready = u64::from(event.readable)
                 | u64::from(event.writable) << 1
                 | u64::from(event.hup) << 2;
-            self.trace.note(self.now, "event", event.token.0, hints);
+            self.trace.note(self.now, "event", event.token.0, ready);
         }
     }
 
@@ -91,7 +91,7 @@ impl World {
         {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        self.listeners.push(Listening {
+        self.listeners.push(ListenerState {
             address,
             registration: Registration::new(token),
             queue: Default::default(),
@@ -104,8 +104,8 @@ impl World {
         Ok(self.listeners.len() - 1)
     }
 
-    pub(super) fn accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
-        self.tally.accepts += 1;
+    pub(super) fn accept(&mut self, listener: usize) -> io::Result<(EndpointId, SocketAddr)> {
+        self.call_counts.accepts += 1;
         let result = self.try_accept(listener);
         if let Err(error) = &result {
             let what = match AcceptError::of(error) {
@@ -116,68 +116,68 @@ impl World {
             };
             self.trace.note(self.now, what, listener, 0);
         }
-        if let Some(witness) = &mut self.witness {
+        if let Some(observer) = &mut self.observer {
             let address = self.listeners[listener].address;
             let result = result.as_ref().map(|&(_, peer)| peer);
-            witness.saw_accept(self.now, address, result);
+            observer.observe_accept(self.now, address, result);
         }
         if let Ok((at, _)) = result {
-            self.see(at, Seen::Accepted);
+            self.observe(at, Syscall::Accepted);
         }
         result
     }
 
-    fn try_accept(&mut self, listener: usize) -> io::Result<(At, SocketAddr)> {
+    fn try_accept(&mut self, listener: usize) -> io::Result<(EndpointId, SocketAddr)> {
         let registration = &mut self.listeners[listener].registration;
-        if registration.reads_unprovoked() {
-            registration.excuse();
-            self.tally.unprovoked_accepts += 1;
+        if registration.lacks_credit() {
+            registration.grant();
+            self.call_counts.accepts_without_readiness += 1;
         }
         if let Some(since) = self.listeners[listener].waiting_since {
-            let longest = &mut self.tally.longest_queue_neglect;
+            let longest = &mut self.call_counts.max_queue_starvation;
             *longest = (*longest).max(self.now - since);
             self.listeners[listener].waiting_since = Some(self.now);
         }
-        if self.random.chance(self.faults.interruptions) {
+        if self.rng.random_bool(self.faults.interruptions) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if self.random.chance(self.faults.exhausted_accepts) {
+        if self.rng.random_bool(self.faults.exhausted_accepts) {
             let errors = [errno::EMFILE, errno::ENFILE, errno::ENOBUFS];
-            return Err(io::Error::from_raw_os_error(self.random.pick(&errors)));
+            return Err(io::Error::from_raw_os_error(self.rng.choose(&errors)));
         }
-        if self.descriptors.open >= self.descriptors.most {
+        if self.descriptors.open >= self.descriptors.limit {
             return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
         let at = self.take_queued(listener)?;
         self.descriptors.open += 1;
-        // What came while it waited in the queue is no fault of the loop's.
+        // Input that arrived in the queue was not neglected by the loop.
         let (now, present) = (self.now, self.present(at));
-        self.end_mut(at).care.read = present.any_of(Hints::FINISHED).then_some(now);
+        self.end_mut(at).starvation.read = present.any_of(ReadySet::EOF).then_some(now);
         Ok((at, self.end(at.other()).address))
     }
 
-    /// As `Os` does it, with one descriptor in reserve.
+    /// Sheds like `Os`, with a reserve descriptor.
     pub(super) fn shed(&mut self, listener: usize, message: &[u8]) -> io::Result<()> {
         let result = self.try_shed(listener, message);
-        if let Some(witness) = &mut self.witness {
+        if let Some(observer) = &mut self.observer {
             let address = self.listeners[listener].address;
-            witness.saw_shed(self.now, address, result.as_ref().copied());
+            observer.observe_shed(self.now, address, result.as_ref().copied());
         }
         result.map(drop)
     }
 
     fn try_shed(&mut self, listener: usize, message: &[u8]) -> io::Result<SocketAddr> {
-        let reopened = !self.random.chance(self.faults.exhausted_accepts);
+        let reopened = !self.rng.random_bool(self.faults.exhausted_accepts);
         if !std::mem::replace(&mut self.descriptors.reserve, reopened) {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let at = self.take_queued(listener)?;
-        self.see(at, Seen::Shed);
+        self.observe(at, Syscall::Shed);
         let taken = self.end_mut(at).outgoing.push(message);
         let (bytes, offered) = (&message[..taken], message.len());
-        self.see(at, Seen::Wrote { bytes, offered });
+        self.observe(at, Syscall::Wrote { bytes, offered });
         self.close(at);
-        self.see(at, Seen::Closed);
+        self.observe(at, Syscall::Closed);
         Ok(self.end(at.other()).address)
     }
 
@@ -186,42 +186,42 @@ impl World {
         to: SocketAddr,
         from: Option<IpAddr>,
         buffers: &BufferSizes,
-    ) -> io::Result<At> {
-        if self.descriptors.open >= self.descriptors.most {
+    ) -> io::Result<EndpointId> {
+        if self.descriptors.open >= self.descriptors.limit {
             return Err(io::Error::from_raw_os_error(errno::EMFILE));
         }
         self.descriptors.open += 1;
-        let port = FIRST_FREE_PORT + self.random.below(20_000) as u16;
+        let port = FIRST_FREE_PORT + self.rng.below(20_000) as u16;
         let from = SocketAddr::new(from.unwrap_or(to.ip()), port);
-        let link = Link {
+        let link = LinkProfile {
             receive_buffer_bytes: buffers.receive_bytes as usize,
             ..self.outbound_link.clone()
         };
         let at = self.connect(Owner::Loop, (from, to), link, self.now);
         let outgoing = &mut self.end_mut(at).outgoing;
         outgoing.set_send_buffer(buffers.send_bytes as usize);
-        self.see(at, Seen::Connecting);
+        self.observe(at, Syscall::Connecting);
         Ok(at)
     }
 
-    pub(super) fn finish_connect(&mut self, at: At) -> io::Result<bool> {
+    pub(super) fn finish_connect(&mut self, at: EndpointId) -> io::Result<bool> {
         if let Some(error) = self.end_mut(at).take_error() {
             return Err(error.into());
         }
-        match self.end(at).presence {
-            Presence::Connecting => Ok(false),
-            Presence::Broken { .. } => Err(io::ErrorKind::NotConnected.into()),
+        match self.end(at).state {
+            TcpState::Connecting => Ok(false),
+            TcpState::Broken { .. } => Err(io::ErrorKind::NotConnected.into()),
             _ => Ok(true),
         }
     }
 
-    pub(super) fn register(&mut self, at: At, token: Token) -> io::Result<()> {
-        if self.random.chance(self.faults.failed_registrations) {
+    pub(super) fn register(&mut self, at: EndpointId, token: Token) -> io::Result<()> {
+        if self.rng.random_bool(self.faults.failed_registrations) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.end_mut(at).registration = Some(Registration::new(token));
-        self.see(at, Seen::Registered);
-        self.live.push(at);
+        self.observe(at, Syscall::Registered);
+        self.registered.push(at);
         let present = self.present(at);
         if present.any() {
             self.notify(at, present);
@@ -229,81 +229,81 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn read(&mut self, at: At, buffer: &mut [u8]) -> io::Result<usize> {
-        self.tally.reads += 1;
-        self.note_attention(at);
-        self.note_provocation(at);
+    pub(super) fn read(&mut self, at: EndpointId, buffer: &mut [u8]) -> io::Result<usize> {
+        self.call_counts.reads += 1;
+        self.end_starvation(at);
+        self.check_readiness(at);
         let result = self.try_read(at, buffer);
-        let (now, more) = (self.now, self.present(at).any_of(Hints::FINISHED));
-        self.end_mut(at).care.read = more.then_some(now);
+        let (now, more) = (self.now, self.present(at).any_of(ReadySet::EOF));
+        self.end_mut(at).starvation.read = more.then_some(now);
         match &result {
-            Ok(0) => self.see(at, Seen::ReadEnd),
+            Ok(0) => self.observe(at, Syscall::ReadEnd),
             Ok(bytes) => {
-                self.see(at, Seen::Read(&buffer[..*bytes]));
-                self.pump_soon(at.other());
+                self.observe(at, Syscall::Read(&buffer[..*bytes]));
+                self.schedule_transmit(at.other());
             }
-            Err(error) => self.see(at, Seen::ReadFailed(error.kind())),
+            Err(error) => self.observe(at, Syscall::ReadFailed(error.kind())),
         }
         result
     }
 
-    pub(super) fn write(&mut self, at: At, bytes: &[u8]) -> io::Result<usize> {
-        self.tally.writes += 1;
-        self.note_attention(at);
+    pub(super) fn write(&mut self, at: EndpointId, bytes: &[u8]) -> io::Result<usize> {
+        self.call_counts.writes += 1;
+        self.end_starvation(at);
         let result = self.try_write(at, bytes);
-        self.note_refusal(at, bytes.len(), result.as_ref().ok().copied());
+        self.note_blocked_write(at, bytes.len(), result.as_ref().ok().copied());
         match &result {
             Ok(taken) => {
                 let (bytes, offered) = (&bytes[..*taken], bytes.len());
-                self.see(at, Seen::Wrote { bytes, offered });
+                self.observe(at, Syscall::Wrote { bytes, offered });
             }
-            Err(error) => self.see(at, Seen::WriteFailed(error.kind())),
+            Err(error) => self.observe(at, Syscall::WriteFailed(error.kind())),
         }
-        self.pump_soon(at);
+        self.schedule_transmit(at);
         result
     }
 
-    pub(super) fn shutdown_write(&mut self, at: At) -> io::Result<()> {
-        if self.end(at).is_broken() || self.end(at).presence == Presence::Connecting {
+    pub(super) fn shutdown_write(&mut self, at: EndpointId) -> io::Result<()> {
+        if self.end(at).is_broken() || self.end(at).state == TcpState::Connecting {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        self.see(at, Seen::Finished);
+        self.observe(at, Syscall::Finished);
         self.end_mut(at).outgoing.finish();
-        self.pump_soon(at);
+        self.schedule_transmit(at);
         Ok(())
     }
 
-    pub(super) fn take_error(&mut self, at: At) -> Option<io::ErrorKind> {
+    pub(super) fn take_error(&mut self, at: EndpointId) -> Option<io::ErrorKind> {
         let error = self.end_mut(at).take_error()?;
-        self.see(at, Seen::Broken(error));
+        self.observe(at, Syscall::Broken(error));
         Some(error)
     }
 
-    /// Makes closing the stream, which follows, a reset.
-    pub(super) fn abort_stream(&mut self, at: At) {
-        self.see(at, Seen::Reset);
+    /// Resets the connection. The caller closes the stream next.
+    pub(super) fn abort_stream(&mut self, at: EndpointId) {
+        self.observe(at, Syscall::Reset);
         self.abort(at);
     }
 
-    pub(super) fn close_stream(&mut self, at: At) {
-        self.note_attention(at);
-        self.see(at, Seen::Closed);
-        self.live.retain(|live| *live != at);
+    pub(super) fn close_stream(&mut self, at: EndpointId) {
+        self.end_starvation(at);
+        self.observe(at, Syscall::Closed);
+        self.registered.retain(|registered| *registered != at);
         self.descriptors.open -= 1;
         if let Some(registration) = self.end_mut(at).registration.take()
-            && self.random.chance(self.faults.stale_events)
+            && self.rng.random_bool(self.faults.stale_events)
         {
-            self.poller.haunt(registration.token);
+            self.poller.inject_stale_event(registration.token);
         }
         self.close(at);
     }
 
-    /// What the turn before has taken: time never stands still.
-    fn work(&mut self) {
-        let micros = self.random.within(1..=20);
+    /// Advances the clock by the duration of the last turn.
+    fn elapse_turn(&mut self) {
+        let micros = self.rng.range(1..=20);
         self.now = self.now + std::time::Duration::from_micros(micros);
-        if self.random.chance(self.faults.stalls) {
-            self.now = self.now + self.random.up_to(LONGEST_STALL);
+        if self.rng.random_bool(self.faults.stalls) {
+            self.now = self.now + self.rng.duration_up_to(STALL_MAX);
         }
     }
 
@@ -312,40 +312,40 @@ impl World {
             Source::Listener(listener) => self.listeners[listener].present(),
             Source::Stream(at) => self.present(at),
         };
-        // Taken out, for it lies in what the report draws from.
-        let mut random = std::mem::replace(&mut self.random, Random::new(0));
+        // Taken out, because the registration borrows the world.
+        let mut rng = std::mem::replace(&mut self.rng, Rng::new(0));
         let faults = self.faults;
         if let Some(registration) = self.registration(source) {
-            poller::report(registration, present, (&mut random, &faults), batch);
+            poller::report(registration, present, (&mut rng, &faults), batch);
         }
-        self.random = random;
+        self.rng = rng;
     }
 
-    /// An event out of thin air, for somebody who is registered.
+    /// Reports an event without cause for a random registered endpoint.
     fn report_nothing(&mut self, batch: &mut Vec<Readiness>) {
         let Some(at) = self.any_registered() else {
             return;
         };
-        let mut random = std::mem::replace(&mut self.random, Random::new(0));
+        let mut rng = std::mem::replace(&mut self.rng, Rng::new(0));
         if let Some(registration) = self.registration(Source::Stream(at)) {
-            poller::report_nothing(registration, &mut random, batch);
+            poller::report_nothing(registration, &mut rng, batch);
         }
-        self.random = random;
+        self.rng = rng;
     }
 
     fn registration(&mut self, source: Source) -> Option<&mut Registration> {
         match source {
             Source::Listener(listener) => {
-                let listening = &mut self.listeners[listener];
-                listening.open.then_some(&mut listening.registration)
+                let state = &mut self.listeners[listener];
+                state.open.then_some(&mut state.registration)
             }
             Source::Stream(at) => self.end_mut(at).registration.as_mut(),
         }
     }
 
-    /// The first of a listener's queue, unless the network has something against it.
-    fn take_queued(&mut self, listener: usize) -> io::Result<At> {
-        let needless = self.random.chance(self.faults.needless_blocks);
+    /// Takes the first connection of a queue, unless a fault occurs.
+    fn take_queued(&mut self, listener: usize) -> io::Result<EndpointId> {
+        let needless = self.rng.random_bool(self.faults.needless_blocks);
         if needless || self.listeners[listener].queue.is_empty() {
             self.listeners[listener].registration.blocked();
             if needless {
@@ -355,62 +355,62 @@ impl World {
         }
         let at = self.listeners[listener].queue.pop_front();
         let at = at.expect("the queue was seen not to be empty");
-        let (now, listening) = (self.now, &mut self.listeners[listener]);
-        listening.waiting_since = (!listening.queue.is_empty()).then_some(now);
-        if self.random.chance(self.faults.aborted_accepts) {
+        let (now, state) = (self.now, &mut self.listeners[listener]);
+        state.waiting_since = (!state.queue.is_empty()).then_some(now);
+        if self.rng.random_bool(self.faults.aborted_accepts) {
             self.abort(at);
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(at)
     }
 
-    /// Keeps in mind whether the loop has output to try again with.
-    fn note_refusal(&mut self, at: At, offered: usize, taken: Option<usize>) {
-        let (now, room) = (self.now, self.present(at).any_of(Hints::WRITE));
+    /// Notes whether the loop has output to retry.
+    fn note_blocked_write(&mut self, at: EndpointId, offered: usize, taken: Option<usize>) {
+        let (now, room) = (self.now, self.present(at).any_of(ReadySet::WRITE));
         let end = self.end_mut(at);
-        end.care.owes = taken.unwrap_or(0) < offered && !end.is_broken();
-        end.care.write = (end.care.owes && room).then_some(now);
-        // Input had to wait for this output; from now on it need not.
-        end.care.read = end.care.read.map(|_| now);
+        end.starvation.write_blocked = taken.unwrap_or(0) < offered && !end.is_broken();
+        end.starvation.write = (end.starvation.write_blocked && room).then_some(now);
+        // Input had to wait for this output until now.
+        end.starvation.read = end.starvation.read.map(|_| now);
     }
 
-    /// The loop attends to a connection.
-    fn note_attention(&mut self, at: At) {
-        if let Some(since) = self.end(at).neglected_since() {
-            let longest = &mut self.tally.longest_neglect;
+    /// Ends the starvation of an endpoint, and records its duration.
+    fn end_starvation(&mut self, at: EndpointId) {
+        if let Some(since) = self.end(at).starved_since() {
+            let longest = &mut self.call_counts.max_starvation;
             *longest = (*longest).max(self.now - since);
         }
     }
 
-    /// Whoever has begun to read goes on until there is nothing more.
-    fn note_told(&mut self, at: At) {
+    /// Justifies reads until the next `WouldBlock`.
+    fn grant_reads(&mut self, at: EndpointId) {
         if let Some(registration) = &mut self.end_mut(at).registration {
-            registration.excuse();
+            registration.grant();
         }
     }
 
-    fn note_provocation(&mut self, at: At) {
+    fn check_readiness(&mut self, at: EndpointId) {
         let registration = self.end(at).registration.as_ref();
-        if registration.is_some_and(Registration::reads_unprovoked) {
-            self.tally.unprovoked_reads += 1;
-            self.note_told(at);
+        if registration.is_some_and(Registration::lacks_credit) {
+            self.call_counts.reads_without_readiness += 1;
+            self.grant_reads(at);
             self.trace
                 .note(self.now, "read for no reason", at.connection, 0);
         }
     }
 
-    fn try_read(&mut self, at: At, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.random.chance(self.faults.interruptions) {
+    fn try_read(&mut self, at: EndpointId, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rng.random_bool(self.faults.interruptions) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if self.random.chance(self.faults.read_resets) {
-            self.tear(at);
+        if self.rng.random_bool(self.faults.read_resets) {
+            self.reset_both(at);
         }
-        if self.random.chance(self.faults.needless_blocks) {
+        if self.rng.random_bool(self.faults.needless_blocks) {
             return Err(self.read_blocks(at, true));
         }
         if self.incoming(at).arrived() > 0 {
-            let most = self.shortened(buffer.len());
+            let most = self.read_len(buffer.len());
             return Ok(self.incoming(at).read(&mut buffer[..most]));
         }
         match self.end_mut(at).take_error() {
@@ -420,33 +420,34 @@ impl World {
         }
     }
 
-    fn read_blocks(&mut self, at: At, needlessly: bool) -> io::Error {
+    fn read_blocks(&mut self, at: EndpointId, needlessly: bool) -> io::Error {
         if let Some(registration) = &mut self.end_mut(at).registration {
             registration.blocked();
         }
-        let present = self.present(at) & Hints::FINISHED;
+        let present = self.present(at) & ReadySet::EOF;
         if needlessly && present.any() {
             self.notify_later(at, present);
         }
         io::ErrorKind::WouldBlock.into()
     }
 
-    /// A short read where the network allows it. Under an edge trigger a short read is a promise.
-    fn shortened(&mut self, bytes: usize) -> usize {
-        let allowed = self.trigger == Trigger::Rearmed && bytes > 1;
-        if allowed && self.random.chance(self.faults.short_reads) {
-            1 + self.random.below(bytes - 1)
+    /// Returns the length of a read, short if a fault occurs. Edge triggering excludes it: there a
+    /// short read means that the socket is empty.
+    fn read_len(&mut self, bytes: usize) -> usize {
+        let allowed = self.trigger == Trigger::RearmOnWouldBlock && bytes > 1;
+        if allowed && self.rng.random_bool(self.faults.short_reads) {
+            1 + self.rng.below(bytes - 1)
         } else {
             bytes
         }
     }
 
-    fn try_write(&mut self, at: At, bytes: &[u8]) -> io::Result<usize> {
-        if self.random.chance(self.faults.interruptions) {
+    fn try_write(&mut self, at: EndpointId, bytes: &[u8]) -> io::Result<usize> {
+        if self.rng.random_bool(self.faults.interruptions) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        if self.random.chance(self.faults.write_breaks) {
-            self.tear(at);
+        if self.rng.random_bool(self.faults.write_breaks) {
+            self.reset_both(at);
         }
         if let Some(error) = self.end_mut(at).take_error() {
             return Err(error.into());
@@ -454,16 +455,15 @@ impl World {
         if self.end(at).is_broken() || self.end(at).outgoing.is_finishing() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if self.random.chance(self.faults.needless_blocks) {
-            // Two events can keep the promise: the one planned here, if there is room by then, and
-            // otherwise the one that room brings.
+        if self.rng.random_bool(self.faults.needless_blocks) {
+            // The event scheduled here may find no room; then the one that room raises follows.
             self.end_mut(at).outgoing.block_sender();
-            self.notify_later(at, Hints::WRITE);
+            self.notify_later(at, ReadySet::WRITE);
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let most = match bytes.len() {
-            2.. if self.random.chance(self.faults.short_writes) => {
-                1 + self.random.below(bytes.len() - 1)
+            2.. if self.rng.random_bool(self.faults.short_writes) => {
+                1 + self.rng.below(bytes.len() - 1)
             }
             all => all,
         };
@@ -477,12 +477,12 @@ impl World {
     }
 }
 
-impl Listening {
-    fn present(&self) -> Hints {
+impl ListenerState {
+    fn present(&self) -> ReadySet {
         if self.queue.is_empty() {
-            Hints::NONE
+            ReadySet::NONE
         } else {
-            Hints::READ
+            ReadySet::READ
         }
     }
 }
@@ -491,4 +491,4 @@ const EVENTS_PER_POLL: usize = 1024;
 
 const FIRST_FREE_PORT: u16 = 40_000;
 
-const LONGEST_STALL: std::time::Duration = std::time::Duration::from_millis(200);
+const STALL_MAX: std::time::Duration = std::time::Duration::from_millis(200);

@@ -12,6 +12,7 @@
 mod common;
 
 mod hostile {
+    mod contract;
     mod faults;
     mod framing;
     mod log;

@@ -79,7 +79,7 @@ fn links_of_the_pages_resolve() {
         let folder = folder.parent().expect("a page is in a folder");
         for link in links(&text) {
             let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") || is_missing_book(target) {
+            if target.is_empty() || target.contains("://") {
                 continue;
             }
             let there = folder.join(target).exists();
@@ -120,11 +120,6 @@ fn pages() -> impl Iterator<Item = String> {
         .filter_map(|name| name.into_string().ok())
         .filter(|name| name.ends_with(".md"))
         .map(|name| format!("docs/{name}"))
-}
-
-/// Returns true for a link to the book while the tree has none.
-fn is_missing_book(target: &str) -> bool {
-    target.starts_with("docs/book/") && !root().join("docs/book").exists()
 }
 
 fn threat_model() -> String {

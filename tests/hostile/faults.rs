@@ -164,6 +164,10 @@ impl Net for Faulty {
         self.os.shutdown_write(stream)
     }
 
+    fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()> {
+        self.os.set_send_buffer(stream, bytes)
+    }
+
     fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error> {
         self.os.take_error(stream)
     }

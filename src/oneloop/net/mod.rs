@@ -132,6 +132,12 @@ pub trait Net {
     /// Returns the error of the underlying system call; the connection is then closed.
     fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
+    /// Sets the size of a stream's send buffer, as `SO_SNDBUF` takes it.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call.
+    fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()>;
+
     /// Takes the pending error of a stream, if there is one. It reports a reset on a stream that is
     /// neither read nor written.
     fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error>;

@@ -166,6 +166,7 @@ fn wrong_answer_is_exit_code_1() {
     let standin = Standin::start(|peer| {
         peer.welcome();
         peer.serve_names(1);
+        let _ = peer.read_name();
         peer.send("Hello you!\n");
         peer.ignore();
     });

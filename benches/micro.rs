@@ -272,6 +272,10 @@ impl Net for MadeUp {
         Ok(())
     }
 
+    fn set_send_buffer(&mut self, (): &(), _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     fn take_error(&mut self, (): &()) -> Option<io::Error> {
         None
     }

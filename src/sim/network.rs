@@ -301,6 +301,13 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().finish(stream.at)
     }
 
+    fn set_send_buffer(&mut self, stream: &Stream, bytes: u32) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let outgoing = &mut world.end_mut(stream.at).outgoing;
+        outgoing.set_send_buffer(bytes as usize);
+        Ok(())
+    }
+
     fn take_error(&mut self, stream: &Stream) -> Option<io::Error> {
         let error = self.world.borrow_mut().take_error(stream.at);
         error.map(io::Error::from)

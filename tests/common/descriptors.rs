@@ -2,8 +2,8 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Raises the soft limit as far as it goes, and says how many connections of `wanted` this test
-/// program can hold, aloud if that is fewer. Other tests run beside, so some are left to them.
+/// Raises the soft limit as far as possible, and returns how many connections of `wanted` this test
+/// program can hold; prints it if that is fewer. Other tests run beside, and need some, too.
 pub(crate) fn affordable(wanted: usize) -> usize {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("reading the limit");
     let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {

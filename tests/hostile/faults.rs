@@ -10,7 +10,7 @@ use std::time::Duration;
 use oneloop::Time;
 use oneloop::net::{BufferSizes, ListenOptions, Net, Os, Readiness, Token};
 
-/// The operating system's network, but for what [`Plan`] says.
+/// The operating system's network, with the faults of a [`Plan`].
 #[derive(Debug)]
 pub(crate) struct Faulty {
     os: Os,
@@ -24,12 +24,12 @@ pub(crate) struct Events {
     extra: Vec<Readiness>,
 }
 
-/// What is to go wrong; the test changes it while the reactor runs.
+/// The faults; the test changes them while the reactor runs.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// Error numbers that the next accepts fail with.
     pub(crate) accepts: VecDeque<i32>,
-    /// What every accept fails with after those.
+    /// The error of every accept after those.
     pub(crate) all_accepts: Option<i32>,
     /// How long the next poll sleeps before a signal interrupts it.
     pub(crate) doze: Option<Duration>,
@@ -164,6 +164,10 @@ impl Net for Faulty {
         self.os.finish(stream)
     }
 
+    fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()> {
+        self.os.set_send_buffer(stream, bytes)
+    }
+
     fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error> {
         self.os.take_error(stream)
     }
@@ -186,5 +190,5 @@ fn every_and_no_flag(token: Token) -> [Readiness; 2] {
     })
 }
 
-/// What epoll says when a user has too many watches.
+/// epoll's error when a user has too many watches.
 const ENOSPC: i32 = 28;

@@ -93,6 +93,23 @@ fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
     }
 }
 
+/// A change that moves or renames must keep what happens, event for event. One that means to change
+/// it records the digests anew: `ONELOOP_RECORD=1 cargo test --test simulation digests`.
+#[test]
+fn digests_of_the_fixed_seeds_are_those_recorded() {
+    let digest = |seed| format!("{seed} {:016x}\n", run(&order(seed)).digest);
+    let digests: String = (0..60).map(digest).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("digests.txt");
+    if std::env::var_os("ONELOOP_RECORD").is_some() {
+        std::fs::write(&path, &digests).expect("a folder to write to");
+    }
+    let recorded = std::fs::read_to_string(&path).expect("digests");
+    let different = digests.lines().zip(recorded.lines());
+    let different: Vec<_> = different.filter(|(now, before)| now != before).collect();
+    assert!(different.is_empty(), "now, and before: {different:#?}");
+    assert_eq!(digests.lines().count(), recorded.lines().count());
+}
+
 /// A change that takes a mutant's text away fails here, and names it.
 #[test]
 fn every_mutant_applies() {

@@ -128,6 +128,12 @@ pub trait Net {
     /// What the operating system says; the connection is gone then.
     fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
+    /// Sets the size of a stream's send buffer, as `SO_SNDBUF` takes it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()>;
+
     /// Takes the error that has broken a stream, if one has: the way to learn of a reset where
     /// nothing is read or written.
     fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error>;

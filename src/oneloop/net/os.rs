@@ -333,6 +333,10 @@ impl Net for Os {
         stream.shutdown(Shutdown::Write)
     }
 
+    fn set_send_buffer(&mut self, stream: &TcpStream, bytes: u32) -> io::Result<()> {
+        SockRef::from(stream).set_send_buffer_size(bytes as usize)
+    }
+
     fn take_error(&mut self, stream: &TcpStream) -> Option<io::Error> {
         stream.take_error().unwrap_or_else(Some)
     }

@@ -32,7 +32,8 @@ pub struct Limits {
     /// simultaneous connects waits at least a second for its SYN to be sent again.
     pub backlog: u32,
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
-    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB.
+    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection
+    /// with more than 64 KiB of pending output gets 256 KiB if this is less.
     pub send_buffer_bytes: u32,
     /// The most bytes the kernel holds of what a peer sent and nobody has read, as `SO_RCVBUF`
     /// takes it. Default 32 KiB, which Linux doubles; without a limit the kernel lets it grow to
@@ -145,9 +146,8 @@ impl Limits {
     /// Returns limits for messages of up to `bytes` bytes, in both directions: the default ones
     /// but for buffers, and shares of a turn, that let such messages pass at full speed.
     ///
-    /// The kernel's buffers are 256 KiB or more. With the default of 32 KiB one segment of 64 KiB
-    /// is under way at a time on a loopback, and waits for an acknowledgement that Linux delays by
-    /// 40 ms. A peer that does not read may cost the kernel as much, and the loop `bytes` besides.
+    /// The kernel's buffers are 256 KiB, which Linux doubles: a peer that does not read may cost the
+    /// kernel as much, and the loop `bytes` besides.
     #[must_use]
     pub fn for_messages_up_to(bytes: usize) -> Self {
         let bytes = bytes.min(BYTES_MAX / 2);
@@ -225,13 +225,6 @@ impl Limits {
         Ok(())
     }
 
-    /// Returns true if one step may write so much, compared with what the kernel takes at once,
-    /// that large messages leave slowly: see [`for_messages_up_to`](Self::for_messages_up_to).
-    pub(crate) fn large_output_is_slow(&self) -> bool {
-        let kernel_takes = 2 * self.send_buffer_bytes as usize;
-        self.output_bytes_mark > kernel_takes && self.send_buffer_bytes < LARGE_BUFFER_BYTES
-    }
-
     /// How many times waits are halved when `open` connections are served.
     pub(crate) fn wait_halvings(&self, open: usize) -> u32 {
         let tenths = open.saturating_mul(10) / self.connections_max.max(1);
@@ -275,7 +268,7 @@ const COUNT_MAX: usize = (1 << 31) - 1;
 /// The longest buffer.
 const BYTES_MAX: usize = 1 << 30;
 /// A socket buffer for which no message is large.
-const LARGE_BUFFER_BYTES: u32 = 256 * 1024;
+pub(crate) const LARGE_BUFFER_BYTES: u32 = 256 * 1024;
 /// The shortest time-out: a tick of the loop's clock.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
@@ -289,7 +282,6 @@ mod tests {
         for bytes in [0, 1, 10_000, 512 << 20, usize::MAX] {
             let limits = Limits::for_messages_up_to(bytes);
             assert_eq!(limits.validate(), Ok(()), "{bytes}");
-            assert!(!limits.large_output_is_slow());
         }
     }
 

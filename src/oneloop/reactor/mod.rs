@@ -114,13 +114,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// If the limits cannot hold.
     pub fn with_net(service: S, limits: Limits, net: N) -> Result<Self, InvalidLimits> {
         limits.validate()?;
-        if limits.large_output_is_slow() {
-            let (mark, buffer) = (limits.output_bytes_mark, limits.send_buffer_bytes);
-            warn!(
-                "output_bytes_mark={mark} send_buffer_bytes={buffer}: large messages leave slowly; \
-                 see Limits::for_messages_up_to"
-            );
-        }
         let slots = limits.connections_max.saturating_add(limits.refusals_max);
         Ok(Self {
             core: Core::new(service, net, limits),

@@ -6,6 +6,7 @@ use super::buffer::Buffers;
 use super::connection::{Connection, Flags, Phase};
 use super::core::{Core, Slot};
 use super::drive::Progress;
+use super::limits::LARGE_BUFFER_BYTES;
 use crate::net::Net;
 use crate::service::{EndReason, Next, Service};
 
@@ -46,6 +47,22 @@ impl<S: Service, N: Net> Core<S, N> {
         } else {
             let buffers = connection.buffers.get_or_insert_default();
             buffers.output.set(self.scratch.output.take_from(sent));
+            if buffers.output.rest().len() > LARGE_OUTPUT_BYTES {
+                self.widen_send_buffer(connection);
+            }
+        }
+    }
+
+    /// Gives a connection with much pending output a send buffer that large output fills.
+    ///
+    /// With the default buffer one segment of 64 KiB is under way at a time on a loopback, and
+    /// waits for an acknowledgement that Linux delays by 40 ms: two replies of 1 MB a second.
+    fn widen_send_buffer(&mut self, connection: &Slot<S, N>) {
+        if self.limits.send_buffer_bytes < LARGE_BUFFER_BYTES {
+            // Without it the output leaves as well, only slower.
+            let _ = self
+                .net
+                .set_send_buffer(&connection.stream, LARGE_BUFFER_BYTES);
         }
     }
 
@@ -104,3 +121,6 @@ impl<S: Service, N: Net> Core<S, N> {
         0
     }
 }
+
+/// Pending output above which a send buffer of the default size is too small: it holds as much.
+const LARGE_OUTPUT_BYTES: usize = 64 * 1024;

@@ -51,7 +51,7 @@ impl Failure {
             format!(" --only {}", numbers.join(","))
         });
         format!(
-            "cargo run --release --example simulate -- --seed {seed} --turns {turns}{} --trace",
+            "cargo run --release --bin simulate -- --seed {seed} --turns {turns}{} --trace",
             only.unwrap_or_default()
         )
     }

@@ -31,17 +31,8 @@ impl Allowance {
 /// Raises the soft limit to the hard one, and returns the connections that it allows.
 #[cfg(unix)]
 pub fn raise_limit() -> Allowance {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return Allowance::of(ASSUMED, STANDARD_STREAMS);
-    };
     // Some systems call their hard limit infinite and refuse to set it.
-    let wanted = hard.min(MOST);
-    let limit = match setrlimit(Resource::RLIMIT_NOFILE, wanted.max(soft), hard) {
-        Ok(()) => wanted.max(soft),
-        Err(_) => soft,
-    };
+    let limit = rlimit::increase_nofile_limit(MOST).unwrap_or(ASSUMED as u64);
     let descriptors = usize::try_from(limit.min(MOST)).unwrap_or(ASSUMED);
     Allowance::of(descriptors, taken(descriptors).unwrap_or(STANDARD_STREAMS))
 }

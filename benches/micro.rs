@@ -190,7 +190,7 @@ impl MadeUp {
     fn hang_up(&mut self, stream: Token) {
         self.heard = Heard::End;
         self.event = Some(Readiness {
-            closed: true,
+            hup: true,
             ..readable(stream)
         });
     }
@@ -207,7 +207,7 @@ impl Net for MadeUp {
         Ok(())
     }
 
-    fn hints(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
+    fn events(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
         event.iter().copied()
     }
 
@@ -242,7 +242,7 @@ impl Net for MadeUp {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn connected(&mut self, (): &()) -> io::Result<bool> {
+    fn finish_connect(&mut self, (): &()) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -268,7 +268,7 @@ impl Net for MadeUp {
         Ok(black_box(bytes).len())
     }
 
-    fn finish(&mut self, (): &mut ()) -> io::Result<()> {
+    fn shutdown_write(&mut self, (): &mut ()) -> io::Result<()> {
         Ok(())
     }
 
@@ -290,7 +290,7 @@ fn readable(token: Token) -> Readiness {
         token,
         readable: true,
         writable: false,
-        closed: false,
+        hup: false,
     }
 }
 

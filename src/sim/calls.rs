@@ -70,7 +70,7 @@ impl World {
         for event in batch.iter() {
             let hints = u64::from(event.readable)
                 | u64::from(event.writable) << 1
-                | u64::from(event.closed) << 2;
+                | u64::from(event.hup) << 2;
             self.trace.note(self.now, "event", event.token.0, hints);
         }
     }
@@ -157,8 +157,8 @@ impl World {
     }
 
     /// As `Os` does it, with one descriptor in reserve.
-    pub(super) fn shed(&mut self, listener: usize, farewell: &[u8]) -> io::Result<()> {
-        let result = self.try_shed(listener, farewell);
+    pub(super) fn shed(&mut self, listener: usize, message: &[u8]) -> io::Result<()> {
+        let result = self.try_shed(listener, message);
         if let Some(witness) = &mut self.witness {
             let address = self.listeners[listener].address;
             witness.saw_shed(self.now, address, result.as_ref().copied());
@@ -166,15 +166,15 @@ impl World {
         result.map(drop)
     }
 
-    fn try_shed(&mut self, listener: usize, farewell: &[u8]) -> io::Result<SocketAddr> {
+    fn try_shed(&mut self, listener: usize, message: &[u8]) -> io::Result<SocketAddr> {
         let reopened = !self.random.chance(self.faults.exhausted_accepts);
         if !std::mem::replace(&mut self.descriptors.reserve, reopened) {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let at = self.take_queued(listener)?;
         self.see(at, Seen::Shed);
-        let taken = self.end_mut(at).outgoing.push(farewell);
-        let (bytes, offered) = (&farewell[..taken], farewell.len());
+        let taken = self.end_mut(at).outgoing.push(message);
+        let (bytes, offered) = (&message[..taken], message.len());
         self.see(at, Seen::Wrote { bytes, offered });
         self.close(at);
         self.see(at, Seen::Closed);
@@ -204,7 +204,7 @@ impl World {
         Ok(at)
     }
 
-    pub(super) fn connected(&mut self, at: At) -> io::Result<bool> {
+    pub(super) fn finish_connect(&mut self, at: At) -> io::Result<bool> {
         if let Some(error) = self.end_mut(at).take_error() {
             return Err(error.into());
         }
@@ -263,7 +263,7 @@ impl World {
         result
     }
 
-    pub(super) fn finish(&mut self, at: At) -> io::Result<()> {
+    pub(super) fn shutdown_write(&mut self, at: At) -> io::Result<()> {
         if self.end(at).is_broken() || self.end(at).presence == Presence::Connecting {
             return Err(io::ErrorKind::NotConnected.into());
         }

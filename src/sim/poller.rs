@@ -76,12 +76,12 @@ impl Hints {
 
     /// A hang-up makes both directions worth a try, as in `Os`.
     fn readiness(self, token: Token) -> Readiness {
-        let closed = self.all_of(Self::CLOSED);
+        let hup = self.all_of(Self::CLOSED);
         Readiness {
             token,
-            readable: closed || self.all_of(Self::READ),
-            writable: closed || self.all_of(Self::WRITE),
-            closed,
+            readable: hup || self.all_of(Self::READ),
+            writable: hup || self.all_of(Self::WRITE),
+            hup,
         }
     }
 

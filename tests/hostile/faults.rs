@@ -87,12 +87,12 @@ impl Net for Faulty {
         Ok(())
     }
 
-    fn hints(events: &Events) -> impl Iterator<Item = Readiness> {
-        Os::hints(&events.real).chain(events.extra.iter().copied())
+    fn events(events: &Events) -> impl Iterator<Item = Readiness> {
+        Os::events(&events.real).chain(events.extra.iter().copied())
     }
 
-    fn woken(&mut self) {
-        self.os.woken();
+    fn ack_wake(&mut self) {
+        self.os.ack_wake();
     }
 
     fn now(&mut self) -> Time {
@@ -123,8 +123,8 @@ impl Net for Faulty {
         }
     }
 
-    fn shed(&mut self, listener: &Self::Listener, farewell: &[u8]) -> io::Result<()> {
-        self.os.shed(listener, farewell)
+    fn shed(&mut self, listener: &Self::Listener, message: &[u8]) -> io::Result<()> {
+        self.os.shed(listener, message)
     }
 
     fn connect(
@@ -136,8 +136,8 @@ impl Net for Faulty {
         self.os.connect(to, from, buffers)
     }
 
-    fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool> {
-        self.os.connected(stream)
+    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<bool> {
+        self.os.finish_connect(stream)
     }
 
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
@@ -160,8 +160,8 @@ impl Net for Faulty {
         self.os.write(stream, bytes)
     }
 
-    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()> {
-        self.os.finish(stream)
+    fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()> {
+        self.os.shutdown_write(stream)
     }
 
     fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()> {
@@ -186,7 +186,7 @@ fn every_and_no_flag(token: Token) -> [Readiness; 2] {
         token,
         readable: flag,
         writable: flag,
-        closed: flag,
+        hup: flag,
     })
 }
 

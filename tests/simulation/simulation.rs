@@ -16,12 +16,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mutants::table::MUTANTS;
 use oneloop_swarm::swarm::plan::{Plan, Poller};
 use oneloop_swarm::swarm::replay::Failure;
-use oneloop_swarm::swarm::run::{Order, Report, run};
+use oneloop_swarm::swarm::run::{Order, Report, ServiceUnderTest, run};
 
 const TURNS: usize = 1000;
 
 fn order(seed: u64) -> Order {
     Order {
+        service: ServiceUnderTest::Greeting,
         seed,
         turns: TURNS,
         only: None,
@@ -29,9 +30,15 @@ fn order(seed: u64) -> Order {
     }
 }
 
-/// Runs a seed; if an invariant breaks, says what replays it.
-fn hold(seed: u64) -> Report {
-    let order = order(seed);
+fn restless(seed: u64) -> Order {
+    Order {
+        service: ServiceUnderTest::Restless,
+        ..order(seed)
+    }
+}
+
+/// Runs a seed; if an invariant breaks, panics with the line that replays it.
+fn hold(order: Order) -> Report {
     let report = run(&order);
     if report.verdict.is_err() {
         panic!("{}", Failure::smallest(&order, report));
@@ -47,7 +54,7 @@ fn seeds() -> u64 {
 
 #[test]
 fn no_invariant_breaks_in_the_fixed_seeds() {
-    let reports: Vec<_> = (0..seeds()).map(hold).collect();
+    let reports: Vec<_> = (0..seeds()).map(|seed| hold(order(seed))).collect();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
@@ -59,16 +66,26 @@ fn no_invariant_breaks_in_seeds_that_nobody_has_tried() {
     let started = Instant::now();
     let fresh = seconds * 1000..;
     for seed in fresh.take_while(|_| started.elapsed() < Duration::from_secs(4)) {
-        hold(seed);
+        hold(order(seed));
+        hold(restless(seed));
     }
+}
+
+#[test]
+fn no_invariant_breaks_in_the_fixed_seeds_of_the_restless_service() {
+    let reports: Vec<_> = (0..seeds()).map(|seed| hold(restless(seed))).collect();
+    let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
+    assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
 
 #[test]
 fn two_runs_of_a_seed_are_the_same_event_for_event() {
     for seed in 0..10 {
-        let (first, second) = (run(&order(seed)), run(&order(seed)));
-        assert_eq!(first.digest, second.digest, "seed {seed}");
-        assert_eq!(first.turns, second.turns, "seed {seed}");
+        for order in [order(seed), restless(seed)] {
+            let (first, second) = (run(&order), run(&order));
+            assert_eq!(first.digest, second.digest, "{order:?}");
+            assert_eq!(first.turns, second.turns, "{order:?}");
+        }
     }
 }
 

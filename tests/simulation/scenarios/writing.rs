@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
-use oneloop_sim::{Client, Faults, Link, Simulation, Status};
+use oneloop_sim::{Client, Faults, LinkProfile, Simulation, Status};
 
 use super::probe::*;
 
@@ -115,9 +115,9 @@ fn output_of_which_nothing_is_taken_ends_after_its_time() {
         step.read_for(HOUR)
     });
     let latency = ms(20);
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         latency: latency..=latency,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     // A third has arrived, another one is on its way.
     simulation.run_for(ms(50));
@@ -144,9 +144,9 @@ fn output_that_is_taken_steadily_has_as_long_as_it_takes() {
         _ => step.read_for(HOUR),
     });
     // 4,096 bytes in four seconds: 196 seconds for all of it.
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 1024,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     simulation.run_for(190 * SECOND);
     assert_eq!(simulation.reactor().service().end(0), None);
@@ -169,9 +169,9 @@ fn output_that_drips_away_more_slowly_than_that_ends() {
         }
         step.read_for(HOUR)
     });
-    let _client = simulation.connect_over(Link {
+    let _client = simulation.connect_over(LinkProfile {
         bytes_per_second: 700,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     simulation.run_for(20 * SECOND);
     let end = simulation.reactor().service().end(0);
@@ -196,9 +196,9 @@ fn room_that_came_in_time_is_used_though_its_event_is_late() {
     // is over, and its event up to thirty later.
     let clients: Vec<_> = (0..200)
         .map(|_| {
-            simulation.connect_over(Link {
+            simulation.connect_over(LinkProfile {
                 latency: ms(45)..=ms(45),
-                ..Link::ideal()
+                ..LinkProfile::ideal()
             })
         })
         .collect();
@@ -223,9 +223,9 @@ fn deadline_of_a_session_does_not_run_while_its_output_leaves() {
             _ => step.read_for(HOUR),
         }
     });
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 5000,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     client.send(b"go");
     simulation.run_for(ms(4500));

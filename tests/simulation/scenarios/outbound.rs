@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Time};
-use oneloop_sim::{Script, LinkProfile, RemotePeer, Simulation};
+use oneloop_sim::{LinkProfile, RemotePeer, Script, Simulation};
 
 use super::probe::*;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop_sim::{Script, LinkProfile, Rng, RemotePeer, Status};
+use oneloop_sim::{LinkProfile, RemotePeer, Rng, Script, Status};
 
 use super::plan::Visitor;
 
@@ -143,7 +143,10 @@ impl Character {
             Self::Resetting => interrupted(random, S::Reset),
             Self::Vanishing => interrupted(random, S::Vanish),
             Self::Flooding => flooding(random),
-            Self::Silent => vec![S::Sleep(random.duration_up_to(Duration::from_secs(90))), S::Close],
+            Self::Silent => vec![
+                S::Sleep(random.duration_up_to(Duration::from_secs(90))),
+                S::Close,
+            ],
             Self::Babbling => babbling(random),
             Self::Rude => rude(random),
             Self::Talkative => talkative(random),
@@ -407,7 +410,9 @@ fn flooding(random: &mut Rng) -> Vec<Step> {
             bytes + 1
         };
         script.push(Step::Flood { bytes, line });
-        script.push(Step::Sleep(random.duration_up_to(Duration::from_millis(20))));
+        script.push(Step::Sleep(
+            random.duration_up_to(Duration::from_millis(20)),
+        ));
     }
     script.push(Step::ExpectEnd);
     script
@@ -439,7 +444,9 @@ fn rude(random: &mut Rng) -> Vec<Step> {
 fn talkative(random: &mut Rng) -> Vec<Step> {
     let mut script = vec![Step::Expect(QUESTION), Step::Send(b"exit\n".to_vec())];
     for _ in 0..random.range(1..=5) {
-        script.push(Step::Sleep(random.duration_up_to(Duration::from_millis(40))));
+        script.push(Step::Sleep(
+            random.duration_up_to(Duration::from_millis(40)),
+        ));
         script.push(Step::Send(b"And another thing:\n".to_vec()));
     }
     script.push(Step::ExpectEnd);

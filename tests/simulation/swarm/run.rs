@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use oneloop::{Reactor, Time, Turn, Usage};
-use oneloop_sim::{Network, Rng, CallCounts};
+use oneloop_sim::{CallCounts, Network, Rng};
 
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};

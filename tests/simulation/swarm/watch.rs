@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 use oneloop_greeting::{Framing, Greeter, Session};
-use oneloop_sim::{Script, Rng, RemotePeer, Syscall, Status, Observer};
+use oneloop_sim::{Observer, RemotePeer, Rng, Script, Status, Syscall};
 
 use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
@@ -307,7 +307,12 @@ impl Observer for Watch {
         }
     }
 
-    fn observe_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+    fn observe_accept(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        result: Result<SocketAddr, &Error>,
+    ) {
         let mut book = self.0.borrow_mut();
         let verdict = book.door.asked(now, address, result);
         book.judge(verdict);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use oneloop::{EndReason, Time};
-use oneloop_sim::{Syscall, Observer};
+use oneloop_sim::{Observer, Syscall};
 
 use super::load::Load;
 use super::model::Model;
@@ -212,7 +212,12 @@ impl Observer for Shared {
         }
     }
 
-    fn observe_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+    fn observe_accept(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        result: Result<SocketAddr, &Error>,
+    ) {
         let mut ledger = self.0.borrow_mut();
         ledger.take_note_of_entering();
         let verdict = ledger.door.asked(now, address, result);

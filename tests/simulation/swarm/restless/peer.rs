@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop_sim::{Script, Rng, RemotePeer, Status};
+use oneloop_sim::{RemotePeer, Rng, Script, Status};
 
 use super::ledger::Shared;
 use super::service::HEADER_BYTES;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::{Reactor, Time, Turn, Usage};
-use oneloop_sim::{LinkProfile, Network, Rng, CallCounts};
+use oneloop_sim::{CallCounts, LinkProfile, Network, Rng};
 
 use super::ledger::{Ledger, Shared};
 use super::peer::FarEnd;

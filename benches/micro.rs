@@ -190,7 +190,7 @@ impl MockNet {
     fn deliver_end(&mut self, stream: Token) {
         self.input = Input::End;
         self.event = Some(Readiness {
-            closed: true,
+            hup: true,
             ..readable(stream)
         });
     }
@@ -207,7 +207,7 @@ impl Net for MockNet {
         Ok(())
     }
 
-    fn hints(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
+    fn events(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
         event.iter().copied()
     }
 
@@ -242,7 +242,7 @@ impl Net for MockNet {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn connected(&mut self, (): &()) -> io::Result<bool> {
+    fn finish_connect(&mut self, (): &()) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -268,7 +268,11 @@ impl Net for MockNet {
         Ok(black_box(bytes).len())
     }
 
-    fn finish(&mut self, (): &mut ()) -> io::Result<()> {
+    fn shutdown_write(&mut self, (): &mut ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_send_buffer(&mut self, (): &(), _: u32) -> io::Result<()> {
         Ok(())
     }
 
@@ -286,7 +290,7 @@ fn readable(token: Token) -> Readiness {
         token,
         readable: true,
         writable: false,
-        closed: false,
+        hup: false,
     }
 }
 

@@ -234,7 +234,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         world.wait(deadline, events)
     }
 
-    fn hints(events: &Vec<Readiness>) -> impl Iterator<Item = Readiness> {
+    fn events(events: &Vec<Readiness>) -> impl Iterator<Item = Readiness> {
         events.iter().copied()
     }
 
@@ -280,8 +280,8 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok(self.stream(at))
     }
 
-    fn connected(&mut self, stream: &Stream) -> io::Result<bool> {
-        self.world.borrow_mut().connected(stream.at)
+    fn finish_connect(&mut self, stream: &Stream) -> io::Result<bool> {
+        self.world.borrow_mut().finish_connect(stream.at)
     }
 
     fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {
@@ -296,8 +296,15 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().write(stream.at, bytes)
     }
 
-    fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
-        self.world.borrow_mut().finish(stream.at)
+    fn shutdown_write(&mut self, stream: &mut Stream) -> io::Result<()> {
+        self.world.borrow_mut().shutdown_write(stream.at)
+    }
+
+    fn set_send_buffer(&mut self, stream: &Stream, bytes: u32) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let outgoing = &mut world.end_mut(stream.at).outgoing;
+        outgoing.set_send_buffer(bytes as usize);
+        Ok(())
     }
 
     fn take_error(&mut self, stream: &Stream) -> Option<io::Error> {

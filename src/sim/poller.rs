@@ -76,12 +76,12 @@ impl ReadySet {
 
     /// Builds the event. A hang-up sets both directions, as in `Os`.
     fn readiness(self, token: Token) -> Readiness {
-        let closed = self.all_of(Self::HUP);
+        let hup = self.all_of(Self::HUP);
         Readiness {
             token,
-            readable: closed || self.all_of(Self::READ),
-            writable: closed || self.all_of(Self::WRITE),
-            closed,
+            readable: hup || self.all_of(Self::READ),
+            writable: hup || self.all_of(Self::WRITE),
+            hup,
         }
     }
 

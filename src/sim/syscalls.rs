@@ -70,7 +70,7 @@ impl World {
         for event in batch.iter() {
             let ready = u64::from(event.readable)
                 | u64::from(event.writable) << 1
-                | u64::from(event.closed) << 2;
+                | u64::from(event.hup) << 2;
             self.trace.note(self.now, "event", event.token.0, ready);
         }
     }
@@ -204,7 +204,7 @@ impl World {
         Ok(at)
     }
 
-    pub(super) fn connected(&mut self, at: EndpointId) -> io::Result<bool> {
+    pub(super) fn finish_connect(&mut self, at: EndpointId) -> io::Result<bool> {
         if let Some(error) = self.end_mut(at).take_error() {
             return Err(error.into());
         }
@@ -263,7 +263,7 @@ impl World {
         result
     }
 
-    pub(super) fn finish(&mut self, at: EndpointId) -> io::Result<()> {
+    pub(super) fn shutdown_write(&mut self, at: EndpointId) -> io::Result<()> {
         if self.end(at).is_broken() || self.end(at).state == TcpState::Connecting {
             return Err(io::ErrorKind::NotConnected.into());
         }

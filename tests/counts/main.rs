@@ -14,6 +14,7 @@ use std::time::Duration;
 use oneloop::{Limits, Reactor, Turn};
 use oneloop_greeting::{Config, Framing, Greeter};
 
+mod drip;
 mod thresholds;
 
 use oneloop_bench::fleet::{Fleet, Work};

@@ -7,17 +7,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use oneloop_swarm::swarm::plan::Plan;
 use oneloop_swarm::swarm::replay::Failure;
-use oneloop_swarm::swarm::run::{Order, run};
+use oneloop_swarm::swarm::restless;
+use oneloop_swarm::swarm::run::{Order, ServiceUnderTest, run};
 
 /// Runs the greeting server on a simulated network, one run for each seed, and checks every
 /// invariant all the time.
 #[derive(Clone, Debug, Parser)]
 struct Args {
+    /// Run this service alone, instead of both in turn
+    #[arg(long, value_enum)]
+    service: Option<Service>,
     /// How many seeds to run
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
@@ -44,6 +48,12 @@ struct Args {
     keep_going: bool,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Service {
+    Greeting,
+    Restless,
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     // What panics in a run is reported by the run.
@@ -57,7 +67,10 @@ fn main() -> ExitCode {
 fn replay(args: &Args, seed: u64) -> ExitCode {
     let report = run(&args.order(seed));
     if args.trace {
-        println!("{:#?}", Plan::new(seed));
+        match args.order(seed).service {
+            ServiceUnderTest::Greeting => println!("{:#?}", Plan::new(seed)),
+            ServiceUnderTest::Restless => println!("{:#?}", restless::plan::Plan::new(seed)),
+        }
     }
     for line in &report.trace {
         println!("{line}");
@@ -166,7 +179,14 @@ impl<'a> Sweep<'a> {
 
 impl Args {
     fn order(&self, seed: u64) -> Order {
+        let service = match self.service {
+            Some(Service::Greeting) => ServiceUnderTest::Greeting,
+            Some(Service::Restless) => ServiceUnderTest::Restless,
+            None if seed.is_multiple_of(2) => ServiceUnderTest::Greeting,
+            None => ServiceUnderTest::Restless,
+        };
         Order {
+            service,
             seed,
             turns: self.turns,
             only: self.only.clone(),

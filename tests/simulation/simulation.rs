@@ -16,12 +16,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mutants::table::MUTANTS;
 use oneloop_swarm::swarm::plan::{Plan, Poller};
 use oneloop_swarm::swarm::replay::Failure;
-use oneloop_swarm::swarm::run::{Order, Report, run};
+use oneloop_swarm::swarm::run::{Order, Report, ServiceUnderTest, run};
 
 const TURNS: usize = 1000;
 
 fn order(seed: u64) -> Order {
     Order {
+        service: ServiceUnderTest::Greeting,
         seed,
         turns: TURNS,
         only: None,
@@ -29,9 +30,15 @@ fn order(seed: u64) -> Order {
     }
 }
 
-/// Runs a seed; if an invariant breaks, says what replays it.
-fn hold(seed: u64) -> Report {
-    let order = order(seed);
+fn restless(seed: u64) -> Order {
+    Order {
+        service: ServiceUnderTest::Restless,
+        ..order(seed)
+    }
+}
+
+/// Runs a seed; if an invariant breaks, panics with the line that replays it.
+fn hold(order: Order) -> Report {
     let report = run(&order);
     if report.verdict.is_err() {
         panic!("{}", Failure::smallest(&order, report));
@@ -47,7 +54,7 @@ fn seeds() -> u64 {
 
 #[test]
 fn no_invariant_breaks_in_the_fixed_seeds() {
-    let reports: Vec<_> = (0..seeds()).map(hold).collect();
+    let reports: Vec<_> = (0..seeds()).map(|seed| hold(order(seed))).collect();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
@@ -59,16 +66,26 @@ fn no_invariant_breaks_in_seeds_that_nobody_has_tried() {
     let started = Instant::now();
     let fresh = seconds * 1000..;
     for seed in fresh.take_while(|_| started.elapsed() < Duration::from_secs(4)) {
-        hold(seed);
+        hold(order(seed));
+        hold(restless(seed));
     }
+}
+
+#[test]
+fn no_invariant_breaks_in_the_fixed_seeds_of_the_restless_service() {
+    let reports: Vec<_> = (0..seeds()).map(|seed| hold(restless(seed))).collect();
+    let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
+    assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
 
 #[test]
 fn two_runs_of_a_seed_are_the_same_event_for_event() {
     for seed in 0..10 {
-        let (first, second) = (run(&order(seed)), run(&order(seed)));
-        assert_eq!(first.digest, second.digest, "seed {seed}");
-        assert_eq!(first.turns, second.turns, "seed {seed}");
+        for order in [order(seed), restless(seed)] {
+            let (first, second) = (run(&order), run(&order));
+            assert_eq!(first.digest, second.digest, "{order:?}");
+            assert_eq!(first.turns, second.turns, "{order:?}");
+        }
     }
 }
 
@@ -91,6 +108,23 @@ fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
     for poller in [Poller::Edge, Poller::Rearmed] {
         assert!((0..60).any(|seed| Plan::new(seed).poller == poller));
     }
+}
+
+/// A change that moves or renames must keep what happens, event for event. One that means to change
+/// it records the digests anew: `ONELOOP_RECORD=1 cargo test --test simulation digests`.
+#[test]
+fn digests_of_the_fixed_seeds_are_those_recorded() {
+    let digest = |seed| format!("{seed} {:016x}\n", run(&order(seed)).digest);
+    let digests: String = (0..60).map(digest).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("digests.txt");
+    if std::env::var_os("ONELOOP_RECORD").is_some() {
+        std::fs::write(&path, &digests).expect("a folder to write to");
+    }
+    let recorded = std::fs::read_to_string(&path).expect("digests");
+    let different = digests.lines().zip(recorded.lines());
+    let different: Vec<_> = different.filter(|(now, before)| now != before).collect();
+    assert!(different.is_empty(), "now, and before: {different:#?}");
+    assert_eq!(digests.lines().count(), recorded.lines().count());
 }
 
 /// A change that takes a mutant's text away fails here, and names it.

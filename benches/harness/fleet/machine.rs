@@ -1,18 +1,9 @@
 //! The machine's resources: descriptors and cores.
 
-#[cfg(unix)]
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 /// Raises the limit on open files to its maximum and returns it.
 #[cfg(unix)]
 pub fn descriptors() -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return ASSUMED;
-    };
-    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
-    };
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(ASSUMED);
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
@@ -40,4 +31,4 @@ pub fn pin_to(_: usize) -> bool {
 
 /// The limit that every Unix grants.
 #[cfg(unix)]
-const ASSUMED: usize = 256;
+const ASSUMED: u64 = 256;

@@ -42,12 +42,12 @@ fn wait(network: &mut Network) -> Vec<Readiness> {
     events
 }
 
-fn hint(token: usize, readable: bool, writable: bool, closed: bool) -> Readiness {
+fn hint(token: usize, readable: bool, writable: bool, hup: bool) -> Readiness {
     Readiness {
         token: Token(token),
         readable,
         writable,
-        closed,
+        hup,
     }
 }
 
@@ -268,14 +268,14 @@ fn outbound_connect_succeeds_or_is_refused() {
     network.register(&mut stream, Token(1)).unwrap();
     let mut refused = Net::connect(&mut network, PEER.parse().unwrap(), None, &BUFFERS).unwrap();
     network.register(&mut refused, Token(2)).unwrap();
-    assert!(!network.connected(&stream).unwrap());
-    while !network.connected(&stream).unwrap() {
+    assert!(!network.finish_connect(&stream).unwrap());
+    while !network.finish_connect(&stream).unwrap() {
         wait(&mut network);
     }
     wait(&mut network);
     assert_eq!(network.read(&mut stream, &mut [0; 9]).unwrap(), 5);
     assert_eq!(
-        kind(network.connected(&refused)),
+        kind(network.finish_connect(&refused)),
         io::ErrorKind::ConnectionRefused
     );
 }
@@ -288,11 +288,11 @@ fn connect_with_dropped_syns_times_out() {
     let stream = Net::connect(&mut network, lost, None, &BUFFERS).unwrap();
     for _ in 0..100 {
         wait(&mut network);
-        assert!(!network.connected(&stream).unwrap());
+        assert!(!network.finish_connect(&stream).unwrap());
     }
     network.poll(&mut Vec::new(), None).unwrap_err();
     assert_eq!(
-        kind(network.connected(&stream)),
+        kind(network.finish_connect(&stream)),
         io::ErrorKind::TimedOut,
         "retransmission ends"
     );
@@ -340,7 +340,7 @@ fn outbound_link_applies_to_outbound_connections() {
     });
     let stream = Net::connect(&mut network, address, None, &BUFFERS).unwrap();
     let begun = network.time();
-    while !network.connected(&stream).unwrap() {
+    while !network.finish_connect(&stream).unwrap() {
         wait(&mut network);
     }
     assert!(network.time() - begun >= 2 * latency);

@@ -11,7 +11,7 @@ use crate::mutant::Suite;
 /// Which test program a suite is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Program {
-    Unit,
+    Unit(&'static str),
     Simulation,
     Sockets(&'static str),
 }
@@ -28,7 +28,7 @@ pub(crate) enum Run {
 impl Suite {
     pub(crate) fn program(self) -> Program {
         match self {
-            Self::Unit(_) => Program::Unit,
+            Self::Unit(package, _) => Program::Unit(package),
             Self::Scenario(_) | Self::Seeds(_) => Program::Simulation,
             Self::Sockets(test, _) => Program::Sockets(test),
         }
@@ -36,7 +36,7 @@ impl Suite {
 
     fn filter(self) -> &'static str {
         match self {
-            Self::Unit(filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => filter,
+            Self::Unit(_, filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => filter,
             Self::Seeds(_) => "no_invariant_breaks_in_the_fixed_seeds",
         }
     }
@@ -82,9 +82,11 @@ impl Program {
         command.args(["test", "--no-run", "--locked", "--profile", "mutants"]);
         command.args(["--message-format", "json-render-diagnostics"]);
         match self {
-            Self::Unit => command.args(["--no-default-features", "--lib"]),
-            Self::Simulation => command.args(["--no-default-features", "--test", "simulation"]),
-            Self::Sockets(test) => command.args(["--test", test]),
+            Self::Unit(package) => command.args(["--package", package, "--lib"]),
+            Self::Simulation => {
+                command.args(["--package", "oneloop-swarm", "--test", "simulation"])
+            }
+            Self::Sockets(test) => command.args(["--package", "oneloop-programs", "--test", test]),
         };
         command.current_dir(tree).env("CARGO_TARGET_DIR", target);
         command.env("CARGO_TERM_COLOR", "never");

@@ -22,8 +22,8 @@ pub(crate) struct Mutant {
 /// Some of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Suite {
-    /// The library's unit tests whose path contains this.
-    Unit(&'static str),
+    /// The unit tests of the package `.0` whose path contains `.1`.
+    Unit(&'static str, &'static str),
     /// The scenarios of `tests/simulation` whose path contains this.
     Scenario(&'static str),
     /// So many seeds of the swarm.

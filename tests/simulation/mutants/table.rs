@@ -6,82 +6,82 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     // What was known of the first edition.
     Mutant {
         name: "share_used_up_and_forgotten",
-        file: "src/reactor/connections.rs",
-        find: "if driven == Driven::OutOfShare {",
-        replace: "if false && driven == Driven::OutOfShare {",
+        file: "src/oneloop/reactor/slots.rs",
+        find: "if outcome == Outcome::BudgetExhausted {",
+        replace: "if false && outcome == Outcome::BudgetExhausted {",
         suite: Suite::Scenario("shares"),
     },
     Mutant {
         name: "exhausted_accept_not_tried_again",
-        file: "src/reactor/mod.rs",
-        find: "self.listeners[number].accepting = Accepting::BackingOff { until };",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "self.listeners[listener].accepting = Accepting::BackingOff { until };",
         replace: "let _ = until;
-        self.listeners[number].accepting = Accepting::Idle;",
+        self.listeners[listener].accepting = Accepting::Idle;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "short_read_trusted_at_the_end",
-        file: "src/reactor/drive.rs",
-        find: "bytes < asked && !connection.flags.has(Flags::CLOSED)",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "bytes < asked && !connection.flags.has(Flags::HUP)",
         replace: "bytes < asked",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "serial_ignored",
-        file: "src/reactor/connections.rs",
-        find: ".filter(|c| c.serial == id.serial)",
+        file: "src/oneloop/reactor/slots.rs",
+        find: ".filter(|c| c.generation == id.generation)",
         replace: ".filter(|_| true)",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "moved_deadline_not_filed_again",
-        file: "src/reactor/mod.rs",
-        find: "            if connection.due > now {
-                self.connections.settle(index, now);
+        file: "src/oneloop/reactor/timers.rs",
+        find: "            if connection.deadline > now {
+                self.slots.rearm_or_retire(index, now);
                 continue;",
-        replace: "            if connection.due > now {
+        replace: "            if connection.deadline > now {
                 continue;",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "rest_of_output_written_again",
-        file: "src/reactor/drive.rs",
-        find: "held.output.set(self.desk.output.take_from(sent));",
-        replace: "held.output.set(self.desk.output.take_from(sent.min(0)));",
+        file: "src/oneloop/reactor/write.rs",
+        find: "buffers.output.set(self.scratch.output.take_from(sent));",
+        replace: "buffers.output.set(self.scratch.output.take_from(sent.min(0)));",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "rest_of_output_lost",
-        file: "src/reactor/drive.rs",
-        find: "held.output.set(self.desk.output.take_from(sent));",
-        replace: "drop(self.desk.output.take_from(sent));
-            let _ = held;",
+        file: "src/oneloop/reactor/write.rs",
+        find: "buffers.output.set(self.scratch.output.take_from(sent));",
+        replace: "drop(self.scratch.output.take_from(sent));
+            let _ = buffers;",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "interruption_taken_for_would_block",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/drive.rs",
         find: "            ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::READABLE),
-            _ => connection.end(EndReason::Reset),",
+            _ => connection.abort(EndReason::Reset),",
         replace: "            ErrorKind::WouldBlock | ErrorKind::Interrupted => {
                 connection.flags.remove(Flags::READABLE);
             }
-            _ => connection.end(EndReason::Reset),",
+            _ => connection.abort(EndReason::Reset),",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "one_accept_for_each_event",
-        file: "src/reactor/mod.rs",
-        find: "                listener.accepting = Accepting::Ready { failures: 0 };
+        file: "src/oneloop/reactor/accept.rs",
+        find: "                entry.accepting = Accepting::Ready { failures: 0 };
                 if let Some(left)",
-        replace: "                listener.accepting = Accepting::Idle;
+        replace: "                entry.accepting = Accepting::Idle;
                 if let Some(left)",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "no_linger",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "connection.phase = Phase::Lingering { bytes_left };",
         replace: "let _ = bytes_left;
         connection.phase = Phase::Dead;",
@@ -89,107 +89,107 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "address_not_forgotten",
-        file: "src/reactor/listener.rs",
-        find: "*from_there -= 1;",
-        replace: "*from_there -= 0;",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "*connections -= 1;",
+        replace: "*connections -= 0;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "drain_without_end",
-        file: "src/reactor/mod.rs",
-        find: "if self.drain.is_some_and(|drain| drain.until <= now) {",
-        replace: "if false && self.drain.is_some_and(|drain| drain.until <= now) {",
+        file: "src/oneloop/reactor/timers.rs",
+        find: "if self.drain.is_some_and(|drain| drain.deadline <= now) {",
+        replace: "if false && self.drain.is_some_and(|drain| drain.deadline <= now) {",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "no_write_deadline",
-        file: "src/reactor/drive.rs",
-        find: "        let until = self.now() + self.limits.write_timeout;
-        connection.set_deadline(until, &self.pressure);
+        file: "src/oneloop/reactor/write.rs",
+        find: "        let deadline = self.now() + self.limits.write_timeout;
+        connection.set_deadline(deadline, &self.pressure);
     }",
         replace: "    }",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "flushed_not_told",
-        file: "src/reactor/drive.rs",
-        find: "connection.waits(Next::Flush, false);",
+        file: "src/oneloop/reactor/write.rs",
+        find: "connection.apply(Next::Flush, false);",
         replace: "let _ = Next::Flush;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "shed_counted_twice",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/accept.rs",
         find: "                Ok(()) => {
-                    self.driver.counters.accepted += 1;",
+                    self.core.counters.accepted += 1;",
         replace: "                Ok(()) => {
-                    self.driver.counters.accepted += 2;",
+                    self.core.counters.accepted += 2;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "refusal_not_forgotten",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "Origin::Refused => self.admission.refused -= 1,",
         replace: "Origin::Refused => {}",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "input_left_for_room_not_offered",
-        file: "src/reactor/drive.rs",
-        find: "if self.desk.output.room() == 0 && connection.has_input() {",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "if self.scratch.output.room() == 0 && connection.has_input() {",
         replace: "if false && connection.has_input() {",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "last_name_lost",
-        file: "src/greeting/mod.rs",
+        file: "src/greeting/lib.rs",
         find: "        self.answer_rest(&mut prompt.peer, cx)?;
         Err(CloseReason::Eof)",
         replace: "        Err(CloseReason::Eof)",
-        suite: Suite::Unit("greeting"),
+        suite: Suite::Unit("oneloop-greeting", ""),
     },
     Mutant {
         name: "mistake_counted_twice",
-        file: "src/greeting/mod.rs",
+        file: "src/greeting/lib.rs",
         find: "peer.mistakes.saturating_add(1)",
         replace: "peer.mistakes.saturating_add(2)",
-        suite: Suite::Unit("greeting"),
+        suite: Suite::Unit("oneloop-greeting", ""),
     },
     Mutant {
         name: "quiet_gap_skipped",
-        file: "src/greeting/mod.rs",
+        file: "src/greeting/lib.rs",
         find: "until: cx.after(self.config.quiet_gap),",
         replace: "until: cx.now(),",
-        suite: Suite::Unit("greeting"),
+        suite: Suite::Unit("oneloop-greeting", ""),
     },
     Mutant {
         name: "events_lost_in_panic",
-        file: "src/reactor/mod.rs",
-        find: "            hints.nth(last);",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "            events.nth(last);",
         replace: "            return;
             #[allow(unreachable_code)]
-            hints.nth(last);",
+            events.nth(last);",
         suite: Suite::Scenario("panics"),
     },
     // What survived the first edition's tests.
     Mutant {
         name: "event_after_panic_skipped",
-        file: "src/reactor/mod.rs",
-        find: "hints.nth(last);",
-        replace: "hints.nth(last + 1);",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "events.nth(last);",
+        replace: "events.nth(last + 1);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "output_kept_after_panic",
-        file: "src/reactor/drive.rs",
-        find: "        self.desk.output.reset();
-        connection.end(EndReason::Panicked);",
-        replace: "        connection.end(EndReason::Panicked);",
+        file: "src/oneloop/reactor/guard.rs",
+        find: "        self.scratch.output.reset();
+        connection.abort(EndReason::Panicked);",
+        replace: "        connection.abort(EndReason::Panicked);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "overflow_kept_after_panic",
-        file: "src/service/output.rs",
+        file: "src/oneloop/service/output.rs",
         find: "        self.filled = 0;
         self.overflowed = false;",
         replace: "        self.filled = 0;",
@@ -197,28 +197,28 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "steps_cost_nothing",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/core.rs",
         find: "bytes_in + bytes_out + steps * STEP_BYTES",
         replace: "bytes_in + bytes_out + steps * 0 * STEP_BYTES",
         suite: Suite::Scenario("shares"),
     },
     Mutant {
         name: "input_never_full",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/drive.rs",
         find: "input.len() == self.limits.input_bytes_max",
         replace: "input.len() == self.limits.input_bytes_max + 1",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "input_full_a_byte_early",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/drive.rs",
         find: "input.len() == self.limits.input_bytes_max",
         replace: "input.len() + 1 >= self.limits.input_bytes_max",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "exactly_full_input_ends",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/drive.rs",
         find: "            Ok(_) => {
                 connection.close(EndReason::InputOverflow);",
         replace: "            _ => {
@@ -227,28 +227,28 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "drain_goes_on_reading",
-        file: "src/reactor/connection.rs",
-        find: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::FINISHED;",
-        replace: "let matter = Flags::READABLE | Flags::PAUSED | Flags::FINISHED;",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "end_of_stream_told_again",
-        file: "src/reactor/connection.rs",
-        find: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::FINISHED;",
-        replace: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "wake_up_before_flushed",
-        file: "src/reactor/connection.rs",
+        file: "src/oneloop/reactor/connection.rs",
         find: "        if self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }
-        if self.flags.take(Flags::WOKEN) {
+        if self.flags.take(Flags::WAKE) {
             return Some(Event::Wake);
         }",
-        replace: "        if self.flags.take(Flags::WOKEN) {
+        replace: "        if self.flags.take(Flags::WAKE) {
             return Some(Event::Wake);
         }
         if self.flags.take(Flags::FLUSHED) {
@@ -257,44 +257,44 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("events"),
     },
     Mutant {
-        name: "wake_up_lost_with_a_deadline",
-        file: "src/reactor/connection.rs",
-        find: "if self.flags.take(Flags::DEADLINE) && self.due <= now {",
+        name: "deadline_told_though_it_has_moved",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "if self.flags.take(Flags::DEADLINE) && self.deadline <= now {",
         replace: "if self.flags.take(Flags::DEADLINE) {",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "wake_up_forgets_its_session",
-        file: "src/reactor/connections.rs",
-        find: "            connection.flags.add(news);
+        file: "src/oneloop/reactor/slots.rs",
+        find: "            connection.flags.add(pending);
             self.enqueue(id.index);",
-        replace: "            connection.flags.add(news);",
+        replace: "            connection.flags.add(pending);",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "wake_ups_in_reverse_order",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/requests.rs",
         find: "for id in requests.wake {",
         replace: "for id in requests.wake.into_iter().rev() {",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "end_of_drain_not_waited_for",
-        file: "src/reactor/mod.rs",
-        find: "next = next.min(drain.until);",
-        replace: "let _ = drain.until;",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "next = next.min(drain.deadline);",
+        replace: "let _ = drain.deadline;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_cuts_at_once",
-        file: "src/reactor/mod.rs",
-        find: "drain.until <= now",
-        replace: "drain.until > now",
+        file: "src/oneloop/reactor/timers.rs",
+        find: "drain.deadline <= now",
+        replace: "drain.deadline > now",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_counts_lingering_as_cut",
-        file: "src/reactor/connection.rs",
+        file: "src/oneloop/reactor/connection.rs",
         find: "Phase::Lingering { .. } | Phase::Dead => false,",
         replace: "Phase::Lingering { .. } => true,
             Phase::Dead => false,",
@@ -302,14 +302,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "drain_does_not_read_first",
-        file: "src/reactor/mod.rs",
-        find: "self.connections.tell_all(Flags::DRAIN | Flags::READABLE);",
-        replace: "self.connections.tell_all(Flags::DRAIN);",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.slots.notify_all(Flags::DRAIN | Flags::READABLE);",
+        replace: "self.slots.notify_all(Flags::DRAIN);",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_told_before_input_is_read",
-        file: "src/reactor/connection.rs",
+        file: "src/oneloop/reactor/connection.rs",
         find: "if !read_first && self.flags.take(Flags::DRAIN) {",
         replace: "let _ = read_first;
         if self.flags.take(Flags::DRAIN) {",
@@ -317,166 +317,174 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "drain_closes_the_queue",
-        file: "src/reactor/mod.rs",
-        find: "            listener.call_last(self.driver.limits.backlog as usize);",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "            listener.close_after(self.core.limits.backlog as usize);",
         replace: "            listener.socket = None;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_not_told_to_the_last_accepted",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/accept.rs",
         find: "connection.flags.add(Flags::DRAIN | Flags::READABLE);",
         replace: "let _ = (Flags::DRAIN, connection);",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_from_a_stale_clock",
-        file: "src/reactor/mod.rs",
-        find: "let until = self.driver.update_now() + grace;",
-        replace: "let until = self.driver.now() + grace;",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let deadline = self.core.update_now() + grace;",
+        replace: "let deadline = self.core.now() + grace;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "waits_never_calm_down",
-        file: "src/reactor/pressure.rs",
-        find: "self.halvings = self.halvings.min(calm);",
-        replace: "let _ = calm;",
+        file: "src/oneloop/reactor/pressure.rs",
+        find: "self.halvings = self.halvings.min(hysteresis);",
+        replace: "let _ = hysteresis;",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "waits_calm_down_at_once",
-        file: "src/reactor/pressure.rs",
-        find: "served + limits.connections_max / 20",
-        replace: "served",
+        file: "src/oneloop/reactor/pressure.rs",
+        find: "admitted + limits.connections_max / 20",
+        replace: "admitted",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "load_not_watched_on_leaving",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "            listener.retry();
         }
-        self.watch_load();",
+        self.update_pressure();",
         replace: "            listener.retry();
         }",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "load_not_watched_on_entering",
-        file: "src/reactor/mod.rs",
-        find: "            self.connections[index].phase = Phase::Dead;
-            self.connections.settle(index, self.driver.now());
+        file: "src/oneloop/reactor/accept.rs",
+        find: "            self.slots[index].abort(reason);
+            self.slots.rearm_or_retire(index, self.core.now());
         }
-        self.watch_load();",
-        replace: "            self.connections[index].phase = Phase::Dead;
-            self.connections.settle(index, self.driver.now());
+        self.update_pressure();",
+        replace: "            self.slots[index].abort(reason);
+            self.slots.rearm_or_retire(index, self.core.now());
         }",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
+        name: "refused_above_the_maximum_lingers",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "            self.slots[index].abort(reason);",
+        replace: "            let _ = reason;
+            self.slots[index].phase = Phase::Dead;",
+        suite: Suite::Scenario("accepting"),
+    },
+    Mutant {
         name: "sweep_lengthens",
-        file: "src/reactor/connection.rs",
-        find: "self.due = self.due.min(pressure.scale(self.until));",
-        replace: "self.due = pressure.scale(self.until);",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "self.deadline = pressure.scale(self.requested_deadline);",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "sweep_shortens_what_is_short",
-        file: "src/reactor/connection.rs",
-        find: "self.due = self.due.min(pressure.scale(self.until));",
-        replace: "self.due = self.due.min(pressure.scale(self.due));",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "self.deadline = self.deadline.min(pressure.scale(self.deadline));",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "sweep_stops_after_its_first_part",
-        file: "src/reactor/mod.rs",
-        find: "self.sweep = (end < self.connections.end()).then_some(end);",
+        file: "src/oneloop/reactor/pressure.rs",
+        find: "self.sweep = (end < self.slots.end()).then_some(end);",
         replace: "self.sweep = None;
         let _ = end;",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "sweep_without_filing",
-        file: "src/reactor/mod.rs",
-        find: "                connection.shorten_deadline(&self.driver.pressure);
-                self.connections.settle(index, self.driver.now());",
-        replace: "                connection.shorten_deadline(&self.driver.pressure);",
+        file: "src/oneloop/reactor/pressure.rs",
+        find: "                connection.shorten_deadline(&self.core.pressure);
+                self.slots.rearm_or_retire(index, self.core.now());",
+        replace: "                connection.shorten_deadline(&self.core.pressure);",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "waits_not_shortened",
-        file: "src/reactor/connection.rs",
-        find: "self.due = pressure.scale(until);",
-        replace: "self.due = until;
+        file: "src/oneloop/reactor/connection.rs",
+        find: "self.deadline = pressure.scale(requested);",
+        replace: "self.deadline = requested;
             let _ = pressure;",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "unmoved_deadline_renewed",
-        file: "src/reactor/connection.rs",
-        find: "if self.until != until {",
-        replace: "if true || self.until != until {",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "if self.requested_deadline != requested {",
+        replace: "if true || self.requested_deadline != requested {",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "turn_deadlines_unbounded",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/timers.rs",
         find: "self.deadlines_left -= 1;",
         replace: "self.deadlines_left -= 0;",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "turn_deadlines_renewed_by_panic",
-        file: "src/reactor/mod.rs",
-        find: "        let now = self.driver.now();
+        file: "src/oneloop/reactor/timers.rs",
+        find: "        let now = self.core.now();
         if self.drain.is_some_and",
-        replace: "        let now = self.driver.now();
-        self.deadlines_left = self.driver.limits.turn_deadlines_max;
+        replace: "        let now = self.core.now();
+        self.deadlines_left = self.core.limits.turn_deadlines_max;
         if self.drain.is_some_and",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "turn_accepts_unbounded",
-        file: "src/reactor/mod.rs",
-        find: "self.listeners[number].budget -= 1;",
-        replace: "self.listeners[number].budget -= 0;",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "self.listeners[listener].budget -= 1;",
+        replace: "self.listeners[listener].budget -= 0;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "turn_accepts_renewed_by_panic",
-        file: "src/reactor/mod.rs",
-        find: "            self.listeners[number].retry_if_due(now);",
-        replace: "            self.listeners[number].budget = self.driver.limits.turn_accepts_max;
-            self.listeners[number].retry_if_due(now);",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "            self.listeners[listener].retry_if_over(now);",
+        replace: "            self.listeners[listener].budget = self.core.limits.turn_accepts_max;
+            self.listeners[listener].retry_if_over(now);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "interrupted_poll_not_repeated",
-        file: "src/reactor/mod.rs",
-        find: "            polled = self.driver.net.poll(&mut self.events, Some(Duration::ZERO));",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "            polled = self.core.net.poll(&mut self.events, Some(Duration::ZERO));",
         replace: "",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "late_look_does_not_read",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/timers.rs",
         find: "connection.flags.add(Flags::READABLE | Flags::WRITABLE);
-            self.driver.counters.looks",
+            self.core.counters.looks",
         replace: "connection.flags.add(Flags::WRITABLE);
-            self.driver.counters.looks",
+            self.core.counters.looks",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "late_look_does_not_write",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/timers.rs",
         find: "connection.flags.add(Flags::READABLE | Flags::WRITABLE);
-            self.driver.counters.looks",
+            self.core.counters.looks",
         replace: "connection.flags.add(Flags::READABLE);
-            self.driver.counters.looks",
+            self.core.counters.looks",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "late_look_not_taken",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/timers.rs",
         find: "            self.drive(index);
             self.expire(index);",
         replace: "            self.expire(index);",
@@ -484,57 +492,57 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "alarm_without_end",
-        file: "src/reactor/mod.rs",
-        find: "            self.alarm = Time::NEVER;
+        file: "src/oneloop/reactor/requests.rs",
+        find: "            self.timer = Time::NEVER;
             let called",
         replace: "            let called",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "alarm_not_waited_for",
-        file: "src/reactor/mod.rs",
-        find: "self.connections.next_deadline().min(self.alarm)",
-        replace: "self.connections.next_deadline()",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "self.slots.next_deadline().min(self.timer)",
+        replace: "self.slots.next_deadline()",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "alarm_dead_after_panic",
-        file: "src/reactor/mod.rs",
-        find: "self.alarm = now + ALARM_RETRY;",
-        replace: "let _ = now + ALARM_RETRY;",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "self.timer = now + TIMER_RETRY;",
+        replace: "let _ = now + TIMER_RETRY;",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "poll_waits_from_a_stale_clock",
-        file: "src/reactor/mod.rs",
-        find: "next - self.driver.net.now()",
-        replace: "next - self.driver.now()",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "next - self.core.net.now()",
+        replace: "next - self.core.now()",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "leaving_does_not_end_the_rest",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "            listener.retry();
         }
-        self.watch_load();",
+        self.update_pressure();",
         replace: "            let _ = listener;
         }
-        self.watch_load();",
+        self.update_pressure();",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "rest_ten_times_as_long",
-        file: "src/reactor/mod.rs",
-        find: "self.driver.now() + self.driver.limits.accept_retry;",
-        replace: "self.driver.now() + self.driver.limits.accept_retry * 10;",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "self.core.now() + self.core.limits.accept_retry;",
+        replace: "self.core.now() + self.core.limits.accept_retry * 10;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "no_rest_without_descriptors",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/accept.rs",
         find: "            }
         }
-        self.rest(number, error);",
+        self.back_off(listener, error);",
         replace: "            }
         }
         let _ = error;",
@@ -542,142 +550,134 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "no_rest_after_failures",
-        file: "src/reactor/mod.rs",
-        find: "        if *failures >= self.driver.limits.turn_accepts_max {
-            self.rest(number, error);
+        file: "src/oneloop/reactor/accept.rs",
+        find: "        if *failures >= self.core.limits.turn_accepts_max {
+            self.back_off(listener, error);
         }",
         replace: "",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "failures_not_counted",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/accept.rs",
         find: "*failures += 1;",
         replace: "*failures += 0;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "failures_not_forgotten",
-        file: "src/reactor/mod.rs",
-        find: "listener.accepting = Accepting::Ready { failures: 0 };
+        file: "src/oneloop/reactor/accept.rs",
+        find: "entry.accepting = Accepting::Ready { failures: 0 };
                 if let",
-        replace: "let _ = listener.accepting;
+        replace: "let _ = entry.accepting;
                 if let",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "rest_not_waited_for",
-        file: "src/reactor/listener.rs",
+        file: "src/oneloop/reactor/accept.rs",
         find: "Accepting::BackingOff { until } => until,",
         replace: "Accepting::BackingOff { .. } => Time::NEVER,",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "refusals_one_too_many",
-        file: "src/reactor/mod.rs",
-        find: "self.admission.refused > self.driver.limits.refusals_max",
-        replace: "self.admission.refused > self.driver.limits.refusals_max + 1",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "self.admission.refused > self.core.limits.refusals_max",
+        replace: "self.admission.refused > self.core.limits.refusals_max + 1",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "refusals_one_too_few",
-        file: "src/reactor/mod.rs",
-        find: "self.admission.refused > self.driver.limits.refusals_max",
-        replace: "self.admission.refused >= self.driver.limits.refusals_max",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "self.admission.refused > self.core.limits.refusals_max",
+        replace: "self.admission.refused >= self.core.limits.refusals_max",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "full_server_goes_on_accepting",
-        file: "src/reactor/mod.rs",
-        find: "limits.when_full == WhenFull::Refuse || self.admission.inside < limits.connections_max",
-        replace: "limits.when_full == WhenFull::Refuse || self.admission.inside < limits.connections_max + 1",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max",
+        replace: "limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max + 1",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "one_connection_too_many",
-        file: "src/reactor/listener.rs",
-        find: "if self.inside >= max {",
-        replace: "if self.inside > max {",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "if self.admitted >= max {",
+        replace: "if self.admitted > max {",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "one_of_an_address_too_many",
-        file: "src/reactor/listener.rs",
-        find: "if from_there >= per_address_max {",
-        replace: "if from_there > per_address_max {",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "if connections >= per_address_max {",
+        replace: "if connections > per_address_max {",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "address_of_ipv6_in_full",
-        file: "src/reactor/listener.rs",
+        file: "src/oneloop/reactor/admission.rs",
         find: "IpAddr::from([a, b, c, d, 0, 0, 0, 0])",
         replace: "IpAddr::from([a, b, c, d, 0, 0, 0, v6.segments()[7]])",
-        suite: Suite::Unit("reactor::listener"),
+        suite: Suite::Unit("oneloop", "reactor::admission"),
     },
     Mutant {
         name: "outbound_in_a_drain",
-        file: "src/reactor/mod.rs",
-        find: "let connected = if self.drain.is_some() {",
-        replace: "let connected = if false && self.drain.is_some() {",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "let started = if self.drain.is_some() {",
+        replace: "let started = if false && self.drain.is_some() {",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_without_time_limit",
-        file: "src/reactor/mod.rs",
-        find: "        connection.set_deadline(until, &self.driver.pressure);
+        file: "src/oneloop/reactor/connect.rs",
+        find: "        connection.set_deadline(deadline, &self.core.pressure);
         connection.flags.remove(Flags::WRITABLE);",
-        replace: "        let _ = until;
+        replace: "        let _ = deadline;
         connection.flags.remove(Flags::WRITABLE);",
-        suite: Suite::Scenario("outbound"),
-    },
-    Mutant {
-        name: "outbound_time_limit_stays_with_the_session",
-        file: "src/reactor/drive.rs",
-        find: "        connection.phase = Phase::Live;
-        connection.clear_deadline();",
-        replace: "        connection.phase = Phase::Live;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_not_counted",
-        file: "src/reactor/mod.rs",
-        find: "self.driver.counters.connecting += 1;",
-        replace: "self.driver.counters.connecting += 0;",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "self.core.counters.connecting += 1;",
+        replace: "self.core.counters.connecting += 0;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_failure_not_counted",
-        file: "src/reactor/mod.rs",
-        find: "connected.inspect_err(|_| *ended += 1)?",
-        replace: "connected.inspect_err(|_| *ended += 0)?",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "started.inspect_err(|_| *ended += 1)?",
+        replace: "started.inspect_err(|_| *ended += 0)?",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_admitted",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "Origin::Outbound => self.admission.outbound -= 1,",
         replace: "Origin::Outbound => {}",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_one_too_many",
-        file: "src/reactor/mod.rs",
-        find: "self.admission.outbound >= self.driver.limits.outbound_max",
-        replace: "self.admission.outbound > self.driver.limits.outbound_max",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "self.admission.outbound >= self.core.limits.outbound_max",
+        replace: "self.admission.outbound > self.core.limits.outbound_max",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_leak_without_registration",
-        file: "src/reactor/mod.rs",
-        find: "            self.leave(to, Origin::Outbound);
+        file: "src/oneloop/reactor/connect.rs",
+        find: "            self.release_admission(to, Origin::Outbound);
             return Err",
         replace: "            return Err",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_failure_not_reported",
-        file: "src/reactor/mod.rs",
-        find: r#"            self.driver.call("connect_failed", |service, cx| {
+        file: "src/oneloop/reactor/connect.rs",
+        find: r#"            self.core.call("connect_failed", |service, cx| {
                 service.connect_failed(connect.tag, &error, cx);
             });"#,
         replace: "            let _ = error;",
@@ -685,7 +685,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "outbound_refusal_not_reported",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: r#"        self.call("connect_failed", |service, cx| {
             service.connect_failed(tag, error, cx);
         });"#,
@@ -694,37 +694,37 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "outbound_cut_off_without_a_word",
-        file: "src/reactor/mod.rs",
-        find: "                self.driver.connect_failed(connection, &error);",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                self.core.connect_failed(connection, &error);",
         replace: "                let _ = error;
-                connection.end(EndReason::ConnectFailed);",
+                connection.abort(EndReason::ConnectFailed);",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_cut_off_counted_as_cut",
-        file: "src/reactor/mod.rs",
-        find: "                self.driver.connect_failed(connection, &error);",
-        replace: "                self.driver.connect_failed(connection, &error);
-                cut += 1;",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                self.core.connect_failed(connection, &error);",
+        replace: "                self.core.connect_failed(connection, &error);
+                aborted += 1;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_ticket_lost",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/connect.rs",
         find: "connection.tag = tag;",
         replace: "let _ = tag;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_error_taken_for_connected",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "Ok(false) => connection.flags.remove(Flags::WRITABLE),",
         replace: "Ok(false) => self.open(connection, id),",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "no_nodelay",
-        file: "src/net/os.rs",
+        file: "src/oneloop/net/os.rs",
         find: "    socket.set_tcp_nodelay(true)?;
 ",
         replace: "",
@@ -732,179 +732,180 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "wildcard_takes_ipv4_too",
-        file: "src/net/os.rs",
+        file: "src/oneloop/net/os.rs",
         find: "socket.set_only_v6(true)?;",
         replace: "socket.set_only_v6(false)?;",
         suite: Suite::Scenario("kernel"),
     },
     Mutant {
         name: "abort_without_reset",
-        file: "src/net/os.rs",
+        file: "src/oneloop/net/os.rs",
         find: "set_linger(Some(Duration::ZERO))",
         replace: "set_linger(None)",
         suite: Suite::Scenario("kernel"),
     },
     Mutant {
         name: "backlog_of_one",
-        file: "src/net/os.rs",
+        file: "src/oneloop/net/os.rs",
         find: "i32::try_from(options.backlog).unwrap_or(i32::MAX)",
         replace: "i32::from(options.backlog > 0)",
         suite: Suite::Scenario("kernel"),
     },
     Mutant {
         name: "lingering_without_bound",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "match bytes_left.checked_sub(bytes as u32) {",
         replace: "match bytes_left.checked_sub(0 * bytes as u32) {",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "lingering_ends_at_the_first_byte",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "match bytes_left.checked_sub(bytes as u32) {",
         replace: "match bytes_left.checked_sub(u32::MAX) {",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "lingering_without_time_limit",
-        file: "src/reactor/drive.rs",
-        find: "        let until = self.now() + self.limits.linger_timeout;
-        connection.set_deadline(until, &self.pressure);",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "        let deadline = self.now() + self.limits.linger_timeout;
+        connection.set_deadline(deadline, &self.pressure);",
         replace: "",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "lingering_after_the_peer_has_finished",
-        file: "src/reactor/drive.rs",
-        find: "if connection.flags.has(Flags::FINISHED) || self.net.finish",
-        replace: "if self.net.finish",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "if connection.flags.has(Flags::EOF)
+            || self.net.shutdown_write",
+        replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
     },
     // Of the second contract.
     Mutant {
         name: "past_deadline_filed_in_the_past",
-        file: "src/reactor/deadlines.rs",
-        find: "self.place(due.max(now))",
-        replace: "self.place(due)",
+        file: "src/oneloop/reactor/timer_wheel.rs",
+        find: "self.place(deadline.max(now))",
+        replace: "self.place(deadline)",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "abnormal_end_without_reset",
-        file: "src/reactor/mod.rs",
-        find: "self.driver.net.abort(connection.stream);",
-        replace: "self.driver.net.close(connection.stream);",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "self.core.net.abort(connection.stream);",
+        replace: "self.core.net.close(connection.stream);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "normal_end_with_reset",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/lifecycle.rs",
         find: "        } else {
-            self.driver.net.close(connection.stream);",
+            self.core.net.close(connection.stream);",
         replace: "        } else {
-            self.driver.net.abort(connection.stream);",
+            self.core.net.abort(connection.stream);",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "overflow_not_noticed",
-        file: "src/reactor/drive.rs",
-        find: "if self.desk.output.has_overflowed() {",
-        replace: "if false && self.desk.output.has_overflowed() {",
+        file: "src/oneloop/reactor/write.rs",
+        find: "return !self.scratch.output.has_overflowed() || self.overflowed(connection);",
+        replace: "return true;",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "overflow_a_byte_early",
-        file: "src/service/output.rs",
+        file: "src/oneloop/service/output.rs",
         find: "self.max - self.filled < bytes",
         replace: "self.max - self.filled <= bytes",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "overflow_a_byte_late",
-        file: "src/service/output.rs",
+        file: "src/oneloop/service/output.rs",
         find: "self.max - self.filled < bytes",
         replace: "self.max - self.filled + 1 < bytes",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "overflow_stays_for_the_next",
-        file: "src/reactor/drive.rs",
-        find: "        self.desk.output.reset();
-        connection.end(EndReason::OutputOverflow);",
-        replace: "        self.desk.output.clear();
-        connection.end(EndReason::OutputOverflow);",
+        file: "src/oneloop/reactor/write.rs",
+        find: "        self.scratch.output.reset();
+        connection.abort(EndReason::OutputOverflow);",
+        replace: "        self.scratch.output.clear();
+        connection.abort(EndReason::OutputOverflow);",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "write_progress_not_counted",
-        file: "src/reactor/buffer.rs",
-        find: "self.sent - self.counted >= enough",
-        replace: "self.sent - self.counted >= usize::MAX",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.sent - self.sent_at_deadline >= enough",
+        replace: "self.sent - self.sent_at_deadline >= usize::MAX",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "any_write_is_progress",
-        file: "src/reactor/buffer.rs",
-        find: "self.sent - self.counted >= enough",
-        replace: "self.sent - self.counted >= enough.min(1)",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.sent - self.sent_at_deadline >= enough",
+        replace: "self.sent - self.sent_at_deadline >= enough.min(1)",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "write_progress_counted_from_the_start",
-        file: "src/reactor/buffer.rs",
-        find: "self.counted = self.sent;",
-        replace: "self.counted = self.counted;",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.sent_at_deadline = self.sent;",
+        replace: "self.sent_at_deadline = self.sent_at_deadline;",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "write_deadline_stays_after_the_last_byte",
-        file: "src/reactor/drive.rs",
+        file: "src/oneloop/reactor/write.rs",
         find: "                    connection.clear_deadline();
-                    connection.give_back();",
-        replace: "                    connection.give_back();",
+                    connection.free_buffers();",
+        replace: "                    connection.free_buffers();",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "pause_deaf_to_the_end",
-        file: "src/reactor/connection.rs",
-        find: "self.flags.of_these(matter) == Flags::READABLE | Flags::CLOSED | Flags::PAUSED",
-        replace: "false && self.flags.of_these(matter) == Flags::READABLE | Flags::CLOSED | Flags::PAUSED",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
+        replace: "false && self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "pause_deaf_to_a_reset",
-        file: "src/reactor/drive.rs",
-        find: "if connection.flags.take(Flags::ALARMED)
+        file: "src/oneloop/reactor/drive.rs",
+        find: "if connection.flags.take(Flags::HUP_UNCHECKED)
 ",
-        replace: "if false && connection.flags.take(Flags::ALARMED)
+        replace: "if false && connection.flags.take(Flags::HUP_UNCHECKED)
 ",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "paused_session_read",
-        file: "src/reactor/connection.rs",
-        find: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::FINISHED;",
-        replace: "let matter = Flags::READABLE | Flags::DRAINING | Flags::FINISHED;",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::DRAINING | Flags::EOF;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "input_after_a_pause_not_offered",
-        file: "src/reactor/connection.rs",
+        file: "src/oneloop/reactor/connection.rs",
         find: "if self.flags.take(Flags::PAUSED) && !seen {",
         replace: "if self.flags.take(Flags::PAUSED) && !seen && false {",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "unread_input_kept_by_one_too_many",
-        file: "src/reactor/buffer.rs",
+        file: "src/oneloop/reactor/buffer.rs",
         find: "self.start = self.end - left;",
         replace: "self.start = (self.end - left).saturating_sub(1);",
-        suite: Suite::Unit("reactor::buffer"),
+        suite: Suite::Unit("oneloop", "reactor::buffer"),
     },
     Mutant {
         name: "sessions_lost_when_dropped",
-        file: "src/reactor/mod.rs",
+        file: "src/oneloop/reactor/shutdown.rs",
         find: "                if connection.is_unfinished() {
-                    connection.end(EndReason::Dropped);
+                    connection.abort(EndReason::Dropped);
                 }
                 connection.phase = Phase::Dead;",
         replace: "                connection.phase = Phase::Dead;",
@@ -912,58 +913,58 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "line_served_last_first",
-        file: "src/reactor/connections.rs",
-        find: "            self.serving.reverse();
+        file: "src/oneloop/reactor/slots.rs",
+        find: "            self.ready_now.reverse();
 ",
         replace: "",
         suite: Suite::Scenario("shares"),
     },
     Mutant {
         name: "tokens_of_slots_mixed_up",
-        file: "src/reactor/tokens.rs",
-        find: "serial: (token.0 >> INDEX_BITS) as u32,",
-        replace: "serial: (token.0 >> INDEX_BITS) as u32 & 0xff,",
-        suite: Suite::Unit("reactor::tokens"),
+        file: "src/oneloop/reactor/token.rs",
+        find: "generation: (token.0 >> INDEX_BITS) as u32,",
+        replace: "generation: (token.0 >> INDEX_BITS) as u32 & 0xff,",
+        suite: Suite::Unit("oneloop", "reactor::token"),
     },
     Mutant {
         name: "wheel_late_by_a_slot",
-        file: "src/reactor/deadlines.rs",
-        find: "let due_tick = (due.as_nanos() >> TICK_BITS) + 1;",
-        replace: "let due_tick = (due.as_nanos() >> TICK_BITS) + 3;",
-        suite: Suite::Unit("reactor::deadlines"),
+        file: "src/oneloop/reactor/timer_wheel.rs",
+        find: "let expiry_tick = (deadline.as_nanos() >> TICK_BITS) + 1;",
+        replace: "let expiry_tick = (deadline.as_nanos() >> TICK_BITS) + 3;",
+        suite: Suite::Unit("oneloop", "reactor::timer_wheel"),
     },
     Mutant {
         name: "wheel_forgets_the_list_behind_the_first",
-        file: "src/reactor/deadlines.rs",
-        find: "links.link(head).previous = HEAD + FIRING as u32;",
+        file: "src/oneloop/reactor/timer_wheel.rs",
+        find: "links.link(head).previous = HEAD + EXPIRED as u32;",
         replace: "links.link(head).next = NONE;
-        links.link(head).previous = HEAD + FIRING as u32;",
-        suite: Suite::Unit("reactor::deadlines"),
+        links.link(head).previous = HEAD + EXPIRED as u32;",
+        suite: Suite::Unit("oneloop", "reactor::timer_wheel"),
     },
     Mutant {
         name: "longest_wait_ignored",
-        file: "src/reactor/pressure.rs",
+        file: "src/oneloop/reactor/pressure.rs",
         find: "let until = until.min(self.now + self.wait_max);",
         replace: "let until = until.min(Time::NEVER);",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "wait_shortened_below_the_shortest",
-        file: "src/reactor/pressure.rs",
+        file: "src/oneloop/reactor/pressure.rs",
         find: "Time::from_nanos(now + wait).max(least)",
         replace: "Time::from_nanos(now + wait).max(least.min(self.now))",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "has_room_above_the_mark",
-        file: "src/service/output.rs",
+        file: "src/oneloop/service/output.rs",
         find: "self.mark.saturating_sub(self.filled)",
         replace: "self.max.saturating_sub(self.filled)",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "repeated_wake_ups_of_others_dropped",
-        file: "src/service/requests.rs",
+        file: "src/oneloop/service/requests.rs",
         find: "if self.wake.last() == Some(&session) {",
         replace: "if !self.wake.is_empty() {",
         suite: Suite::Scenario("events"),

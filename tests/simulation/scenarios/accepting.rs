@@ -285,3 +285,60 @@ fn listener_that_cannot_be_had_is_an_error_and_no_listener() {
     let token = oneloop::net::Token(7);
     assert!(Net::listen(&mut network, address, &options, token).is_err());
 }
+
+#[test]
+fn refusal_longer_than_the_output_s_mark_is_sent_whole() {
+    let limits = Limits {
+        input_bytes_max: 10,
+        output_bytes_mark: 10,
+        output_bytes_max: 2000,
+        ..few(1)
+    };
+    let mut simulation = simulate(limits, echo);
+    simulation.reactor_mut().service_mut().refusal = vec![b'x'; 2000];
+    let _inside = simulation.connect();
+    simulation.run_for(ms(10));
+    let refused = simulation.connect();
+    simulation.run_for(ms(10));
+    assert_eq!(refused.received(), vec![b'x'; 2000]);
+    assert!(refused.at_end());
+}
+
+#[test]
+fn session_that_its_service_refuses_frees_its_place() {
+    let mut simulation = simulate(few(4), |mut step| match step.take().is_empty() {
+        true => step.read_for(MINUTE),
+        false => oneloop::Next::Close(oneloop::CloseReason::Refused),
+    });
+    for _ in 0..10 {
+        let client = simulation.connect();
+        client.send(b"let me in");
+        simulation.run_for(ms(10));
+        assert!(client.at_end());
+        client.close();
+        simulation.run_for(ms(10));
+    }
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.ended(EndReason::Refused), 10);
+    assert_eq!(counters.ended(EndReason::ServerFull), 0);
+    assert_eq!(simulation.reactor().usage(), Default::default());
+}
+
+#[test]
+fn accepting_that_succeeds_now_and_then_does_not_rest() {
+    let limits = Limits {
+        turn_accepts_max: 20,
+        accept_retry: HOUR,
+        ..Limits::default()
+    };
+    let mut simulation = simulate(limits, echo);
+    simulation.network().set_faults(Faults {
+        aborted_accepts: 0.5,
+        ..Faults::NONE
+    });
+    let _clients: Vec<_> = (0..400).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(10));
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.accepted + counters.accept_failures, 400);
+    assert!(counters.accept_failures > 100);
+}

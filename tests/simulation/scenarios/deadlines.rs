@@ -1,11 +1,11 @@
 //! When a session's wait ends.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::{CloseReason, Event, Limits, Next, Time};
-use oneloop_sim::{Faults, LinkProfile};
+use oneloop_sim::{Faults, LinkProfile, Network};
 
 use super::probe::*;
 
@@ -151,6 +151,8 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     let _client = simulation.connect();
     simulation.turn();
     let opened = simulation.network().time();
+    // Nothing more is announced: the next poll waits for the deadline.
+    simulation.turn();
     // Whoever embeds the loop has done other work for a while.
     simulation.network().advance(ms(1500));
     while !matches!(
@@ -236,4 +238,82 @@ fn idle_server_sleeps() {
     simulation.run_for(MINUTE * 50);
     let turns = simulation.reactor().counters().turns - before;
     assert!(turns < 100, "{turns} turns in 50 idle minutes");
+}
+
+#[test]
+fn wait_that_begins_late_in_a_long_turn_ends_late() {
+    let network: Rc<RefCell<Option<Network>>> = Rc::default();
+    let busy = Rc::clone(&network);
+    let mut simulation = simulate(Limits::default(), move |mut step| {
+        step.take();
+        if step.event == Event::Data {
+            // A step that takes a millisecond.
+            if let Some(network) = &*busy.borrow() {
+                network.advance(ms(1));
+            }
+        }
+        match step.event {
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            Event::Data => step.read_for(ms(500)),
+            _ => step.read_for(HOUR),
+        }
+    });
+    *network.borrow_mut() = Some(simulation.network().clone());
+    let clients: Vec<_> = (0..300).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(10));
+    clients.iter().for_each(|client| client.send(b"x"));
+    simulation.run_for(ms(1));
+    let end_of_turn = simulation.network().time();
+    // The clock is read at every 64th event.
+    simulation.run_for(ms(490 - 64));
+    assert!(!clients.last().unwrap().at_end());
+    simulation.run_for(ms(1000));
+    let last = simulation
+        .reactor()
+        .service()
+        .time_of(Call::Step(299, Event::Timeout));
+    let waited = last.expect("its deadline has come") - end_of_turn;
+    assert!(waited >= ms(500 - 64), "{waited:?}");
+}
+
+#[test]
+fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
+    let limits = Limits {
+        input_bytes_max: 1000,
+        output_bytes_mark: 10,
+        output_bytes_max: 1010,
+        turn_bytes_max: 1,
+        ..Limits::default()
+    };
+    let network: Rc<RefCell<Option<Network>>> = Rc::default();
+    let clock = Rc::clone(&network);
+    let due = Time::START + ms(200);
+    let (mut steps_since, mut moved) = (0, false);
+    // Each step fills the output and leaves input, so that there is always a next one.
+    let mut simulation = simulate(limits, move |step| {
+        if step.event == Event::Data {
+            step.cx.consume(1);
+            step.cx.write(&[b'x'; 10]);
+            if let Some(network) = &*clock.borrow()
+                && network.time() < due
+            {
+                network.advance(ms(20));
+            }
+        }
+        // Its turn, the look before the deadline, and the deadline itself.
+        steps_since += u32::from(step.cx.now() >= due);
+        moved |= steps_since == 3;
+        match moved {
+            true => step.read_for(HOUR),
+            false => Next::Read { until: due },
+        }
+    });
+    *network.borrow_mut() = Some(simulation.network().clone());
+    let client = simulation.connect();
+    simulation.run_for(ms(1));
+    client.send(&[1; 500]);
+    simulation.run_for(MINUTE);
+    assert_eq!(client.received().len(), 5000);
+    let events = simulation.reactor().service().events(0);
+    assert!(!events.contains(&Event::Timeout));
 }

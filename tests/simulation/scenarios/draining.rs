@@ -1,7 +1,7 @@
 //! How the loop stops.
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
-use oneloop_sim::{LinkProfile, Status};
+use oneloop_sim::{Faults, LinkProfile, Status};
 
 use super::probe::*;
 
@@ -75,7 +75,13 @@ fn drain_answers_what_had_arrived_before_it_is_told() {
     let mut simulation = simulate(grace(SECOND), echo);
     let clients: Vec<_> = (0..100).map(|_| simulation.connect()).collect();
     simulation.run_for(SECOND);
+    // It has arrived, and no event has announced it.
+    simulation.network().set_faults(Faults {
+        late_events: 1.0,
+        ..Faults::NONE
+    });
     clients.iter().for_each(|client| client.send(b"waiting"));
+    simulation.run_for(ms(1));
     simulation.reactor_mut().drain();
     simulation.run_for(ms(100));
     let answered = clients

@@ -3,7 +3,9 @@
 mod accepting;
 mod deadlines;
 mod draining;
+mod echo;
 mod events;
+mod greeting;
 mod outbound;
 mod panics;
 mod pressure;

@@ -234,7 +234,11 @@ fn outbound_connection_that_the_end_of_a_drain_finds_unmade_is_reported() {
 
 #[test]
 fn outbound_connection_that_cannot_be_registered_fails_alone() {
-    let mut simulation = caller(Limits::default());
+    let limits = Limits {
+        outbound_max: 1,
+        ..Limits::default()
+    };
+    let mut simulation = caller(limits);
     simulation.network().serve(elsewhere(), || Mirror);
     simulation.network().set_faults(oneloop_sim::Faults {
         failed_registrations: 1.0,
@@ -249,6 +253,11 @@ fn outbound_connection_that_cannot_be_registered_fails_alone() {
     assert_eq!(simulation.network().descriptors_open(), 0);
     let counters = simulation.reactor().counters();
     assert_eq!((counters.connecting, counters.ended_in_all()), (1, 1));
+    simulation.network().set_faults(oneloop_sim::Faults::NONE);
+    simulation.reactor_mut().connect(elsewhere(), None, 2);
+    simulation.run_for(10 * SECOND);
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::Completed));
 }
 
 #[test]

@@ -42,7 +42,8 @@ fn panic_leaves_none_of_its_output_to_the_next_session() {
 #[test]
 fn panic_after_too_much_output_does_not_end_the_next_session() {
     let limits = Limits {
-        output_bytes_mark: 100,
+        input_bytes_max: 10,
+        output_bytes_mark: 90,
         output_bytes_max: 100,
         ..Limits::default()
     };
@@ -51,16 +52,25 @@ fn panic_after_too_much_output_does_not_end_the_next_session() {
             step.cx.write(&[b'x'; 101]);
             panics();
         }
-        step.cx.write(b"mine");
+        if step.number == 1 {
+            step.cx.write(b"mine");
+        }
         step.read_for(HOUR)
     });
-    let first = simulation.connect();
-    let second = simulation.connect();
+    let clients: Vec<_> = (0..4).map(|_| simulation.connect()).collect();
     simulation.run_for(ms(10));
-    first.send(b"panic");
-    second.send(b"more");
-    simulation.run_for(ms(10));
-    assert_eq!(second.received(), b"minemine");
+    for panicking in [0, 3] {
+        clients[panicking].send(b"panic");
+        simulation.run_for(ms(10));
+        // One answers, one does not.
+        clients[1].send(b"more");
+        clients[2].send(b"more");
+        simulation.run_for(ms(10));
+        clients[2].send(b"more");
+        simulation.run_for(ms(10));
+    }
+    assert_eq!(clients[1].received(), b"mine".repeat(3));
+    assert_eq!(simulation.reactor().service().end(2), None);
 }
 
 #[test]

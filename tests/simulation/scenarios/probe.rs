@@ -14,11 +14,13 @@ use oneloop_sim::Simulation;
 pub(crate) struct Probe {
     act: Box<dyn FnMut(Step<'_, '_>) -> Next>,
     /// Called with every call that is not about a session's step, once it is recorded.
-    pub(crate) besides: Box<dyn FnMut(Call, &mut ServiceContext)>,
+    pub(crate) besides: Besides,
     pub(crate) refusal: Vec<u8>,
     pub(crate) calls: Vec<(Time, Call)>,
     pub(crate) peers: Vec<Peer>,
 }
+
+type Besides = Box<dyn FnMut(Call, &mut ServiceContext)>;
 
 /// A step of a session, as the scenario gets it.
 pub(crate) struct Step<'a, 'b> {

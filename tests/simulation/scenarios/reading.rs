@@ -11,6 +11,7 @@ use super::probe::*;
 fn input_max(input_bytes_max: usize) -> Limits {
     Limits {
         input_bytes_max,
+        output_bytes_max: 2 << 20,
         ..Limits::default()
     }
 }
@@ -62,6 +63,18 @@ fn unread_input_may_be_as_much_as_its_maximum_and_no_more() {
 }
 
 #[test]
+fn unread_input_may_reach_its_maximum_byte_by_byte() {
+    let mut simulation = simulate(input_max(8), |step| step.read_for(HOUR));
+    let client = simulation.connect();
+    for _ in 0..8 {
+        client.send(b"x");
+        simulation.run_for(ms(10));
+    }
+    assert_eq!(simulation.reactor().service().events(0).len(), 9);
+    assert_eq!(simulation.reactor().open_connections(), 1);
+}
+
+#[test]
 fn unread_input_that_is_as_much_as_its_maximum_is_answered_at_the_end() {
     let mut simulation = simulate(input_max(8), |mut step| match step.event {
         Event::Eof => {
@@ -82,6 +95,7 @@ fn unread_input_that_is_as_much_as_its_maximum_is_answered_at_the_end() {
 #[test]
 fn input_left_for_want_of_room_is_offered_again_when_there_is_some() {
     let limits = Limits {
+        input_bytes_max: 10,
         output_bytes_mark: 10,
         output_bytes_max: 20,
         send_buffer_bytes: 16,
@@ -107,6 +121,7 @@ fn input_left_for_want_of_room_is_offered_again_when_there_is_some() {
 #[test]
 fn end_of_the_stream_comes_again_for_input_left_for_want_of_room() {
     let limits = Limits {
+        input_bytes_max: 10,
         output_bytes_mark: 10,
         output_bytes_max: 20,
         ..Limits::default()

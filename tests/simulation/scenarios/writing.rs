@@ -63,6 +63,7 @@ fn output_that_is_taken_in_parts_arrives_whole_and_once() {
 #[test]
 fn output_up_to_the_maximum_leaves_and_one_byte_more_ends_with_a_reset() {
     let limits = || Limits {
+        input_bytes_max: 10,
         output_bytes_mark: 10,
         output_bytes_max: 1000,
         ..Limits::default()
@@ -98,6 +99,34 @@ fn output_that_a_peer_does_not_take_ends_after_its_time_with_a_reset() {
     assert_eq!(end, Some(EndReason::WriteTimeout));
     simulation.run_for(SECOND);
     assert_eq!(client.status(), Status::Failed(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn output_of_which_nothing_is_taken_ends_after_its_time() {
+    let limits = Limits {
+        write_timeout: 5 * SECOND,
+        ..narrow(1000)
+    };
+    let mut simulation = simulate(limits, |mut step| {
+        step.take();
+        if step.event == Event::Open {
+            step.cx.write(&pattern(3000));
+        }
+        step.read_for(HOUR)
+    });
+    let latency = ms(20);
+    let client = simulation.connect_over(LinkProfile {
+        latency: latency..=latency,
+        ..LinkProfile::ideal()
+    });
+    // A third has arrived, another one is on its way.
+    simulation.run_for(ms(50));
+    client.vanish();
+    simulation.run_for(ms(4960));
+    assert_eq!(simulation.reactor().service().end(0), None);
+    simulation.run_for(ms(20));
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::WriteTimeout));
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Door {
     listeners: HashMap<SocketAddr, Listening>,
     admitted: HashMap<SocketAddr, ()>,
     by_address: HashMap<IpAddr, usize>,
+    /// When a place became free, the last time that none was.
+    room_since: Time,
     /// Those that are being turned away; true for one that is so for longer than this turn.
     refused: HashMap<SocketAddr, bool>,
 }
@@ -48,6 +50,7 @@ impl Door {
             listeners: HashMap::new(),
             admitted: HashMap::new(),
             by_address: HashMap::new(),
+            room_since: Time::START,
             refused: HashMap::new(),
         }
     }
@@ -135,14 +138,17 @@ impl Door {
     }
 
     /// A socket of the loop's is closed: a descriptor is free, and there is no reason to rest.
-    pub fn closed(&mut self, peer: SocketAddr) {
+    pub fn closed(&mut self, now: Time, peer: SocketAddr) {
+        if self.is_shut() {
+            self.room_since = now;
+        }
         self.refused.remove(&peer);
         if self.admitted.remove(&peer).is_some() {
             let from_there = self.by_address.get_mut(&peer.ip());
             *from_there.expect("it was counted") -= 1;
         }
         for listening in self.listeners.values_mut() {
-            listening.rests_until = Time::START;
+            listening.rests_until = listening.rests_until.min(now);
         }
     }
 
@@ -156,8 +162,8 @@ impl Door {
         if self.is_shut() {
             return None;
         }
-        let listening = self.listeners.get(&address);
-        Some(listening.map_or(since, |listening| listening.rests_until.max(since)))
+        let listening = self.listeners.get(&address).copied().unwrap_or_default();
+        Some(since.max(listening.rests_until).max(self.room_since))
     }
 
     /// True while the server is full and those who come are to wait.

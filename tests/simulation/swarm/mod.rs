@@ -6,5 +6,6 @@ pub mod oracle;
 pub mod plan;
 pub mod population;
 pub mod replay;
+pub mod restless;
 pub mod run;
 pub mod watch;

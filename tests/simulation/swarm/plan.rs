@@ -18,8 +18,12 @@ pub struct Plan {
     pub limits: Limits,
     pub config: Config,
     pub descriptors_max: Option<usize>,
+    /// How many listeners the server has.
+    pub listeners: u16,
     pub finale: Finale,
     crowd: Crowd,
+    /// Decides, if it is given, which clients come and what they do: each has some of it.
+    pub clients: Option<Vec<u8>>,
     /// How often a session panics in a step.
     pub panics: f64,
 }
@@ -53,6 +57,8 @@ struct Crowd {
 pub struct Visitor {
     pub character: Character,
     pub address: SocketAddr,
+    /// The number of the listener that it connects to.
+    pub listener: u16,
     pub link: LinkProfile,
     /// How long after the one before it comes.
     pub pause: Duration,
@@ -77,25 +83,35 @@ impl Plan {
             descriptors_max: random
                 .random_bool(0.2)
                 .then(|| random.magnitude(1..=40) as usize),
+            listeners: random.choose(&[1, 1, 2, 3]),
             finale: random.choose(&[Finale::Drain, Finale::Farewell]),
             crowd: Crowd::drawn(random),
+            clients: None,
             panics: if random.random_bool(0.25) { 0.05 } else { 0.0 },
         }
     }
 
     /// The client with this number. It is the same whoever else comes.
     pub fn visitor(&self, number: usize) -> Visitor {
-        let mut random = Rng::new(self.seed.rotate_left(32) ^ (number as u64 + 1));
+        let mut random = match self.script_of(number) {
+            Some(script) => Rng::scripted(script),
+            None => Rng::new(self.seed.rotate_left(32) ^ (number as u64 + 1)),
+        };
         let character = random.choose(&self.crowd.characters);
         let host = 1 + random.range(1..=self.crowd.addresses) as u8;
         let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, host));
         Visitor {
             character,
             address: SocketAddr::new(ip, FIRST_PORT + number as u16),
+            listener: random.below(self.listeners.into()) as u16,
             link: character.link(&mut random),
             pause: random.duration_up_to(self.crowd.pause),
             random,
         }
+    }
+
+    fn script_of(&self, number: usize) -> Option<&[u8]> {
+        self.clients.as_ref()?.chunks(BYTES_PER_CLIENT).nth(number)
     }
 
     /// True if nothing in this run keeps two writes from being two arrivals.
@@ -235,3 +251,5 @@ const LONGEST_TALK: u64 = 100;
 const LONGEST_PIPELINE: u64 = 30_000;
 
 const FIRST_PORT: u16 = 1024;
+/// What decides the first things that a client does, and its line.
+const BYTES_PER_CLIENT: usize = 24;

@@ -44,14 +44,19 @@ impl Failure {
     /// The line that replays it exactly.
     pub fn command(&self) -> String {
         let Order {
-            seed, turns, only, ..
+            service,
+            seed,
+            turns,
+            only,
+            ..
         } = &self.order;
+        let service = service.as_str();
         let only = only.as_ref().map(|only| {
             let numbers: Vec<_> = only.iter().map(ToString::to_string).collect();
             format!(" --only {}", numbers.join(","))
         });
         format!(
-            "cargo run --release --example simulate -- --seed {seed} --turns {turns}{} --trace",
+            "cargo run --release --bin simulate -- --service {service} --seed {seed} --turns {turns}{} --trace",
             only.unwrap_or_default()
         )
     }

@@ -15,12 +15,32 @@ use super::watch::{SLACK, Watch, Watched};
 /// What to run, and how to look at it.
 #[derive(Clone, Debug)]
 pub struct Order {
+    pub service: ServiceUnderTest,
     pub seed: u64,
     /// Turns of the loop before the finale begins.
     pub turns: usize,
     /// The only clients that come; `None` for all.
     pub only: Option<Vec<usize>>,
     pub trace: bool,
+}
+
+/// Which service is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceUnderTest {
+    /// The greeting server among clients.
+    Greeting,
+    /// A service that does whatever a service may do: see [`super::restless`].
+    Restless,
+}
+
+impl ServiceUnderTest {
+    /// Its name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Restless => "restless",
+        }
+    }
 }
 
 /// How a run went.
@@ -42,7 +62,8 @@ struct Run<const EDGE: bool> {
     network: Network<EDGE>,
     reactor: Reactor<Watched, Network<EDGE>>,
     watch: Watch,
-    address: SocketAddr,
+    /// Where the server listens.
+    addresses: Vec<SocketAddr>,
     /// The number of the next client, and when it comes.
     next: usize,
     next_at: Time,
@@ -57,6 +78,9 @@ struct Run<const EDGE: bool> {
 
 /// Runs a seed.
 pub fn run(order: &Order) -> Report {
+    if order.service == ServiceUnderTest::Restless {
+        return super::restless::run::run(order);
+    }
     let plan = Plan::new(order.seed);
     match plan.poller {
         Poller::Edge => run_on::<true>(plan, order),
@@ -64,16 +88,19 @@ pub fn run(order: &Order) -> Report {
     }
 }
 
-/// Runs what `bytes` say: the first half decides the weather, the limits and who comes, the second
-/// half the network's chances.
+/// Runs what `bytes` decide: the first third the weather and the limits, the second one the clients,
+/// the last one the network's chances.
 pub fn run_script(bytes: &[u8], turns: usize) -> Report {
-    let (plan, chances) = bytes.split_at(bytes.len() / 2);
+    let (plan, rest) = bytes.split_at(bytes.len() / 3);
+    let (clients, chances) = rest.split_at(rest.len() / 2);
     let seed = plan
         .iter()
         .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
-    let plan = Plan::drawn(seed, &mut Rng::scripted(plan));
+    let mut plan = Plan::drawn(seed, &mut Rng::scripted(plan));
+    plan.clients = Some(clients.to_vec());
     let chances = Rng::scripted(chances);
     let order = Order {
+        service: ServiceUnderTest::Greeting,
         seed,
         turns,
         only: None,
@@ -115,8 +142,11 @@ impl<const EDGE: bool> Run<EDGE> {
         let limits = plan.limits.clone();
         let reactor = Reactor::with_net(watch.service(), limits, network.clone());
         let mut reactor = reactor.expect("valid limits");
-        let address = "10.0.0.1:6000".parse().expect("an address");
-        reactor.listen(address).expect("a new network");
+        let addresses = (0..plan.listeners).map(|number| {
+            let address = SocketAddr::from(([10, 0, 0, 1], 6000 + number));
+            reactor.listen(address).expect("a new network")
+        });
+        let addresses = addresses.collect();
         network.set_faults(plan.faults);
         if let Some(most) = plan.descriptors_max {
             network.set_fd_limit(most);
@@ -127,7 +157,7 @@ impl<const EDGE: bool> Run<EDGE> {
             network,
             reactor,
             watch,
-            address,
+            addresses,
             next: 0,
             next_at: Time::START,
             coming: Vec::new(),
@@ -167,7 +197,8 @@ impl<const EDGE: bool> Run<EDGE> {
             if comes {
                 let when = self.next_at.max(now);
                 self.coming.push(when);
-                let (ends, link) = ((visitor.address, self.address), visitor.link.clone());
+                let to = self.addresses[usize::from(visitor.listener)];
+                let (ends, link) = ((visitor.address, to), visitor.link.clone());
                 let player = self.watch.client(Player::new(visitor), number);
                 self.network.connect_at(when, ends, link, player);
             }
@@ -301,7 +332,12 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err("a connection was read that had no event".into());
         }
         // But for one look before a listener is closed.
-        if tally.accepts_without_readiness > u64::from(self.draining) {
+        let last_looks = if self.draining {
+            self.addresses.len()
+        } else {
+            0
+        };
+        if tally.accepts_without_readiness > last_looks as u64 {
             return Err("a listener was asked that had no event".into());
         }
         self.check_queue()?;
@@ -310,15 +346,14 @@ impl<const EDGE: bool> Run<EDGE> {
 
     /// Who waits to be accepted is looked after, unless the server is full or the listener rests.
     fn check_queue(&self) -> Verdict {
-        let Some(since) = self.network.waiting_since(self.address) else {
-            return Ok(());
-        };
-        match self.watch.overdue_since(self.address, since) {
-            Some(since) if self.network.time() - since > SLACK => Err(format!(
-                "somebody has waited since {since:?} to be accepted"
-            )),
-            _ => Ok(()),
+        for &address in &self.addresses {
+            let since = self.network.waiting_since(address);
+            let since = since.and_then(|since| self.watch.overdue_since(address, since));
+            if since.is_some_and(|since| self.network.time() - since > SLACK) {
+                return Err(format!("somebody has waited at {address} since {since:?}"));
+            }
         }
+        Ok(())
     }
 
     /// The loop rests when there is nothing to do.
@@ -343,7 +378,8 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 }
 
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+/// The text of a panic.
+pub fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no text".into())

@@ -193,7 +193,10 @@ impl Book {
     fn left(&mut self, now: Time, peer: SocketAddr) {
         let number = number_of(peer);
         self.present.retain(|&present| present != number);
-        self.door.closed(peer);
+        let was_shed = |dossier: &Dossier| dossier.admission.is_none();
+        if !self.dossiers[number].as_ref().is_some_and(was_shed) {
+            self.door.closed(now, peer);
+        }
         self.note(peer, |dossier, _| match dossier.stage {
             Stage::Accepted => {
                 dossier.stage = Stage::Gone;

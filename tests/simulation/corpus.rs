@@ -7,7 +7,7 @@ use oneloop_swarm::fuzzing;
 
 fn replay(target: &str, body: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fuzz/corpus")
+        .join("../fuzz/corpus")
         .join(target);
     let mut replayed = 0;
     for entry in fs::read_dir(&folder).expect("a corpus") {

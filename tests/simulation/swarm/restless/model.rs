@@ -1,0 +1,268 @@
+//! What the loop owes one session: which events may come next, and until when.
+
+use std::net::SocketAddr;
+
+use oneloop::{EndReason, Event, Limits, Next, Time};
+
+use super::load::Load;
+use crate::swarm::oracle::Verdict;
+use crate::swarm::watch::SLACK;
+
+/// One session, as the contract has it.
+#[derive(Debug)]
+pub struct Model {
+    pub peer: SocketAddr,
+    /// The network's witness reports on it: its peer has an address of its own.
+    pub is_watched: bool,
+    is_open: bool,
+    waits: Waits,
+    /// What was asked for, and what must be granted of it.
+    ask: Option<(Time, Time)>,
+    /// When it was asked for.
+    asked_at: Time,
+    /// Since when a wake-up is owed.
+    woken: Option<Time>,
+    /// In which turn it was asked for last, if another one may still come.
+    woken_in: Option<u64>,
+    /// Since when it could be told that its output has left; while that is owed, nothing else may
+    /// be told.
+    flush: Flush,
+    is_drained: bool,
+    has_ended: bool,
+    /// How much input it left.
+    left: usize,
+    closing: Option<EndReason>,
+    pub panicked: bool,
+    pub overflowed: bool,
+    pub broken: bool,
+    pub was_reset: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    Read,
+    Pause,
+    Flush,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// Nothing had to wait.
+    Done,
+    /// Output waits.
+    Owed,
+    /// It has left, or there was none; the session is to be told.
+    Untold { since: Time },
+}
+
+impl Model {
+    pub fn new(peer: SocketAddr, is_watched: bool) -> Self {
+        Self {
+            peer,
+            is_watched,
+            is_open: false,
+            waits: Waits::Read,
+            ask: None,
+            asked_at: Time::START,
+            woken: None,
+            woken_in: None,
+            flush: Flush::Done,
+            is_drained: false,
+            has_ended: false,
+            left: 0,
+            closing: None,
+            panicked: false,
+            overflowed: false,
+            broken: false,
+            was_reset: false,
+        }
+    }
+
+    /// The loop steps the session.
+    ///
+    /// # Errors
+    /// If it has no right to.
+    pub fn stepped(
+        &mut self,
+        (now, turn): (Time, u64),
+        event: Event,
+        input: usize,
+        drains: bool,
+    ) -> Verdict {
+        let right = self.may(now, event, input, drains);
+        if !right {
+            return Err(format!(
+                "{event:?} with {input} bytes is out of place: {self:?}"
+            ));
+        }
+        match event {
+            Event::Open => self.is_open = true,
+            Event::Flushed => self.flush = Flush::Done,
+            Event::Wake => {
+                self.woken = None;
+                // One that was asked for just now may become an event of its own.
+                self.woken_in = self.woken_in.filter(|&asked| asked + 1 >= turn);
+            }
+            Event::Timeout => self.ask = None,
+            Event::Eof => self.has_ended = true,
+            Event::Drain => self.is_drained = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// It is to be woken.
+    pub fn wake(&mut self, now: Time, turn: u64) {
+        self.woken.get_or_insert(now);
+        self.woken_in = Some(turn);
+    }
+
+    fn may(&self, now: Time, event: Event, input: usize, drains: bool) -> bool {
+        if self.closing.is_some() || self.is_open == (event == Event::Open) {
+            return false;
+        }
+        if event == Event::Flushed {
+            return !self.is_watched || matches!(self.flush, Flush::Untold { .. });
+        }
+        if self.is_watched && self.flush != Flush::Done {
+            return false;
+        }
+        match event {
+            Event::Wake => self.woken_in.is_some(),
+            Event::Timeout => {
+                let due = self.ask.is_some_and(|(_, due)| due <= now);
+                self.waits != Waits::Flush && (due || !self.is_watched)
+            }
+            Event::Data => {
+                // What was left for want of room is offered again in a drain, too.
+                let over = self.has_ended || (self.is_drained && self.left == 0);
+                self.waits == Waits::Read && !over && input > 0
+            }
+            Event::Eof => {
+                let again = self.has_ended && (self.left == 0 || self.waits != Waits::Read);
+                !self.is_drained && !again
+            }
+            Event::Drain => drains && !self.is_drained,
+            _ => true,
+        }
+    }
+
+    /// The session has answered, and left so much input.
+    pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
+        self.left = left;
+        match next {
+            Next::Read { until } => {
+                self.waits = Waits::Read;
+                self.asks(now, until, load);
+            }
+            Next::Pause { until } => {
+                self.waits = Waits::Pause;
+                self.asks(now, until, load);
+            }
+            Next::Flush => {
+                self.waits = Waits::Flush;
+                self.ask = None;
+                self.flush = Flush::Untold { since: now };
+            }
+            Next::Close(why) => self.closing = Some(why.into()),
+        }
+    }
+
+    fn asks(&mut self, now: Time, until: Time, load: &Load) {
+        if self.ask.is_none_or(|(asked, _)| asked != until) {
+            self.ask = Some((until, load.granted(now, until)));
+            self.asked_at = now;
+        }
+    }
+
+    /// Waits become shorter.
+    pub fn shorten(&mut self, now: Time, load: &Load) {
+        if let Some((until, due)) = &mut self.ask {
+            *due = (*due).min(load.granted(now, *until));
+        }
+    }
+
+    /// The kernel has taken some of its output, `whole` if all.
+    pub fn wrote(&mut self, now: Time, whole: bool) {
+        let owed = self.flush == Flush::Owed;
+        if !whole {
+            self.flush = Flush::Owed;
+            self.ask = None;
+            self.waits = Waits::Flush;
+        } else if owed {
+            self.flush = Flush::Untold { since: now };
+        }
+    }
+
+    /// Since when its socket is to be read, if it is.
+    pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
+        let reads = self.waits == Waits::Read && self.flush == Flush::Done;
+        let over = self.has_ended || self.is_drained || self.closing.is_some() || self.broken;
+        let over = over || self.panicked || self.overflowed;
+        let wants = reads && !over && self.left < limits.input_bytes_max && self.is_open;
+        wants.then_some(self.asked_at)
+    }
+
+    /// Nothing that is owed comes too late.
+    ///
+    /// # Errors
+    /// If something does.
+    pub fn check_patience(&self, now: Time, draining_since: Option<Time>) -> Verdict {
+        let is_over = self.closing.is_some() || self.broken || self.panicked || self.overflowed;
+        if !self.is_watched || is_over {
+            return Ok(());
+        }
+        let late = |since: Time| now - since > SLACK;
+        let overdue = match self.flush {
+            Flush::Owed => None,
+            Flush::Untold { since } => late(since).then_some("that its output has left"),
+            Flush::Done
+                if self
+                    .ask
+                    .is_some_and(|(_, due)| late(due.max(self.asked_at))) =>
+            {
+                Some("its deadline")
+            }
+            Flush::Done if self.woken.is_some_and(late) => Some("its wake-up"),
+            Flush::Done
+                if !self.is_drained
+                    && draining_since.is_some_and(|since| late(since.max(self.asked_at))) =>
+            {
+                Some("the drain")
+            }
+            Flush::Done => None,
+        };
+        overdue.map_or(Ok(()), |what| Err(format!("{what} is overdue: {self:?}")))
+    }
+
+    /// The connection has ended.
+    ///
+    /// # Errors
+    /// If the reason does not explain it.
+    pub fn closed(
+        &self,
+        why: EndReason,
+        limits: &Limits,
+        (drain_is_over, is_dropped): (bool, bool),
+    ) -> Verdict {
+        let explained = match why {
+            EndReason::Panicked => self.panicked,
+            EndReason::OutputOverflow => self.overflowed,
+            EndReason::Reset => self.broken || !self.is_watched,
+            EndReason::WriteTimeout => self.flush == Flush::Owed || !self.is_watched,
+            EndReason::InputOverflow => {
+                self.left == limits.input_bytes_max && self.closing.is_none()
+            }
+            EndReason::DrainTimeout => drain_is_over,
+            EndReason::Dropped => is_dropped,
+            why => self.closing == Some(why) && !self.panicked && !self.overflowed,
+        };
+        if !explained {
+            return Err(format!("ended as \"{why}\" without reason: {self:?}"));
+        }
+        if self.is_watched && why.is_abnormal() != self.was_reset {
+            return Err(format!("ended as \"{why}\", reset: {}", self.was_reset));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! What one seed stands for, for the restless service.
+
+use std::time::Duration;
+
+use oneloop::{Limits, WhenFull};
+use oneloop_sim::{Faults, LinkProfile, Rng};
+
+use crate::swarm::plan::Poller;
+
+/// Everything about a run but its chances.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub poller: Poller,
+    pub faults: Faults,
+    pub limits: Limits,
+    pub listeners: u16,
+    pub descriptors_max: Option<usize>,
+    pub outbound_link: LinkProfile,
+    /// How long after one client the next one comes, at most.
+    pub pause: Duration,
+    pub habits: Habits,
+    pub finale: Finale,
+}
+
+/// How often a session does what, in one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    pub panic: f64,
+    pub wake: f64,
+    pub timer: f64,
+    pub connect: f64,
+    pub past: f64,
+    pub pause: f64,
+    pub flush: f64,
+    pub close: f64,
+    pub overflow: f64,
+    pub deaf_to_drain: f64,
+    /// The most that a step writes, as a rule.
+    pub write_max: u64,
+    /// The longest wait.
+    pub wait_max: Duration,
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finale {
+    Drain,
+    Drop,
+}
+
+impl Plan {
+    pub fn new(seed: u64) -> Self {
+        Self::drawn(seed, &mut Rng::new(seed ^ SALT))
+    }
+
+    pub fn drawn(seed: u64, random: &mut Rng) -> Self {
+        let limits = limits(random);
+        Self {
+            seed,
+            poller: random.choose(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
+            faults: match random.random_bool(0.2) {
+                true => Faults::NONE,
+                false => Faults::sample(random),
+            },
+            listeners: random.choose(&[1, 2, 3]),
+            descriptors_max: random
+                .random_bool(0.2)
+                .then(|| random.magnitude(2..=60) as usize),
+            outbound_link: LinkProfile::sample(random),
+            pause: Duration::from_micros(random.magnitude(500..=1_000_000)),
+            habits: Habits::drawn(random, &limits),
+            finale: random.choose(&[Finale::Drain, Finale::Drain, Finale::Drop]),
+            limits,
+        }
+    }
+}
+
+impl Habits {
+    fn drawn(random: &mut Rng, limits: &Limits) -> Self {
+        let mut at_times = |most: f64| match random.random_bool(0.5) {
+            true => most * random.magnitude(1..=100) as f64 / 100.0,
+            false => 0.0,
+        };
+        Self {
+            panic: at_times(0.1),
+            wake: at_times(0.8),
+            timer: at_times(0.3),
+            connect: at_times(0.2),
+            past: at_times(0.5),
+            pause: at_times(0.5),
+            flush: at_times(0.4),
+            close: at_times(0.2),
+            overflow: at_times(0.02),
+            deaf_to_drain: at_times(1.0),
+            write_max: random.magnitude(1..=limits.output_bytes_max as u64),
+            wait_max: Duration::from_millis(random.magnitude(10..=30_000)),
+        }
+    }
+}
+
+fn limits(random: &mut Rng) -> Limits {
+    let input = random.magnitude(8..=8192) as usize;
+    let mark = random.magnitude(1..=8192) as usize;
+    let mut millis = |from, to| Duration::from_millis(random.magnitude(from..=to));
+    let (write, linger, connect) = (millis(500, 20_000), millis(10, 2_000), millis(500, 20_000));
+    let (retry, drain, least) = (millis(1, 5_000), millis(100, 10_000), millis(200, 2_000));
+    let longest = millis(1_000, 60_000);
+    Limits {
+        connections_max: random.magnitude(1..=64) as usize,
+        connections_per_address_max: random
+            .random_bool(0.3)
+            .then(|| random.magnitude(1..=16) as usize),
+        when_full: random.choose(&[WhenFull::Refuse, WhenFull::Queue]),
+        refusals_max: random.range(0..=8) as usize,
+        backlog: random.magnitude(1..=64) as u32,
+        receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
+        send_buffer_bytes: random.magnitude(16..=65_536) as u32,
+        input_bytes_max: input,
+        output_bytes_mark: mark,
+        output_bytes_max: mark + input + random.magnitude(1..=65_536) as usize,
+        turn_bytes_max: random.magnitude(1..=65_536) as usize,
+        turn_accepts_max: random.magnitude(1..=32) as usize,
+        turn_deadlines_max: random.magnitude(1..=32) as usize,
+        write_timeout: write,
+        write_progress_bytes: random.magnitude(1..=8192) as usize,
+        linger_timeout: linger,
+        linger_bytes_max: random.magnitude(1..=65_536) as usize,
+        outbound_max: random.range(0..=16) as usize,
+        connect_timeout: connect,
+        accept_retry: retry,
+        drain_timeout: drain,
+        timeout_min_under_load: least,
+        wait_max: longest,
+    }
+}
+
+const SALT: u64 = 0x5EED_0F_4E57_1E55;

@@ -1,0 +1,339 @@
+//! One run of the restless service.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use oneloop::{Reactor, Time, Turn, Usage};
+use oneloop_sim::{CallCounts, LinkProfile, Network, Rng};
+
+use super::ledger::{Ledger, Shared};
+use super::peer::FarEnd;
+use super::plan::{Finale, Plan};
+use super::service::Restless;
+use crate::swarm::oracle::Verdict;
+use crate::swarm::plan::Poller;
+use crate::swarm::run::{Order, Report, text_of};
+use crate::swarm::watch::SLACK;
+
+/// A run under way.
+struct Run<const EDGE: bool> {
+    plan: Plan,
+    only: Option<Vec<usize>>,
+    network: Network<EDGE>,
+    reactor: Reactor<Restless<EDGE>, Network<EDGE>>,
+    shared: Shared,
+    addresses: Vec<SocketAddr>,
+    next: usize,
+    next_at: Time,
+    turns: usize,
+    quiet_turns: usize,
+    last_tally: CallCounts,
+    last_turn: Time,
+    is_draining: bool,
+    /// How many steps there had been a turn ago.
+    steps: u64,
+}
+
+/// Runs a seed.
+pub fn run(order: &Order) -> Report {
+    let plan = Plan::new(order.seed);
+    let chances = Rng::new(!plan.seed);
+    run_plan(plan, chances, order)
+}
+
+/// Runs a plan with other chances.
+pub fn run_plan(plan: Plan, chances: Rng, order: &Order) -> Report {
+    match plan.poller {
+        Poller::Edge => play::<true>(plan, chances, order),
+        Poller::Rearmed => play::<false>(plan, chances, order),
+    }
+}
+
+fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
+    let mut run = Run::<EDGE>::new(plan, chances, order);
+    let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
+    let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
+    let (digest, turns, clients) = (run.network.digest(), run.turns, run.next);
+    let (sessions, trace) = (run.reactor.counters().accepted, run.network.take_trace());
+    let verdict = verdict.and_then(|()| run.drop());
+    Report {
+        verdict: verdict.map_err(|wrong| format!("turn {turns}: {wrong}")),
+        digest,
+        turns,
+        clients,
+        sessions,
+        trace,
+    }
+}
+
+impl<const EDGE: bool> Run<EDGE> {
+    fn new(plan: Plan, chances: Rng, order: &Order) -> Self {
+        let network = Network::<EDGE>::with_rng(chances);
+        if order.trace {
+            network.record_trace();
+        }
+        let shared = Shared(Rc::new(Ledger::new(&plan).into()));
+        network.set_observer(shared.clone());
+        let service = Restless::new(shared.clone(), network.clone(), plan.seed);
+        let reactor = Reactor::with_net(service, plan.limits.clone(), network.clone());
+        let mut reactor = reactor.expect("valid limits");
+        let addresses: Vec<_> = (0..plan.listeners)
+            .map(|number| {
+                let address = SocketAddr::from(([10, 0, 0, 1], 6000 + number));
+                reactor.listen(address).expect("a new network")
+            })
+            .collect();
+        shared.0.borrow_mut().listeners = addresses.iter().copied().collect();
+        network.set_faults(plan.faults);
+        network.set_outbound_link(plan.outbound_link.clone());
+        if let Some(most) = plan.descriptors_max {
+            network.set_fd_limit(most);
+        }
+        Self {
+            only: order.only.clone(),
+            plan,
+            network,
+            reactor,
+            shared,
+            addresses,
+            next: 0,
+            next_at: Time::START,
+            turns: 0,
+            quiet_turns: 0,
+            last_tally: CallCounts::default(),
+            last_turn: Time::START,
+            is_draining: false,
+            steps: 0,
+        }
+    }
+
+    fn play(&mut self, turns: usize) -> Verdict {
+        while self.turns < turns {
+            self.invite();
+            self.turn()?;
+        }
+        match self.plan.finale {
+            Finale::Drain => self.drain(),
+            Finale::Drop => Ok(()),
+        }
+    }
+
+    /// Lets the next client come when its time has come.
+    fn invite(&mut self) {
+        let now = self.network.time();
+        while self.next_at <= now + self.plan.pause && self.next < CLIENTS_MAX {
+            let number = self.next;
+            let seed = self.plan.seed.rotate_left(32) ^ (number as u64 + 1);
+            let mut random = Rng::new(seed);
+            self.next_at = self.next_at.max(now) + random.duration_up_to(self.plan.pause);
+            self.next += 1;
+            if self
+                .only
+                .as_ref()
+                .is_some_and(|only| !only.contains(&number))
+            {
+                continue;
+            }
+            let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1 + random.below(6) as u8));
+            let from = SocketAddr::new(ip, 1024 + number as u16);
+            let to = random.choose(&self.addresses);
+            let link = LinkProfile::sample(&mut random);
+            let shared = self.shared.clone();
+            let peer = FarEnd::caller(shared, random, number as u32);
+            self.network
+                .connect_at(self.next_at, (from, to), link, peer);
+        }
+    }
+
+    fn turn(&mut self) -> Result<Turn, String> {
+        self.turns += 1;
+        let horizon = self.network.time() + LONGEST_SLEEP;
+        self.network
+            .stop_poll_at(Some(horizon.min(self.next_at.max(self.network.time()))));
+        if self.is_draining {
+            self.network.stop_poll_at(Some(horizon));
+        }
+        let ready = self.reactor.usage().ready;
+        let turn = self.reactor.turn().map_err(|error| error.to_string())?;
+        let mut ledger = self.shared.0.borrow_mut();
+        ledger.turn_ends(self.network.time(), ready);
+        drop(ledger);
+        self.check()?;
+        Ok(turn)
+    }
+
+    fn drain(&mut self) -> Verdict {
+        self.network.stop();
+        self.is_draining = true;
+        let begun = self.network.time();
+        let aborted = loop {
+            if let Turn::Stopped(stopped) = self.turn()? {
+                break stopped.aborted;
+            }
+            if self.network.time() > begun + self.plan.limits.drain_timeout + SLACK {
+                return Err(format!(
+                    "the drain does not end: {:?}",
+                    self.reactor.usage()
+                ));
+            }
+        };
+        let ended = self
+            .reactor
+            .counters()
+            .ended(oneloop::EndReason::DrainTimeout);
+        if ended != aborted as u64 {
+            return Err(format!("{aborted} were cut off, {ended} were told so"));
+        }
+        if self.reactor.usage() != Usage::default() {
+            return Err(format!(
+                "it has stopped, but holds {:?}",
+                self.reactor.usage()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Drops the reactor: the service gets back every session.
+    fn drop(self) -> Verdict {
+        self.shared.0.borrow_mut().is_dropped = true;
+        drop(self.reactor);
+        let ledger = self.shared.0.borrow();
+        if let Some(wrong) = &ledger.wrong {
+            return Err(wrong.clone());
+        }
+        let left = ledger.models.len();
+        if left > 0 {
+            return Err(format!("{left} sessions were never closed"));
+        }
+        match self.network.descriptors_open() {
+            0 => Ok(()),
+            open => Err(format!("{open} sockets were never closed")),
+        }
+    }
+
+    fn check(&mut self) -> Verdict {
+        let ledger = self.shared.0.borrow();
+        if let Some(wrong) = &ledger.wrong {
+            return Err(wrong.clone());
+        }
+        drop(ledger);
+        self.check_accounts()?;
+        let tally = self.network.call_counts();
+        if tally.reads_without_readiness > self.reactor.counters().looks {
+            return Err("a connection was read that had no event".into());
+        }
+        if tally.abandoned > 0 && self.plan.limits.drain_timeout > SLACK * 3 {
+            // Unless no descriptor was to be had for them, or no time.
+            let exhausted = self.reactor.counters().accept_exhausted > 0;
+            let failed = self.reactor.counters().accept_failures > 0;
+            let full = self.plan.limits.when_full == oneloop::WhenFull::Queue;
+            if !exhausted && !failed && !full {
+                return Err("the queue was not accepted before the end".into());
+            }
+        }
+        if self.turns.is_multiple_of(8) {
+            self.shared.0.borrow().check_patience()?;
+            self.check_neglect()?;
+            self.check_usage()?;
+        }
+        self.check_rest(tally)
+    }
+
+    fn check_accounts(&self) -> Verdict {
+        let counters = self.reactor.counters();
+        let open = self.reactor.open_connections();
+        let came = counters.accepted + counters.connecting;
+        if came != counters.ended_in_all() + open as u64 {
+            return Err(format!(
+                "{came} came, {open} are open, {:?}",
+                counters.ended
+            ));
+        }
+        let descriptors = self.network.descriptors_open();
+        if descriptors != open {
+            return Err(format!("{descriptors} sockets for {open} connections"));
+        }
+        Ok(())
+    }
+
+    /// Nobody whose session wants input is left unread.
+    fn check_neglect(&self) -> Verdict {
+        let ledger = self.shared.0.borrow();
+        let now = self.network.time();
+        for (number, model) in &ledger.models {
+            let Some(wants) = model.wants_reading_since(&self.plan.limits) else {
+                continue;
+            };
+            let since = self
+                .network
+                .unread_since(model.peer)
+                .filter(|_| model.is_watched);
+            if since.is_some_and(|since| now - since.max(wants) > SLACK) {
+                return Err(format!(
+                    "session {number} is not read since {since:?}: {model:?}"
+                ));
+            }
+        }
+        for &address in &self.addresses {
+            let since = self.network.waiting_since(address);
+            let since = since.and_then(|since| ledger.door.overdue_since(address, since));
+            if since.is_some_and(|since| now - since > SLACK) {
+                return Err(format!("somebody has waited at {address} since {since:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_usage(&self) -> Verdict {
+        let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
+        // One that ended while it stood in the ready list is reaped when its turn comes.
+        let settled = usage.connections - usage.ready.min(usage.connections);
+        let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
+        let complaint =
+            if usage.buffered_bytes_max > limits.input_bytes_max + limits.output_bytes_max {
+                "more memory than allowed"
+            } else if settled > most {
+                "more connections than allowed"
+            } else if usage.deadlines > usage.connections {
+                "a deadline without a connection"
+            } else if usage.ready > usage.connections {
+                "the ready list names who is gone"
+            } else {
+                return Ok(());
+            };
+        Err(format!("{complaint}: {usage:?}"))
+    }
+
+    /// The loop rests when there is nothing to do.
+    fn check_rest(&mut self, tally: CallCounts) -> Verdict {
+        let before = std::mem::replace(&mut self.last_tally, tally);
+        let same = CallCounts {
+            polls: tally.polls,
+            ..before
+        };
+        let now = self.network.time();
+        let slept = now - std::mem::replace(&mut self.last_turn, now) > NAP;
+        let steps = self.reactor.counters().steps;
+        let idle = tally == same && !slept && steps == self.last_steps(steps);
+        self.quiet_turns = if idle { self.quiet_turns + 1 } else { 0 };
+        if self.quiet_turns > QUIET_TURNS_MAX {
+            let usage = self.reactor.usage();
+            return Err(format!("{QUIET_TURNS_MAX} turns for nothing: {usage:?}"));
+        }
+        Ok(())
+    }
+
+    fn last_steps(&mut self, steps: u64) -> u64 {
+        let last = std::mem::replace(&mut self.steps, steps);
+        let timers = self.shared.0.borrow().timer.is_some();
+        // A timer of the past comes again and again, as it was asked for.
+        if timers { u64::MAX } else { last }
+    }
+}
+
+const CLIENTS_MAX: usize = 20_000;
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const NAP: Duration = Duration::from_micros(500);
+const QUIET_TURNS_MAX: usize = 200;

@@ -207,6 +207,7 @@ impl Witness for Shared {
             Seen::WriteFailed(_) => model.wrote(now, false),
             Seen::ReadFailed(kind) if fails(kind) => model.broken = true,
             Seen::Broken(_) => model.broken = true,
+            Seen::Finished => model.is_finished = true,
             Seen::Reset => model.was_reset = true,
             _ => {}
         }

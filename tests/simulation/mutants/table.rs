@@ -857,14 +857,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("writing"),
     },
     Mutant {
-        name: "write_deadline_stays_after_the_last_byte",
-        file: "src/oneloop/reactor/write.rs",
-        find: "                    connection.clear_deadline();
-                    connection.free_buffers();",
-        replace: "                    connection.free_buffers();",
-        suite: Suite::Scenario("writing"),
-    },
-    Mutant {
         name: "pause_deaf_to_the_end",
         file: "src/oneloop/reactor/connection.rs",
         find: "self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
@@ -960,7 +952,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/service/output.rs",
         find: "self.mark.saturating_sub(self.filled)",
         replace: "self.max.saturating_sub(self.filled)",
-        suite: Suite::Scenario("writing"),
+        suite: Suite::Unit("oneloop", "service"),
     },
     Mutant {
         name: "repeated_wake_ups_of_others_dropped",

@@ -234,3 +234,22 @@ fn memory_of_input_and_output_is_given_back() {
     assert_eq!(client.received().len(), 200_000);
     assert_eq!(simulation.reactor().usage().buffered_bytes, 0);
 }
+
+#[test]
+fn input_left_before_a_pause_is_offered_again_after_it() {
+    let mut simulation = simulate(Limits::default(), |mut step| match step.event {
+        Event::Data if step.cx.now() < oneloop::Time::START + SECOND => step.pause_for(2 * SECOND),
+        Event::Data => {
+            let input = step.take();
+            step.cx.write(&input);
+            step.read_for(HOUR)
+        }
+        _ => step.read_for(HOUR),
+    });
+    let client = simulation.connect();
+    client.send(b"left");
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), b"");
+    simulation.run_for(2 * SECOND);
+    assert_eq!(client.received(), b"left");
+}

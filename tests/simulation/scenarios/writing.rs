@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
-use oneloop::{CloseReason, EndReason, Event, Limits, Next};
-use oneloop_sim::{Client, Faults, LinkProfile, Simulation, Status};
+use oneloop::{CloseReason, EndReason, Event, Limits, Next, Time};
+use oneloop_sim::{Client, Faults, LinkProfile, RemotePeer, Script, Simulation, Status};
 
 use super::probe::*;
 
@@ -81,6 +81,76 @@ fn output_up_to_the_maximum_leaves_and_one_byte_more_ends_with_a_reset() {
     let end = simulation.reactor().service().end(0);
     assert_eq!(end, Some(EndReason::OutputOverflow));
     assert_eq!(client.status(), Status::Failed(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn output_of_one_session_that_was_too_much_does_not_end_the_next() {
+    let limits = Limits {
+        input_bytes_max: 10,
+        output_bytes_mark: 10,
+        output_bytes_max: 1000,
+        ..Limits::default()
+    };
+    let mut simulation = simulate(limits, |mut step| {
+        let input = step.take();
+        match (step.number, step.event) {
+            (0, Event::Data) => step.cx.write(&[b'x'; 1001]),
+            (1, Event::Data) => step.cx.write(&input),
+            _ => {}
+        }
+        step.read_for(HOUR)
+    });
+    let clients: Vec<_> = (0..3).map(|_| simulation.connect()).collect();
+    simulation.run_for(ms(10));
+    clients[0].send(b"too much");
+    simulation.run_for(ms(10));
+    // One that answers nothing, and one that answers.
+    clients[2].send(b"quiet");
+    simulation.run_for(ms(10));
+    clients[1].send(b"loud");
+    simulation.run_for(ms(10));
+    let probe = simulation.reactor().service();
+    assert_eq!(probe.end(0), Some(EndReason::OutputOverflow));
+    assert_eq!((probe.end(1), probe.end(2)), (None, None));
+    assert_eq!(clients[1].received(), b"loud");
+}
+
+/// Reads so many bytes each second, from a time on.
+struct Sipping(usize, Time);
+
+impl Script for Sipping {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
+        if remote.now() >= self.1 {
+            remote.read(self.0, &mut Vec::new());
+            self.1 = remote.now() + SECOND;
+        }
+        Some(self.1)
+    }
+}
+
+#[test]
+fn output_that_is_taken_fast_at_first_and_then_too_slowly_ends() {
+    let limits = Limits {
+        write_timeout: 5 * SECOND,
+        write_progress_bytes: 4096,
+        ..narrow(1000)
+    };
+    let mut simulation = simulate(limits, |step| {
+        if step.event == Event::Open {
+            step.cx.write(&pattern(200_000));
+        }
+        step.read_for(HOUR)
+    });
+    let (from, to) = ("10.0.0.3:1000".parse().unwrap(), simulation.address());
+    let link = LinkProfile {
+        receive_buffer_bytes: 20_000,
+        ..LinkProfile::ideal()
+    };
+    let network = simulation.network().clone();
+    network.connect_at(Time::START, (from, to), link, Sipping(500, Time::START));
+    simulation.run_for(20 * SECOND);
+    let end = simulation.reactor().service().end(0);
+    assert_eq!(end, Some(EndReason::WriteTimeout));
 }
 
 #[test]

@@ -207,6 +207,7 @@ impl Observer for Shared {
             Syscall::WriteFailed(_) => model.wrote(now, false),
             Syscall::ReadFailed(kind) if fails(kind) => model.broken = true,
             Syscall::Broken(_) => model.broken = true,
+            Syscall::Finished => model.is_finished = true,
             Syscall::Reset => model.was_reset = true,
             _ => {}
         }

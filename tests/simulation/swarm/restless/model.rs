@@ -35,6 +35,8 @@ pub struct Model {
     pub panicked: bool,
     pub overflowed: bool,
     pub broken: bool,
+    /// Its sending side is shut down: the session is stepped no more.
+    pub is_finished: bool,
     pub was_reset: bool,
 }
 
@@ -74,6 +76,7 @@ impl Model {
             panicked: false,
             overflowed: false,
             broken: false,
+            is_finished: false,
             was_reset: false,
         }
     }
@@ -118,7 +121,7 @@ impl Model {
     }
 
     fn may(&self, now: Time, event: Event, input: usize, drains: bool) -> bool {
-        if self.closing.is_some() || self.is_open == (event == Event::Open) {
+        if self.closing.is_some() || self.is_finished || self.is_open == (event == Event::Open) {
             return false;
         }
         if event == Event::Flushed {
@@ -198,7 +201,7 @@ impl Model {
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
         let reads = self.waits == Waits::Read && self.flush == Flush::Done;
         let over = self.has_ended || self.is_drained || self.closing.is_some() || self.broken;
-        let over = over || self.panicked || self.overflowed;
+        let over = over || self.panicked || self.overflowed || self.is_finished;
         let wants = reads && !over && self.left < limits.input_bytes_max && self.is_open;
         wants.then_some(self.asked_at)
     }
@@ -209,7 +212,7 @@ impl Model {
     /// If something does.
     pub fn check_patience(&self, now: Time, draining_since: Option<Time>) -> Verdict {
         let is_over = self.closing.is_some() || self.broken || self.panicked || self.overflowed;
-        if !self.is_watched || is_over {
+        if !self.is_watched || is_over || self.is_finished {
             return Ok(());
         }
         let late = |since: Time| now - since > SLACK;

@@ -1,19 +1,19 @@
-//! The machine's resources: descriptors and cores.
+//! What a benchmark asks of the machine that it runs on.
 
-/// Raises the limit on open files to its maximum and returns it.
+/// Raises the limit of open files as far as it goes, and returns it.
 #[cfg(unix)]
 pub fn descriptors() -> usize {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(ASSUMED);
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Returns a bound for systems without such a limit.
+/// Returns a guess: elsewhere there is no such limit.
 #[cfg(not(unix))]
 pub fn descriptors() -> usize {
     usize::MAX
 }
 
-/// Pins this thread to `core`. Returns false if that is not possible.
+/// Keeps this thread on `core`, where that can be asked for and there is such a core.
 #[cfg(target_os = "linux")]
 pub fn pin_to(core: usize) -> bool {
     use nix::sched::{CpuSet, sched_setaffinity};
@@ -23,12 +23,12 @@ pub fn pin_to(core: usize) -> bool {
     cores.set(core).is_ok() && sched_setaffinity(Pid::from_raw(0), &cores).is_ok()
 }
 
-/// Returns false: pinning is not supported here.
+/// Elsewhere the system decides.
 #[cfg(not(target_os = "linux"))]
 pub fn pin_to(_: usize) -> bool {
     false
 }
 
-/// The limit that every Unix grants.
+/// What every Unix grants.
 #[cfg(unix)]
 const ASSUMED: u64 = 256;

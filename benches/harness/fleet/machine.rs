@@ -1,19 +1,19 @@
-//! What a benchmark asks of the machine that it runs on.
+//! The machine's resources: descriptors and cores.
 
-/// Raises the limit of open files as far as it goes, and returns it.
+/// Raises the limit on open files to its maximum and returns it.
 #[cfg(unix)]
 pub fn descriptors() -> usize {
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(ASSUMED);
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Returns a guess: elsewhere there is no such limit.
+/// Returns a bound for systems without such a limit.
 #[cfg(not(unix))]
 pub fn descriptors() -> usize {
     usize::MAX
 }
 
-/// Keeps this thread on `core`, where that can be asked for and there is such a core.
+/// Pins this thread to `core`. Returns false if that is not possible.
 #[cfg(target_os = "linux")]
 pub fn pin_to(core: usize) -> bool {
     use nix::sched::{CpuSet, sched_setaffinity};
@@ -23,12 +23,12 @@ pub fn pin_to(core: usize) -> bool {
     cores.set(core).is_ok() && sched_setaffinity(Pid::from_raw(0), &cores).is_ok()
 }
 
-/// Elsewhere the system decides.
+/// Returns false: pinning is not supported here.
 #[cfg(not(target_os = "linux"))]
 pub fn pin_to(_: usize) -> bool {
     false
 }
 
-/// What every Unix grants.
+/// The limit that every Unix grants.
 #[cfg(unix)]
 const ASSUMED: u64 = 256;

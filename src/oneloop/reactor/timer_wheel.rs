@@ -71,7 +71,6 @@ impl TimerWheel {
 
     /// Inserts the deadline of `key`, and removes its former entry.
     pub(crate) fn insert(&mut self, links: &mut impl Links, key: u32, deadline: Time, now: Time) {
-        self.remove(links, key);
         if now < self.next {
             // No entry expires before `now`, so the wheel may advance to it at once.
             self.tick = self.tick.max(now.as_nanos() >> TICK_BITS);
@@ -79,6 +78,11 @@ impl TimerWheel {
         // A deadline that has passed expires with the next batch. In the current one it would
         // expire, and be inserted again, without end.
         let (slot, expires_at) = self.place(deadline.max(now));
+        if links.link(key).expires_at <= expires_at {
+            // Inserted anew at each step, a deadline that has come would move away for ever.
+            return;
+        }
+        self.remove(links, key);
         let head = self.heads[slot];
         *links.link(key) = Link {
             expires_at,
@@ -350,6 +354,21 @@ mod tests {
         }
         assert_eq!(fired[1], 1);
         assert!((50..=100).contains(&fired[0]), "fired {} times", fired[0]);
+    }
+
+    #[test]
+    fn deadline_that_has_come_inserted_again_and_again_expires() {
+        let mut both = Both::new(1);
+        let due = Time::START + Duration::from_millis(100);
+        both.set(0, due);
+        both.now = due;
+        for _ in 0..3 {
+            // As a connection does that is driven several times in each tick.
+            both.wheel.insert(&mut both.slots, 0, due, both.now);
+            both.now = both.now + TICK / 2;
+        }
+        let (wheel, slots) = (&mut both.wheel, &mut both.slots);
+        assert_eq!(wheel.pop_expired(slots, both.now), Some(0));
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! What one thread does at 1, 10, 100, 1,000 and 10,000 connections: our server and those that
-//! people would pick instead, in the same groups, on the same wire, with every answer verified.
+//! Throughput of one thread at 1 to 10,000 connections: our server and its alternatives, with every
+//! answer verified.
 //!
-//! Each server is a process of its own, and so are the clients, all in this one: both have the
-//! whole limit on open files to themselves. On a machine with two cores or more the server has
-//! core 0 and the clients core 1. Connections are opened before the clock starts.
+//! Each server is a process, and all clients are in this one, so each side has the whole limit on
+//! open files. With two cores or more, the server runs on core 0 and the clients on core 1.
+//! Connections are opened before the clock starts.
 //!
-//! `ONELOOP_PEERS=oneloop,c_epoll` chooses servers, and an argument chooses benchmarks by their
-//! names: `cargo bench --bench connection_scaling -- exchange/100`.
+//! `ONELOOP_PEERS=oneloop,c_epoll` selects servers, and an argument selects benchmarks by name:
+//! `cargo bench --bench connection_scaling -- exchange/100`.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use oneloop_bench::peers::{Contest, Peer, Running};
 fn main() {
     let sizes = Sizes::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
-    // Only now: what builds a peer inherits it.
+    // Not earlier: builds of peers would inherit the core.
     oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
     let mut criterion = Criterion::default().configure_from_args();
     exchange(&mut criterion, &contest, &sizes);
@@ -31,18 +31,18 @@ fn main() {
     criterion.final_summary();
 }
 
-/// How many connections are tried.
+/// The numbers of connections to measure.
 struct Sizes {
     active: &'static [usize],
     idle: &'static [usize],
     storm: &'static [usize],
     depth: &'static [u32],
-    /// Connections that one process can have.
+    /// The connections that one process can have.
     most: usize,
 }
 
 impl Sizes {
-    /// All that there are, or next to none when the benchmarks are only tested.
+    /// Returns all sizes, or minimal ones when the benchmarks are only tested.
     fn of_this_run() -> Self {
         let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
         let is_told = |what| std::env::args().any(|argument| argument == what);
@@ -65,7 +65,7 @@ impl Sizes {
         }
     }
 
-    /// Those of `sizes` that this process and the server can hold.
+    /// Returns those of `sizes` that this process and the server can hold.
     fn possible<'a>(&self, group: &str, sizes: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
         let (most, group) = (self.most, group.to_owned());
         let fits = move |&size: &usize| {
@@ -78,7 +78,7 @@ impl Sizes {
     }
 }
 
-/// All connections exchange names, each as fast as it is answered.
+/// Measures exchanges on all connections, each as fast as it is answered.
 fn exchange(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for connections in sizes.possible("exchange", sizes.active) {
         let mut group = group(criterion, &format!("exchange/{connections}"));
@@ -93,7 +93,7 @@ fn exchange(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     }
 }
 
-/// A hundred connections exchange names, while as many as the name says are open and silent.
+/// Measures exchanges on a hundred connections among many idle ones.
 fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for idle in sizes.possible("active_among_idle", sizes.idle) {
         let mut group = group(criterion, &format!("active_among_idle/{idle}"));
@@ -109,7 +109,8 @@ fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes
     }
 }
 
-/// A hundred connections send so many names in one write, and wait for all answers.
+/// Measures batches: a hundred connections send `depth` names in one write and wait for all
+/// answers.
 fn pipelined(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for &depth in sizes.depth {
         let mut group = group(criterion, &format!("pipelined/{depth}"));
@@ -124,7 +125,7 @@ fn pipelined(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     }
 }
 
-/// Whole conversations, from the connect to the end after the goodbye, some at a time.
+/// Measures whole conversations, from the connect to the end after the goodbye.
 fn conversation(criterion: &mut Criterion, contest: &Contest) {
     let mut group = group(criterion, "conversation");
     group.throughput(Throughput::Elements(1));
@@ -139,7 +140,7 @@ fn conversation(criterion: &mut Criterion, contest: &Contest) {
     }
 }
 
-/// So many connects at once to a server that has just started, until all are greeted.
+/// Measures simultaneous connects to a new server, until all are greeted.
 fn connect_storm(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for connections in sizes.possible("connect_storm", sizes.storm) {
         let mut group = group(criterion, &format!("connect_storm/{connections}"));
@@ -159,7 +160,7 @@ fn storm(peer: &Peer, connections: usize) -> Duration {
     verified(fleet.open_at_once(connections), peer)
 }
 
-/// One iteration is `work`; `connections` are open.
+/// Measures `work` per iteration, with `connections` open.
 fn bench_work(
     group: &mut BenchmarkGroup<'_, WallTime>,
     peer: &Peer,
@@ -169,7 +170,7 @@ fn bench_work(
     group.throughput(Throughput::Elements(work.exchanges));
     let mut set_up: Option<(Running, Fleet)> = None;
     group.bench_function(BenchmarkId::from_parameter(peer.name()), |bencher| {
-        // Here and not before, so that servers of benchmarks that were not chosen do not start.
+        // Lazily: benchmarks that were not selected must not start servers.
         let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, connections));
         bencher.iter_custom(|iterations| {
             let exchanges = work.exchanges * iterations;
@@ -184,21 +185,21 @@ fn bench_work(
     });
 }
 
-/// A new server, and clients that are connected to it.
+/// Starts a server and connects clients to it.
 fn ready(peer: &Peer, connections: usize) -> (Running, Fleet) {
     let server = verified(oneloop_bench::peers::start_pinned(peer), peer);
     let fleet = verified(Fleet::open(server.address(), connections), peer);
     (server, fleet)
 }
 
-/// There is no figure for a server that does not do what it should.
+/// Returns the result. A wrong answer aborts the benchmark.
 fn verified<T>(result: io::Result<T>, peer: &Peer) -> T {
     result.unwrap_or_else(|error| panic!("{}: {error}", peer.name()))
 }
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    // The big ones take long, and with nine servers there are more than a hundred of them.
+    // Large sizes take long, and nine servers make more than a hundred benchmarks.
     group.sampling_mode(SamplingMode::Flat);
     group.sample_size(10);
     group.warm_up_time(Duration::from_millis(300));
@@ -209,5 +210,5 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
 const ACTIVE_AMONG_IDLE: usize = 100;
 const PIPELINING: usize = 100;
 const CONVERSATIONS_AT_ONCE: u64 = 64;
-/// For all that is no connection.
+/// Descriptors that are not connections.
 const SPARE_DESCRIPTORS: usize = 500;

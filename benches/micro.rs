@@ -1,8 +1,7 @@
-//! What our own code costs, without the kernel: the loop on a network that is made up.
+//! The cost of our own code without the kernel: the loop on a mock network.
 //!
-//! [`MadeUp`] is a [`Net`] that says what it is told to say and remembers nothing of what it is
-//! given, so a turn of the loop costs what the loop, the deadlines and the service cost. Nothing of
-//! the library is opened up for it.
+//! [`MockNet`] is a [`Net`] that returns preset input and discards output, so a turn costs only the
+//! loop, the timers and the service. It uses the public interface alone.
 
 use std::hint::black_box;
 use std::io::{self, ErrorKind};
@@ -17,7 +16,7 @@ use oneloop_greeting::{Config, Framing, Greeter};
 criterion_group!(benches, framing, state_machine, deadlines);
 criterion_main!(benches);
 
-/// Names of all kinds in line framing, one turn of the loop each.
+/// Measures names of several kinds in line framing, one turn of the loop each.
 fn framing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("framing");
     let long = "n".repeat(1000) + "\n";
@@ -30,31 +29,33 @@ fn framing(criterion: &mut Criterion) {
         ("empty", "\n", 1),
         ("pipelined_50", &pipelined, 50),
     ];
-    for (kind, said, names) in kinds {
+    for (kind, input, names) in kinds {
         let mut scene = Scene::with_connections(Framing::Line, 1);
         group.throughput(Throughput::Elements(names));
-        group.bench_function(kind, |bencher| bencher.iter(|| scene.say(black_box(said))));
+        group.bench_function(kind, |bencher| {
+            bencher.iter(|| scene.send(black_box(input)))
+        });
     }
     let mut scene = Scene::with_connections(Framing::Line, 1);
     group.throughput(Throughput::Elements(1));
     group.bench_function("in_two_parts", |bencher| {
         bencher.iter(|| {
-            scene.say(black_box("Ali"));
-            scene.say(black_box("ce\n"));
+            scene.send(black_box("Ali"));
+            scene.send(black_box("ce\n"));
         });
     });
 }
 
-/// A name that silence ends: it takes the session through all of its states.
+/// Measures a name that silence ends: it passes through all states of the session.
 fn state_machine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("state_machine");
     let mut scene = Scene::with_connections(Framing::Silence, 1);
-    scene.be_quiet();
+    scene.await_quiet_gap();
     group.bench_function("name_gap_reply_gap_question", |bencher| {
         bencher.iter(|| {
-            scene.say(black_box("Alice"));
-            scene.be_quiet();
-            scene.be_quiet();
+            scene.send(black_box("Alice"));
+            scene.await_quiet_gap();
+            scene.await_quiet_gap();
         });
     });
     let mut scene = Scene::with_connections(Framing::Line, 1);
@@ -63,8 +64,7 @@ fn state_machine(criterion: &mut Criterion) {
     });
 }
 
-/// A connection comes and goes while others wait, each with its deadline: it must not matter how
-/// many there are.
+/// Measures a short connection among others with deadlines, whose number must not matter.
 fn deadlines(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("deadlines");
     let is_bench = std::env::args().any(|argument| argument == "--bench");
@@ -75,16 +75,16 @@ fn deadlines(criterion: &mut Criterion) {
             bencher.iter(|| scene.converse_on_a_new_connection());
         });
         group.bench_function(format!("move/{pending}"), |bencher| {
-            bencher.iter(|| scene.say_after(black_box("Alice\n"), Duration::from_millis(3)));
+            bencher.iter(|| scene.send_after(black_box("Alice\n"), Duration::from_millis(3)));
         });
     }
 }
 
-/// A greeting server on a network that is made up.
-struct Scene(Reactor<Greeter, MadeUp>);
+/// A greeting server on a mock network.
+struct Scene(Reactor<Greeter, MockNet>);
 
 impl Scene {
-    /// So many are connected and greeted. Whoever talks below is the first one.
+    /// Creates a server with greeted connections. The methods below act on the first one.
     fn with_connections(framing: Framing, connections: usize) -> Self {
         let config = Config {
             framing,
@@ -95,10 +95,10 @@ impl Scene {
             connections_max: 2 * connections + 10,
             ..Limits::default()
         };
-        let reactor = Reactor::with_net(Greeter::new(config), limits, MadeUp::default());
+        let reactor = Reactor::with_net(Greeter::new(config), limits, MockNet::default());
         let mut scene = Self(reactor.expect("valid limits"));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        scene.0.listen(any).expect("a made-up listener");
+        scene.0.listen(any).expect("a mock listener");
         scene.connect(connections);
         scene
     }
@@ -106,27 +106,27 @@ impl Scene {
     fn connect(&mut self, connections: usize) {
         let wanted = self.0.open_connections() + connections;
         let net = self.0.net_mut();
-        net.calling += connections;
+        net.connecting += connections;
         net.event = net.listener.map(readable);
         while self.0.open_connections() < wanted {
             self.turn();
         }
     }
 
-    fn say(&mut self, bytes: &str) {
-        self.say_after(bytes, Duration::from_micros(10));
+    fn send(&mut self, bytes: &str) {
+        self.send_after(bytes, Duration::from_micros(10));
     }
 
-    fn say_after(&mut self, bytes: &str, pause: Duration) {
+    fn send_after(&mut self, bytes: &str, pause: Duration) {
         let net = self.0.net_mut();
         net.now = net.now + pause;
-        let first = *net.streams.first().expect("somebody is connected");
-        net.tell(first, bytes);
+        let first = *net.streams.first().expect("a connection");
+        net.deliver(first, bytes);
         self.turn();
     }
 
-    /// Time passes until the quiet gap is over.
-    fn be_quiet(&mut self) {
+    /// Advances the clock beyond the quiet gap.
+    fn await_quiet_gap(&mut self) {
         let net = self.0.net_mut();
         net.now = net.now + Duration::from_millis(32);
         self.turn();
@@ -138,65 +138,65 @@ impl Scene {
         let net = self.0.net_mut();
         net.now = net.now + Duration::from_micros(10);
         let last = net.streams.pop().expect("it has just connected");
-        net.tell(last, "Alice\nexit\n");
+        net.deliver(last, "Alice\nexit\n");
         self.turn();
-        self.0.net_mut().hang_up(last);
+        self.0.net_mut().deliver_end(last);
         self.turn();
         assert_eq!(self.0.counters().ended_in_all(), before + 1);
         assert_eq!(self.0.open_connections(), open);
     }
 
     fn turn(&mut self) {
-        self.0.turn().expect("the made-up network never fails");
+        self.0.turn().expect("the mock network never fails");
     }
 }
 
-/// A network that is made up.
+/// A mock network.
 #[derive(Default)]
-struct MadeUp {
+struct MockNet {
     now: Time,
     listener: Option<Token>,
-    /// How many want to connect.
-    calling: usize,
-    /// Those who are connected and were not taken away, in the order in which they came.
+    /// The number of connections to accept.
+    connecting: usize,
+    /// The open connections, in the order of their arrival.
     streams: Vec<Token>,
     /// The next event.
     event: Option<Readiness>,
     /// The events of this poll.
-    heard: Heard,
+    input: Input,
 }
 
-/// What the next read yields.
+/// The result of the next read.
 #[derive(Default)]
-enum Heard {
+enum Input {
     #[default]
     Nothing,
     Bytes(Vec<u8>),
     End,
 }
 
-impl MadeUp {
-    fn tell(&mut self, stream: Token, bytes: &str) {
-        let mut buffer = match std::mem::take(&mut self.heard) {
-            Heard::Bytes(buffer) => buffer,
-            Heard::Nothing | Heard::End => Vec::new(),
+impl MockNet {
+    fn deliver(&mut self, stream: Token, bytes: &str) {
+        let mut buffer = match std::mem::take(&mut self.input) {
+            Input::Bytes(buffer) => buffer,
+            Input::Nothing | Input::End => Vec::new(),
         };
         buffer.clear();
         buffer.extend_from_slice(bytes.as_bytes());
-        self.heard = Heard::Bytes(buffer);
+        self.input = Input::Bytes(buffer);
         self.event = Some(readable(stream));
     }
 
-    fn hang_up(&mut self, stream: Token) {
-        self.heard = Heard::End;
+    fn deliver_end(&mut self, stream: Token) {
+        self.input = Input::End;
         self.event = Some(Readiness {
-            closed: true,
+            hup: true,
             ..readable(stream)
         });
     }
 }
 
-impl Net for MadeUp {
+impl Net for MockNet {
     type Stream = ();
     type Listener = ();
     type Events = Option<Readiness>;
@@ -207,7 +207,7 @@ impl Net for MadeUp {
         Ok(())
     }
 
-    fn hints(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
+    fn events(event: &Option<Readiness>) -> impl Iterator<Item = Readiness> {
         event.iter().copied()
     }
 
@@ -229,8 +229,8 @@ impl Net for MadeUp {
     }
 
     fn accept(&mut self, (): &()) -> io::Result<((), SocketAddr)> {
-        let left = self.calling.checked_sub(1);
-        self.calling = left.ok_or(ErrorKind::WouldBlock)?;
+        let left = self.connecting.checked_sub(1);
+        self.connecting = left.ok_or(ErrorKind::WouldBlock)?;
         Ok(((), SocketAddr::from(([127, 0, 0, 1], 40_000))))
     }
 
@@ -242,7 +242,7 @@ impl Net for MadeUp {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn connected(&mut self, (): &()) -> io::Result<bool> {
+    fn finish_connect(&mut self, (): &()) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -252,15 +252,15 @@ impl Net for MadeUp {
     }
 
     fn read(&mut self, (): &mut (), buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.heard {
-            Heard::Bytes(bytes) if !bytes.is_empty() => {
+        match &mut self.input {
+            Input::Bytes(bytes) if !bytes.is_empty() => {
                 let length = bytes.len();
                 buffer[..length].copy_from_slice(bytes);
                 bytes.clear();
                 Ok(length)
             }
-            Heard::Bytes(_) | Heard::Nothing => Err(ErrorKind::WouldBlock.into()),
-            Heard::End => Ok(0),
+            Input::Bytes(_) | Input::Nothing => Err(ErrorKind::WouldBlock.into()),
+            Input::End => Ok(0),
         }
     }
 
@@ -268,7 +268,11 @@ impl Net for MadeUp {
         Ok(black_box(bytes).len())
     }
 
-    fn finish(&mut self, (): &mut ()) -> io::Result<()> {
+    fn shutdown_write(&mut self, (): &mut ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_send_buffer(&mut self, (): &(), _: u32) -> io::Result<()> {
         Ok(())
     }
 
@@ -286,9 +290,9 @@ fn readable(token: Token) -> Readiness {
         token,
         readable: true,
         writable: false,
-        closed: false,
+        hup: false,
     }
 }
 
-/// Longer than any benchmark's time goes.
+/// Longer than any benchmark runs.
 const LONG: Duration = Duration::from_secs(1 << 40);

@@ -1,5 +1,5 @@
 //! Whole conversations with the real program on real sockets: the tutorial's two demonstrations,
-//! its client, and the tools people have at hand. What goes wrong on purpose is in `hostile`.
+//! its client, and the tools people have at hand. Hostile clients are in `hostile`.
 
 #![cfg(unix)]
 
@@ -66,7 +66,7 @@ fn the_demonstration_with_three_clients_at_once() {
 }
 
 #[test]
-fn fifty_conversations_in_a_row_that_take_one_recv_for_one_message() {
+fn fifty_clients_with_one_recv_per_message() {
     let server = Server::start(&[]);
     let mut overslept = 0;
     for number in 0..50 {
@@ -82,7 +82,7 @@ fn fifty_conversations_in_a_row_that_take_one_recv_for_one_message() {
 }
 
 #[test]
-fn a_pipe_into_a_client_that_half_closes_gets_every_reply() {
+fn half_closed_pipe_gets_every_reply() {
     let server = Server::start(&[]);
     let mut client = Client::connect(server.address());
     client.send("Alice\nBob\nexit\n");
@@ -100,7 +100,7 @@ fn the_same_in_one_byte_segments() {
 }
 
 #[test]
-fn a_name_without_any_end_but_that_of_the_stream_is_greeted() {
+fn name_before_the_end_of_stream_is_greeted() {
     let server = Server::start(&[]);
     let mut client = Client::connect(server.address());
     client.send("Alice");
@@ -126,7 +126,7 @@ fn two_hundred_piped_names_need_no_quiet_gaps() {
 }
 
 #[test]
-fn a_server_that_stops_ends_the_client_that_waits_for_input() {
+fn stopped_server_ends_a_waiting_client() {
     let mut server = Server::start(&[]);
     let mut client = greet_client(&server);
     let _stdin = client.stdin.take().expect("a pipe");
@@ -144,7 +144,7 @@ fn a_server_that_stops_ends_the_client_that_waits_for_input() {
     assert!(stopped.as_millis() < 1900, "{stopped:?}");
 }
 
-/// The client at the end of three pipes.
+/// Starts the client at the end of three pipes.
 fn greet_client(server: &Server) -> std::process::Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-client"));
     for name in ["ADDR", "NAME", "FRAMING", "TIMEOUT"] {
@@ -210,7 +210,7 @@ fn telnet_prints_all_replies_and_the_goodbye() {
 }
 
 #[test]
-fn several_addresses_and_both_families_are_served_by_one_loop() {
+fn several_addresses_are_served_by_one_loop() {
     let mut flags = vec!["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"];
     if TcpListener::bind("[::1]:0").is_ok() {
         flags.extend(["--listen", "[::1]:0"]);
@@ -234,7 +234,7 @@ fn several_addresses_and_both_families_are_served_by_one_loop() {
 }
 
 #[test]
-fn the_environment_gives_what_the_command_line_does_not() {
+fn environment_supplies_missing_flags() {
     let output = Command::new(env!("CARGO_BIN_EXE_greet-server"))
         .env("GREET_LISTEN", "not an address")
         .output()
@@ -254,7 +254,7 @@ fn the_bound_address_is_said_at_every_log_level() {
 }
 
 #[test]
-fn what_the_server_says_first_is_what_to_try_next() {
+fn first_lines_name_a_command_to_try() {
     let server = Server::start(&[]);
     let port = server.address().port();
     server.log().wait_for(&format!("nc 127.0.0.1 {port}"), 0);
@@ -286,7 +286,7 @@ impl Tutorial {
         self.expect(hello(name));
     }
 
-    /// Takes whatever one read returns, and says so if it is not this message alone.
+    /// Takes the bytes of one read; an error has them if they are not this message alone.
     fn recv(&mut self, message: &str) -> Result<(), String> {
         let mut buffer = [0; 1024];
         let bytes = self.0.0.read(&mut buffer).expect("a message in time");
@@ -308,8 +308,8 @@ fn converse_by_recv(address: SocketAddr, number: usize) -> Result<(), String> {
     client.recv(GOOD_BYE)
 }
 
-/// The flags that make this machine's netcat end its sending side with its input; `None` without a
-/// netcat.
+/// Returns the flags that make this machine's netcat end its sending side with its input, or `None`
+/// if there is no netcat.
 fn netcat_flags() -> Option<Vec<&'static str>> {
     let help = Command::new("nc").arg("-h").output().ok()?;
     let text = [help.stdout, help.stderr].concat();

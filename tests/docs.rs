@@ -1,15 +1,15 @@
-//! What docs/threat-model.md says is so: every test it names exists, and its limits are the limits.
+//! Checks the pages against the tree: names of tests and functions, limits, links, the example.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oneloop::Limits;
 
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
+fn tests_named_in_the_threat_model_exist() {
     let sources = all_sources("tests") + &all_sources("src");
-    let document = document();
+    let document = threat_model();
     let named: Vec<&str> = code_spans(&document)
         .filter(|name| is_test_name(name))
         .collect();
@@ -21,36 +21,138 @@ fn every_test_that_the_threat_model_names_exists() {
 }
 
 #[test]
-fn every_promise_of_the_threat_model_names_its_test() {
-    for row in rows(&document()).filter(|row| row.len() == 3 && row[2] != "test") {
-        assert!(
-            code_spans(&row[2]).any(is_test_name),
-            "no test holds: {row:?}"
-        );
+fn every_guarantee_of_the_threat_model_names_its_test() {
+    for row in rows(&threat_model()).filter(|row| row.len() == 3 && row[2] != "test") {
+        assert!(code_spans(&row[2]).any(is_test_name), "no test: {row:?}");
     }
 }
 
 #[test]
-fn the_limits_in_the_threat_model_are_the_defaults() {
-    let said: BTreeMap<String, String> = rows(&document())
+fn limits_in_the_threat_model_are_the_defaults() {
+    let documented: BTreeMap<String, String> = rows(&threat_model())
         .filter(|row| row.len() == 4 && row[0] != "limit")
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
         .collect();
     let shown = format!("{:#?}", Limits::default());
-    let so: BTreeMap<String, String> = shown
+    let defaults: BTreeMap<String, String> = shown
         .lines()
         .filter_map(|line| line.trim().strip_suffix(',')?.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    assert_eq!(said, so);
+    assert_eq!(documented, defaults);
 }
 
-fn document() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/threat-model.md");
-    fs::read_to_string(path).expect("the document")
+#[test]
+fn functions_named_in_the_architecture_are_in_their_files() {
+    let document = page("docs/architecture.md");
+    let places = section(&document, "## Where things happen");
+    let mut found = 0;
+    for row in rows(places).filter(|row| row.len() == 3 && row[0] != "event") {
+        let sources: String = code_spans(&row[2]).map(reactor_source).collect();
+        for name in code_spans(&row[1]).filter_map(|span| span.split("::").last()) {
+            assert!(defines(&sources, name), "no function {name} in {}", row[2]);
+            found += 1;
+        }
+    }
+    assert!(found > 20, "only {found} functions are named");
 }
 
-/// The cells of each row of each table, but for the lines below the headings.
+#[test]
+fn files_named_in_the_architecture_have_content() {
+    let document = page("docs/architecture.md");
+    let places = section(&document, "## Where things happen");
+    let files: Vec<&str> = code_spans(places)
+        .filter(|span| span.ends_with(".rs"))
+        .collect();
+    assert!(files.len() > 20, "only {} files are named", files.len());
+    for file in files {
+        assert!(!reactor_source(file).is_empty(), "{file} is empty");
+    }
+}
+
+#[test]
+fn links_of_the_pages_resolve() {
+    let mut checked = 0;
+    for page_path in ["README.md"].into_iter().map(String::from).chain(pages()) {
+        let text = page(&page_path);
+        let folder = root().join(&page_path);
+        let folder = folder.parent().expect("a page is in a folder");
+        for link in links(&text) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let there = folder.join(target).exists();
+            assert!(there, "{page_path} links to {target}, which does not exist");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "only {checked} links were found");
+}
+
+/// The crate page's example is compiled as a doc test; the other one is the same.
+#[test]
+fn examples_of_both_readmes_are_the_same() {
+    let example = |path: &str| {
+        let text = page(path);
+        let begin = text.find("```rust").expect("an example");
+        let end = text[begin..].find("\n```\n").expect("its end");
+        text[begin..begin + end].to_owned()
+    };
+    let crate_page = example("src/oneloop/README.md");
+    assert!(!crate_page.contains("\n# "), "it has hidden lines");
+    assert_eq!(example("README.md"), crate_page);
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Returns the paths of the pages in docs, without its folders.
+fn pages() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(root().join("docs")).expect("a readable folder");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| format!("docs/{name}"))
+}
+
+fn threat_model() -> String {
+    page("docs/threat-model.md")
+}
+
+/// Returns the part of a page from one heading to the next one.
+fn section<'a>(document: &'a str, heading: &str) -> &'a str {
+    let begin = document.find(heading).expect("the heading");
+    let rest = &document[begin + heading.len()..];
+    rest.split("\n## ").next().expect("a section")
+}
+
+/// Returns a source named relative to the reactor's folder.
+fn reactor_source(path: &str) -> String {
+    page(&format!("src/oneloop/reactor/{path}"))
+}
+
+/// Returns true if `sources` define a function with this name.
+fn defines(sources: &str, name: &str) -> bool {
+    let definition = format!("fn {name}");
+    let mut after = sources.split(&definition).skip(1);
+    after.any(|rest| rest.starts_with(['(', '<']))
+}
+
+/// Returns the targets of the links `[…](target)`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+}
+
+/// Returns the cells of each row of each table, without the lines below the headings.
 fn rows(document: &str) -> impl Iterator<Item = Vec<String>> {
     let lines = document
         .lines()
@@ -64,24 +166,22 @@ fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Tests are named as sentences.
+/// Returns true for a name with at least four underscores, which only tests have.
 fn is_test_name(name: &str) -> bool {
     name.matches('_').count() >= 4 && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
+/// Returns all Rust sources below a folder, one behind the other.
 fn all_sources(folder: &str) -> String {
-    fn read(path: &Path, into: &mut String) {
+    let mut sources = String::new();
+    let mut waiting: Vec<PathBuf> = vec![root().join(folder)];
+    while let Some(path) = waiting.pop() {
         if path.is_dir() {
             let entries = fs::read_dir(path).expect("a readable folder");
-            entries.for_each(|entry| read(&entry.expect("an entry").path(), into));
+            waiting.extend(entries.map(|entry| entry.expect("an entry").path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push_str(&fs::read_to_string(path).expect("a source"));
+            sources.push_str(&fs::read_to_string(path).expect("a source"));
         }
     }
-    let mut sources = String::new();
-    read(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
-        &mut sources,
-    );
     sources
 }

@@ -1,6 +1,7 @@
-//! The layers inside one crate. Between crates Cargo holds them: see docs/architecture.md.
+//! Tests of the layers inside a crate. Cargo enforces those between crates: see
+//! docs/architecture.md.
 //!
-//! The sources are read as words; comments may name anything.
+//! The tests search the words of the sources, without comments.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ fn assert_names_none_of(place: &str, forbidden: &[&[&str]]) {
     }
 }
 
-/// All sources under a path but those of its tests, which may name whatever they need.
+/// Returns the sources under a path, except tests.
 fn sources(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(path) else {
         return if path.is_file() {
@@ -78,7 +79,7 @@ fn sources(path: &Path) -> Vec<PathBuf> {
 }
 
 fn is_source(path: &Path) -> bool {
-    // Wherever the checkout lies: a folder above it may be called `tests`.
+    // Relative to the crate: a folder above it may be called `tests`.
     let inside = path
         .strip_prefix(env!("CARGO_MANIFEST_DIR"))
         .expect("a source of ours");
@@ -89,7 +90,7 @@ fn is_source(path: &Path) -> bool {
         && !inside.components().any(|part| part.as_os_str() == "tests")
 }
 
-/// The identifiers of a source in their order, those of comments left out.
+/// Returns the identifiers of a source in order, without comments.
 fn words(source: &str) -> Vec<String> {
     let code = source
         .lines()
@@ -100,7 +101,7 @@ fn words(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether the words of `phrase` occur one behind the other.
+/// Returns true if `words` contain `phrase` as consecutive words.
 fn names(words: &[String], phrase: &str) -> bool {
     let phrase: Vec<&str> = phrase.split(' ').collect();
     words.windows(phrase.len()).any(|window| window == phrase)

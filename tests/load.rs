@@ -1,13 +1,12 @@
-//! The load generator against servers that behave and servers that do not.
+//! The load generator against correct servers and faulty ones.
 //!
-//! Those that do not are threads in here, so that each does exactly one thing wrong.
+//! The faulty ones are threads of the test program, each with exactly one fault.
 
 #![cfg(unix)]
 
 mod common;
 
 mod load {
-    mod actor;
     mod compare;
     mod costs;
     mod faults;
@@ -18,6 +17,7 @@ mod load {
     mod scenarios;
     mod schema;
     mod stall;
+    mod standin;
     mod terminal;
 }
 
@@ -27,7 +27,7 @@ use std::time::Duration;
 use oneloop::net::Os;
 use oneloop_load::{Framing, Go, Outcome, Pace, Plan, Progress, Scenario};
 
-/// A short run over one connection, closed loop, to be changed as needed.
+/// Returns a short run over one connection in a closed loop, to be changed as needed.
 fn plan(target: SocketAddr) -> Plan {
     Plan {
         target,
@@ -49,7 +49,7 @@ fn run(plan: &Plan) -> Outcome {
     run_until(plan, |_| false)
 }
 
-/// Makes the run, and ends it when enough has happened. However busy the machine is, that comes.
+/// Makes the run, and ends it when `enough` is true.
 fn run_until(plan: &Plan, enough: impl Fn(&Progress) -> bool) -> Outcome {
     let watch = |progress: &Progress| match enough(progress) {
         true => Go::Stop,

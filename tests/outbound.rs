@@ -1,4 +1,4 @@
-//! Connections that a service asks for.
+//! Outbound connections of a service.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,14 +7,14 @@ use oneloop::{
     CloseReason, Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext, Turn,
 };
 
-/// Drains the loop as soon as its connection is made, or could not be.
+/// A service that drains the loop once its connection is open or has failed.
 #[derive(Default)]
-struct Caller {
+struct Connector {
     reached: Vec<(SocketAddr, Option<u32>)>,
     failed: Vec<u32>,
 }
 
-impl Service for Caller {
+impl Service for Connector {
     type Session = ();
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) {
@@ -32,31 +32,31 @@ impl Service for Caller {
     }
 }
 
-fn call(to: SocketAddr) -> Caller {
+fn connect(to: SocketAddr) -> Connector {
     let limits = Limits {
         linger_timeout: std::time::Duration::ZERO,
         ..Limits::default()
     };
-    let mut reactor = Reactor::new(Caller::default(), limits).expect("a poller");
+    let mut reactor = Reactor::new(Connector::default(), limits).expect("a poller");
     reactor.connect(to, None, 7);
     while reactor.turn().expect("polling works") == Turn::Running {}
     std::mem::take(reactor.service_mut())
 }
 
 #[test]
-fn a_connection_asked_for_before_the_first_turn_is_made_at_once() {
+fn connect_before_first_turn_opens_a_session() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    let caller = call(address);
-    assert_eq!(caller.reached, [(address, Some(7))]);
-    assert!(caller.failed.is_empty());
+    let connector = connect(address);
+    assert_eq!(connector.reached, [(address, Some(7))]);
+    assert!(connector.failed.is_empty());
 }
 
 #[test]
-fn a_connection_to_nobody_fails_with_the_ticket_that_asked_for_it() {
+fn refused_connect_fails_with_its_tag() {
     let free =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let caller = call(free.expect("a free port"));
-    assert_eq!(caller.reached, []);
-    assert_eq!(caller.failed, [7]);
+    let connector = connect(free.expect("a free port"));
+    assert_eq!(connector.reached, []);
+    assert_eq!(connector.failed, [7]);
 }

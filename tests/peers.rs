@@ -1,5 +1,5 @@
-//! The servers that benchmarks compare ours with speak the same wire, byte for byte: a comparison
-//! with one that does not would mean nothing.
+//! Tests that the servers compared in benchmarks implement the same wire, byte for byte. Otherwise
+//! a comparison has no meaning.
 
 #![cfg(unix)]
 
@@ -11,61 +11,58 @@ use std::time::{Duration, Instant};
 use oneloop_bench::peers::{Peer, Pin, Running, Unavailable};
 
 #[test]
-fn the_c_epoll_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::C_EPOLL);
+fn c_epoll_peer_implements_the_wire() {
+    check_wire(&Peer::C_EPOLL);
 }
 
 #[test]
-fn the_libevent_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::LIBEVENT);
+fn libevent_peer_implements_the_wire() {
+    check_wire(&Peer::LIBEVENT);
 }
 
 #[test]
-fn the_libuv_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::LIBUV);
+fn libuv_peer_implements_the_wire() {
+    check_wire(&Peer::LIBUV);
 }
 
 #[test]
-fn the_go_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::GO);
+fn go_peer_implements_the_wire() {
+    check_wire(&Peer::GO);
 }
 
 #[test]
-fn the_tutorial_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::TUTORIAL);
+fn tutorial_peer_implements_the_wire() {
+    check_wire(&Peer::TUTORIAL);
 }
 
 #[test]
-fn the_threads_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::THREADS);
+fn threads_peer_implements_the_wire() {
+    check_wire(&Peer::THREADS);
 }
 
 #[test]
-fn the_tokio_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::TOKIO);
+fn tokio_peer_implements_the_wire() {
+    check_wire(&Peer::TOKIO);
 }
 
 #[test]
-fn the_mio_example_peer_speaks_the_wire() {
-    speaks_the_wire(&Peer::MIO_EXAMPLE);
+fn mio_example_peer_implements_the_wire() {
+    check_wire(&Peer::MIO_EXAMPLE);
 }
 
 #[test]
-fn a_program_that_is_not_there_is_an_error_that_names_it() {
+fn missing_program_is_an_error_with_its_path() {
     let error = Peer::ours("/nowhere/greet-server", &[]).start(Pin::Anywhere);
-    let Err(Unavailable::Failed(why)) = error else {
+    let Err(Unavailable::Failed(reason)) = error else {
         panic!("{error:?}");
     };
-    assert!(why.contains("/nowhere/greet-server"), "{why}");
+    assert!(reason.contains("/nowhere/greet-server"), "{reason}");
 }
 
 #[test]
-fn a_pinned_peer_keeps_to_its_core() {
+fn pinned_peer_runs_on_its_core() {
     let Some(core) = allowed_cores("self").and_then(|cores| first_number(&cores)) else {
-        return skip(
-            "pinning",
-            "there is no /proc to tell which cores are allowed",
-        );
+        return skip("pinning", "/proc does not list the allowed cores");
     };
     let running = Peer::THREADS.start(Pin::Core(core));
     let running = running.expect("a peer in Rust needs nothing but this package");
@@ -77,36 +74,40 @@ fn a_pinned_peer_keeps_to_its_core() {
 }
 
 #[test]
-fn our_own_address_is_found_in_the_line_that_tells_it() {
+fn own_server_address_is_parsed_from_log_line() {
     let script =
         "echo starting; echo 'INFO Waiting for connection... (listening on 127.0.0.1:61)' >&2; cat";
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let program = folder.join("says-where-it-listens.sh");
+    let program = folder.join("prints-its-address.sh");
     std::fs::write(&program, script).expect("the target folder can be written to");
     let peer = Peer::program("script", "sh", &[&program.display().to_string()]);
     let running = start(&peer).expect("every Unix has a shell");
     assert_eq!(running.address(), SocketAddr::from(([127, 0, 0, 1], 61)));
 }
 
-fn speaks_the_wire(peer: &Peer) {
+fn check_wire(peer: &Peer) {
     let Some(running) = start(peer) else { return };
     let address = running.address();
     answers_a_name_in_two_parts(address);
     takes_off_one_carriage_return(address);
     answers_pipelined_names_in_order(address);
-    says_good_bye_after_what_was_asked_before(address);
-    answers_what_came_before_the_end_of_stream(address);
+    answers_earlier_names_before_good_bye(address);
+    answers_names_before_end_of_stream(address);
     survives_a_peer_that_resets(address);
-    loses_nothing_when_replies_are_not_taken(address);
+    keeps_replies_that_are_not_read(address);
     measures(&running);
-    assert!(running.ends_with_its_stdin(), "{} goes on", peer.name());
+    assert!(
+        running.ends_with_its_stdin(),
+        "{} does not end",
+        peer.name()
+    );
 }
 
 fn answers_a_name_in_two_parts(address: SocketAddr) {
     let mut client = Client::connect(address);
     let cut = "Zoë".len() - 1;
     client.send(&"Zoë".as_bytes()[..cut]);
-    // An exchange on another connection: a server with one thread has read the first part then.
+    // An exchange on another connection: by then a single-threaded server has read the first part.
     let mut other = Client::connect(address);
     other.send(b"Ann\n");
     other.expect("Hello Ann!\nWhat's your name?");
@@ -138,7 +139,7 @@ fn answers_pipelined_names_in_order(address: SocketAddr) {
     client.expect(&format!("Hello {long}!\nWhat's your name?"));
 }
 
-fn says_good_bye_after_what_was_asked_before(address: SocketAddr) {
+fn answers_earlier_names_before_good_bye(address: SocketAddr) {
     let mut client = Client::connect(address);
     client.send(b"Ann\nexits\nexit\r\n");
     client.expect("Hello Ann!\nWhat's your name?");
@@ -146,7 +147,7 @@ fn says_good_bye_after_what_was_asked_before(address: SocketAddr) {
     client.expect_end();
 }
 
-fn answers_what_came_before_the_end_of_stream(address: SocketAddr) {
+fn answers_names_before_end_of_stream(address: SocketAddr) {
     let mut client = Client::connect(address);
     client.send(b"Ann\nBob\n");
     client.finish();
@@ -158,25 +159,26 @@ fn answers_what_came_before_the_end_of_stream(address: SocketAddr) {
 }
 
 fn survives_a_peer_that_resets(address: SocketAddr) {
-    let rude = TcpStream::connect(address).expect("it listens");
-    let mut witness = Client::connect(address);
-    // What was not read when a socket closes makes the kernel send a reset.
-    rude.peek(&mut [0]).expect("the welcome comes");
-    drop(rude);
-    witness.send(b"Ann\n");
-    witness.expect("Hello Ann!\nWhat's your name?");
+    let resetting = TcpStream::connect(address).expect("it listens");
+    let mut bystander = Client::connect(address);
+    // Unread input at close makes the kernel send a reset.
+    resetting.peek(&mut [0]).expect("the welcome comes");
+    drop(resetting);
+    bystander.send(b"Ann\n");
+    bystander.expect("Hello Ann!\nWhat's your name?");
     Client::connect(address).send(b"half a na");
-    witness.send(b"Bob\n");
-    witness.expect("Hello Bob!\nWhat's your name?");
+    bystander.send(b"Bob\n");
+    bystander.expect("Hello Bob!\nWhat's your name?");
 }
 
-/// Sends until the server stops reading, or until everything is sent; only then takes replies. They
-/// are more than the kernel keeps, so every peer comes to the write that takes a part only.
-fn loses_nothing_when_replies_are_not_taken(address: SocketAddr) {
+/// Sends until the server stops reading or all is sent, and only then reads.
+///
+/// The replies exceed the kernel's buffers, so every peer handles a short write.
+fn keeps_replies_that_are_not_read(address: SocketAddr) {
     let mut client = Client::connect(address);
     let (asked, answered) = conversation(300_000);
     let sent = client.send_until_it_stalls(asked.as_bytes());
-    let mut reader = Client(client.0.try_clone().expect("descriptors are left"));
+    let mut reader = Client(client.0.try_clone().expect("a free descriptor"));
     let rest = thread::spawn(move || {
         client.send(&asked.as_bytes()[sent..]);
         client.send(b"exit\n");
@@ -198,27 +200,27 @@ fn measures(running: &Running) {
     let mut client = Client::connect(running.address());
     let started = Instant::now();
     while running.cpu_time().expect("it runs") == before {
-        assert!(started.elapsed() < PATIENCE, "work takes no time");
+        assert!(started.elapsed() < TIMEOUT, "work takes no time");
         client.send(asked.as_bytes());
         client.expect(&answered);
     }
 }
 
-/// Starts a peer; one that cannot be had here is skipped, aloud even when tests are quiet.
+/// Starts a peer. Prints a message if it is not available here.
 fn start(peer: &Peer) -> Option<Running> {
     match peer.start(Pin::Anywhere) {
         Ok(running) => Some(running),
-        Err(Unavailable::Skipped(why)) => {
-            skip(peer.name(), &why);
+        Err(Unavailable::Skipped(reason)) => {
+            skip(peer.name(), &reason);
             None
         }
-        Err(Unavailable::Failed(why)) => panic!("{}: {why}", peer.name()),
+        Err(Unavailable::Failed(reason)) => panic!("{}: {reason}", peer.name()),
     }
 }
 
-fn skip(what: &str, why: &str) {
-    // Not `eprintln!`, which the test harness keeps to itself.
-    let _ = writeln!(io::stderr(), "{what} skipped: {why}");
+fn skip(what: &str, reason: &str) {
+    // The test harness captures `eprintln!`.
+    let _ = writeln!(io::stderr(), "{what} skipped: {reason}");
 }
 
 fn allowed_cores(process: &str) -> Option<String> {
@@ -234,7 +236,7 @@ fn first_number(list: &str) -> Option<usize> {
     list.split([',', '-']).next()?.parse().ok()
 }
 
-/// What to send for that many different names, and what must come back.
+/// Returns the input for that many different names, and the expected output.
 fn conversation(names: usize) -> (String, String) {
     let asked = (0..names).map(|n| format!("name-{n}\n")).collect();
     let answer = |n| format!("Hello name-{n}!\nWhat's your name?");
@@ -250,7 +252,7 @@ impl Client {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_nodelay(true).expect("a TCP option");
         stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("not a zero duration");
         let mut client = Self(stream);
         client.expect("Welcome!\nWhat's your name?");
@@ -258,7 +260,7 @@ impl Client {
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        self.0.set_write_timeout(Some(PATIENCE)).expect("not zero");
+        self.0.set_write_timeout(Some(TIMEOUT)).expect("not zero");
         self.0.write_all(bytes).expect("the server reads");
     }
 
@@ -303,8 +305,8 @@ impl Client {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a server must take nothing to count as one that has stopped reading. One that was only
-/// slow is asked the same: the test then proves less, and does not fail.
+/// How long a server must accept no bytes to count as stalled. A slow server passes the same
+/// checks, which then prove less.
 const STALL: Duration = Duration::from_millis(300);

@@ -1,5 +1,5 @@
-//! What the benchmarks and the counting tests share: many clients of a greeting server, and the
-//! servers that it is compared with.
+//! Shared by the benchmarks and the counting tests: a pool of clients of a greeting server, and the
+//! servers compared with ours.
 
 pub mod fleet;
 pub mod peers;

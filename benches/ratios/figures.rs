@@ -1,4 +1,4 @@
-//! What was measured, by figure, contestant and round.
+//! The measured values, by figure, contestant and round.
 
 use crate::scenario::Measured;
 
@@ -9,14 +9,14 @@ pub(crate) struct Figures {
     round: usize,
 }
 
-/// One figure of all contestants.
+/// The values of one figure for all contestants.
 pub(crate) struct Figure {
     pub(crate) name: String,
-    /// By contestant: in which round it was measured, and the value.
+    /// The round and the value of each measurement, by contestant.
     values: Vec<Vec<(usize, f64)>>,
 }
 
-/// The middle of some values, and the range of their middle half.
+/// The median and the quartiles of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
@@ -77,14 +77,14 @@ impl Figures {
 }
 
 impl Figure {
-    /// The name without the unit.
+    /// Returns the name without the unit.
     pub(crate) fn subject(&self) -> &str {
         self.name
             .rsplit_once(' ')
             .map_or(&*self.name, |(subject, _)| subject)
     }
 
-    /// What was measured of a contestant, in the order of the rounds.
+    /// Returns the values of a contestant, in the order of the rounds.
     pub(crate) fn values(&self, contestant: usize) -> Vec<f64> {
         self.values[contestant]
             .iter()
@@ -96,17 +96,17 @@ impl Figure {
         Spread::of(self.values(contestant))
     }
 
-    /// The ratios of one contestant's values to another's, each of the same round.
+    /// Returns the ratios of two contestants' values, paired by round.
     pub(crate) fn ratio(&self, of: usize, to: usize) -> Option<Spread> {
         Self::ratio_of((self, of), (self, to))
     }
 
-    /// The ratios of values, maybe of different figures of one scenario, each of the same round.
+    /// Returns the ratios of values of two figures of one scenario, paired by round.
     pub(crate) fn ratio_of(of: (&Self, usize), to: (&Self, usize)) -> Option<Spread> {
         let (of, to) = (&of.0.values[of.1], &to.0.values[to.1]);
         let ratios = of.iter().filter_map(|&(round, value)| {
             let (_, other) = to.iter().find(|&&(other, _)| other == round)?;
-            // Zero is a time too short for its clock.
+            // Zero is a time shorter than the clock's resolution.
             (*other > 0.0).then(|| value / other)
         });
         Spread::of(ratios.collect())
@@ -133,6 +133,6 @@ impl Spread {
 }
 
 /// Our server.
-pub(crate) const US: &str = "oneloop";
-/// The same once more.
-pub(crate) const US_AGAIN: &str = "oneloop (again)";
+pub(crate) const OWN: &str = "oneloop";
+/// Our server as its own control.
+pub(crate) const CONTROL: &str = "oneloop (again)";

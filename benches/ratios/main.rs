@@ -1,16 +1,15 @@
-//! How our server compares with its peers, as ratios that a noisy machine cannot fake.
+//! Comparison of our server with its peers, as ratios that resist noise.
 //!
-//! Rounds are interleaved: each measures every server once, in an order shuffled anew, so that a
-//! neighbour who wakes up disturbs all of them alike. A ratio is the median of the ratios within
-//! the rounds. Our server takes part twice: how far those two are apart is how much a figure of
-//! this run is worth. What is compared is above all the time that a server's threads ran for each
-//! verified exchange, which does not depend on how fast the clients are.
+//! Each round measures every server once, in a new random order, so that other load affects all of
+//! them alike. A ratio is the median of the ratios within the rounds. Our server takes part twice:
+//! the distance between the two is the error of the run. The main figure is the run time of a
+//! server's threads per verified exchange, which does not depend on the speed of the clients.
 //!
 //! ```text
 //! cargo bench --bench ratios -- [--rounds 9] [--seed 1] [--out FOLDER] [SCENARIO]…
 //! ```
 //!
-//! `ONELOOP_PEERS` chooses servers. Results are printed, and written as Markdown, JSON and SVG.
+//! `ONELOOP_PEERS` selects servers. Results are printed, and written as Markdown, JSON and SVG.
 
 use std::io;
 use std::path::PathBuf;
@@ -29,14 +28,14 @@ fn main() -> io::Result<()> {
     let options = Options::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
     oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
-    let contestants = with_a_second_of_us(contest.peers());
+    let contestants = with_control(contest.peers());
     let names = contestants.iter().map(|(name, _)| *name).collect();
     let mut figures = Figures::new(names);
     let mut random = fastrand::Rng::with_seed(options.seed);
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         for scenario in &options.scenarios {
-            play(
+            run_round(
                 *scenario,
                 &options.scale,
                 &contestants,
@@ -44,7 +43,7 @@ fn main() -> io::Result<()> {
                 &mut figures,
             );
         }
-        // After each round, so that a run that is stopped early has not been in vain.
+        // After each round, so that a run can be stopped early.
         report::write(&figures, &options.out)?;
         plot::write(&figures, &options.out).map_err(io::Error::other)?;
     }
@@ -53,8 +52,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// One round of one scenario, in a new order.
-fn play(
+/// Runs one round of one scenario, in a new order.
+fn run_round(
     scenario: Scenario,
     scale: &Scale,
     contestants: &[(&'static str, Peer)],
@@ -68,20 +67,20 @@ fn play(
         let (name, peer) = &contestants[number];
         match scenario.measure(peer, scale) {
             Ok(measured) => figures.add(number, measured),
-            // It has no figure then, and the others go on.
-            Err(why) => eprintln!("{}: {name} failed: {why}", scenario.name()),
+            // It gets no figure; the others continue.
+            Err(error) => eprintln!("{}: {name} failed: {error}", scenario.name()),
         }
     }
 }
 
-/// The A/A control: our server, twice.
-fn with_a_second_of_us(peers: &[Peer]) -> Vec<(&'static str, Peer)> {
+/// Adds the A/A control: our server a second time.
+fn with_control(peers: &[Peer]) -> Vec<(&'static str, Peer)> {
     let mut contestants: Vec<_> = peers
         .iter()
         .map(|peer| (peer.name(), peer.clone()))
         .collect();
-    if let Some((_, us)) = contestants.iter().find(|(name, _)| *name == figures::US) {
-        contestants.insert(1, (figures::US_AGAIN, us.clone()));
+    if let Some((_, own)) = contestants.iter().find(|(name, _)| *name == figures::OWN) {
+        contestants.insert(1, (figures::CONTROL, own.clone()));
     }
     contestants
 }
@@ -107,8 +106,8 @@ impl Options {
         let mut rounds = None;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // From cargo: without it this is `cargo test --benches`, which wants to know only
-                // whether it works.
+                // Set by cargo bench. Without it this is `cargo test --benches`, which checks only
+                // that the benchmark works.
                 "--bench" => options.scale = Scale::full(),
                 "--test" => options.scale = Scale::small(),
                 "--rounds" => rounds = Some(number(arguments.next())),

@@ -26,7 +26,7 @@ pub(crate) fn write(figures: &Figures, folder: &Path) -> Result<(), Failure> {
     )
 }
 
-/// Whatever plotters cannot do.
+/// An error of plotters.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// One contestant's medians over the number of connections.
@@ -76,7 +76,7 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
         .draw()?;
     for (number, curve) in curves.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
-        // The first is us.
+        // The first is our server.
         let style = colour.stroke_width(if number == 0 { 3 } else { 1 });
         chart
             .draw_series(LineSeries::new(curve.points.iter().copied(), style).point_size(2))?
@@ -85,7 +85,7 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
     }
     chart
         .configure_series_labels()
-        // Above the curves, where only those that fall from the left could come near.
+        // Above the curves, where only falling ones come near.
         .position(SeriesLabelPosition::Coordinate(185, 16))
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
@@ -96,7 +96,7 @@ fn draw(path: &Path, caption: &str, curves: &[Curve]) -> Result<(), Failure> {
 
 const SIZE: (u32, u32) = (800, 500);
 
-/// Told apart also by those who do not see all colours (Okabe and Ito), and two greys.
+/// Distinct without full colour vision (Okabe and Ito), and two greys.
 const COLOURS: [RGBColor; 10] = [
     RGBColor(213, 94, 0),
     RGBColor(170, 170, 170),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use crate::figures::{Figure, Figures, Spread, US};
+use crate::figures::{Figure, Figures, OWN, Spread};
 use crate::scenario::{BYTES, CPU, MILLISECONDS, PER_SECOND};
 use crate::targets;
 
@@ -14,15 +14,15 @@ pub(crate) fn write(figures: &Figures, folder: &Path) -> io::Result<()> {
     fs::write(folder.join("ratios.json"), json(figures))
 }
 
-/// A table for each unit, one for the ratios, and one for the targets. A cell has the median and,
-/// in brackets, the middle half of what was measured.
+/// Formats a table for each unit, one of ratios and one of targets. A cell contains the median and
+/// the quartiles.
 pub(crate) fn tables(figures: &Figures) -> String {
     let values = |figure: &Figure, contestant| figure.spread(contestant);
-    let us = figures.number_of(US);
-    let ratios = |figure: &Figure, contestant| figure.ratio(us?, contestant);
+    let own = figures.number_of(OWN);
+    let ratios = |figure: &Figure, contestant| figure.ratio(own?, contestant);
     [
         table(figures, CPU, "server's CPU time for each, µs", values),
-        table(figures, CPU, &format!("{US}'s CPU time / its"), ratios),
+        table(figures, CPU, &format!("{OWN}'s CPU time / its"), ratios),
         table(figures, PER_SECOND, "per second by the clock", values),
         table(
             figures,
@@ -36,7 +36,7 @@ pub(crate) fn tables(figures: &Figures) -> String {
     .join("\n")
 }
 
-/// All figures of a unit: a row for each contestant, a column for each figure.
+/// Formats all figures of a unit: a row for each contestant, a column for each figure.
 fn table(
     figures: &Figures,
     unit: &str,
@@ -59,7 +59,7 @@ fn target_table(figures: &Figures) -> String {
     let mut text = row(["target", "wanted", "measured", ""]) + &row(["---", "--:", "--:", "---"]);
     for verdict in targets::verdicts(figures) {
         let holds = if verdict.holds { "holds" } else { "**fails**" };
-        text += &row([&verdict.what, &verdict.wanted, &verdict.measured, holds]);
+        text += &row([&verdict.target, &verdict.wanted, &verdict.measured, holds]);
     }
     text
 }
@@ -76,7 +76,7 @@ fn shown(Spread { low, median, high }: Spread) -> String {
     format!("{} ({}–{})", short(median), short(low), short(high))
 }
 
-/// Three digits that matter are more than a figure is worth.
+/// Rounds to three significant digits, more than the precision of a figure.
 fn short(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),
@@ -85,7 +85,7 @@ fn short(value: f64) -> String {
     }
 }
 
-/// `{"figure": {"contestant": [value, …], …}, …}`, the values in the order of the rounds.
+/// Formats `{"figure": {"contestant": [value, …], …}, …}`, with values in the order of the rounds.
 fn json(figures: &Figures) -> String {
     let of_figure = |figure: &Figure| {
         let of_contestant = |(number, name)| format!("    {name:?}: {:?}", figure.values(number));

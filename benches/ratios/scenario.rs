@@ -1,4 +1,4 @@
-//! What is measured of one server in one round.
+//! The scenarios: measurements of one server in one round.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,32 +6,32 @@ use std::time::{Duration, Instant};
 use oneloop_bench::fleet::{Fleet, Work};
 use oneloop_bench::peers::{Peer, Running};
 
-/// Something that a server goes through, from its start to its end.
+/// A scenario that runs a server from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scenario {
-    /// More and more connections, all of them active; at last 100 active among many idle ones.
+    /// Exchanges on a growing number of connections, then on 100 among many idle ones.
     Exchange,
     /// 100 connections that send 50 names in one write.
     Pipelined,
     /// Whole conversations, 64 at a time.
     Conversation,
-    /// All connect at once.
+    /// Simultaneous connects.
     Storm,
-    /// What a connection costs that has exchanged a name and is silent since.
+    /// The memory of an idle connection that has exchanged a name.
     Memory,
 }
 
-/// How much of everything.
+/// The sizes of the scenarios.
 #[derive(Clone, Debug)]
 pub(crate) struct Scale {
     pub(crate) active: Vec<usize>,
-    /// All connections while only some are active.
+    /// The connections of which only some are active.
     pub(crate) most: usize,
-    /// Exchanges that are timed; at least two for each connection.
+    /// The timed exchanges; at least two for each connection.
     exchanges: u64,
     conversations: u64,
     storm: usize,
-    /// Connections when memory is looked at first, and last.
+    /// The connections at the first and at the last memory reading.
     memory: (usize, usize),
 }
 
@@ -100,7 +100,7 @@ impl Scale {
         }
     }
 
-    /// Enough to see that everything works.
+    /// Returns sizes that check only that everything works.
     pub(crate) fn small() -> Self {
         Self {
             active: vec![1, 10],
@@ -112,7 +112,7 @@ impl Scale {
         }
     }
 
-    /// Fewer where each waits for the one before it.
+    /// Returns the number of exchanges, fewer if they are sequential.
     fn exchanges_of(&self, connections: usize) -> u64 {
         let connections = connections as u64;
         self.exchanges.min(2_000 * connections).max(2 * connections)
@@ -168,7 +168,7 @@ fn pipelined(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<M
     timed(server, fleet, work, &format!("pipelined/{DEPTH}"))
 }
 
-/// Does a part of the work to warm up, then all of it.
+/// Performs part of the work as a warm-up, then times all of it.
 fn timed(server: &Running, fleet: &mut Fleet, work: Work, name: &str) -> io::Result<Measured> {
     fleet.exchange(Work {
         exchanges: (work.exchanges / 5).max(work.active.len() as u64),
@@ -183,7 +183,7 @@ fn timed(server: &Running, fleet: &mut Fleet, work: Work, name: &str) -> io::Res
 
 fn conversation(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<Measured> {
     fleet.converse(scale.conversations / 5, CONVERSATIONS_AT_ONCE)?;
-    // Not the time of the threads that are there: some servers end one for each conversation.
+    // Not the run time of current threads: some servers end one for each conversation.
     let before = server.cpu_time()?;
     let took = fleet.converse(scale.conversations, CONVERSATIONS_AT_ONCE)?;
     let ran = server.cpu_time()? - before;
@@ -196,7 +196,7 @@ fn storm(server: &Running, fleet: &mut Fleet, scale: &Scale) -> io::Result<Measu
     let ran = server.cpu_time()? - before;
     let name = format!("connect_storm/{}", scale.storm);
     let mut measured = per_unit(&name, scale.storm as u64, took, ran);
-    // A SYN that was dropped is sent again after a second: then this is more than a thousand.
+    // A dropped SYN is retransmitted after a second, and the time then exceeds 1000 ms.
     measured.push((format!("{name} {MILLISECONDS}"), took.as_secs_f64() * 1e3));
     Ok(measured)
 }
@@ -214,7 +214,7 @@ fn memory_of_idle(server: &Running, fleet: &mut Fleet, connections: usize) -> io
     settled(server)
 }
 
-/// Some servers still tidy up when the last answer has left.
+/// Waits until the memory settles: some servers free memory after the last answer.
 fn settled(server: &Running) -> io::Result<u64> {
     let started = Instant::now();
     let mut before = server.memory()?.anonymous;
@@ -237,7 +237,7 @@ fn per_unit(name: &str, units: u64, took: Duration, ran: Duration) -> Measured {
     ]
 }
 
-/// The units, which are the last word of a figure's name.
+/// The units, which end the names of figures.
 pub(crate) const CPU: &str = "cpu-µs";
 pub(crate) const PER_SECOND: &str = "per-second";
 pub(crate) const MILLISECONDS: &str = "ms";

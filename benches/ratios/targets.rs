@@ -1,29 +1,29 @@
-//! What we want to reach, and whether we do.
+//! The targets, and their verdicts.
 //!
-//! All of it in the servers' own CPU time, also where the wish was for a rate: how many exchanges a
-//! second of its CPU time yields is how many a server can do; how many it did by the clock on the
-//! wall says also how fast the clients were, and what else ran.
+//! All are ratios of the servers' CPU time, those of rates too: exchanges per second of CPU time
+//! are the capacity of a server. Exchanges per second of wall time also depend on the clients and
+//! on other load.
 
-use crate::figures::{Figure, Figures, US};
+use crate::figures::{Figure, Figures, OWN};
 
 /// A ratio and its bound.
 pub(crate) struct Target {
-    /// What is divided.
+    /// The dividend.
     of: (&'static str, &'static str),
-    /// By what.
+    /// The divisor.
     by: (&'static str, &'static str),
     at_most: f64,
 }
 
-/// A target beside what was measured.
+/// A target with its measured value.
 pub(crate) struct Verdict {
-    pub(crate) what: String,
+    pub(crate) target: String,
     pub(crate) wanted: String,
     pub(crate) measured: String,
     pub(crate) holds: bool,
 }
 
-/// The verdicts on all targets of which something was measured.
+/// Returns the verdicts on all measured targets.
 pub(crate) fn verdicts(figures: &Figures) -> Vec<Verdict> {
     all()
         .iter()
@@ -38,7 +38,7 @@ impl Target {
         };
         let ratio = Figure::ratio_of(find(self.of)?, find(self.by)?)?;
         Some(Verdict {
-            what: self.to_string(),
+            target: self.to_string(),
             wanted: format!("≤ {:.2}", self.at_most),
             measured: format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high),
             holds: ratio.median <= self.at_most,
@@ -72,7 +72,7 @@ fn all() -> Vec<Target> {
         targets.push(against(peer, figure, 1.0 / bound));
     }
     for (of, by, bound) in SCALING_AT_LEAST {
-        for contestant in [US, "c_epoll"] {
+        for contestant in [OWN, "c_epoll"] {
             targets.push(Target {
                 of: (of, contestant),
                 by: (by, contestant),
@@ -85,7 +85,7 @@ fn all() -> Vec<Target> {
 
 fn against(peer: &'static str, figure: &'static str, at_most: f64) -> Target {
     Target {
-        of: (figure, US),
+        of: (figure, OWN),
         by: (figure, peer),
         at_most,
     }
@@ -98,14 +98,14 @@ const CPU_AT_MOST: [(&str, f64); 5] = [
     ("libevent", 0.72),
     ("threads", 0.7),
 ];
-/// Exchanges or connections for each second of CPU time, ours to theirs.
+/// Minimum ratio of ours to theirs, in exchanges or connections per second of CPU time.
 const RATE_AT_LEAST: [(&str, &str, f64); 4] = [
     ("pipelined/50 cpu-µs", "c_epoll", 0.9),
     ("pipelined/50 cpu-µs", "tokio", 1.0),
     ("conversation cpu-µs", "tokio", 1.0),
     ("connect_storm/10000 cpu-µs", "tokio", 1.0),
 ];
-/// Exchanges for each second of CPU time with many connections, to those with few.
+/// Minimum ratio of many connections to few, in exchanges per second of CPU time.
 const SCALING_AT_LEAST: [(&str, &str, f64); 2] = [
     (
         "active_among_idle/19000 cpu-µs",

@@ -1,33 +1,32 @@
-//! What can be set.
+//! The configuration of the service.
 
 use std::time::Duration;
 
 use super::Framing;
 
-/// What a [`Greeter`](super::Greeter) can be told.
+/// The configuration of a [`Greeter`](super::Greeter).
 ///
-/// The loop's limits must leave room for one name: `input_bytes_max` for [`name_bytes_max`], a line
-/// ending of two bytes, and one byte more, so that a name that is too long can be answered; and
-/// between `output_bytes_mark` and `output_bytes_max` for [`name_bytes_max`] and 128 bytes more.
+/// The loop's limits must leave room for one name. `input_bytes_max` must hold [`name_bytes_max`],
+/// a line ending of two bytes and one byte more, so that a name that is too long gets its answer.
+/// `output_bytes_max` must exceed `output_bytes_mark` by [`name_bytes_max`] and 128 bytes.
 ///
 /// [`name_bytes_max`]: Self::name_bytes_max
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How a name ends. Default [`Framing::Auto`]: whoever connects, by whatever means, is
-    /// understood.
+    /// The end of a name. Default [`Framing::Auto`], which serves every kind of client.
     pub framing: Framing,
-    /// How long a peer must be quiet for its bytes to be a name, and how long the server leaves
-    /// between two messages to a peer that may take one read for one message. Default 30 ms: longer
-    /// than the segments of one write are apart, shorter than what a person notices.
+    /// The silence that ends a name, and the pause between two messages to a peer that may take one
+    /// read for one message. Default 30 ms: longer than the gaps between segments of one write, too
+    /// short for a person to notice.
     pub quiet_gap: Duration,
-    /// How long a peer has for a whole name, from the question on, however slowly its bytes drip
-    /// in. Default 60 s: enough to type a name, too little to hold connections for nothing.
+    /// The timeout for a complete name, from the question on. Partial input does not extend it.
+    /// Default 60 s: enough to type a name.
     pub name_timeout: Duration,
-    /// The length of the longest name, in bytes, without its line ending. Default 1024: longer than
-    /// any name, and as much as one read of a simple server or client takes in.
+    /// The maximum length of a name in bytes, without its line ending. Default 1024: the size of
+    /// one read of a simple client.
     pub name_bytes_max: usize,
-    /// The mistake that ends the session, counted from 1; 0 is like 1. Default 10: a person finds
-    /// out what is wrong, a broken program does not go on for ever.
+    /// The number of invalid names that ends the session; 0 is like 1. Default 10: enough for a
+    /// person to find the error, and it stops a broken program.
     pub mistakes_max: u8,
 }
 

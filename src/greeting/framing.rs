@@ -1,34 +1,33 @@
-//! How a name ends.
+//! The end of a name: a line feed, a silence, or the end of the stream.
 //!
-//! TCP has no messages, so something in the bytes or in their timing must say where a name ends: a
-//! line feed, a silence, or the end of the stream.
+//! TCP has no messages, so bytes or their timing must mark it.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::word;
+use super::swar;
 
-/// What ends a name. The end of the stream ends one as well, always.
+/// The end of a name. The end of the stream always ends one too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Framing {
-    /// A line feed, or silence from a peer that has not sent a line feed yet: serves people at a
+    /// A line feed, or silence if the peer has not sent a line feed yet. Serves people at a
     /// terminal, programs that send lines, and programs that send bare names one at a time.
     #[default]
     Auto,
-    /// A line feed alone: the mode for programs. The server never waits for silence.
+    /// A line feed, for programs. The server never waits for silence.
     Line,
-    /// Silence alone: a line feed means nothing but that one at the end is not part of the name.
+    /// Silence. A line feed has no meaning, except that a final one is not part of the name.
     Silence,
 }
 
-/// A framing by a name that is none.
+/// Error returned when the name of a framing cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownFraming(String);
 
-/// What ends the names of one peer: the [`Framing`], and what the peer has shown of itself since.
+/// The end of one peer's names: the [`Framing`], refined by its input so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// A line feed. In [`Framing::Auto`] this is a peer that has sent one.
+pub(super) enum Delimiter {
+    /// A line feed. In [`Framing::Auto`] the peer has sent one.
     Line,
     /// A line feed or silence, whichever comes first.
     Either,
@@ -37,7 +36,7 @@ pub(super) enum Ending {
 }
 
 impl Framing {
-    /// The framing's name, as the command line has it.
+    /// Returns the framing's name, as on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,12 +46,12 @@ impl Framing {
         }
     }
 
-    /// What ends the names of a peer of which nothing is known yet.
-    pub(super) const fn ending(self) -> Ending {
+    /// Returns the delimiter for a new peer.
+    pub(super) const fn delimiter(self) -> Delimiter {
         match self {
-            Self::Auto => Ending::Either,
-            Self::Line => Ending::Line,
-            Self::Silence => Ending::Silence,
+            Self::Auto => Delimiter::Either,
+            Self::Line => Delimiter::Line,
+            Self::Silence => Delimiter::Silence,
         }
     }
 }
@@ -85,19 +84,19 @@ impl fmt::Display for UnknownFraming {
 
 impl std::error::Error for UnknownFraming {}
 
-/// A whole line at the front of the input.
+/// A complete line at the front of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     /// The line without its ending.
     pub(super) text: &'a [u8],
-    /// How many bytes it takes up with its ending.
+    /// Its length in bytes with its ending.
     pub(super) bytes: usize,
 }
 
-/// The first whole line of `input`.
+/// Returns the first complete line of `input`.
 ///
-/// A partial line is searched again each time more of it has come. It is hardly longer than a name
-/// may be (see [`is_too_long`]), so that costs less than remembering how far the search got would.
+/// A partial line is searched again when more of it arrives. It is hardly longer than a name (see
+/// [`is_too_long`]), so this costs less than to store the position.
 pub(super) fn first_line(input: &[u8]) -> Option<Line<'_>> {
     let end = memchr::memchr(b'\n', input)?;
     Some(Line {
@@ -106,11 +105,13 @@ pub(super) fn first_line(input: &[u8]) -> Option<Line<'_>> {
     })
 }
 
-/// The first line of `input` if it is whole, not empty, not longer than `bytes_max` and printable
-/// ASCII, and so a name beyond doubt. Nearly every name is found and judged in this one pass.
+/// Returns the first line of `input` if it is a plain name: complete, printable ASCII, of 1 to
+/// `bytes_max` bytes.
+///
+/// One pass finds and checks nearly every name.
 #[inline(always)]
 pub(super) fn plain_line(input: &[u8], bytes_max: usize) -> Option<Line<'_>> {
-    let end = word::first_unprintable(input);
+    let end = swar::first_unprintable(input);
     let bytes = match &input[end..] {
         [b'\n', ..] => end + 1,
         [b'\r', b'\n', ..] => end + 2,
@@ -122,17 +123,18 @@ pub(super) fn plain_line(input: &[u8], bytes_max: usize) -> Option<Line<'_>> {
         .then_some(Line { text, bytes })
 }
 
-/// The name that `bytes` are if no more follow: all of them but a line ending.
-pub(super) fn whole(bytes: &[u8]) -> &[u8] {
+/// Returns the name in `bytes` without its line ending, if any.
+pub(super) fn trim_line_ending(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\n").map_or(bytes, without_cr)
 }
 
-/// Whether the name that begins with `bytes` is longer than `bytes_max`, whatever follows. What
-/// could still turn out to be its line ending, or the first half of one, does not count.
+/// Returns true if the name that begins with `bytes` must be longer than `bytes_max`.
+///
+/// Bytes that may be its line ending, or the first half of one, do not count.
 #[inline]
 pub(super) fn is_too_long(bytes: &[u8], bytes_max: usize) -> bool {
-    let shortest = || without_cr(bytes.strip_suffix(b"\n").unwrap_or(bytes));
-    bytes.len() > bytes_max && shortest().len() > bytes_max
+    let trimmed = || without_cr(bytes.strip_suffix(b"\n").unwrap_or(bytes));
+    bytes.len() > bytes_max && trimmed().len() > bytes_max
 }
 
 #[inline]
@@ -150,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plain_line_is_the_first_line_and_a_name(
+        fn plain_line_is_first_line_and_plain_name(
             input in "[a\u{c0}\u{7f} \r\n]{0,20}\r?\n?[a\r\n]{0,9}"
         ) {
             let input = input.as_bytes();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_framing_is_known_by_the_name_it_is_displayed_with() {
+    fn framing_parses_from_its_displayed_name() {
         for framing in [Framing::Auto, Framing::Line, Framing::Silence] {
             assert_eq!(framing.to_string().parse(), Ok(framing));
         }
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_carriage_return_before_the_line_feed_belongs_to_the_line_ending() {
+    fn line_ending_includes_one_carriage_return() {
         let first = |input| first_line(input).map(|line| (line.text, line.bytes));
         assert_eq!(first(b"Al\nBob\n"), Some((&b"Al"[..], 3)));
         assert_eq!(first(b"Al\r\n"), Some((&b"Al"[..], 4)));
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_more_to_come_everything_but_a_line_ending_is_the_name() {
+    fn final_name_excludes_one_line_ending() {
         for (bytes, name) in [
             (&b"Al"[..], &b"Al"[..]),
             (b"Al\n", b"Al"),
@@ -195,12 +197,12 @@ mod tests {
             (b"A\nl\r\r\n", b"A\nl\r"),
             (b"\r\n", b""),
         ] {
-            assert_eq!(whole(bytes), name);
+            assert_eq!(trim_line_ending(bytes), name);
         }
     }
 
     #[test]
-    fn a_name_is_too_long_as_soon_as_no_line_ending_can_save_it() {
+    fn name_is_too_long_beyond_possible_line_ending() {
         for bytes in [&b"abc"[..], b"abc\r", b"abc\n", b"abc\r\n"] {
             assert!(!is_too_long(bytes, 3), "{bytes:?}");
         }

@@ -1,23 +1,22 @@
-//! The greeting service: asks whoever connects for a name, says hello, asks again.
+//! The greeting service: requests a name from each peer, greets it and repeats.
 //!
-//! The first user of the seam in [`oneloop::service`], and an example for the next one:
-//! [`Greeter`] is a table over (state, event) and knows nothing of sockets.
+//! [`Greeter`] is an example of a [`Service`]: a table over states and events, without I/O.
 
 mod config;
 mod framing;
 mod name;
 mod session;
+mod swar;
 #[cfg(test)]
 mod tests;
-mod word;
-mod words;
+mod wire;
 
 pub use config::Config;
-use framing::Ending;
+use framing::Delimiter;
 pub use framing::{Framing, UnknownFraming};
-use name::{Fault, Name};
+use name::{InvalidName, Name};
 pub use session::Session;
-use session::{Asked, Closing, Manners, State, Wait};
+use session::{Closing, PeerState, Prompt, State, Timer};
 
 use oneloop::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
@@ -27,12 +26,12 @@ use oneloop::{
 #[derive(Clone, Debug)]
 pub struct Greeter {
     config: Config,
-    /// The configured one, in nanoseconds: it is added to the present at each exchange.
+    /// The configured timeout in nanoseconds, added to the present at each exchange.
     name_timeout: u64,
     too_long: String,
 }
 
-/// How much of the input was answered.
+/// The part of the input that was answered.
 #[derive(Clone, Copy)]
 enum Greeted {
     None,
@@ -40,23 +39,23 @@ enum Greeted {
     All,
 }
 
-/// What a reply is followed by, in the same write.
+/// Where the prompt that follows a reply goes.
 #[derive(Clone, Copy)]
-enum Then {
-    /// The next question.
-    Ask,
-    /// Nothing: the question comes later, or never.
-    Pause,
+enum Prompting {
+    /// Into the same write.
+    Now,
+    /// After the quiet gap, or nowhere.
+    Later,
 }
 
 impl Greeter {
-    /// A service that does as `config` says.
+    /// Creates a service with the given configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let nanos = config.name_timeout.as_nanos();
         Self {
             name_timeout: u64::try_from(nanos).unwrap_or(u64::MAX),
-            too_long: words::too_long(config.name_bytes_max),
+            too_long: wire::too_long(config.name_bytes_max),
             config,
         }
     }
@@ -73,51 +72,52 @@ impl Service for Greeter {
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
         log::info!("Accept new connection from {}", peer.address);
-        Session::new(self.config.framing.ending())
+        Session::new(self.config.framing.delimiter())
     }
 
     #[inline(always)]
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        // A part of one row of the table, tried first and apart: plain names from a peer that sends
-        // lines are nearly all of a busy server's work. What it leaves, the table sees.
-        if let (State::AwaitName(asked), Event::Data) = (&mut session.state, event)
-            && asked.manners.ending == Ending::Line
+        // Handles plain names from a peer that sends lines, nearly all the work of a busy server.
+        // The table handles the remaining input.
+        if let (State::AwaitName(prompt), Event::Data) = (&mut session.state, event)
+            && prompt.peer.delimiter == Delimiter::Line
         {
-            match self.greet_plain_lines(cx) {
+            match self.fast_path(cx) {
                 Greeted::All => {
                     let until = self.name_deadline(cx);
-                    (asked.deadline, asked.wait) = (until, Wait::Name);
+                    (prompt.deadline, prompt.timer) = (until, Timer::Name);
                     return Next::Read { until };
                 }
-                Greeted::Some => asked.deadline = self.name_deadline(cx),
+                Greeted::Some => prompt.deadline = self.name_deadline(cx),
                 Greeted::None => {}
             }
         }
-        self.look_up(session, event, cx)
+        self.dispatch(session, event, cx)
     }
 
-    fn closed(&mut self, _: Session, peer: Peer, why: EndReason, _: &mut ServiceContext) {
-        log::info!("Connection from {} is closed ({why})", peer.address);
+    fn closed(&mut self, _: Session, peer: Peer, reason: EndReason, _: &mut ServiceContext) {
+        log::info!("Connection from {} is closed ({reason})", peer.address);
     }
 
     fn refusal_message(&self, _: EndReason) -> &[u8] {
-        words::SERVER_FULL
+        wire::SERVER_FULL
     }
 }
 
 impl Greeter {
-    /// Greets line by line, as long as the lines are plain names and there is room for replies.
-    /// A leaf: what it does not need does not take up its registers.
+    /// Answers lines while they are plain names and replies have room.
+    ///
+    /// A leaf function: it keeps the registers that it does not need free.
     #[inline(always)]
-    fn greet_plain_lines(&self, cx: &mut Context<'_>) -> Greeted {
+    fn fast_path(&self, cx: &mut Context<'_>) -> Greeted {
         if log::log_enabled!(log::Level::Debug) {
             return Greeted::None;
         }
         let mut greeted = Greeted::None;
         while let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
-            && line.text != words::EXIT
+            && line.text != wire::EXIT
         {
-            greet(line.text, Then::Ask, cx);
+            greet(line.text, Prompting::Now, cx);
             cx.consume(line.bytes);
             if cx.input().is_empty() {
                 return Greeted::All;
@@ -130,144 +130,143 @@ impl Greeter {
         greeted
     }
 
-    /// When the answer to a question that is asked now must be there.
+    /// Returns the deadline for the answer to a question sent now.
     #[inline(always)]
     fn name_deadline(&self, cx: &Context<'_>) -> Time {
         let now = cx.now().as_nanos();
         Time::from_nanos(now.saturating_add(self.name_timeout))
     }
 
-    fn look_up(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        self.turn(session, event, cx).unwrap_or_else(|why| {
-            session.enter(State::Closing(Closing::Ended(why)), cx.id());
-            Next::Close(why)
-        })
+    fn dispatch(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        self.transition(session, event, cx)
+            .unwrap_or_else(|reason| {
+                session.enter(State::Closing(Closing::Closed(reason)), cx.id());
+                Next::Close(reason)
+            })
     }
 
-    /// The table: what each event means in each state.
+    /// Maps a state and an event to the next state and wait.
     #[inline(never)]
-    fn turn(
+    fn transition(
         &self,
         session: &mut Session,
         event: Event,
         cx: &mut Context<'_>,
     ) -> Result<Next, CloseReason> {
         use {Event as E, State as S};
-        let quiet = cx.input().is_empty();
+        let no_input = cx.input().is_empty();
         match (&mut session.state, event) {
-            (S::AwaitName(asked), E::Data) => self.hear(asked, cx),
-            (S::AwaitName(asked), E::Eof) => self.finish(asked, cx),
-            (S::AwaitName(asked), E::Timeout) => match (asked.wait, asked.manners) {
-                (Wait::Name, manners) if self.was_quiet_in_time(asked, cx) => {
-                    self.reply(session, manners, cx)
+            (S::AwaitName(prompt), E::Data) => self.on_data(prompt, cx),
+            (S::AwaitName(prompt), E::Eof) => self.on_eof(prompt, cx),
+            (S::AwaitName(prompt), E::Timeout) => match (prompt.timer, prompt.peer) {
+                (Timer::Name, peer) if self.was_quiet_before_deadline(prompt, cx) => {
+                    self.on_quiet_gap(session, peer, cx)
                 }
-                (Wait::Name, _) => last_words(words::TOO_SLOW, CloseReason::Timeout, cx),
-                (Wait::Gap, manners) => self.reply(session, manners, cx),
+                (Timer::Name, _) => close_with(wire::TOO_SLOW, CloseReason::Timeout, cx),
+                (Timer::QuietGap, peer) => self.on_quiet_gap(session, peer, cx),
             },
-            (&mut S::AwaitName(Asked { manners, .. }), E::Drain) => {
-                self.begin_to_drain(session, manners, cx)
+            (&mut S::AwaitName(Prompt { peer, .. }), E::Drain) => {
+                self.begin_drain(session, peer, cx)
             }
-            (S::AwaitName(asked), E::Flushed) => Ok(self.allow_anew(asked, cx)),
-            (S::AwaitName(asked), _) => Ok(self.listen(asked, cx)),
+            (S::AwaitName(prompt), E::Flushed) => Ok(self.restart_name_timer(prompt, cx)),
+            (S::AwaitName(prompt), _) => Ok(self.await_name_input(prompt, cx)),
 
-            (&mut S::Greeting(manners), E::Open) => self.welcome(session, manners, cx),
-            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Timeout) => {
-                self.ask(session, manners, cx)
+            (&mut S::Greeting(peer), E::Open) => self.welcome(session, peer, cx),
+            (&mut (S::Greeting(peer) | S::Reply(peer)), E::Timeout) => self.ask(session, peer, cx),
+            (S::Greeting(_) | S::Reply(_), E::Eof) if no_input => Err(CloseReason::Eof),
+            (S::Greeting(_) | S::Reply(_), E::Drain) if no_input => {
+                close_with(wire::GOOD_BYE, CloseReason::Shutdown, cx)
             }
-            (S::Greeting(_) | S::Reply(_), E::Eof) if quiet => Err(CloseReason::Eof),
-            (S::Greeting(_) | S::Reply(_), E::Drain) if quiet => {
-                last_words(words::GOOD_BYE, CloseReason::Shutdown, cx)
+            (&mut (S::Greeting(peer) | S::Reply(peer)), E::Data | E::Eof | E::Drain) => {
+                self.ask_then_retry(session, peer, event, cx)
             }
-            (&mut (S::Greeting(manners) | S::Reply(manners)), E::Data | E::Eof | E::Drain) => {
-                self.ask_first(session, manners, event, cx)
-            }
-            (S::Greeting(_) | S::Reply(_), _) => Ok(self.leave_gap(cx)),
+            (S::Greeting(_) | S::Reply(_), _) => Ok(self.await_quiet_gap(cx)),
 
-            (S::Closing(Closing::Owing(manners)), _) => self.drain(manners, cx),
-            (S::Closing(Closing::Ended(why)), _) => Err(*why),
+            (S::Closing(Closing::Draining(peer)), _) => self.drain(peer, cx),
+            (S::Closing(Closing::Closed(reason)), _) => Err(*reason),
         }
     }
 
-    /// Opens the conversation: the question comes with the welcome or after the quiet gap.
+    /// Sends the welcome, with the question at once or after the quiet gap.
     fn welcome(
         &self,
         session: &mut Session,
-        manners: Manners,
+        peer: PeerState,
         cx: &mut Context<'_>,
     ) -> Result<Next, CloseReason> {
-        if manners.ending != Ending::Line {
-            cx.write(words::WELCOME);
-            return Ok(self.leave_gap(cx));
+        if peer.delimiter != Delimiter::Line {
+            cx.write(wire::WELCOME);
+            return Ok(self.await_quiet_gap(cx));
         }
-        cx.write_parts([words::WELCOME, words::QUESTION]);
-        Ok(self.await_name(session, manners, cx))
+        cx.write_parts([wire::WELCOME, wire::QUESTION]);
+        Ok(self.await_name(session, peer, cx))
     }
 
     fn ask(
         &self,
         session: &mut Session,
-        manners: Manners,
+        peer: PeerState,
         cx: &mut Context<'_>,
     ) -> Result<Next, CloseReason> {
-        cx.write(words::QUESTION);
-        Ok(self.await_name(session, manners, cx))
+        cx.write(wire::QUESTION);
+        Ok(self.await_name(session, peer, cx))
     }
 
-    /// What comes before its question is taken for the answer to it.
-    fn ask_first(
+    /// Sends the question, then handles earlier input as its answer.
+    fn ask_then_retry(
         &self,
         session: &mut Session,
-        manners: Manners,
+        peer: PeerState,
         event: Event,
         cx: &mut Context<'_>,
     ) -> Result<Next, CloseReason> {
-        self.ask(session, manners, cx)?;
-        self.turn(session, event, cx)
+        self.ask(session, peer, cx)?;
+        self.transition(session, event, cx)
     }
 
-    fn await_name(&self, session: &mut Session, manners: Manners, cx: &Context<'_>) -> Next {
-        let asked = Asked {
+    fn await_name(&self, session: &mut Session, peer: PeerState, cx: &Context<'_>) -> Next {
+        let prompt = Prompt {
             deadline: self.name_deadline(cx),
-            manners,
-            wait: Wait::Name,
+            peer,
+            timer: Timer::Name,
         };
-        session.enter(State::AwaitName(asked), cx.id());
-        let until = asked.deadline;
+        session.enter(State::AwaitName(prompt), cx.id());
+        let until = prompt.deadline;
         Next::Read { until }
     }
 
-    /// Answers what is whole and waits for the rest.
-    fn hear(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
+    /// Answers complete names and waits for the rest.
+    fn on_data(&self, prompt: &mut Prompt, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
         let before = cx.input().len();
-        let all_answered = self.answer_lines(&mut asked.manners, cx)?;
+        let all_answered = self.answer_lines(&mut prompt.peer, cx)?;
         if cx.input().len() < before {
-            asked.deadline = self.name_deadline(cx);
+            prompt.deadline = self.name_deadline(cx);
         }
         if !all_answered {
-            return Ok(self.listen(asked, cx));
+            return Ok(self.await_name_input(prompt, cx));
         }
         if framing::is_too_long(cx.input(), self.config.name_bytes_max) {
-            return self.refuse_length(cx);
+            return self.reject_length(cx);
         }
-        Ok(self.listen(asked, cx))
+        Ok(self.await_name_input(prompt, cx))
     }
 
-    /// Answers the whole lines, as long as there is room. Returns true if none is left; what is
-    /// left comes again when the output has left.
+    /// Answers complete lines while replies have room. Returns true if none remains; the others are
+    /// delivered again after a flush.
     fn answer_lines(
         &self,
-        manners: &mut Manners,
+        peer: &mut PeerState,
         cx: &mut Context<'_>,
     ) -> Result<bool, CloseReason> {
-        if manners.ending == Ending::Silence {
+        if peer.delimiter == Delimiter::Silence {
             return Ok(true);
         }
         while let Some(line) = framing::first_line(cx.input()) {
             if !cx.has_room() {
                 return Ok(false);
             }
-            manners.ending = Ending::Line;
-            self.answer(line.text, manners, Then::Ask, cx)?;
+            peer.delimiter = Delimiter::Line;
+            self.answer(line.text, peer, Prompting::Now, cx)?;
             cx.consume(line.bytes);
         }
         Ok(true)
@@ -277,16 +276,16 @@ impl Greeter {
     fn answer(
         &self,
         bytes: &[u8],
-        manners: &mut Manners,
-        then: Then,
+        peer: &mut PeerState,
+        prompting: Prompting,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         match bytes {
-            words::EXIT => return last_words(words::GOOD_BYE, CloseReason::Completed, cx),
-            b"" => cx.write(then.words()),
+            wire::EXIT => return close_with(wire::GOOD_BYE, CloseReason::Completed, cx),
+            b"" => cx.write(prompting.suffix()),
             _ => match Name::parse(bytes, self.config.name_bytes_max) {
-                Ok(name) => greet(name.as_bytes(), then, cx),
-                Err(fault) => self.refuse(fault, manners, then, cx)?,
+                Ok(name) => greet(name.as_bytes(), prompting, cx),
+                Err(invalid) => self.reject(invalid, peer, prompting, cx)?,
             },
         }
         if log::log_enabled!(log::Level::Debug) {
@@ -296,145 +295,150 @@ impl Greeter {
     }
 
     #[cold]
-    fn refuse(
+    fn reject(
         &self,
-        fault: Fault,
-        manners: &mut Manners,
-        then: Then,
+        invalid: InvalidName,
+        peer: &mut PeerState,
+        prompting: Prompting,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
-        let sorry = match fault {
-            Fault::TooLong => return self.refuse_length(cx),
-            Fault::NotUtf8 => words::NOT_UTF8,
-            Fault::ControlCharacter => words::CONTROL_CHARACTER,
+        let sorry = match invalid {
+            InvalidName::TooLong => return self.reject_length(cx),
+            InvalidName::NotUtf8 => wire::NOT_UTF8,
+            InvalidName::ControlCharacter => wire::CONTROL_CHARACTER,
         };
-        manners.mistakes = manners.mistakes.saturating_add(1);
-        if manners.mistakes >= self.config.mistakes_max {
-            return last_words(words::TOO_MANY_MISTAKES, CloseReason::ProtocolError, cx);
+        peer.mistakes = peer.mistakes.saturating_add(1);
+        if peer.mistakes >= self.config.mistakes_max {
+            return close_with(wire::TOO_MANY_MISTAKES, CloseReason::ProtocolError, cx);
         }
-        cx.write_parts([sorry, then.words()]);
+        cx.write_parts([sorry, prompting.suffix()]);
         Ok(())
     }
 
     #[cold]
-    fn refuse_length<T>(&self, cx: &mut Context<'_>) -> Result<T, CloseReason> {
-        last_words(self.too_long.as_bytes(), CloseReason::ProtocolError, cx)
+    fn reject_length<T>(&self, cx: &mut Context<'_>) -> Result<T, CloseReason> {
+        close_with(self.too_long.as_bytes(), CloseReason::ProtocolError, cx)
     }
 
-    /// Answers all that is unread as one name: nothing follows, or nothing has for a while.
-    fn answer_rest(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    /// Answers all unread input as one name: the stream has ended or was quiet.
+    fn answer_rest(&self, peer: &mut PeerState, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let rest = cx.input();
-        self.answer(framing::whole(rest), manners, Then::Pause, cx)?;
+        self.answer(framing::trim_line_ending(rest), peer, Prompting::Later, cx)?;
         cx.consume(rest.len());
         Ok(())
     }
 
-    /// The quiet gap has ended a name; another one precedes the next question.
-    fn reply(
+    /// Answers the name that the quiet gap ended. Another gap precedes the next question.
+    fn on_quiet_gap(
         &self,
         session: &mut Session,
-        mut manners: Manners,
+        mut peer: PeerState,
         cx: &mut Context<'_>,
     ) -> Result<Next, CloseReason> {
-        self.answer_rest(&mut manners, cx)?;
-        session.enter(State::Reply(manners), cx.id());
-        Ok(self.leave_gap(cx))
+        self.answer_rest(&mut peer, cx)?;
+        session.enter(State::Reply(peer), cx.id());
+        Ok(self.await_quiet_gap(cx))
     }
 
-    /// The peer has sent all it will: what is unread is owed an answer, and no question.
-    fn finish(&self, asked: &mut Asked, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
-        if !self.answer_lines(&mut asked.manners, cx)? {
-            return Ok(self.listen(asked, cx));
+    /// Answers the unread input after the end of the stream, without a question.
+    fn on_eof(&self, prompt: &mut Prompt, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
+        if !self.answer_lines(&mut prompt.peer, cx)? {
+            return Ok(self.await_name_input(prompt, cx));
         }
-        self.answer_rest(&mut asked.manners, cx)?;
+        self.answer_rest(&mut prompt.peer, cx)?;
         Err(CloseReason::Eof)
     }
 
-    /// The server stops: no question will be waited for again.
+    /// Begins the drain of a session that awaits a name.
     #[cold]
-    fn begin_to_drain(
+    fn begin_drain(
         &self,
         session: &mut Session,
-        manners: Manners,
+        peer: PeerState,
         cx: &mut Context<'_>,
     ) -> Result<Next, CloseReason> {
-        session.enter(State::Closing(Closing::Owing(manners)), cx.id());
-        self.turn(session, Event::Drain, cx)
+        session.enter(State::Closing(Closing::Draining(peer)), cx.id());
+        self.transition(session, Event::Drain, cx)
     }
 
-    /// The server stops. The beginning of a line is no name: it was never owed an answer.
+    /// Answers complete names, then closes. A partial line gets no answer.
     #[cold]
-    fn drain(&self, manners: &mut Manners, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
-        if !self.answer_lines(manners, cx)? {
+    fn drain(&self, peer: &mut PeerState, cx: &mut Context<'_>) -> Result<Next, CloseReason> {
+        if !self.answer_lines(peer, cx)? {
             return Ok(Next::Flush);
         }
-        if manners.ending != Ending::Line {
-            self.answer_rest(manners, cx)?;
+        if peer.delimiter != Delimiter::Line {
+            self.answer_rest(peer, cx)?;
         }
-        last_words(words::GOOD_BYE, CloseReason::Shutdown, cx)
+        close_with(wire::GOOD_BYE, CloseReason::Shutdown, cx)
     }
 
-    /// The question has only just left, so the time for its answer begins now.
-    fn allow_anew(&self, asked: &mut Asked, cx: &Context<'_>) -> Next {
-        asked.deadline = self.name_deadline(cx);
-        self.listen(asked, cx)
+    /// Restarts the timeout, because the question has only now been sent.
+    fn restart_name_timer(&self, prompt: &mut Prompt, cx: &Context<'_>) -> Next {
+        prompt.deadline = self.name_deadline(cx);
+        self.await_name_input(prompt, cx)
     }
 
-    /// Waits for a name, or for the rest of one.
+    /// Waits for a name, or for its end.
     #[inline]
-    fn listen(&self, asked: &mut Asked, cx: &Context<'_>) -> Next {
-        asked.wait = Wait::Name;
-        let mut until = asked.deadline;
-        if asked.manners.ending != Ending::Line && !cx.input().is_empty() {
+    fn await_name_input(&self, prompt: &mut Prompt, cx: &Context<'_>) -> Next {
+        prompt.timer = Timer::Name;
+        let mut until = prompt.deadline;
+        if prompt.peer.delimiter != Delimiter::Line && !cx.input().is_empty() {
             let gap = cx.after(self.config.quiet_gap);
             if gap <= until {
-                (asked.wait, until) = (Wait::Gap, gap);
+                (prompt.timer, until) = (Timer::QuietGap, gap);
             }
         }
         Next::Read { until }
     }
 
-    /// True if the loop was held up beyond the deadline, for so long that what had come by then has
-    /// been followed by silence. A line that came in time is answered too.
-    fn was_quiet_in_time(&self, asked: &Asked, cx: &Context<'_>) -> bool {
-        asked.manners.ending != Ending::Line
+    /// Returns true if the peer was quiet for the gap before the deadline.
+    ///
+    /// A late timer must not cost the peer its name. A complete line is answered too.
+    fn was_quiet_before_deadline(&self, prompt: &Prompt, cx: &Context<'_>) -> bool {
+        prompt.peer.delimiter != Delimiter::Line
             && !cx.input().is_empty()
-            && cx.now() >= asked.deadline + self.config.quiet_gap
+            && cx.now() >= prompt.deadline + self.config.quiet_gap
     }
 
-    fn leave_gap(&self, cx: &Context<'_>) -> Next {
+    fn await_quiet_gap(&self, cx: &Context<'_>) -> Next {
         Next::Read {
             until: cx.after(self.config.quiet_gap),
         }
     }
 }
 
-impl Then {
+impl Prompting {
     #[inline]
-    const fn words(self) -> &'static [u8] {
+    const fn suffix(self) -> &'static [u8] {
         match self {
-            Self::Ask => words::QUESTION,
-            Self::Pause => b"",
+            Self::Now => wire::QUESTION,
+            Self::Later => b"",
         }
     }
 }
 
 #[inline(always)]
-fn greet(name: &[u8], then: Then, cx: &mut Context<'_>) {
-    let end = match then {
-        Then::Ask => words::HELLO_END_AND_QUESTION,
-        Then::Pause => words::HELLO_END,
+fn greet(name: &[u8], prompting: Prompting, cx: &mut Context<'_>) {
+    let end = match prompting {
+        Prompting::Now => wire::HELLO_END_AND_QUESTION,
+        Prompting::Later => wire::HELLO_END,
     };
-    cx.write_parts([words::HELLO, name, end]);
+    cx.write_parts([wire::HELLO, name, end]);
 }
 
-/// Apart, so that what formatting needs stays out of the way of those who do not log names.
+/// Logs an answer, out of line because formatting needs registers.
 #[cold]
 fn log_answer(id: SessionId, bytes: &[u8]) {
     log::debug!("{id}: answered \"{}\"", bytes.escape_ascii());
 }
 
-fn last_words<T>(words: &[u8], why: CloseReason, cx: &mut Context<'_>) -> Result<T, CloseReason> {
+fn close_with<T>(
+    words: &[u8],
+    reason: CloseReason,
+    cx: &mut Context<'_>,
+) -> Result<T, CloseReason> {
     cx.write(words);
-    Err(why)
+    Err(reason)
 }

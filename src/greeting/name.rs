@@ -1,13 +1,12 @@
-//! What a name may be.
+//! The rules for names.
 
-/// A name that may be greeted: UTF-8 without control characters, not too long. What it holds goes
-/// out as it came in.
+/// A valid name: UTF-8 without control characters, not too long. It is sent back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name<'a>(&'a [u8]);
 
-/// Why some bytes are no name.
+/// The reason why bytes are not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum InvalidName {
     /// More bytes than allowed.
     TooLong,
     /// Not UTF-8.
@@ -17,22 +16,22 @@ pub(super) enum Fault {
 }
 
 impl<'a> Name<'a> {
-    /// The name that `bytes`, without their line ending, are.
+    /// Parses a name from `bytes`, which have no line ending.
     ///
     /// # Errors
-    /// The first [`Fault`] in the order of that enum.
-    pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, Fault> {
+    /// The first [`InvalidName`] that applies, in the order of that enum.
+    pub(super) fn parse(bytes: &'a [u8], bytes_max: usize) -> Result<Self, InvalidName> {
         if bytes.len() > bytes_max {
-            return Err(Fault::TooLong);
+            return Err(InvalidName::TooLong);
         }
-        let text = str::from_utf8(bytes).map_err(|_| Fault::NotUtf8)?;
+        let text = str::from_utf8(bytes).map_err(|_| InvalidName::NotUtf8)?;
         if text.chars().any(char::is_control) {
-            return Err(Fault::ControlCharacter);
+            return Err(InvalidName::ControlCharacter);
         }
         Ok(Self(bytes))
     }
 
-    /// The bytes as they came.
+    /// Returns the bytes, unchanged.
     #[inline]
     pub(super) fn as_bytes(self) -> &'a [u8] {
         self.0
@@ -45,11 +44,11 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn control_characters_are_refused_and_all_other_characters_are_not() {
+    fn control_characters_alone_are_rejected() {
         for character in '\0'..=char::MAX {
             let text = format!("ab{character}");
             let expected = match character {
-                '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Err(Fault::ControlCharacter),
+                '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => Err(InvalidName::ControlCharacter),
                 _ => Ok(Name(text.as_bytes())),
             };
             assert_eq!(Name::parse(text.as_bytes(), 9), expected, "{character:?}");
@@ -57,18 +56,18 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_be_as_long_as_allowed_and_no_longer() {
+    fn name_length_limit_is_inclusive() {
         assert!(Name::parse(b"12345678", 8).is_ok());
-        assert_eq!(Name::parse(b"123456789", 8), Err(Fault::TooLong));
-        assert_eq!(Name::parse(b"\xff\0", 1), Err(Fault::TooLong));
+        assert_eq!(Name::parse(b"123456789", 8), Err(InvalidName::TooLong));
+        assert_eq!(Name::parse(b"\xff\0", 1), Err(InvalidName::TooLong));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged_as_by_the_plain_rules(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn parse_agrees_with_plain_rules(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let expected = match str::from_utf8(&bytes) {
-                Err(_) => Err(Fault::NotUtf8),
-                Ok(text) if text.chars().any(char::is_control) => Err(Fault::ControlCharacter),
+                Err(_) => Err(InvalidName::NotUtf8),
+                Ok(text) if text.chars().any(char::is_control) => Err(InvalidName::ControlCharacter),
                 Ok(_) => Ok(Name(&bytes)),
             };
             prop_assert_eq!(Name::parse(&bytes, 40), expected);

@@ -1,91 +1,93 @@
-//! What is remembered of one connection.
+//! The state of one conversation.
 
-use super::framing::Ending;
+use super::framing::Delimiter;
 use oneloop::{CloseReason, SessionId, Time};
 
-/// What a [`Greeter`](super::Greeter) remembers of one connection. The bytes of a name that is not
-/// whole yet stay in the connection's unread input.
+/// The state of one conversation. The bytes of a partial name stay in the connection's unread
+/// input.
 #[derive(Debug)]
 pub struct Session {
     pub(super) state: State,
 }
 
-/// Where a session stands.
+/// The states of a session.
 ///
 /// ```text
 ///          gap or bytes             a name            gap or bytes
 /// Greeting ────────────▶ AwaitName ───────▶ Reply ────────────────▶ AwaitName …
-///                        │    ▲  │                                  exit, a fault, a deadline,
+///                        │    ▲  │                                  exit, a mistake, a timeout,
 ///                        └────┘  └───────────────────────▶ Closing  the end of the stream, drain
 ///                        a line
 /// ```
 ///
-/// A peer that ends its names with line feeds gets reply and question at once, so it stays in
-/// `AwaitName`.
+/// A peer that ends its names with line feeds gets reply and question at once, and its session
+/// stays in `AwaitName`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// The welcome has been sent; the question follows after the quiet gap.
-    Greeting(Manners),
+    Greeting(PeerState),
     /// The question has been sent.
-    AwaitName(Asked),
+    AwaitName(Prompt),
     /// A reply has been sent; the question follows after the quiet gap.
-    Reply(Manners),
+    Reply(PeerState),
     /// No question will follow.
     Closing(Closing),
 }
 
-/// A question that waits for its answer.
+/// A question without an answer yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    /// When a whole name must be there.
+pub(super) struct Prompt {
+    /// The deadline for a complete name.
     pub(super) deadline: Time,
-    pub(super) manners: Manners,
-    pub(super) wait: Wait,
+    pub(super) peer: PeerState,
+    pub(super) timer: Timer,
 }
 
-/// What the deadline that the loop was given means. It must be remembered: the loop may cut a wait
-/// short, so the time at which it ends does not tell.
+/// The meaning of the deadline given to the loop.
+///
+/// It must be stored: under load the loop expires deadlines early, so the time does not identify
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// The time for a whole name is over.
+pub(super) enum Timer {
+    /// The timeout for a complete name.
     Name,
-    /// The peer has been quiet: what has come is a name.
-    Gap,
+    /// The quiet gap, which ends a name.
+    QuietGap,
 }
 
-/// What a peer has shown of itself.
+/// The properties of a peer, learned from its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Manners {
-    /// What ends its names.
-    pub(super) ending: Ending,
-    /// How many of its names were none.
+pub(super) struct PeerState {
+    /// The end of its names.
+    pub(super) delimiter: Delimiter,
+    /// The number of its invalid names.
     pub(super) mistakes: u8,
 }
 
-/// The last stretch of a session.
+/// The final states of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// The server stops, and there was no room yet for all that is owed.
-    Owing(Manners),
-    /// The last word is said.
-    Ended(CloseReason),
+    /// The server drains, and replies did not all have room.
+    Draining(PeerState),
+    /// The session has closed.
+    Closed(CloseReason),
 }
 
 impl Session {
-    pub(super) const fn new(ending: Ending) -> Self {
-        let manners = Manners {
-            ending,
+    pub(super) const fn new(delimiter: Delimiter) -> Self {
+        let peer = PeerState {
+            delimiter,
             mistakes: 0,
         };
         Self {
-            state: State::Greeting(manners),
+            state: State::Greeting(peer),
         }
     }
 
-    /// The one way from state to state.
-    pub(super) fn enter(&mut self, to: State, id: SessionId) {
-        log::trace!("{id}: {} -> {}", self.state.as_str(), to.as_str());
-        self.state = to;
+    /// Changes the state. The only setter.
+    pub(super) fn enter(&mut self, next: State, id: SessionId) {
+        log::trace!("{id}: {} -> {}", self.state.as_str(), next.as_str());
+        self.state = next;
     }
 }
 
@@ -100,5 +102,5 @@ impl State {
     }
 }
 
-/// Every idle connection pays for its session.
+/// Each idle connection holds one session.
 const _: () = assert!(size_of::<Session>() <= 16);

@@ -1,16 +1,16 @@
-//! The conversation, driven in memory and in virtual time.
+//! Unit tests of the conversation, in memory and virtual time.
 
+mod connection;
 mod conversation;
 mod limits;
 mod splits;
 mod table;
-mod wire;
 
 use std::time::Duration;
 
 use super::{Config, Framing, Greeter, Session};
+use connection::Connection;
 use oneloop::{CloseReason, Event, Next, Time};
-use wire::Wire;
 
 const MS: Duration = Duration::from_millis(1);
 const GAP: Duration = Duration::from_millis(30);

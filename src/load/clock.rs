@@ -13,7 +13,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that agrees with the one of the loop on `os`.
+    /// Returns a clock that agrees with the one of the loop on `os`.
     pub(crate) fn of(os: &mut Os) -> Self {
         let since_start = os.now().since(Time::START);
         let now = Instant::now();

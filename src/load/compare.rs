@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::outcome::Outcome;
+use super::outcome::{Ending, Outcome};
 use super::plan::Pace;
 use super::record::percentile;
 
@@ -14,25 +14,25 @@ use super::record::percentile;
 pub struct Comparison {
     /// Server B.
     pub other: SocketAddr,
-    /// How many rounds were asked for.
+    /// The number of rounds.
     pub rounds: u32,
 }
 
-/// What is measured in a round.
+/// A measurement of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
     /// Server A.
     First,
     /// Server B.
     Other,
-    /// Server A once more: what is found between this and the first is noise.
+    /// Server A once more: a difference between this and the first is noise.
     Control,
 }
 
-/// A figure of both servers.
+/// A figure of both servers, compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compared {
-    /// What is compared.
+    /// The figure.
     pub metric: Figure,
     /// The median over all rounds of A, the control included.
     pub first: f64,
@@ -44,7 +44,7 @@ pub struct Compared {
     pub control: Ratio,
 }
 
-/// What is compared.
+/// A figure that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// Exchanges, or conversations, per second; more is better.
@@ -67,7 +67,7 @@ pub struct Ratio {
     pub spread: f64,
 }
 
-/// What a comparison comes to.
+/// The conclusion about a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     /// B is better than A.
@@ -81,8 +81,8 @@ pub enum Conclusion {
 }
 
 impl Comparison {
-    /// Returns the arms of all rounds. Each round begins with another arm, so that what changes
-    /// with time meets all of them alike.
+    /// Returns the arms of all rounds. Each round begins with another arm, so that changes
+    /// over time affect all of them alike.
     pub fn arms(&self) -> impl Iterator<Item = Arm> + use<> {
         (0..self.rounds as usize).flat_map(Self::round)
     }
@@ -93,7 +93,7 @@ impl Comparison {
         round
     }
 
-    /// Compares what is known of both servers, over the rounds that are complete. Empty if there
+    /// Compares the figures of both servers, over the rounds that are complete. Empty if there
     /// are fewer than three.
     #[must_use]
     pub fn compare(&self, runs: &[Outcome]) -> Vec<Compared> {
@@ -105,9 +105,13 @@ impl Comparison {
         ];
         let rounds = rounds(runs);
         let compared = |figure: Figure| {
-            let values: Option<Vec<_>> =
-                rounds.iter().map(|round| figure.of_round(round)).collect();
-            Compared::of(figure, &values?)
+            let known = rounds.iter().filter_map(|round| figure.of_round(round));
+            let known: Vec<_> = known.collect();
+            // A run in which nothing ended, because the machine had no time for it, has no figures.
+            // But CPU time is counted in steps, and the rounds in which it is known are the dearer
+            // ones.
+            let enough = figure != Figure::ServerCpu || known.len() == rounds.len();
+            Compared::of(figure, &known).filter(|_| enough)
         };
         figures.into_iter().filter_map(compared).collect()
     }
@@ -119,7 +123,9 @@ type Round<'a> = [&'a Outcome; 3];
 /// Sorts the rounds that are complete by arm.
 fn rounds(runs: &[Outcome]) -> Vec<Round<'_>> {
     let rounds = runs.as_chunks::<3>().0.iter().enumerate();
+    let complete = |run: &Outcome| run.ending == Ending::Complete;
     rounds
+        .filter(|(_, runs)| runs.iter().all(complete))
         .map(|(number, runs)| {
             let arms = Comparison::round(number);
             let of = |arm| arms.iter().zip(runs).find(|&(&it, _)| it == arm);
@@ -130,7 +136,7 @@ fn rounds(runs: &[Outcome]) -> Vec<Round<'_>> {
 }
 
 impl Figure {
-    /// The figure's name.
+    /// Returns the figure's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -141,7 +147,7 @@ impl Figure {
         }
     }
 
-    /// The figure of each arm. `None` if one is not known, or if it is what the plan demands.
+    /// Returns the figure of each arm. `None` if one is not known, or if the plan demands it.
     fn of_round(self, round: &Round<'_>) -> Option<[f64; 3]> {
         let [first, other, control] = round.map(|run| self.of(run));
         Some([first?, other?, control?])
@@ -207,7 +213,7 @@ impl Compared {
         })
     }
 
-    /// Returns what it comes to.
+    /// Returns the conclusion.
     #[must_use]
     pub fn conclusion(&self) -> Conclusion {
         let more_is_better = self.metric == Figure::Throughput;
@@ -224,8 +230,8 @@ impl Compared {
 }
 
 impl Ratio {
-    /// The trimmed mean of the logarithms of a ratio, and the spread of a repetition (Yuen's
-    /// standard error, for the difference of two such means). `None` for fewer than three.
+    /// Returns the trimmed mean of the logarithms of a ratio, and the spread of a repetition
+    /// (Yuen's standard error, for the difference of two such means). `None` for fewer than three.
     fn of(mut logs: Vec<f64>) -> Option<Self> {
         logs.sort_by(f64::total_cmp);
         let (count, cut) = (logs.len(), logs.len() / 5);
@@ -248,9 +254,9 @@ impl Ratio {
         })
     }
 
-    /// Widens the spread to what the control's implies, so that a few rounds which agree by chance
-    /// claim no precision that the machine does not have. The mean of two runs of A varies half as
-    /// much as one run, so the variances are as 3/2 to 2.
+    /// Widens the spread to the one that the control implies, so that a few rounds which agree by
+    /// chance claim no precision that the machine does not have. The mean of two runs of A varies
+    /// half as much as one run, so the variances are as 3/2 to 2.
     fn at_least_as_wide_as(self, control: &Self) -> Self {
         let implied = 0.75f64.sqrt() * control.spread.ln_1p();
         Self {
@@ -280,7 +286,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The two-sided 95 % quantile of Student's distribution.
+/// Returns the two-sided 95 % quantile of Student's distribution.
 fn student(freedom: usize) -> f64 {
     const QUANTILES: [f64; 30] = [
         12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
@@ -297,7 +303,7 @@ fn student(freedom: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Numbers that look random, from -1 to 1, the sum of three for a bell's shape.
+    /// Returns numbers that look random, from -1 to 1, the sum of three for a bell's shape.
     fn noise(seed: &mut u64) -> f64 {
         let mut one = || {
             *seed ^= *seed << 13;
@@ -308,8 +314,8 @@ mod tests {
         (one() + one() + one()) / 3.0
     }
 
-    /// A comparison over nine rounds of two servers of which B has `ratio` times the figure of A,
-    /// on a machine that drifts and has outliers.
+    /// Returns a comparison over nine rounds of two servers of which B has `ratio` times the figure
+    /// of A, on a machine that drifts and has outliers.
     fn compared(ratio: f64, seed: &mut u64) -> Compared {
         let rounds: Vec<_> = (0..9)
             .map(|round| {

@@ -1,4 +1,4 @@
-//! What can go wrong, by kind.
+//! Errors, counted by kind.
 
 use std::fmt;
 use std::io;
@@ -6,15 +6,15 @@ use std::net::IpAddr;
 
 use oneloop::net::errno;
 
-/// What went wrong.
+/// A kind of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Fault {
-    /// Nobody listens at the address.
+    /// No process listens at the address.
     ConnectRefused,
     /// A connection was not made in time.
     ConnectTimedOut,
-    /// The local addresses have no free ports left.
+    /// The local addresses have no free port.
     PortsExhausted,
     /// A local address to connect from is not one of this machine.
     SourceNotLocal,
@@ -24,11 +24,11 @@ pub enum Fault {
     ConnectFailed,
     /// The server answers, but not with the greeting protocol.
     OtherProtocol,
-    /// The server said that it is full.
+    /// The server closed a connection because it was full.
     Full,
-    /// The server said that we took too long.
+    /// The server closed a connection whose name came too late.
     TooSlow,
-    /// The server said that it stops.
+    /// The server closed a connection because it was shutting down.
     Stopping,
     /// The server closed a connection that had not finished.
     Closed,
@@ -38,13 +38,13 @@ pub enum Fault {
     Wrong,
     /// An answer did not come.
     Missing,
-    /// Bytes came that nothing had asked for.
+    /// Bytes arrived that no name had asked for.
     Extra,
     /// An answer took longer than it may.
     Late,
 }
 
-/// How often what went wrong.
+/// The number of errors of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults([u64; Fault::ALL.len()]);
 
@@ -83,7 +83,7 @@ impl Fault {
         }
     }
 
-    /// The kind in one word, as the JSON has it.
+    /// Returns the kind in one word, as the JSON has it.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl Fault {
         }
     }
 
-    /// Returns the kind in plain words, and what to try.
+    /// Returns the kind in plain words, and a remedy.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
@@ -152,19 +152,19 @@ impl Faults {
         self.0[fault as usize] += times;
     }
 
-    /// How often this went wrong.
+    /// Returns the number of errors of a kind.
     #[must_use]
     pub const fn count(&self, fault: Fault) -> u64 {
         self.0[fault as usize]
     }
 
-    /// How often anything went wrong.
+    /// Returns the number of all errors.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// What went wrong at all, and how often.
+    /// Returns the kinds that occurred, each with its number.
     pub fn found(&self) -> impl Iterator<Item = (Fault, u64)> {
         Fault::ALL
             .into_iter()
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_all_kinds_is_in_counter_order() {
+    fn list_of_all_kinds_is_in_counter_order() {
         for (place, fault) in Fault::ALL.into_iter().enumerate() {
             assert_eq!(fault as usize, place, "{fault:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A duration with three digits and a unit.
+/// Returns a duration with three digits and a unit.
 pub(crate) fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos() as f64;
     let (value, unit) = match nanos {
@@ -14,12 +14,12 @@ pub(crate) fn duration(duration: Duration) -> String {
     format!("{} {unit}", three_digits(value))
 }
 
-/// A duration, or a dash.
+/// Returns a duration, or a dash.
 pub(crate) fn duration_or_dash(known: Option<Duration>) -> String {
     known.map_or_else(|| "-".to_owned(), duration)
 }
 
-/// A whole number in groups of three digits.
+/// Returns a whole number in groups of three digits.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -32,7 +32,7 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
-/// A rate: whole from 100 on.
+/// Returns a rate: whole from 100 on.
 pub(crate) fn rate(per_second: f64) -> String {
     if per_second >= 99.5 {
         count(per_second.round() as u64)
@@ -41,12 +41,12 @@ pub(crate) fn rate(per_second: f64) -> String {
     }
 }
 
-/// A part of one, in percent.
+/// Returns a part of one, in percent.
 pub(crate) fn percent(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
-/// A part of a whole in percent, precise where it is small.
+/// Returns a part of a whole in percent, precise where it is small.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     let percent = part as f64 / whole.max(1) as f64 * 100.0;
     match percent {
@@ -57,7 +57,7 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
     }
 }
 
-/// A number of bytes.
+/// Returns a number of bytes.
 pub(crate) fn bytes(bytes: f64) -> String {
     match bytes {
         b if b < 10_000.0 => format!("{b:.0} B"),
@@ -66,7 +66,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
     }
 }
 
-/// `one exchange`, `2 exchanges`.
+/// Returns a number with its unit: `1 exchange`, `2 exchanges`.
 pub(crate) fn plural(number: u64, unit: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {unit}{ending}", count(number))

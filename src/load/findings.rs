@@ -1,4 +1,4 @@
-//! What a reader must know before believing the figures of a run.
+//! Findings: remarks without which the figures of a run would mislead.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use super::record::percentile;
 /// Something to know about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How much it matters.
+    /// Its weight.
     pub weight: Weight,
-    /// What it is, and what to try.
+    /// The finding and its remedy, in a sentence.
     pub text: String,
-    /// What it is about: two runs can have the same finding with different figures.
+    /// Its subject: two runs can have the same finding with different figures.
     pub(crate) subject: Subject,
 }
 
-/// How much a finding matters.
+/// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// How the figures are to be read.
+    /// It explains how the figures are to be read.
     Note,
-    /// The figures may not mean what they seem to mean.
+    /// The figures may be misleading.
     Warning,
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Nothing,
@@ -52,7 +52,7 @@ pub(crate) enum Subject {
 type Look = fn(&Outcome) -> Option<(Subject, String)>;
 
 impl Outcome {
-    /// Returns what a reader must know before believing the figures, warnings first.
+    /// Returns the remarks without which the figures would mislead, warnings first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let warnings: [Look; 10] = [
@@ -268,7 +268,7 @@ impl Outcome {
     }
 }
 
-/// Above this part of a core, what is left is lost to the kernel and the neighbours.
+/// Above this part of a core, the rest is lost to the kernel and the neighbours.
 const BUSY: f64 = 0.9;
 /// Two sides with a core each are seen on the same one now and then, when the kernel moves them.
 const SHARED: f64 = 0.1;
@@ -280,5 +280,5 @@ const STOLEN: f64 = 0.02;
 pub(crate) const REACHED: f64 = 0.95;
 /// From here on Linux, whose connects use every other port first, was seen to slow down.
 const MANY: u32 = 12_000;
-/// Half of what waiting in whole milliseconds would cost.
+/// Half of the delay of a wait in whole milliseconds.
 const LATE: Duration = Duration::from_micros(500);

@@ -7,7 +7,7 @@ use super::record::Latencies;
 pub(crate) struct Bucket {
     /// Its upper bound, itself not included, in nanoseconds.
     pub(crate) below: u64,
-    /// How many values are below it and not below the bound before.
+    /// The number of values below it and not below the bound before.
     pub(crate) count: u64,
 }
 
@@ -15,14 +15,37 @@ pub(crate) struct Bucket {
 /// `rows` allows. Empty if they do not fit.
 pub(crate) fn buckets(latencies: &Latencies, rows: usize) -> Vec<Bucket> {
     let (low, high) = (latencies.min().max(1), latencies.max().max(1));
-    let bounds = SERIES
-        .iter()
-        .map(|series| bounds(series, low, high))
-        .find(|bounds| bounds.len() <= rows);
+    let bounds = finest(low, high, rows);
+    count(latencies, bounds.unwrap_or_default())
+}
+
+/// Counts `latencies` as [`buckets`] does, but with one row for the slowest in a thousand, and none
+/// of their own for the fastest: so the other rows are finer.
+pub(crate) fn condensed(latencies: &Latencies, rows: usize) -> Vec<Bucket> {
+    let at = |quantile| latencies.value_at_quantile(quantile).max(1);
+    let (low, high) = (at(0.001), at(0.999));
+    let Some(mut bounds) = finest(low, high, rows.saturating_sub(1)) else {
+        return Vec::new();
+    };
+    let max = latencies.max();
+    if bounds.last().is_some_and(|&last| last <= max) {
+        bounds.extend(self::bounds(SERIES[3], max, max).last());
+    }
+    count(latencies, bounds)
+}
+
+/// Returns the bounds of the finest series of which so many rows are enough.
+fn finest(low: u64, high: u64, rows: usize) -> Option<Vec<u64>> {
+    let mut all = SERIES.iter().map(|series| bounds(series, low, high));
+    all.find(|bounds| bounds.len() <= rows)
+}
+
+/// Counts the values below each bound. The last bound must be above all of them.
+fn count(latencies: &Latencies, bounds: Vec<u64>) -> Vec<Bucket> {
     let empty = |below| Bucket { below, count: 0 };
-    let mut buckets: Vec<_> = bounds.into_iter().flatten().map(empty).collect();
+    let mut buckets: Vec<_> = bounds.into_iter().map(empty).collect();
     for recorded in latencies.iter_recorded() {
-        let value = recorded.value_iterated_to().min(high);
+        let value = recorded.value_iterated_to().min(latencies.max());
         let place = buckets.partition_point(|bucket| bucket.below <= value);
         if let Some(bucket) = buckets.get_mut(place) {
             bucket.count += recorded.count_at_value();
@@ -31,7 +54,7 @@ pub(crate) fn buckets(latencies: &Latencies, rows: usize) -> Vec<Bucket> {
     buckets
 }
 
-/// The bounds of a series above `low`, to the first above `high`.
+/// Returns the bounds of a series above `low`, to the first above `high`.
 fn bounds(series: &[f64], low: u64, high: u64) -> Vec<u64> {
     let all = (0..).flat_map(|decade| series.iter().map(move |step| round(step, decade)));
     let mut bounds = Vec::new();
@@ -85,6 +108,20 @@ mod tests {
                 assert!(buckets[0].count >= 2, "{buckets:?}");
             }
         }
+    }
+
+    #[test]
+    fn outliers_do_not_coarsen_the_other_rows() {
+        let mut values: Vec<u64> = (0..10_000).map(|number| 1_000_000 + number * 200).collect();
+        values.extend([1, 900_000_000]);
+        let condensed = condensed(&spread(&values), 9);
+        assert!(
+            condensed.len() >= 5 && condensed.len() <= 9,
+            "{condensed:?}"
+        );
+        assert_eq!(condensed.last().map(|row| row.count), Some(1));
+        let counts = condensed.iter().map(|row| row.count);
+        assert_eq!(counts.sum::<u64>(), 10_002);
     }
 
     #[test]

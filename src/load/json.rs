@@ -1,4 +1,4 @@
-//! The report for programs. `docs/load.schema.json` says what it looks like; a test holds it.
+//! The report for programs. `docs/load.schema.json` describes it; a test checks that.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::plan::{Pace, Plan, Scenario};
 use super::record::{Interval, Latencies, percentile};
 use super::text::PERCENTILES;
 
-/// One run.
+/// Returns one run.
 #[must_use]
 pub fn run(outcome: &Outcome) -> Value {
     json!({
@@ -168,7 +168,7 @@ fn nanos(duration: Option<Duration>) -> Option<u64> {
 }
 
 impl Ending {
-    /// The ending in a word, as the JSON has it.
+    /// Returns the ending in a word, as the JSON has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::figures;
 
-/// The machine that a report was made on. What the system does not report is `None`.
+/// The machine that a report was made on. `None` stands for values that the system does not report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The model of its CPUs.

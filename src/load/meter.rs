@@ -1,4 +1,4 @@
-//! What the measured part costs both sides.
+//! The costs of the measured part, on both sides.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ struct Look {
 }
 
 impl Meter {
-    /// To be made before the first connection.
+    /// Creates the meter. It must be created before the first connection.
     pub(crate) fn new(server: Option<Process>) -> Self {
         Self {
             server,
@@ -66,7 +66,7 @@ impl Meter {
         }
     }
 
-    /// Returns what it cost, and where both sides ran; nothing if the measured part was never
+    /// Returns the costs, and the cores of both sides; nothing if the measured part was never
     /// reached.
     pub(crate) fn result(self) -> (Costs, Placement) {
         let costs = match self.reading {

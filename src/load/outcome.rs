@@ -1,4 +1,4 @@
-//! What a run has found.
+//! The outcome of a run.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::placement::Placement;
 use super::plan::Plan;
 use super::record::{Interval, Latencies};
 
-/// What a run has found.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was to be done.
+    /// The plan of the run.
     pub plan: Plan,
-    /// Whether somebody ended the run before its time.
+    /// The end of the run.
     pub ending: Ending,
-    /// How long was measured.
+    /// The length of the measured part.
     pub measured: Duration,
     /// Exchanges, or conversations, that began in the measured part and ended.
     pub completed: u64,
@@ -31,9 +31,9 @@ pub struct Outcome {
     pub held_back: u64,
     /// From the connect to the moment that the connection is established.
     pub connect: Latencies,
-    /// What went wrong, over the whole run.
+    /// The errors of the whole run.
     pub faults: Faults,
-    /// How long the oldest answer that never came had been waited for.
+    /// The longest time for which an answer that never came was overdue.
     pub oldest_missing: Duration,
     /// The first line of a server that speaks another protocol.
     pub stranger: Option<String>,
@@ -41,37 +41,37 @@ pub struct Outcome {
     pub series: Vec<Interval>,
     /// Connections.
     pub connections: Connections,
-    /// What the measured part cost.
+    /// The costs of the measured part.
     pub costs: Costs,
-    /// Where both sides ran in the measured part.
+    /// The cores that both sides ran on in the measured part.
     pub placement: Placement,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// By itself.
     Complete,
-    /// Somebody stopped it.
+    /// It was stopped.
     Interrupted,
 }
 
-/// What became of the connections.
+/// The connections of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
     /// Connections made, over the whole run.
     pub made: u64,
     /// The most that were greeted and open at one time.
     pub open_max: u32,
-    /// How many were open at the end of the measured part.
+    /// Those open at the end of the measured part.
     pub held: u32,
     /// Idle connections that answered at the end.
     pub proved: u32,
-    /// How long it took to open all of them, greetings included.
+    /// The time it took to open all of them, greetings included.
     pub opening: Duration,
 }
 
-/// What the measured part cost. `None` where it is not known.
+/// The costs of the measured part. `None` where they are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Costs {
     /// The time over which the following was used.
@@ -93,22 +93,22 @@ pub struct Costs {
 }
 
 impl Outcome {
-    /// Exchanges, or conversations, in a second. `None` if nothing was measured, and for idle
-    /// connections.
+    /// Returns exchanges, or conversations, per second. `None` if nothing was measured, and for
+    /// idle connections.
     #[must_use]
     pub fn throughput(&self) -> Option<f64> {
         let seconds = self.measured.as_secs_f64();
         (seconds > 0.0 && self.plan.active() > 0).then(|| self.completed as f64 / seconds)
     }
 
-    /// Connections opened in a second while all were opened.
+    /// Returns the connections opened per second while all were opened.
     #[must_use]
     pub fn connect_rate(&self) -> Option<f64> {
         let seconds = self.connections.opening.as_secs_f64();
         (seconds > 0.0).then(|| f64::from(self.plan.connections) / seconds)
     }
 
-    /// Whether anything was wrong.
+    /// Returns `true` if there were no errors.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.faults.total() == 0
@@ -116,25 +116,25 @@ impl Outcome {
 }
 
 impl Costs {
-    /// CPU time of this process for each exchange.
+    /// Returns the CPU time of this process per exchange.
     #[must_use]
     pub fn generator_each(&self) -> Option<Duration> {
         self.each(self.generator)
     }
 
-    /// CPU time of the server for each exchange.
+    /// Returns the CPU time of the server per exchange.
     #[must_use]
     pub fn server_each(&self) -> Option<Duration> {
         self.each(self.server)
     }
 
-    /// How much of one core this process used, from 0 to 1.
+    /// Returns how much of one core this process used, from 0 to 1.
     #[must_use]
     pub fn generator_share(&self) -> Option<f64> {
         self.share(self.generator)
     }
 
-    /// How much of one core the server used; more than 1 if it has threads.
+    /// Returns how much of one core the server used; more than 1 if it has threads.
     #[must_use]
     pub fn server_share(&self) -> Option<f64> {
         self.share(self.server)
@@ -152,7 +152,7 @@ impl Costs {
         self.share(self.stolen)
     }
 
-    /// How much memory each of `connections` costs the server, in bytes.
+    /// Returns how much memory each of `connections` costs the server, in bytes.
     #[must_use]
     pub fn memory_each(&self, connections: u32) -> Option<f64> {
         let grown = self

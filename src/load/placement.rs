@@ -1,4 +1,4 @@
-//! Where both sides ran during the measured part, and what else ran on the machine.
+//! The cores that both sides ran on, and the CPU time of the whole machine.
 
 use std::fs;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::cores::{Cores, own_core};
 use super::process::Process;
 
-/// Where both sides ran during the measured part.
+/// The cores that both sides were seen on during the measured part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Placement {
     /// The cores that the generator was seen on.
     pub generator: Cores,
     /// The cores that the server was seen on; empty if its process is not known.
     pub server: Cores,
-    /// How often both were looked for.
+    /// The number of samples of both.
     pub looks: u32,
-    /// How often both were seen on the same core.
+    /// The number of samples in which both were on the same core.
     pub together: u32,
 }
 

@@ -1,41 +1,41 @@
-//! What is to be done in one run.
+//! The plan of a run.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// One run.
+/// The plan of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The server.
     pub target: SocketAddr,
     /// The local addresses to connect from, in turn. Empty: the system chooses.
     pub sources: Vec<IpAddr>,
-    /// What the connections do.
+    /// The work of the connections.
     pub scenario: Scenario,
-    /// How many there are. At least 1.
+    /// The number of connections. At least 1.
     pub connections: u32,
-    /// How many were asked for; more than there are if descriptors did not suffice.
+    /// The number of connections wanted; more if descriptors did not suffice.
     pub asked: u32,
-    /// What ends a name.
+    /// The end of each name.
     pub framing: Framing,
-    /// How long is measured.
+    /// The length of the measured part.
     pub duration: Duration,
-    /// How long the connections work before that, unmeasured.
+    /// The time for which the connections work before that, unmeasured.
     pub warm_up: Duration,
-    /// Over how long the connections are opened. Zero: as fast as the server takes them.
+    /// The time over which the connections are opened. Zero: as fast as the server takes them.
     pub ramp: Duration,
     /// An answer that takes longer than this is late, and so is a connection.
     pub timeout: Duration,
-    /// How long answers are waited for at the end; those that have not come by then are missing.
+    /// The wait for a greeting, and for answers at the end; then they are missing.
     pub grace: Duration,
 }
 
-/// What the connections do.
+/// The work of the connections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scenario {
     /// All exchange names for greetings.
     Exchange(Pace),
-    /// All hold whole conversations, one after the other: connect, say this many names, `exit`.
+    /// All hold whole conversations, one after the other: connect, send this many names, `exit`.
     Churn {
         /// Names in each conversation.
         names: u32,
@@ -44,14 +44,14 @@ pub enum Scenario {
     Idle,
     /// Some exchange names among others that are idle.
     Mixed {
-        /// How many do.
+        /// The number of those that work.
         active: u32,
-        /// How they do.
+        /// Their pace.
         pace: Pace,
     },
 }
 
-/// When a name is sent.
+/// The times at which names are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
     /// As soon as an answer has come, so that each connection always waits for this many.
@@ -59,7 +59,7 @@ pub enum Pace {
         /// Names that a connection waits for.
         in_flight: u32,
     },
-    /// When it is due, by a fixed schedule, whatever the server does.
+    /// A name is sent when it is due, by a fixed schedule, whatever the server does.
     Open {
         /// Names per second, of all connections together.
         rate: f64,
@@ -69,7 +69,7 @@ pub enum Pace {
     },
 }
 
-/// What ends a name that is sent.
+/// The end of each name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// A line feed.
@@ -79,7 +79,8 @@ pub enum Framing {
 }
 
 impl Plan {
-    /// The connections that work; the others are idle. Those that work come first.
+    /// Returns the number of connections that work; the others are idle. Those that work come
+    /// first.
     #[must_use]
     pub fn active(&self) -> u32 {
         match self.scenario {
@@ -89,7 +90,7 @@ impl Plan {
         }
     }
 
-    /// When names are sent. Conversations and proofs of life wait for each answer.
+    /// Returns the pace. Conversations and proofs of life wait for each answer.
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self.scenario {
@@ -100,7 +101,7 @@ impl Plan {
 }
 
 impl Scenario {
-    /// The scenario's name, as the command line has it.
+    /// Returns the scenario's name, as the command line has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -111,7 +112,7 @@ impl Scenario {
         }
     }
 
-    /// What is counted and timed.
+    /// Returns the name of the unit that is counted and timed.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
@@ -122,7 +123,7 @@ impl Scenario {
 }
 
 impl Pace {
-    /// The most names that a connection waits for. At least 1.
+    /// Returns the most names that a connection waits for. At least 1.
     #[must_use]
     pub const fn in_flight(self) -> u32 {
         let (Self::Closed { in_flight } | Self::Open { in_flight, .. }) = self;
@@ -131,7 +132,7 @@ impl Pace {
 }
 
 impl Framing {
-    /// The framing's name, as the command line has it.
+    /// Returns the framing's name, as the command line has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -140,7 +141,7 @@ impl Framing {
         }
     }
 
-    /// What is sent behind a name.
+    /// Returns the bytes behind a name.
     pub(crate) const fn ending(self) -> &'static [u8] {
         match self {
             Self::Line => b"\n",

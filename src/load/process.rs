@@ -1,4 +1,4 @@
-//! What a process costs, as the system says.
+//! The costs of a process, as the system reports them.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -11,20 +11,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process with this number.
+    /// Returns the process with this number.
     #[must_use]
     pub fn new(pid: u32) -> Self {
         Self { pid }
     }
 
-    /// The process's number.
+    /// Returns the process's number.
     #[must_use]
     pub fn pid(self) -> u32 {
         self.pid
     }
 
-    /// CPU time of all its threads, in user space and in the kernel, to 10 ms. `None` where there
-    /// is no `/proc`, or no such process.
+    /// Returns the CPU time of all its threads, in user space and in the kernel, to 10 ms. `None`
+    /// where there is no `/proc`, or no such process.
     #[must_use]
     pub fn cpu_time(self) -> Option<Duration> {
         let stat = self.read("stat")?;
@@ -35,7 +35,7 @@ impl Process {
         Some(Self::ticks(ticks()? + ticks()?))
     }
 
-    /// Bytes of memory that are this process's alone: what it has allocated, not its program.
+    /// Returns the bytes of memory that are this process's alone: its allocations, not its program.
     /// `None` where there is no `/proc`, or no such process.
     #[must_use]
     pub fn memory(self) -> Option<u64> {
@@ -78,8 +78,8 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{file}", self.pid)).ok()
     }
 
-    /// Converts what `/proc` counts in (`USER_HZ`): hundredths of a second on all that Linux still
-    /// runs on.
+    /// Converts the units of `/proc` (`USER_HZ`): hundredths of a second on every machine that
+    /// Linux still runs on.
     pub(crate) const fn ticks(count: u64) -> Duration {
         Duration::from_millis(count.saturating_mul(10))
     }
@@ -128,7 +128,7 @@ fn has_any_of(pid: u32, sockets: &[String]) -> bool {
     })
 }
 
-/// CPU time that this process has used, to a microsecond.
+/// Returns the CPU time that this process has used, to a microsecond.
 #[cfg(unix)]
 pub(crate) fn own_cpu_time() -> Option<Duration> {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -153,14 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_works_uses_cpu_time_and_memory() {
+    fn working_process_uses_cpu_time_and_memory() {
         let own = Process::new(std::process::id());
         let before = own.cpu_time().expect("there is a /proc");
-        let precise = own_cpu_time().expect("every Unix tells");
+        let precise = own_cpu_time().expect("every Unix has it");
         while own.cpu_time().expect("still here") < before + Process::ticks(3) {
             std::hint::black_box((0..10_000u64).sum::<u64>());
         }
-        assert!(own_cpu_time().expect("every Unix tells") > precise + Process::ticks(1));
+        assert!(own_cpu_time().expect("every Unix has it") > precise + Process::ticks(1));
         assert!(own.memory().expect("there is a /proc") > 100_000);
     }
 
@@ -180,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_costs_nothing_that_is_known() {
-        let nobody = Process::new(u32::MAX);
-        assert_eq!((nobody.cpu_time(), nobody.memory()), (None, None));
+    fn missing_process_has_no_costs() {
+        let none = Process::new(u32::MAX);
+        assert_eq!((none.cpu_time(), none.memory()), (None, None));
     }
 }

@@ -1,18 +1,18 @@
 //! A ramp: the same at higher and higher rates, until the server does not keep up.
 
 use super::findings::{REACHED, Subject};
-use super::outcome::Outcome;
+use super::outcome::{Ending, Outcome};
 use super::plan::Pace;
 use super::threshold::Threshold;
 
-/// Under which conditions a step of a ramp has failed. That its rate was not reached always is one.
+/// The conditions under which a step of a ramp fails. That its rate was not reached is always one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ramp {
     /// The other conditions.
     pub until: Vec<Threshold>,
 }
 
-/// What a ramp has found.
+/// The result of a ramp.
 #[derive(Clone, Copy, Debug)]
 pub struct Knee<'a> {
     /// The run with the highest rate that the server kept up with.
@@ -24,9 +24,9 @@ pub struct Knee<'a> {
 }
 
 /// The search for the knee: doubles the rate until a step fails, then halves the distance between
-/// the highest rate that passed and the lowest that failed. A step fails only if it fails twice in a
-/// row, and the lowest rate that failed is tried once more at the end: a hiccup of the machine must
-/// not hide what the server can do.
+/// the highest rate that passed and the lowest that failed. A step fails only if it fails twice in
+/// a row, and the lowest rate that failed is tried once more at the end: a hiccup of the machine
+/// must not hide the capacity of the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     next: f64,
@@ -48,6 +48,9 @@ impl Ramp {
     /// Returns why a step has failed, or `None` if the server kept up.
     #[must_use]
     pub fn failure(&self, run: &Outcome) -> Option<String> {
+        if run.ending == Ending::Interrupted {
+            return Some("interrupted".to_owned());
+        }
         let held = self.until.iter().map(|threshold| threshold.judge(run));
         let mut held = held.filter(|judgement| judgement.failed);
         if let Some(judgement) = held.next() {
@@ -130,7 +133,7 @@ impl Search {
     }
 }
 
-/// The rate of a step.
+/// Returns the rate of a step.
 pub(crate) fn rate(run: &Outcome) -> f64 {
     match run.plan.pace() {
         Pace::Open { rate, .. } => rate,
@@ -138,13 +141,13 @@ pub(crate) fn rate(run: &Outcome) -> f64 {
     }
 }
 
-/// Three digits: more would not be true.
+/// Rounds to three digits: more would not be true.
 fn rounded(rate: f64) -> f64 {
     let unit = 10f64.powf(rate.log10().floor() - 2.0).max(0.01);
     (rate / unit).round() * unit
 }
 
-/// How close the rates around the knee are in the end.
+/// The ratio of the rates around the knee at which the search ends.
 const CLOSE: f64 = 1.04;
 const RATE_MIN: f64 = 1.0;
 const RATE_MAX: f64 = 1e7;

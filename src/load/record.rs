@@ -1,4 +1,4 @@
-//! What is measured: every latency in a histogram, none of them kept.
+//! Measurements: every latency goes into a histogram, and none is kept.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub(crate) struct Window {
 /// A stretch of the run, for charts over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// When it began, from the beginning of the window.
+    /// Its beginning, from the beginning of the window.
     pub start: Duration,
-    /// How long it was.
+    /// Its length.
     pub lasted: Duration,
     /// Exchanges, or conversations, that ended in it.
     pub completed: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Recorder {
     pub(crate) held_back: u64,
     pub(crate) connect: Latencies,
     pub(crate) faults: Faults,
-    /// How long the oldest answer that never came had been waited for.
+    /// The longest time for which an answer that never came was overdue.
     pub(crate) oldest_missing: Duration,
     pub(crate) series: Vec<Interval>,
     current: Latencies,
@@ -68,7 +68,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Nothing is recorded before the window is set.
+    /// Returns a recorder that records nothing before the window is set.
     pub(crate) fn new(interval: Duration) -> Self {
         let never = Window {
             start: Time::UNBOUNDED,
@@ -91,15 +91,15 @@ impl Recorder {
         }
     }
 
-    /// Sets what is measured.
+    /// Sets the window.
     pub(crate) fn measure(&mut self, window: Window) {
         self.window = window;
         self.current_start = window.start;
         self.faults_before = self.faults.total();
     }
 
-    /// Something that began at `start` has ended. What counts is when it began: so what is under
-    /// way when the window ends is not lost, however long it takes.
+    /// Records an exchange that began at `start`. Its beginning counts: so an exchange that is
+    /// under way when the window ends is not lost, however long it takes.
     #[inline]
     pub(crate) fn ended(&mut self, start: Time, now: Time, timeout: Duration) {
         let took = now.since(start);
@@ -111,7 +111,7 @@ impl Recorder {
         }
     }
 
-    /// A scheduled name was answered that was sent at `sent`.
+    /// Records the answer to a scheduled name that was sent at `sent`.
     #[inline]
     pub(crate) fn served(&mut self, due: Time, sent: Time, now: Time) {
         if self.window.holds(due) {
@@ -119,7 +119,7 @@ impl Recorder {
         }
     }
 
-    /// A name was sent that was due at `due`.
+    /// Records that a name was sent which was due at `due`.
     #[inline]
     pub(crate) fn sent(&mut self, due: Time, now: Time) {
         if self.window.holds(due) {
@@ -127,7 +127,7 @@ impl Recorder {
         }
     }
 
-    /// A name was sent that had waited for its connection.
+    /// Counts a name that had waited for its connection.
     pub(crate) fn held_back(&mut self, due: Time) {
         self.held_back += u64::from(self.window.holds(due));
     }
@@ -145,7 +145,7 @@ impl Recorder {
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do.
+    /// Returns the time at which [`tick`](Self::tick) has something to do.
     pub(crate) fn next_tick(&self) -> Time {
         self.current_start + self.interval
     }
@@ -171,7 +171,7 @@ impl Recorder {
         self.current.reset();
     }
 
-    /// Exchanges that have ended within the window so far.
+    /// Returns the exchanges that have ended within the window so far.
     pub(crate) fn completed(&self) -> u64 {
         self.latency.len() + self.current.len()
     }
@@ -184,12 +184,12 @@ impl Window {
     }
 }
 
-/// An empty histogram. What is longer than an hour is recorded as an hour.
+/// Returns an empty histogram. A latency of more than an hour is recorded as an hour.
 pub(crate) fn latencies() -> Latencies {
     Histogram::new_with_bounds(1, HOUR, 3).expect("these bounds are valid")
 }
 
-/// The value at `percentile` of `latencies`; `None` if there are none.
+/// Returns the value at `percentile` of `latencies`; `None` if there are none.
 #[must_use]
 pub fn percentile(latencies: &Latencies, percentile: f64) -> Option<Duration> {
     (!latencies.is_empty())
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_in_the_window_is_recorded_whenever_it_ends() {
+    fn exchange_begun_in_the_window_is_recorded() {
         let mut recorder = recorder();
         let timeout = Duration::from_secs(1);
         recorder.ended(at(999), at(1500), timeout);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_answer_there_are_intervals_and_no_percentiles() {
+    fn interval_without_answers_has_no_percentiles() {
         let mut recorder = recorder();
         recorder.tick(at(1099));
         assert_eq!(recorder.series, []);

@@ -1,4 +1,4 @@
-//! The whole of one invocation: its runs, and what was to be judged about them.
+//! The whole of one invocation: its runs, and the conditions that judge them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,17 +16,17 @@ use super::threshold::{Judgement, Threshold};
 pub struct Report {
     /// The command line, without the program's name.
     pub command: Vec<String>,
-    /// When it began.
+    /// The time at which it began.
     pub started: SystemTime,
     /// The machine it was made on.
     pub machine: Machine,
-    /// Where the server came from.
+    /// The server.
     pub server: Server,
     /// The cores that both sides were kept on.
     pub pinned: Pinned,
-    /// One run, or one for each step of a sweep.
+    /// The runs, in the order in which they were made.
     pub runs: Vec<Outcome>,
-    /// Whether the runs are the steps of a sweep.
+    /// The relation of the runs.
     pub shape: Shape,
     /// Conditions under which it fails.
     pub thresholds: Vec<Threshold>,
@@ -41,7 +41,7 @@ pub struct Pinned {
     pub server: Option<u32>,
 }
 
-/// Where the server came from.
+/// The origin of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// It was started for this.
@@ -58,7 +58,7 @@ pub enum Server {
     Unknown,
 }
 
-/// What the runs of a report are to each other.
+/// The relation of the runs of a report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
     /// There is only one.
@@ -71,7 +71,7 @@ pub enum Shape {
     Comparison(Comparison),
 }
 
-/// How it all ended.
+/// The verdict on a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing was wrong, and no condition was given.
@@ -103,7 +103,7 @@ impl Report {
         }
     }
 
-    /// Returns what became of each condition, run by run.
+    /// Returns the result of each condition, run by run.
     #[must_use]
     pub fn judgements(&self) -> Vec<Judgement> {
         let runs = self.judged().into_iter();
@@ -120,7 +120,7 @@ impl Report {
         }
     }
 
-    /// The runs that must be right: all, but of a ramp only the one at the knee.
+    /// Returns the runs that must be right: all, but of a ramp only the one at the knee.
     fn judged(&self) -> Vec<&Outcome> {
         match &self.shape {
             Shape::Ramp(ramp) => ramp.knee(&self.runs).iter().map(|knee| knee.run).collect(),
@@ -128,7 +128,7 @@ impl Report {
         }
     }
 
-    /// Everything, for programs. The layout is described by `docs/load.schema.json`.
+    /// Returns everything, for programs. The layout is described by `docs/load.schema.json`.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({
@@ -191,7 +191,7 @@ impl Report {
         }))
     }
 
-    /// When it began, in seconds since 1970.
+    /// Returns the time at which it began, in seconds since 1970.
     pub(crate) fn started_unix(&self) -> u64 {
         let since = self.started.duration_since(UNIX_EPOCH);
         since.map_or(0, |since| since.as_secs())
@@ -208,7 +208,7 @@ fn judgement(judgement: &Judgement) -> Value {
 }
 
 impl Server {
-    /// The server's process, if it is known.
+    /// Returns the server's process, if it is known.
     #[must_use]
     pub const fn pid(self) -> Option<u32> {
         match self {
@@ -235,7 +235,7 @@ impl Shape {
 }
 
 impl Verdict {
-    /// The verdict in a word, as the JSON has it.
+    /// Returns the verdict in a word, as the JSON has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

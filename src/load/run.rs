@@ -14,12 +14,12 @@ use oneloop::Time;
 use oneloop::net::Os;
 use oneloop::{Limits, Reactor};
 
-/// How far a run has got, for whoever watches.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// What is being done, in a word or two.
+    /// The present stage, in a word or two.
     pub stage: &'static str,
-    /// How much time the work will still take; zero once it is over.
+    /// The time that the work will still take; zero once it is over.
     pub left: Duration,
     /// Connections that are open.
     pub open: u32,
@@ -31,12 +31,12 @@ pub struct Progress {
     pub p99: Option<Duration>,
 }
 
-/// Whether a run goes on.
+/// The decision whether a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Go {
     /// It does.
     On,
-    /// It ends now, with what has been measured so far.
+    /// It ends now, with the figures so far.
     Stop,
 }
 
@@ -44,8 +44,8 @@ pub enum Go {
 /// called some ten times a second; `os` must be new.
 ///
 /// # Errors
-/// If the operating system gives no timer, or the loop fails. What the server does wrong is no
-/// error, but part of the outcome.
+/// If the operating system gives no timer, or the loop fails. Errors of the server are
+/// part of the outcome.
 pub fn run(
     plan: &Plan,
     mut os: Os,
@@ -138,8 +138,7 @@ fn progress(generator: &Generator, plan: &Plan, now: Time) -> Progress {
     }
 }
 
-/// The loop's own limits must never be what ends a connection: the generator decides that, and
-/// counts it.
+/// Returns limits that never end a connection: the generator decides that, and counts it.
 fn limits(plan: &Plan) -> Limits {
     Limits {
         // Far above, because waits become shorter as the loop fills up.
@@ -150,5 +149,5 @@ fn limits(plan: &Plan) -> Limits {
     }
 }
 
-/// How often somebody who watches is told.
+/// The time between two calls of `watch`.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -2,7 +2,7 @@
 //!
 //! Names are due at equal distances and go to the slots in turn, so the `k`-th name of slot `s` of
 //! `n` is the `k n + s`-th of all. A slot that cannot send, because the server is slow or the
-//! connection lost, loses nothing: what was due stays due, and its time runs.
+//! connection lost, loses nothing: a name that was due stays due, and its time runs.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` names a second from `start` on for as long as `lasts`, said by `slots` in turn.
+    /// Returns a schedule of `rate` names a second from `start` on for as long as `lasts`, sent by
+    /// `slots` in turn.
     pub(crate) fn new(start: Time, rate: f64, lasts: Duration, slots: u32) -> Self {
         Self {
             start,
@@ -30,18 +31,18 @@ impl Schedule {
         }
     }
 
-    /// When the `number`-th name of all is due.
+    /// Returns the time at which the `number`-th name of all is due.
     pub(crate) fn due(&self, number: u64) -> Time {
         self.start + Duration::from_nanos((number as f64 * self.period) as u64)
     }
 
-    /// When the `number`-th name of `slot` is due.
+    /// Returns the time at which the `number`-th name of `slot` is due.
     #[inline]
     pub(crate) fn due_of(&self, slot: u32, number: u64) -> Time {
         self.due(number * self.slots + u64::from(slot))
     }
 
-    /// How many names are due by `now`.
+    /// Returns the number of names that are due by `now`.
     pub(crate) fn due_by(&self, now: Time) -> u64 {
         if now < self.start {
             return 0;
@@ -53,7 +54,7 @@ impl Schedule {
         (first + due.count() as u64).min(self.total)
     }
 
-    /// How many of the first `count` names are this slot's.
+    /// Returns how many of the first `count` names are this slot's.
     #[inline]
     pub(crate) fn share(&self, slot: u32, count: u64) -> u64 {
         (count + self.slots - 1 - u64::from(slot)) / self.slots
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_divides_no_second_evenly_does_not_drift() {
+    fn uneven_rate_does_not_drift() {
         let schedule = Schedule::new(Time::START, 3.0, Duration::from_secs(3600), 1);
         assert_eq!(schedule.total(), 10_800);
         assert_eq!(schedule.due(10_797), at(3_599_000_000_000));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slots_take_turns() {
+    fn slots_take_turns() {
         let schedule = Schedule::new(Time::START, 1e9, Duration::from_secs(1), 3);
         assert_eq!([0, 1, 2].map(|slot| schedule.share(slot, 7)), [3, 2, 2]);
         assert_eq!([0, 1, 2].map(|slot| schedule.share(slot, 0)), [0, 0, 0]);

@@ -18,16 +18,16 @@ pub struct Threshold {
     bound: f64,
 }
 
-/// Whether a condition held.
+/// The result of a condition for one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// The connections of the run.
     pub connections: u32,
     /// The condition, as it was given.
     pub condition: String,
-    /// What was measured; `None` if nothing was.
+    /// The measured value; `None` if there is none.
     pub measured: Option<String>,
-    /// Whether the run has failed by it. One that cannot be judged has.
+    /// `true` if the run has failed by it, or cannot be judged.
     pub failed: bool,
 }
 
@@ -48,15 +48,15 @@ enum Relation {
 }
 
 impl Threshold {
-    /// The conditions of a list with commas.
+    /// Returns the conditions of a list with commas.
     ///
     /// # Errors
-    /// What is wrong with the first one that cannot be understood, and what would be right.
+    /// Describes the first condition that cannot be parsed, and the syntax.
     pub fn parse_list(list: &str) -> Result<Vec<Self>, String> {
         list.split(',').map(|one| one.trim().parse()).collect()
     }
 
-    /// Whether it holds for a run.
+    /// Judges a run.
     #[must_use]
     pub fn judge(&self, outcome: &Outcome) -> Judgement {
         let measured = self.metric.of(outcome);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_cannot_be_understood_says_what_could() {
+    fn invalid_condition_is_an_error_with_the_syntax() {
         for wrong in [
             "p99",
             "p99>5",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oneloop::net::Os;
 
 /// A timer that wakes the loop. Where there is no `timerfd`, there is none, and the loop's own
-/// milliseconds must do; the report says how late that made us.
+/// milliseconds must do; the report shows how late that is.
 #[derive(Debug)]
 pub(crate) struct Timer {
     #[cfg(target_os = "linux")]
@@ -15,7 +15,7 @@ pub(crate) struct Timer {
 
 #[cfg(target_os = "linux")]
 impl Timer {
-    /// A timer for the loop on `os`, which must not outlive it.
+    /// Returns a timer for the loop on `os`, which must not outlive it.
     pub(crate) fn new(os: &mut Os) -> io::Result<Self> {
         use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
         let timer = TimerFd::new(

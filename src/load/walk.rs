@@ -1,6 +1,6 @@
 //! Going through the slots, with a bounded number under way.
 
-/// Where a walk through all slots has got to.
+/// The state of a walk through all slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walk {
     next: u32,
@@ -10,7 +10,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// A walk through the slots from `first` to before `end`.
+    /// Returns a walk through the slots from `first` to before `end`.
     pub(crate) fn new(first: u32, end: u32) -> Self {
         Self {
             next: first,
@@ -19,8 +19,8 @@ impl Walk {
         }
     }
 
-    /// The next slot, if there is one below `limit` and not too many are under way. It is under
-    /// way now.
+    /// Returns the next slot, if there is one below `limit` and not too many are under way. It is
+    /// under way now.
     pub(crate) fn begin(&mut self, limit: u32) -> Option<u32> {
         if self.next >= self.end.min(limit) || self.under_way >= UNDER_WAY_MAX {
             return None;
@@ -30,7 +30,7 @@ impl Walk {
         Some(self.next - 1)
     }
 
-    /// A slot that was under way has ended.
+    /// Ends a slot that was under way.
     pub(crate) fn end(&mut self) {
         self.under_way -= 1;
     }
@@ -44,16 +44,16 @@ impl Walk {
     }
 }
 
-/// Enough to keep both sides busy, and too few to overflow a backlog of 511, which is what many
-/// servers have.
-const UNDER_WAY_MAX: u32 = 256;
+/// Enough to keep both sides busy, and too few to overflow a backlog of 511, which many servers
+/// have.
+pub(crate) const UNDER_WAY_MAX: u32 = 256;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_begins_each_slot_once_and_is_over_when_all_have_ended() {
+    fn walk_begins_each_slot_once() {
         let mut walk = Walk::new(3, 1000);
         let mut begun = Vec::new();
         while !walk.is_over() {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_keeps_below_the_limit_given() {
+    fn walk_stops_at_its_limit() {
         let mut walk = Walk::new(0, 10);
         assert_eq!(std::iter::from_fn(|| walk.begin(2)).count(), 2);
         assert_eq!(walk.begin(3), Some(2));

@@ -1,13 +1,13 @@
 //! The protocol as a client must see it, byte for byte. Written anew instead of shared with the
 //! server, so that a mistake in the server's words is found and not repeated.
 
-/// What a server says first: the welcome and the first question.
+/// The first bytes of a server: the welcome and the first question.
 pub(crate) const GREETING: &[u8] = b"Welcome!\nWhat's your name?";
-/// The answer to `exit`; unasked, it says that the server stops.
+/// The answer to `exit`; without `exit` it means that the server is shutting down.
 pub(crate) const GOOD_BYE: &[u8] = b"Good bye!\n";
 /// The name deadline has passed.
 pub(crate) const TOO_SLOW: &[u8] = b"You took too long. Good bye!\n";
-/// The server turns us away.
+/// The answer of a full server.
 pub(crate) const FULL: &[u8] = b"Sorry, the server is full. Please try again later.\n";
 /// The name that ends a conversation.
 pub(crate) const EXIT: &[u8] = b"exit";
@@ -19,13 +19,13 @@ pub(crate) const ANSWER_BYTES: usize = HELLO.len() + NAME_BYTES + QUESTION.len()
 const HELLO: &[u8] = b"Hello ";
 const QUESTION: &[u8] = b"!\nWhat's your name?";
 
-/// A name: which slot says it, and how many it said before. No two names within a run are alike
-/// (until a slot has said 2^32), so an answer that belongs to another connection, or comes twice,
-/// is a wrong one.
+/// A name: the slot that sends it, and the number of names that the slot sent before. No two names
+/// within a run are alike (until a slot has sent 2^32), so an answer that belongs to another
+/// connection, or comes twice, is a wrong one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name(u32, u32);
 
-/// What the bytes that came are, compared with those that must come.
+/// The result of comparing input with the bytes that must come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// All of them are there.
@@ -37,13 +37,13 @@ pub(crate) enum Verdict {
 }
 
 impl Name {
-    /// The name number `number` of `slot`.
+    /// Returns the name number `number` of `slot`.
     #[inline]
     pub(crate) fn new(slot: u32, number: u64) -> Self {
         Self(slot, number as u32)
     }
 
-    /// The name's bytes.
+    /// Returns the name's bytes.
     #[inline]
     pub(crate) fn bytes(self) -> [u8; NAME_BYTES] {
         let mut bytes = [0; NAME_BYTES];
@@ -53,7 +53,7 @@ impl Name {
         bytes
     }
 
-    /// Whether `input` begins with what this name must yield.
+    /// Compares `input` with the answer that this name must yield.
     #[inline]
     pub(crate) fn judge(self, input: &[u8]) -> Verdict {
         let Some(input) = input.first_chunk::<ANSWER_BYTES>() else {
@@ -66,7 +66,7 @@ impl Name {
         }
     }
 
-    /// What this name must yield.
+    /// Returns the answer that this name must yield.
     #[inline]
     pub(crate) fn answer(self) -> [u8; ANSWER_BYTES] {
         let mut answer = [0; ANSWER_BYTES];
@@ -79,7 +79,7 @@ impl Name {
     }
 }
 
-/// Whether `input` begins with `expected`.
+/// Compares the beginning of `input` with `expected`.
 pub(crate) fn judge(input: &[u8], expected: &[u8]) -> Verdict {
     let length = input.len().min(expected.len());
     if input[..length] != expected[..length] {
@@ -91,8 +91,8 @@ pub(crate) fn judge(input: &[u8], expected: &[u8]) -> Verdict {
     }
 }
 
-/// The number in eight lower-case digits; all at once, because every name and every comparison
-/// needs two of them.
+/// Returns the number in eight lower-case digits; all at once, because every name and every
+/// comparison needs two of them.
 #[inline]
 fn hexadecimal(number: u32) -> [u8; 8] {
     let mut nibbles = u64::from(number);
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_slot_and_its_number_in_hexadecimal() {
+    fn name_is_slot_and_number_in_hexadecimal() {
         for (slot, number) in [(0, 0), (1, 9), (10, 15), (0x0123_4567, 0x89ab_cdef)] {
             let expected = format!("{slot:08x}{number:08x}");
             assert_eq!(Name::new(slot, number).bytes(), expected.as_bytes());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_whole_partial_or_wrong() {
+    fn answer_is_whole_partial_or_wrong() {
         let name = Name::new(7, 12);
         let answer = b"Hello 000000070000000c!\nWhat's your name?";
         assert_eq!(name.answer(), *answer);

@@ -1,6 +1,6 @@
 //! oneloop: write a service as a state machine without I/O, get a single-threaded TCP server.
 //!
-//! The modules, in the order in which to read them; each may name only those before it:
+//! The modules, in reading order; each may name only those before it:
 //!
 //! | module | content | must not know |
 //! |---|---|---|

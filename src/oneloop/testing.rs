@@ -1,12 +1,11 @@
-//! Stepping a session by hand, without a loop and without a network.
+//! Steps a session by hand, without a loop and without a network.
 
 use crate::service::{Context, Event, Next, Peer, Scratch, Service, SessionId, Time};
 
-/// One connection in the hands of a unit test: it offers input and time to a session, and returns
-/// the session's output.
+/// One connection of a unit test: presents input and time to a session, and returns its output.
 ///
-/// It does one step for each call and nothing else: what the loop lets follow (the deadline, the
-/// offer of input that was left) is the test's to do. For the whole loop there is the crate
+/// Each call does one step and nothing else. The test does the rest of the loop's work: it steps
+/// the session at its deadline, and again with unread input. For the whole loop there is the crate
 /// `oneloop-sim`.
 ///
 /// ```
@@ -50,7 +49,7 @@ impl Harness {
     }
 
     /// Returns a connection whose session has room for `mark` bytes of output, and may write `max`
-    /// in one step.
+    /// bytes in one step.
     #[must_use]
     pub fn with_output(mark: usize, max: usize) -> Self {
         let id = SessionId {
@@ -75,7 +74,7 @@ impl Harness {
         service.open(self.peer, &mut self.scratch.service)
     }
 
-    /// Adds unread input. The session learns of it at its next step.
+    /// Adds unread input. The session sees it at its next step.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
     }
@@ -87,7 +86,7 @@ impl Harness {
         session: &mut S::Session,
         event: Event,
     ) -> Next {
-        self.scratch.user = self.peer.id;
+        self.scratch.current = self.peer.id;
         let mut cx = Context::new(&self.input, &mut self.scratch);
         let next = service.step(session, event, &mut cx);
         let unread = cx.input().len();
@@ -99,7 +98,7 @@ impl Harness {
         next
     }
 
-    /// Sets the present.
+    /// Sets the current time.
     pub fn set_now(&mut self, now: Time) {
         self.scratch.service.now = now;
     }
@@ -115,14 +114,15 @@ impl Harness {
         &self.input
     }
 
-    /// Returns true if the last step left room for output: then the loop does not offer input that
-    /// it left unread again before more has come.
+    /// Returns true if the last step did not fill its output up to the mark.
+    ///
+    /// If so, the loop does not present unread input again until more has arrived.
     #[must_use]
     pub fn had_room(&self) -> bool {
         self.had_room
     }
 
-    /// Returns the peer that the service is told of.
+    /// Returns the peer that the service gets in [`Service::open`].
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer

@@ -1,4 +1,4 @@
-//! The other end of a simulated connection.
+//! The remote ends of simulated connections.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::Random;
+use super::Rng;
 use super::world::World;
 use oneloop::Time;
 
-/// A client that acts by itself: a program at the far end, run whenever something happens there.
+/// A program at the remote end of a connection.
 ///
-/// It is called when its connection is established or refused, when bytes or the end have arrived
-/// or its own have left, and at the time it asked for.
-pub trait Behaviour {
-    /// Looks around and acts; the answer is when to call again at the latest, if at all.
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time>;
+/// It runs when its connection is established or refused, when bytes or the end of the stream
+/// arrive, when its own output has been sent, and at the time it requested.
+pub trait Script {
+    /// Reacts to the state of the connection. Returns the latest time of the next call, if any.
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time>;
 }
 
-/// How a client's connection is.
+/// The state of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Not established yet.
@@ -28,46 +28,49 @@ pub enum Status {
     Open,
     /// Failed: reset, refused or timed out.
     Failed(io::ErrorKind),
-    /// The client itself has closed it, reset it, or vanished.
-    Left,
+    /// Closed, reset or made unreachable by the client itself.
+    Closed,
 }
 
-/// A connection as the program at its far end has it, during one call of [`Behaviour::act`].
-pub struct Remote<'a> {
+/// The connection of a [`Script`] during one call of [`Script::run`].
+pub struct RemotePeer<'a> {
     world: &'a mut World,
     client: usize,
 }
 
-/// A client in the hands of a test: everything it is told to do happens at the present virtual
-/// time. Unless told otherwise it reads all that comes.
+/// A client controlled by a test.
+///
+/// Its methods act at the present virtual time. It reads all input unless reading is stopped.
 #[derive(Clone)]
 pub struct Client {
     world: Rc<RefCell<World>>,
     index: usize,
 }
 
-impl<'a> Remote<'a> {
+impl<'a> RemotePeer<'a> {
     pub(super) fn new(world: &'a mut World, client: usize) -> Self {
         Self { world, client }
     }
 
-    /// Sends `bytes`: at once as far as the network takes them, then as there is room.
+    /// Queues `bytes` for sending, without bound; the network takes them as it has room.
     pub fn send(&mut self, bytes: &[u8]) {
         self.world.client_sends(self.client, bytes);
     }
 
-    /// Reads at most `most` bytes into `buffer`, and returns how many there were.
+    /// Appends at most `most` received bytes to `buffer`. Returns their number.
     pub fn read(&mut self, most: usize, buffer: &mut Vec<u8>) -> usize {
         self.world.client_reads(self.client, most, buffer)
     }
 
-    /// Shuts down the sending side: the server reads what was sent, then the end.
+    /// Shuts down the sending side: the server reads all bytes sent before, then the end.
     pub fn finish(&mut self) {
         self.world.client_finishes(self.client);
     }
 
-    /// Closes the connection as a program does that ends: the kernel still delivers what was sent,
-    /// and answers with a reset if something is unread or still comes.
+    /// Closes the connection as close(2) does.
+    ///
+    /// The kernel still delivers the bytes sent before. It answers with a reset if input is unread
+    /// or arrives later.
     pub fn close(&mut self) {
         self.world.client_closes(self.client);
     }
@@ -77,47 +80,47 @@ impl<'a> Remote<'a> {
         self.world.client_resets(self.client);
     }
 
-    /// Vanishes: from now on nothing comes from this client, not even an acknowledgement.
+    /// Stops all traffic from this client, acknowledgements included.
     pub fn vanish(&mut self) {
         self.world.client_vanishes(self.client);
     }
 
-    /// This run's chance.
-    pub fn random(&mut self) -> &mut Random {
-        &mut self.world.random
+    /// Returns the network's random number generator.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.world.rng
     }
 
-    /// How the connection is.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn status(&self) -> Status {
         self.world.client_status(self.client)
     }
 
-    /// True once everything the server sent has been read and it has finished sending.
+    /// Returns true once all the server's output, and its end, has been read.
     #[must_use]
     pub fn at_end(&self) -> bool {
         self.world.client_at_end(self.client)
     }
 
-    /// How many bytes have arrived and are not read.
+    /// Returns the number of bytes that have arrived and are unread.
     #[must_use]
     pub fn readable(&self) -> usize {
         self.world.client_readable(self.client)
     }
 
-    /// How many bytes have been sent here and have not left yet.
+    /// Returns the number of bytes that this client has queued and not yet sent.
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.world.client_unsent(self.client)
     }
 
-    /// The present.
+    /// Returns the present time.
     #[must_use]
     pub fn now(&self) -> Time {
         self.world.now
     }
 
-    /// The client's own address.
+    /// Returns the client's own address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.world.client_address(self.client)
@@ -129,34 +132,36 @@ impl Client {
         Self { world, index }
     }
 
-    /// Sends `bytes`: at once as far as the network takes them, then as there is room.
+    /// Queues `bytes` for sending, without bound; the network takes them as it has room.
     pub fn send(&self, bytes: &[u8]) {
         self.remote(|remote| remote.send(bytes));
     }
 
-    /// Takes what has been received since the last call.
+    /// Takes the bytes received since the last call.
     #[must_use]
     pub fn received(&self) -> Vec<u8> {
         self.world.borrow_mut().take_inbox(self.index)
     }
 
-    /// Stops reading: what the server sends fills the buffers on the way, and no more.
+    /// Stops reading: the server's output then fills the buffers on the way.
     pub fn stop_reading(&self) {
         self.world.borrow_mut().set_reading(self.index, false);
     }
 
-    /// Reads again, beginning with what has arrived meanwhile.
+    /// Resumes reading, with the bytes that have arrived.
     pub fn resume_reading(&self) {
         self.world.borrow_mut().set_reading(self.index, true);
     }
 
-    /// Shuts down the sending side: the server reads what was sent, then the end.
+    /// Shuts down the sending side: the server reads all bytes sent before, then the end.
     pub fn finish(&self) {
         self.remote(|remote| remote.finish());
     }
 
-    /// Closes the connection as a program does that ends: the kernel still delivers what was sent,
-    /// and answers with a reset if something is unread or still comes.
+    /// Closes the connection as close(2) does.
+    ///
+    /// The kernel still delivers the bytes sent before. It answers with a reset if input is unread
+    /// or arrives later.
     pub fn close(&self) {
         self.remote(|remote| remote.close());
     }
@@ -166,31 +171,34 @@ impl Client {
         self.remote(|remote| remote.reset());
     }
 
-    /// Vanishes: from now on nothing comes from this client, not even an acknowledgement.
+    /// Stops all traffic from this client, acknowledgements included.
     pub fn vanish(&self) {
         self.remote(|remote| remote.vanish());
     }
 
-    /// How the connection is.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn status(&self) -> Status {
         self.world.borrow().client_status(self.index)
     }
 
-    /// True once the server has finished sending and all of it has been read.
+    /// Returns true once all the server's output, and its end, has been read.
     #[must_use]
     pub fn at_end(&self) -> bool {
         self.world.borrow().client_at_end(self.index)
     }
 
-    /// The client's own address.
+    /// Returns the client's own address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.world.borrow().client_address(self.index)
     }
 
-    fn remote<T>(&self, act: impl FnOnce(&mut Remote<'_>) -> T) -> T {
-        act(&mut Remote::new(&mut self.world.borrow_mut(), self.index))
+    fn remote<T>(&self, act: impl FnOnce(&mut RemotePeer<'_>) -> T) -> T {
+        act(&mut RemotePeer::new(
+            &mut self.world.borrow_mut(),
+            self.index,
+        ))
     }
 }
 
@@ -202,7 +210,7 @@ impl fmt::Debug for Client {
     }
 }
 
-impl fmt::Debug for Remote<'_> {
+impl fmt::Debug for RemotePeer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote")
             .field("client", &self.client)

@@ -1,185 +1,189 @@
-//! A connection: two ends and a pipe each way.
+//! A connection: two endpoints, and a pipe in each direction.
 
 use std::io;
 use std::net::SocketAddr;
 
-use super::Link;
+use super::LinkProfile;
 use super::pipe::Pipe;
-use super::poller::{Hints, Registration};
+use super::poller::{ReadySet, Registration};
 use oneloop::Time;
 
-/// One end of one connection.
+/// Identifies one endpoint of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct At {
+pub(super) struct EndpointId {
     pub(super) connection: usize,
     pub(super) side: Side,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Who connected.
-    Caller,
-    /// Who was connected to.
-    Called,
+    /// The endpoint that connects (RFC 9293: active open).
+    Active,
+    /// The endpoint that listens (passive open).
+    Passive,
 }
 
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) to: SocketAddr,
-    caller: End,
-    called: End,
+    active: Endpoint,
+    passive: Endpoint,
 }
 
-/// One end, with the pipe that leads away from it.
+/// One endpoint, with its outgoing pipe.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct Endpoint {
     pub(super) address: SocketAddr,
     pub(super) owner: Owner,
-    pub(super) presence: Presence,
+    pub(super) state: TcpState,
     pub(super) registration: Option<Registration>,
     pub(super) outgoing: Pipe,
-    pub(super) care: Care,
+    pub(super) starvation: Starvation,
 }
 
-/// Since when the loop could have done something at its end, and has not.
+/// The times since which the loop has neglected an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Care {
-    /// There has been something to read, since it came or since the last attempt.
+pub(super) struct Starvation {
+    /// Input is readable since then, or since the last attempt to read it.
     pub(super) read: Option<Time>,
-    /// The last write was not taken whole.
-    pub(super) owes: bool,
-    /// There has been room for the rest of it.
+    /// The last write was short.
+    pub(super) write_blocked: bool,
+    /// The rest could be written since then.
     pub(super) write: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// The loop under test; in a listener's queue, too.
+    /// The loop under test, which also owns connections in a listener's queue.
     Loop,
     Client(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(super) enum TcpState {
     Connecting,
     Open,
-    /// Failed; until the error has been reported it is the answer to the next call.
+    /// Failed. The next call returns the error, unless it was reported.
     Broken {
-        why: io::ErrorKind,
+        error: io::ErrorKind,
         reported: bool,
     },
     Closed,
-    /// Hears nothing, says nothing. Its peer gives up sometime, once it has sent something.
-    Vanished {
-        missed: bool,
+    /// Sends and acknowledges nothing. Its peer times out once it has unacknowledged data.
+    Unreachable {
+        retransmitting: bool,
     },
 }
 
-impl At {
+impl EndpointId {
     pub(super) fn new(connection: usize, side: Side) -> Self {
         Self { connection, side }
     }
 
     pub(super) fn other(self) -> Self {
         let side = match self.side {
-            Side::Caller => Side::Called,
-            Side::Called => Side::Caller,
+            Side::Active => Side::Passive,
+            Side::Passive => Side::Active,
         };
         Self { side, ..self }
     }
 }
 
 impl Connection {
-    pub(super) fn new(caller: End, called: End) -> Self {
+    pub(super) fn new(active: Endpoint, passive: Endpoint) -> Self {
         Self {
-            to: called.address,
-            caller,
-            called,
+            to: passive.address,
+            active,
+            passive,
         }
     }
 
-    pub(super) fn end_mut(&mut self, side: Side) -> &mut End {
+    pub(super) fn end_mut(&mut self, side: Side) -> &mut Endpoint {
         match side {
-            Side::Caller => &mut self.caller,
-            Side::Called => &mut self.called,
+            Side::Active => &mut self.active,
+            Side::Passive => &mut self.passive,
         }
     }
 
-    pub(super) fn end(&self, side: Side) -> &End {
+    pub(super) fn end(&self, side: Side) -> &Endpoint {
         match side {
-            Side::Caller => &self.caller,
-            Side::Called => &self.called,
+            Side::Active => &self.active,
+            Side::Passive => &self.passive,
         }
     }
 }
 
-impl End {
-    pub(super) fn new(address: SocketAddr, owner: Owner, link: Link, send_buffer: usize) -> Self {
+impl Endpoint {
+    pub(super) fn new(
+        address: SocketAddr,
+        owner: Owner,
+        link: LinkProfile,
+        send_buffer: usize,
+    ) -> Self {
         Self {
             address,
             owner,
-            presence: Presence::Connecting,
+            state: TcpState::Connecting,
             registration: None,
             outgoing: Pipe::new(link, send_buffer),
-            care: Care::default(),
+            starvation: Starvation::default(),
         }
     }
 
-    /// Something has become possible at `now`.
-    pub(super) fn note_possible(&mut self, hints: Hints, now: Time) {
-        if hints.any_of(Hints::FINISHED) {
-            self.care.read.get_or_insert(now);
+    /// Notes that the endpoint became ready at `now`.
+    pub(super) fn note_ready(&mut self, ready: ReadySet, now: Time) {
+        if ready.any_of(ReadySet::EOF) {
+            self.starvation.read.get_or_insert(now);
         }
-        if hints.any_of(Hints::WRITE) && self.care.owes {
-            self.care.write.get_or_insert(now);
+        if ready.any_of(ReadySet::WRITE) && self.starvation.write_blocked {
+            self.starvation.write.get_or_insert(now);
         }
     }
 
-    /// Since when the loop has left undone what it could do first: while output is owed, that is
-    /// to write, and input may wait.
-    pub(super) fn neglected_since(&self) -> Option<Time> {
-        if self.care.owes {
-            self.care.write
+    /// Returns since when the loop has neglected its next operation: the write if one is blocked,
+    /// because input may wait for it, else the read.
+    pub(super) fn starved_since(&self) -> Option<Time> {
+        if self.starvation.write_blocked {
+            self.starvation.write
         } else {
-            self.care.read
+            self.starvation.read
         }
     }
 
-    /// The error that the next call meets, if the connection is broken: first what broke it, then
-    /// that it is broken.
+    /// Returns the error that broke the connection, once.
     pub(super) fn take_error(&mut self) -> Option<io::ErrorKind> {
-        match &mut self.presence {
-            Presence::Broken { why, reported } if !*reported => {
+        match &mut self.state {
+            TcpState::Broken { error, reported } if !*reported => {
                 *reported = true;
-                Some(*why)
+                Some(*error)
             }
             _ => None,
         }
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self.presence, Presence::Broken { .. })
+        matches!(self.state, TcpState::Broken { .. })
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.presence, Presence::Open | Presence::Vanished { .. })
+        matches!(self.state, TcpState::Open | TcpState::Unreachable { .. })
     }
 
-    /// What would be possible at this end, given what comes in.
-    pub(super) fn present(&self, incoming: &Pipe) -> Hints {
-        let mut hints = Hints::NONE;
+    /// Returns the operations that are possible, given the incoming pipe.
+    pub(super) fn present(&self, incoming: &Pipe) -> ReadySet {
+        let mut ready = ReadySet::NONE;
         if self.is_broken() {
-            hints |= Hints::BROKEN;
+            ready |= ReadySet::ERROR;
         }
         if incoming.arrived() > 0 {
-            hints |= Hints::READ;
+            ready |= ReadySet::READ;
         }
         if incoming.has_finished() {
-            hints |= Hints::FINISHED;
+            ready |= ReadySet::EOF;
         }
         if self.is_connected() && self.outgoing.is_roomy() {
-            hints |= Hints::WRITE;
+            ready |= ReadySet::WRITE;
         }
-        hints
+        ready
     }
 }

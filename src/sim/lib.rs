@@ -1,8 +1,8 @@
-//! Testing a service without sockets and without waiting.
+//! Tests of a service without sockets and without waiting.
 //!
-//! A [`Simulation`] is a whole server on a network in memory: the same loop that runs in
-//! production, a virtual clock, and as many clients as a test wants. A minute passes in no time,
-//! and one seed decides all that is left to chance, so a test that fails once fails always.
+//! A [`Simulation`] is a whole server on a network in memory: the production loop, a virtual clock
+//! and any number of clients. Waiting takes no time, and one seed determines all random choices,
+//! so a failure is reproducible.
 //!
 //! ```
 //! use std::time::Duration;
@@ -12,7 +12,7 @@
 //!     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext,
 //! };
 //!
-//! /// Sends back what it gets, and gives up on who is silent for a minute.
+//! /// Echoes its input, and closes after a minute without any.
 //! struct Echo;
 //!
 //! impl Service for Echo {
@@ -39,7 +39,7 @@
 //! simulation.run_for(Duration::from_secs(1));
 //! assert_eq!(alice.received(), b"hello");
 //!
-//! // Half closed: what was sent before is still answered.
+//! // After a half-close, bytes sent before are still answered.
 //! let bob = simulation.connect();
 //! bob.send(b"bye");
 //! bob.finish();
@@ -47,26 +47,27 @@
 //! assert_eq!(bob.received(), b"bye");
 //! assert!(bob.at_end());
 //!
-//! // A minute later, and the two seconds the loop waits for a peer to finish, nobody is left.
+//! // Alice is closed after a minute, plus two seconds of lingering.
 //! simulation.run_for(Duration::from_secs(62));
 //! assert!(alice.at_end());
 //! assert_eq!(simulation.reactor().counters().ended(EndReason::Timeout), 1);
 //! assert_eq!(simulation.reactor().open_connections(), 0);
 //! ```
 //!
-//! Bad weather comes with [`Network::set_faults`], bad lines with [`Simulation::connect_over`];
-//! clients that act by themselves are a [`Behaviour`].
+//! [`Network::set_faults`] injects faults, and [`Simulation::connect_over`] sets latency and
+//! bandwidth. A [`Script`] is a client that acts by itself.
 
-mod calls;
 mod client;
-mod conditions;
 mod connection;
+mod faults;
+mod link;
 mod network;
+mod observer;
 mod pipe;
 mod poller;
-mod random;
+mod rng;
+mod syscalls;
 mod trace;
-mod witness;
 mod world;
 
 use std::fmt;
@@ -76,11 +77,12 @@ use std::time::Duration;
 use oneloop::Service;
 use oneloop::{Limits, Reactor, Stopped, Turn};
 
-pub use client::{Behaviour, Client, Remote, Status};
-pub use conditions::{Faults, Link};
+pub use client::{Client, RemotePeer, Script, Status};
+pub use faults::Faults;
+pub use link::LinkProfile;
 pub use network::{Listener, Network, Stream};
-pub use random::Random;
-pub use witness::{Seen, Tally, Witness};
+pub use observer::{CallCounts, Observer, Syscall};
+pub use rng::Rng;
 
 /// A server for one service on a simulated network.
 pub struct Simulation<S: Service, const SHORT_READ_DRAINS: bool = true> {
@@ -91,26 +93,26 @@ pub struct Simulation<S: Service, const SHORT_READ_DRAINS: bool = true> {
 }
 
 impl<S: Service> Simulation<S> {
-    /// A server on a network in good weather, with a poller as epoll is.
+    /// Creates a server on a network without faults, with a poller like epoll.
     ///
     /// # Panics
-    /// If the limits cannot hold.
+    /// If the limits are invalid.
     pub fn new(service: S, limits: Limits, seed: u64) -> Self {
-        Self::on(Network::new(seed), service, limits)
+        Self::with_network(Network::new(seed), service, limits)
     }
 }
 
 impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS> {
-    /// A server on a network of your choice.
+    /// Creates a server on the given network.
     ///
     /// # Panics
-    /// If the limits cannot hold.
-    pub fn on(network: Network<SHORT_READ_DRAINS>, service: S, limits: Limits) -> Self {
+    /// If the limits are invalid.
+    pub fn with_network(network: Network<SHORT_READ_DRAINS>, service: S, limits: Limits) -> Self {
         let reactor = Reactor::with_net(service, limits, network.clone());
         let mut reactor = reactor.unwrap_or_else(|error| panic!("{error}"));
         let address = reactor
             .listen(SERVER)
-            .expect("nobody else listens on a new network");
+            .expect("no listener has this address");
         Self {
             network,
             reactor,
@@ -119,32 +121,32 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
         }
     }
 
-    /// Another client begins to connect, over a link without delay.
+    /// Starts connecting a client over a link without delay.
     ///
     /// # Panics
-    /// If there have been 65,535 clients.
+    /// After 65,535 clients.
     pub fn connect(&mut self) -> Client {
-        self.connect_over(Link::ideal())
+        self.connect_over(LinkProfile::ideal())
     }
 
-    /// Another client begins to connect, over `link`. All have the same address but for the port.
+    /// Starts connecting a client over `link`. Clients differ only by their port.
     ///
     /// # Panics
     /// As [`connect`](Self::connect).
-    pub fn connect_over(&mut self, link: Link) -> Client {
+    pub fn connect_over(&mut self, link: LinkProfile) -> Client {
         let port = self.clients.checked_add(1).expect("ports for all clients");
         self.clients = port;
         let from = SocketAddr::new(CLIENTS, port);
         self.network.connect(from, self.address, link)
     }
 
-    /// Runs the server for this much virtual time. It may be over sooner: see [`Turn`].
+    /// Runs the server for this much virtual time, or until it stops.
     ///
     /// # Panics
-    /// If the loop fails, which on a simulated network means that the test asked for it.
+    /// If the loop fails, which requires a fault that the test injected.
     pub fn run_for(&mut self, duration: Duration) -> Turn {
         let end = self.network.time() + duration;
-        self.network.set_horizon(Some(end));
+        self.network.stop_poll_at(Some(end));
         while self.network.time() < end {
             if let stopped @ Turn::Stopped(_) = self.turn() {
                 return stopped;
@@ -153,22 +155,22 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
         Turn::Running
     }
 
-    /// One turn of the loop.
+    /// Runs one turn of the loop.
     ///
     /// # Panics
-    /// If the loop fails: if nothing will ever happen again, most likely.
+    /// If the loop fails, for example because no event is scheduled and it waits without a timeout.
     pub fn turn(&mut self) -> Turn {
         self.reactor
             .turn()
             .unwrap_or_else(|error| panic!("the loop failed at {:?}: {error}", self.network.time()))
     }
 
-    /// Asks the server to stop, as a signal does, and runs it until it has.
+    /// Requests a shutdown, as a signal does, and runs the server until it has stopped.
     ///
     /// # Panics
     /// As [`turn`](Self::turn).
     pub fn drain(&mut self) -> Stopped {
-        self.network.set_horizon(None);
+        self.network.stop_poll_at(None);
         self.network.stop();
         loop {
             if let Turn::Stopped(stopped) = self.turn() {
@@ -177,22 +179,22 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
         }
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The network, to change its weather and to watch it.
+    /// Returns the network, to inject faults and to observe calls.
     pub fn network(&self) -> &Network<SHORT_READ_DRAINS> {
         &self.network
     }
 
-    /// The loop, with its service and its counters.
+    /// Returns the loop, with its service and its counters.
     pub fn reactor(&self) -> &Reactor<S, Network<SHORT_READ_DRAINS>> {
         &self.reactor
     }
 
-    /// The loop, to change its service.
+    /// Returns the loop, to change its service.
     pub fn reactor_mut(&mut self) -> &mut Reactor<S, Network<SHORT_READ_DRAINS>> {
         &mut self.reactor
     }

@@ -1,11 +1,11 @@
-//! A network in memory, with a clock of its own: the kernel's place in a test.
+//! A network in memory with a virtual clock.
 //!
-//! Everything that happens in it is decided by one seed, so whatever went wrong goes wrong again.
-//! Time is virtual: it jumps to the next thing due, and a minute's wait takes no time at all.
+//! One seed determines all events, so a failure is reproducible. Time jumps to the next scheduled
+//! event.
 //!
-//! The network is edge-triggered as epoll is, or as badly as the kernel may be, as [`Faults`] says.
-//! Each connection is a [`Link`] with latency, bandwidth and bounded buffers; it can be half
-//! closed, reset, or just fall silent.
+//! The poller is edge-triggered like epoll; [`Faults`] add the irregularities that kernels allow.
+//! Each connection has a [`LinkProfile`]: latency, bandwidth and bounded buffers. It can be half
+//! closed, reset, or made unreachable.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,147 +14,145 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::connection::At;
+use super::connection::EndpointId;
 use super::poller::Trigger;
 use super::world::{Stop, World};
 use oneloop::Time;
 use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
 
-use super::{Behaviour, Client, Faults, Link, Random, Tally, Witness};
+use super::{CallCounts, Client, Faults, LinkProfile, Observer, Rng, Script};
 
-/// A handle to a simulated network: a loop runs on one, a test drives it with another.
+/// A handle to a simulated network. The loop runs on one, and the test controls it with another.
 ///
-/// `SHORT_READ_DRAINS` says which kind of poller it has: epoll's and kqueue's (the default), or
-/// one that announces new input only after a read has said `WouldBlock`, as on Windows.
+/// `SHORT_READ_DRAINS` selects the poller: like epoll and kqueue (the default), or, if false, like
+/// Windows, where new input raises an event only after a read returned `WouldBlock`.
 pub struct Network<const SHORT_READ_DRAINS: bool = true> {
     world: Rc<RefCell<World>>,
 }
 
-/// A simulated listening socket. Dropping it closes it and resets who waits in its queue.
+/// A simulated listening socket. Dropping it closes it and resets the queued connections.
 #[derive(Debug)]
 pub struct Listener {
     world: Rc<RefCell<World>>,
     index: usize,
 }
 
-/// The loop's end of a simulated connection. Dropping it closes it.
+/// The loop's endpoint of a simulated connection. Dropping it closes it.
 #[derive(Debug)]
 pub struct Stream {
     world: Rc<RefCell<World>>,
-    at: At,
+    at: EndpointId,
 }
 
 impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
-    /// A network in good weather, on which `seed` decides all that is left to chance.
+    /// Creates a network without faults.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::with_random(Random::new(seed))
+        Self::with_rng(Rng::new(seed))
     }
 
-    /// A network with another source of chance.
+    /// Creates a network with the given random number generator.
     #[must_use]
-    pub fn with_random(random: Random) -> Self {
+    pub fn with_rng(rng: Rng) -> Self {
         let trigger = match SHORT_READ_DRAINS {
             true => Trigger::Edge,
-            false => Trigger::Rearmed,
+            false => Trigger::RearmOnWouldBlock,
         };
         Self {
-            world: Rc::new(RefCell::new(World::new(random, trigger))),
+            world: Rc::new(RefCell::new(World::new(rng, trigger))),
         }
     }
 
-    /// Lets time pass, as if the process had been busy with other work: for a test of a service
-    /// whose steps take long.
-    pub fn pass(&self, duration: Duration) {
+    /// Advances the clock, as if a step of the service had taken that long.
+    pub fn advance(&self, duration: Duration) {
         let mut world = self.world.borrow_mut();
         world.now = world.now + duration;
     }
 
-    /// Changes the weather.
+    /// Sets the faults.
     pub fn set_faults(&self, faults: Faults) {
         self.world.borrow_mut().faults = faults;
     }
 
-    /// Bounds the descriptors the loop may have: beyond it, accept says `EMFILE`.
-    pub fn set_descriptors_max(&self, most: usize) {
-        self.world.borrow_mut().descriptors.most = most;
+    /// Limits the loop's descriptors. Beyond the limit, accept returns `EMFILE`.
+    pub fn set_fd_limit(&self, most: usize) {
+        self.world.borrow_mut().descriptors.limit = most;
     }
 
-    /// Lets `witness` see all that the loop does.
-    pub fn set_witness(&self, witness: impl Witness + 'static) {
-        self.world.borrow_mut().set_witness(Box::new(witness));
+    /// Sets the observer of the loop's system calls.
+    pub fn set_observer(&self, observer: impl Observer + 'static) {
+        self.world.borrow_mut().set_observer(Box::new(observer));
     }
 
-    /// A client begins to connect `from` an address `to` another.
+    /// Starts connecting a client `from` an address `to` another.
     #[must_use]
-    pub fn connect(&self, from: SocketAddr, to: SocketAddr, link: Link) -> Client {
+    pub fn connect(&self, from: SocketAddr, to: SocketAddr, link: LinkProfile) -> Client {
         let mut world = self.world.borrow_mut();
         let now = world.now;
-        let index = world.call(from, to, link, None, now);
+        let index = world.connect_client(from, to, link, None, now);
         Client::new(Rc::clone(&self.world), index)
     }
 
-    /// As [`connect`](Self::connect), for a client that acts by itself and begins to connect when
-    /// it is `when`.
+    /// As [`connect`](Self::connect), at the time `when` and for a client that runs `script`.
     pub fn connect_at(
         &self,
         when: Time,
         (from, to): (SocketAddr, SocketAddr),
-        link: Link,
-        behaviour: impl Behaviour + 'static,
+        link: LinkProfile,
+        script: impl Script + 'static,
     ) {
-        let behaviour = Box::new(behaviour);
+        let script = Box::new(script);
         let mut world = self.world.borrow_mut();
-        world.call(from, to, link, Some(behaviour), when);
+        world.connect_client(from, to, link, Some(script), when);
     }
 
-    /// Listens at `address` for the connections that the loop itself makes; `spawn` makes the far
-    /// end of each.
-    pub fn serve<B: Behaviour + 'static>(
+    /// Listens at `address` for the loop's outbound connections. `spawn` creates the script of
+    /// each.
+    pub fn serve<B: Script + 'static>(
         &self,
         address: SocketAddr,
         mut spawn: impl FnMut() -> B + 'static,
     ) {
-        let spawn = Box::new(move || Box::new(spawn()) as Box<dyn Behaviour>);
+        let spawn = Box::new(move || Box::new(spawn()) as Box<dyn Script>);
         self.world.borrow_mut().serve(address, spawn);
     }
 
-    /// Makes the connections that the loop begins from now on be like `link`.
-    pub fn set_outbound_link(&self, link: Link) {
+    /// Sets the link of outbound connections started from now on.
+    pub fn set_outbound_link(&self, link: LinkProfile) {
         self.world.borrow_mut().outbound_link = link;
     }
 
-    /// Loses every call to `address`: who connects to it gets no answer, not even a refusal.
-    pub fn lose_calls_to(&self, address: SocketAddr) {
-        self.world.borrow_mut().black_holes.push(address);
+    /// Drops every SYN to `address`: a connect is neither accepted nor refused.
+    pub fn drop_syns_to(&self, address: SocketAddr) {
+        self.world.borrow_mut().unanswered.push(address);
     }
 
-    /// Asks the loop to stop, as a signal does.
+    /// Requests a shutdown of the loop, as a signal does.
     pub fn stop(&self) {
         self.world.borrow_mut().stop = Stop::Waking;
     }
 
-    /// Asks the loop to stop when it is `when`.
+    /// Requests a shutdown at the time `when`.
     pub fn stop_at(&self, when: Time) {
-        self.world.borrow_mut().plan_stop(when);
+        self.world.borrow_mut().schedule_stop(when);
     }
 
-    /// Makes poll return when it is `when`, whatever the loop waits for, so that a test can look
-    /// around; `None` for never.
-    pub fn set_horizon(&self, when: Option<Time>) {
-        self.world.borrow_mut().horizon = when;
+    /// Makes poll return at the time `when` at the latest, so that a test can inspect the state.
+    /// `None` removes the limit.
+    pub fn stop_poll_at(&self, when: Option<Time>) {
+        self.world.borrow_mut().poll_until = when;
     }
 
-    /// Keeps a line for everything that happens from now on: see [`take_trace`](Self::take_trace).
+    /// Records a line for each event from now on: see [`take_trace`](Self::take_trace).
     pub fn record_trace(&self) {
         self.world.borrow_mut().trace.record_lines();
     }
 
     /// Adds a line to the trace.
-    pub fn say(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         let mut world = self.world.borrow_mut();
         let now = world.now;
-        world.trace.say(now, text);
+        world.trace.note_text(now, text);
     }
 
     /// Takes the lines recorded since the last call.
@@ -163,48 +161,49 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().trace.take_lines()
     }
 
-    /// A digest of all that has happened: two runs with the same digest were the same, event for
-    /// event.
+    /// Returns a digest of all events: runs with equal digests are the same, event for event.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.world.borrow().trace.digest()
     }
 
-    /// The present.
+    /// Returns the present time.
     #[must_use]
     pub fn time(&self) -> Time {
         self.world.borrow().now
     }
 
-    /// What the loop has called so far.
+    /// Returns the counts of the loop's system calls.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.world.borrow().tally
+    pub fn call_counts(&self) -> CallCounts {
+        self.world.borrow().call_counts
     }
 
-    /// How many connections the loop holds open.
+    /// Returns the number of connections that the loop holds open.
     #[must_use]
     pub fn descriptors_open(&self) -> usize {
         self.world.borrow().descriptors.open
     }
 
-    /// The peer that the loop has neglected for longest, and since when: there was input that it
-    /// did not try to read, or room for output that had been refused before. A server that gives
-    /// everybody their turn has nobody here for long, except those it does not want to hear.
+    /// Returns the most neglected peer, and since when.
+    ///
+    /// A peer is neglected while the loop does not read its available input, or does not retry a
+    /// blocked write that has room. In a fair server none is for long, except those whose input it
+    /// does not want.
     #[must_use]
-    pub fn most_neglected(&self) -> Option<(SocketAddr, Time)> {
-        self.world.borrow().most_neglected()
+    pub fn most_starved(&self) -> Option<(SocketAddr, Time)> {
+        self.world.borrow().most_starved()
     }
 
-    /// Since when something can be read from the connection with `peer` that the loop has not tried
-    /// to read: since it came, or since the last attempt.
+    /// Returns since when input from `peer` has been unread: since it arrived, or since the last
+    /// attempt to read.
     #[must_use]
     pub fn unread_since(&self, peer: SocketAddr) -> Option<Time> {
         self.world.borrow().unread_since(peer)
     }
 
-    /// Since when somebody has waited in the queue of the listener at `address` and the loop has
-    /// not tried to accept.
+    /// Returns since when a connection has waited in the queue of the listener at `address`: since
+    /// its arrival, or since the last attempt to accept.
     #[must_use]
     pub fn waiting_since(&self, address: SocketAddr) -> Option<Time> {
         let world = self.world.borrow();
@@ -213,10 +212,10 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
             .waiting_since
     }
 
-    /// When the next thing is due on the network itself, if anything is.
+    /// Returns the time of the next scheduled event, if any.
     #[must_use]
-    pub fn next_due(&self) -> Option<Time> {
-        self.world.borrow().next_due()
+    pub fn next_event_at(&self) -> Option<Time> {
+        self.world.borrow().next_event_at()
     }
 }
 
@@ -230,12 +229,12 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
     fn poll(&mut self, events: &mut Vec<Readiness>, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();
         let mut world = self.world.borrow_mut();
-        // mio rounds up to whole milliseconds, for epoll knows no less.
+        // mio rounds up to whole milliseconds, the resolution of epoll.
         let deadline = timeout.map(|timeout| world.now + whole_millis(timeout));
         world.wait(deadline, events)
     }
 
-    fn hints(events: &Vec<Readiness>) -> impl Iterator<Item = Readiness> {
+    fn events(events: &Vec<Readiness>) -> impl Iterator<Item = Readiness> {
         events.iter().copied()
     }
 
@@ -267,8 +266,8 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok((self.stream(at), peer))
     }
 
-    fn shed(&mut self, listener: &Listener, farewell: &[u8]) -> io::Result<()> {
-        self.world.borrow_mut().shed(listener.index, farewell)
+    fn shed(&mut self, listener: &Listener, message: &[u8]) -> io::Result<()> {
+        self.world.borrow_mut().shed(listener.index, message)
     }
 
     fn connect(
@@ -281,8 +280,8 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok(self.stream(at))
     }
 
-    fn connected(&mut self, stream: &Stream) -> io::Result<bool> {
-        self.world.borrow_mut().connected(stream.at)
+    fn finish_connect(&mut self, stream: &Stream) -> io::Result<bool> {
+        self.world.borrow_mut().finish_connect(stream.at)
     }
 
     fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {
@@ -297,8 +296,15 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().write(stream.at, bytes)
     }
 
-    fn finish(&mut self, stream: &mut Stream) -> io::Result<()> {
-        self.world.borrow_mut().finish(stream.at)
+    fn shutdown_write(&mut self, stream: &mut Stream) -> io::Result<()> {
+        self.world.borrow_mut().shutdown_write(stream.at)
+    }
+
+    fn set_send_buffer(&mut self, stream: &Stream, bytes: u32) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        let outgoing = &mut world.end_mut(stream.at).outgoing;
+        outgoing.set_send_buffer(bytes as usize);
+        Ok(())
     }
 
     fn take_error(&mut self, stream: &Stream) -> Option<io::Error> {
@@ -317,14 +323,14 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
 }
 
 impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
-    fn stream(&self, at: At) -> Stream {
+    fn stream(&self, at: EndpointId) -> Stream {
         let world = Rc::clone(&self.world);
         Stream { world, at }
     }
 }
 
 impl<const SHORT_READ_DRAINS: bool> Clone for Network<SHORT_READ_DRAINS> {
-    /// Another handle to the same network.
+    /// Returns another handle to the same network.
     fn clone(&self) -> Self {
         Self {
             world: Rc::clone(&self.world),
@@ -348,7 +354,7 @@ impl Drop for Stream {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.world.borrow_mut().unlisten(self.index);
+        self.world.borrow_mut().close_listener(self.index);
     }
 }
 

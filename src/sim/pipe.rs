@@ -1,30 +1,31 @@
-//! One direction of a connection: what was written and not yet read, wherever it is now.
+//! One direction of a connection: the bytes written and not yet read.
 
 use std::collections::VecDeque;
 
-use super::{Link, Random};
+use super::{LinkProfile, Rng};
 use oneloop::Time;
 
-/// The bytes of one direction, in three stretches: arrived at the receiver, travelling, and
-/// waiting at the sender. The first is bounded by the receive buffer, the other two by the send
-/// buffer, as what has not been acknowledged is.
+/// The bytes of one direction, in three consecutive parts: arrived, in flight, unsent.
+///
+/// The receive buffer bounds the arrived bytes. The send buffer bounds the other two, as it holds
+/// all unacknowledged bytes.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    pub(super) link: Link,
+    pub(super) link: LinkProfile,
     bytes: VecDeque<u8>,
     arrived: usize,
     travelling: usize,
     finish: Finish,
     send_buffer_bytes: usize,
-    /// When the link is free for the next segment.
+    /// The time at which the link is free for the next segment.
     free_at: Time,
-    /// When the last segment arrives: no later one may overtake it.
+    /// The arrival of the last segment: later ones must not overtake it.
     last_arrival: Time,
-    pump_planned: bool,
+    transmit_scheduled: bool,
     sender_blocked: bool,
 }
 
-/// How far the end of the stream has come.
+/// The position of the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finish {
     Open,
@@ -33,7 +34,7 @@ enum Finish {
     Arrived,
 }
 
-/// What leaves next, and when it arrives.
+/// The next transmission, and its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Departure {
     Segment(usize, Time),
@@ -41,7 +42,7 @@ pub(super) enum Departure {
 }
 
 impl Pipe {
-    pub(super) fn new(link: Link, send_buffer_bytes: usize) -> Self {
+    pub(super) fn new(link: LinkProfile, send_buffer_bytes: usize) -> Self {
         Self {
             link,
             bytes: VecDeque::new(),
@@ -51,19 +52,19 @@ impl Pipe {
             send_buffer_bytes,
             free_at: Time::START,
             last_arrival: Time::START,
-            pump_planned: false,
+            transmit_scheduled: false,
             sender_blocked: false,
         }
     }
 
-    /// Takes what fits; the caller plans a pump.
+    /// Buffers the bytes that fit and returns their number. The caller schedules a transmission.
     pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.space());
         self.bytes.extend(&bytes[..taken]);
         taken
     }
 
-    /// Takes everything: the queue of a client's program, not of its kernel.
+    /// Buffers all bytes, like the unbounded queue of a client's program.
     pub(super) fn push_all(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }
@@ -74,38 +75,38 @@ impl Pipe {
         }
     }
 
-    /// True if the caller shall plan a pump: one is enough.
-    pub(super) fn plan_pump(&mut self) -> bool {
+    /// Returns true if the caller must schedule a transmission, at most one at a time.
+    pub(super) fn needs_transmit(&mut self) -> bool {
         let waits = self.unsent() > 0 || self.finish == Finish::Queued;
-        waits && !std::mem::replace(&mut self.pump_planned, true)
+        waits && !std::mem::replace(&mut self.transmit_scheduled, true)
     }
 
-    pub(super) fn pump_begins(&mut self) {
-        self.pump_planned = false;
+    pub(super) fn transmit_begins(&mut self) {
+        self.transmit_scheduled = false;
     }
 
-    /// Sends the next segment off, if the receiver has announced room for it.
-    pub(super) fn depart(&mut self, now: Time, random: &mut Random) -> Option<Departure> {
-        let segment = self.next_segment(random);
+    /// Sends the next segment if the receive window has room.
+    pub(super) fn depart(&mut self, now: Time, rng: &mut Rng) -> Option<Departure> {
+        let segment = self.next_segment(rng);
         if segment == 0 {
-            return self.depart_finish(now, random);
+            return self.depart_finish(now, rng);
         }
         let leaves = self.free_at.max(now);
         self.free_at = leaves + self.link.occupied(segment);
         self.travelling += segment;
-        let arrives = self.arrival(self.free_at, random);
+        let arrives = self.arrival(self.free_at, rng);
         Some(Departure::Segment(segment, arrives))
     }
 
-    /// When something that leaves now, behind all that has left already, arrives.
-    pub(super) fn arrival(&mut self, leaves: Time, random: &mut Random) -> Time {
-        let arrives = leaves + self.link.delay(random);
+    /// Returns the arrival of a message sent now, after all earlier ones.
+    pub(super) fn arrival(&mut self, leaves: Time, rng: &mut Rng) -> Time {
+        let arrives = leaves + self.link.delay(rng);
         self.last_arrival = self.last_arrival.max(arrives);
         self.last_arrival
     }
 
     pub(super) fn arrive(&mut self, bytes: usize) {
-        // A reset that overtook it has emptied the pipe.
+        // A reset that overtook the segment has emptied the pipe.
         let bytes = bytes.min(self.travelling);
         self.travelling -= bytes;
         self.arrived += bytes;
@@ -131,7 +132,7 @@ impl Pipe {
         self.arrived = 0;
     }
 
-    /// The sender is gone: what has not left never will.
+    /// Discards the unsent bytes.
     pub(super) fn drop_unsent(&mut self) {
         self.bytes.truncate(self.arrived + self.travelling);
     }
@@ -144,8 +145,8 @@ impl Pipe {
         self.sender_blocked = true;
     }
 
-    /// True once after [`block_sender`](Self::block_sender), when a third of the buffer is free
-    /// again: so does Linux.
+    /// Returns true once after [`block_sender`](Self::block_sender), when a third of the buffer is
+    /// free again, as on Linux.
     pub(super) fn unblock_sender(&mut self) -> bool {
         self.is_roomy() && std::mem::take(&mut self.sender_blocked)
     }
@@ -175,16 +176,16 @@ impl Pipe {
         self.finish == Finish::Arrived
     }
 
-    fn depart_finish(&mut self, now: Time, random: &mut Random) -> Option<Departure> {
+    fn depart_finish(&mut self, now: Time, rng: &mut Rng) -> Option<Departure> {
         if self.finish != Finish::Queued || self.unsent() > 0 {
             return None;
         }
         self.finish = Finish::Travelling;
-        let arrives = self.arrival(self.free_at.max(now), random);
+        let arrives = self.arrival(self.free_at.max(now), rng);
         Some(Departure::Finish(arrives))
     }
 
-    fn next_segment(&self, random: &mut Random) -> usize {
+    fn next_segment(&self, rng: &mut Rng) -> usize {
         let window = self
             .link
             .receive_buffer_bytes
@@ -193,7 +194,7 @@ impl Pipe {
         if most == 0 {
             return 0;
         }
-        let drawn = random.within(self.link.segment_bytes.clone()).max(1);
+        let drawn = rng.range(self.link.segment_bytes.clone()).max(1);
         most.min(usize::try_from(drawn).unwrap_or(usize::MAX))
     }
 }
@@ -202,17 +203,17 @@ impl Pipe {
 mod tests {
     use super::*;
 
-    fn pipe(receive: usize, send: usize) -> (Pipe, Random) {
-        let mut link = Link::ideal();
+    fn pipe(receive: usize, send: usize) -> (Pipe, Rng) {
+        let mut link = LinkProfile::ideal();
         link.receive_buffer_bytes = receive;
-        (Pipe::new(link, send), Random::new(1))
+        (Pipe::new(link, send), Rng::new(1))
     }
 
     #[test]
-    fn the_send_buffer_bounds_what_is_taken_until_it_has_arrived() {
-        let (mut pipe, mut random) = pipe(100, 4);
+    fn push_is_bounded_by_send_buffer_until_arrival() {
+        let (mut pipe, mut rng) = pipe(100, 4);
         assert_eq!(pipe.push(b"abcdef"), 4);
-        let departure = pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Segment(4, Time::START)));
         assert_eq!(pipe.push(b"ef"), 0);
         pipe.arrive(4);
@@ -220,31 +221,31 @@ mod tests {
     }
 
     #[test]
-    fn the_receive_buffer_bounds_what_travels() {
-        let (mut pipe, mut random) = pipe(3, 100);
+    fn receive_buffer_bounds_bytes_in_flight() {
+        let (mut pipe, mut rng) = pipe(3, 100);
         pipe.push(b"abcdef");
-        let departure = pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Segment(3, Time::START)));
-        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        assert_eq!(pipe.depart(Time::START, &mut rng), None);
         pipe.arrive(3);
         let mut buffer = [0; 2];
         assert_eq!((pipe.read(&mut buffer), &buffer), (2, b"ab"));
-        let departure = pipe.depart(Time::START, &mut random);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Segment(2, Time::START)));
     }
 
     #[test]
-    fn the_end_leaves_after_the_last_byte() {
-        let (mut pipe, mut random) = pipe(2, 100);
+    fn end_is_sent_after_last_byte() {
+        let (mut pipe, mut rng) = pipe(2, 100);
         pipe.push(b"abc");
         pipe.finish();
-        pipe.depart(Time::START, &mut random);
-        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        pipe.depart(Time::START, &mut rng);
+        assert_eq!(pipe.depart(Time::START, &mut rng), None);
         pipe.arrive(2);
         pipe.read(&mut [0; 2]);
-        pipe.depart(Time::START, &mut random);
-        let departure = pipe.depart(Time::START, &mut random);
+        pipe.depart(Time::START, &mut rng);
+        let departure = pipe.depart(Time::START, &mut rng);
         assert_eq!(departure, Some(Departure::Finish(Time::START)));
-        assert_eq!(pipe.depart(Time::START, &mut random), None);
+        assert_eq!(pipe.depart(Time::START, &mut rng), None);
     }
 }

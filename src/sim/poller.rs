@@ -1,42 +1,42 @@
-//! The simulated poller: who is registered, what is raised, what one poll reports of it.
+//! The simulated poller: registrations, raised readiness and the events of a poll.
 
 use std::collections::VecDeque;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 
-use super::connection::At;
-use super::{Faults, Random};
+use super::connection::EndpointId;
+use super::{Faults, Rng};
 use oneloop::net::{Readiness, Token};
 
-/// What can be registered.
+/// A registered source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Listener(usize),
-    Stream(At),
+    Stream(EndpointId),
 }
 
-/// When a source says that it has become readable.
+/// The condition under which new input raises an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trigger {
-    /// At everything that arrives: epoll with `EPOLLET`, kqueue with `EV_CLEAR`.
+    /// All input: epoll with `EPOLLET`, kqueue with `EV_CLEAR`.
     Edge,
-    /// At the first thing that arrives after a `WouldBlock`: Windows under mio.
-    Rearmed,
+    /// The first input after a `WouldBlock`: Windows under mio.
+    RearmOnWouldBlock,
 }
 
-/// A set of hints.
+/// A set of ready operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hints(u8);
+pub(super) struct ReadySet(u8);
 
 #[derive(Debug)]
 pub(super) struct Registration {
     pub(super) token: Token,
-    raised: Hints,
+    raised: ReadySet,
     armed: bool,
-    /// How many events of the last batch, or of an earlier one if no read has said `WouldBlock`
-    /// since, are reason to read.
-    reasons: u32,
-    /// An event has spoken of the end: there is always reason to read.
-    told_end: bool,
+    /// The events that justify a read: those of the last batch, and earlier ones if no read has
+    /// returned `WouldBlock` since.
+    credits: u32,
+    /// A hang-up was reported, which justifies all reads.
+    hup_delivered: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,14 +45,14 @@ pub(super) struct Poller {
     stale: Vec<Token>,
 }
 
-impl Hints {
+impl ReadySet {
     pub(super) const NONE: Self = Self(0);
     pub(super) const READ: Self = Self(1);
     pub(super) const WRITE: Self = Self(2);
     /// The peer has finished sending.
-    pub(super) const FINISHED: Self = Self(1 | 4);
-    /// The connection is broken.
-    pub(super) const BROKEN: Self = Self(1 | 2 | 4);
+    pub(super) const EOF: Self = Self(1 | 4);
+    /// The connection has failed.
+    pub(super) const ERROR: Self = Self(1 | 2 | 4);
 
     pub(super) fn any(self) -> bool {
         self != Self::NONE
@@ -74,21 +74,21 @@ impl Hints {
         Self(bits)
     }
 
-    /// A hang-up makes both directions worth a try, as in `Os`.
+    /// Builds the event. A hang-up sets both directions, as in `Os`.
     fn readiness(self, token: Token) -> Readiness {
-        let closed = self.all_of(Self::CLOSED);
+        let hup = self.all_of(Self::HUP);
         Readiness {
             token,
-            readable: closed || self.all_of(Self::READ),
-            writable: closed || self.all_of(Self::WRITE),
-            closed,
+            readable: hup || self.all_of(Self::READ),
+            writable: hup || self.all_of(Self::WRITE),
+            hup,
         }
     }
 
-    const CLOSED: Self = Self(4);
+    const HUP: Self = Self(4);
 }
 
-impl BitOr for Hints {
+impl BitOr for ReadySet {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
@@ -96,7 +96,7 @@ impl BitOr for Hints {
     }
 }
 
-impl BitAnd for Hints {
+impl BitAnd for ReadySet {
     type Output = Self;
 
     fn bitand(self, other: Self) -> Self {
@@ -104,7 +104,7 @@ impl BitAnd for Hints {
     }
 }
 
-impl BitOrAssign for Hints {
+impl BitOrAssign for ReadySet {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
     }
@@ -114,60 +114,61 @@ impl Registration {
     pub(super) fn new(token: Token) -> Self {
         Self {
             token,
-            raised: Hints::NONE,
+            raised: ReadySet::NONE,
             armed: true,
-            reasons: 0,
-            told_end: false,
+            credits: 0,
+            hup_delivered: false,
         }
     }
 
-    /// A read, or accept, said `WouldBlock`.
+    /// Notes that a read or accept returned `WouldBlock`.
     pub(super) fn blocked(&mut self) {
         self.armed = true;
-        self.reasons = self.reasons.saturating_sub(1);
+        self.credits = self.credits.saturating_sub(1);
     }
 
-    /// Further reads need no further reason.
-    pub(super) fn excuse(&mut self) {
-        self.reasons = self.reasons.max(1);
+    /// Justifies all reads until the next `WouldBlock`.
+    pub(super) fn grant(&mut self) {
+        self.credits = self.credits.max(1);
     }
 
-    /// True if no event has given a reason for another read.
-    pub(super) fn reads_unprovoked(&self) -> bool {
-        self.reasons == 0 && !self.told_end
+    /// Returns true if no event justifies another read.
+    pub(super) fn lacks_credit(&self) -> bool {
+        self.credits == 0 && !self.hup_delivered
     }
 
-    /// True if the source is to be queued.
-    pub(super) fn raise(&mut self, hints: Hints, trigger: Trigger) -> bool {
-        let muted = trigger == Trigger::Rearmed && !self.armed && !hints.all_of(Hints::WRITE);
+    /// Raises readiness. Returns true if the source must be queued.
+    pub(super) fn raise(&mut self, ready: ReadySet, trigger: Trigger) -> bool {
+        let muted =
+            trigger == Trigger::RearmOnWouldBlock && !self.armed && !ready.all_of(ReadySet::WRITE);
         if muted {
             return false;
         }
         let queued = self.raised.any();
-        self.raised |= hints;
+        self.raised |= ready;
         !queued
     }
 
-    pub(super) fn take_raised(&mut self) -> Hints {
+    pub(super) fn take_raised(&mut self) -> ReadySet {
         std::mem::take(&mut self.raised)
     }
 
-    /// Notes what is about to be reported besides what `batch` holds. True if it is reason to read.
-    fn tell(&mut self, hints: Hints, batch: &[Readiness]) -> bool {
-        let closed = hints.all_of(Hints::CLOSED);
-        self.told_end |= closed;
-        let is_reason = closed || hints.all_of(Hints::READ);
+    /// Notes an event about to be appended to `batch`. Returns true if it justifies a read.
+    fn deliver(&mut self, ready: ReadySet, batch: &[Readiness]) -> bool {
+        let closed = ready.all_of(ReadySet::HUP);
+        self.hup_delivered |= closed;
+        let is_reason = closed || ready.all_of(ReadySet::READ);
         if batch.iter().any(|event| event.token == self.token) {
-            self.tell_apart();
+            self.deliver_split();
         } else if is_reason {
-            self.reasons = 1;
+            self.credits = 1;
         }
         is_reason
     }
 
-    /// One more event of the same batch: the loop may read at each, were it for an older reason.
-    fn tell_apart(&mut self) {
-        self.reasons += 1;
+    /// Notes a second event of one batch: the loop may read at each of them.
+    fn deliver_split(&mut self) {
+        self.credits += 1;
     }
 }
 
@@ -180,63 +181,63 @@ impl Poller {
         self.raised.pop_front()
     }
 
-    /// The next poll reports an event of a token whose registration has ended.
-    pub(super) fn haunt(&mut self, token: Token) {
+    /// Makes the next poll report an event with the token of an ended registration.
+    pub(super) fn inject_stale_event(&mut self, token: Token) {
         self.stale.push(token);
     }
 
-    pub(super) fn stale(&mut self, random: &mut Random, batch: &mut Vec<Readiness>) {
+    pub(super) fn stale(&mut self, rng: &mut Rng, batch: &mut Vec<Readiness>) {
         for token in self.stale.drain(..) {
-            batch.push(any_hints(random).readiness(token));
+            batch.push(any_ready(rng).readiness(token));
         }
     }
 }
 
-/// Reports what was raised at a registration, given what is possible at present.
+/// Reports the readiness raised at a registration, given that of the present.
 pub(super) fn report(
     registration: &mut Registration,
-    present: Hints,
-    (random, faults): (&mut Random, &Faults),
+    present: ReadySet,
+    (rng, faults): (&mut Rng, &Faults),
     batch: &mut Vec<Readiness>,
 ) {
     let raised = registration.take_raised();
-    let terse = random.chance(faults.terse_events);
-    let hints = if terse { raised } else { raised | present };
-    // What has been dealt with since it was raised is no news: epoll looks again, too.
-    if !raised.any_of(present) && !random.chance(faults.spurious_events) {
+    let terse = rng.random_bool(faults.terse_events);
+    let ready = if terse { raised } else { raised | present };
+    // Like epoll, drop readiness that is no longer present.
+    if !raised.any_of(present) && !rng.random_bool(faults.spurious_events) {
         return;
     }
-    if registration.tell(hints, batch) {
+    if registration.deliver(ready, batch) {
         registration.armed = false;
     }
     let token = registration.token;
-    let both = hints.all_of(Hints::READ | Hints::WRITE) && !hints.all_of(Hints::CLOSED);
-    if both && random.chance(faults.split_events) {
-        registration.tell_apart();
-        batch.push(Hints::READ.readiness(token));
-        batch.push(Hints::WRITE.readiness(token));
+    let both = ready.all_of(ReadySet::READ | ReadySet::WRITE) && !ready.all_of(ReadySet::HUP);
+    if both && rng.random_bool(faults.split_events) {
+        registration.deliver_split();
+        batch.push(ReadySet::READ.readiness(token));
+        batch.push(ReadySet::WRITE.readiness(token));
     } else {
-        batch.push(hints.readiness(token));
+        batch.push(ready.readiness(token));
     }
 }
 
-/// Reports what nothing has raised.
+/// Reports an event that nothing raised.
 pub(super) fn report_nothing(
     registration: &mut Registration,
-    random: &mut Random,
+    rng: &mut Rng,
     batch: &mut Vec<Readiness>,
 ) {
-    // It gives a reason to read, but it announces nothing: what arrives next still raises.
-    let hints = any_hints(random);
-    registration.tell(hints, batch);
-    batch.push(hints.readiness(registration.token));
+    // It justifies a read but leaves the trigger armed: the next input still raises.
+    let ready = any_ready(rng);
+    registration.deliver(ready, batch);
+    batch.push(ready.readiness(registration.token));
 }
 
-fn any_hints(random: &mut Random) -> Hints {
-    random.pick(&[
-        Hints::READ,
-        Hints::WRITE,
-        Hints::READ | Hints::WRITE,
-        Hints::BROKEN,
+fn any_ready(rng: &mut Rng) -> ReadySet {
+    rng.choose(&[
+        ReadySet::READ,
+        ReadySet::WRITE,
+        ReadySet::READ | ReadySet::WRITE,
+        ReadySet::ERROR,
     ])
 }

@@ -1,8 +1,8 @@
-//! What happened, as a digest that tells whether two runs are the same, and as text if wanted.
+//! The record of a run: a digest, and lines of text on request.
 
 use oneloop::Time;
 
-/// The record of a run: always a digest, lines only when asked for.
+/// A digest of all events, and their text if enabled.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     digest: u64,
@@ -14,7 +14,7 @@ impl Trace {
         self.lines.get_or_insert_default();
     }
 
-    /// Notes one thing: `what`, on which connection (or other number), with a detail.
+    /// Records one event: `what` happened, to which connection or other number, with a detail.
     pub(super) fn note(&mut self, now: Time, what: &'static str, subject: usize, detail: u64) {
         for word in [now.as_nanos(), subject as u64, detail] {
             self.mix(word);
@@ -29,7 +29,7 @@ impl Trace {
         }
     }
 
-    pub(super) fn say(&mut self, now: Time, text: &str) {
+    pub(super) fn note_text(&mut self, now: Time, text: &str) {
         for byte in text.bytes() {
             self.mix(u64::from(byte));
         }
@@ -46,7 +46,7 @@ impl Trace {
         self.digest
     }
 
-    /// Applies FNV's multiplier to a whole word: quick, and one changed event changes the rest.
+    /// Mixes a whole word with FNV's multiplier.
     fn mix(&mut self, word: u64) {
         self.digest = (self.digest.rotate_left(5) ^ word).wrapping_mul(0x0000_0100_0000_01B3);
     }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_one_length_give_different_digests() {
+    fn names_of_one_length_differ_in_digest() {
         let digest = |what| {
             let mut trace = Trace::default();
             trace.note(Time::START, what, 1, 2);

@@ -1,4 +1,4 @@
-//! The network itself: what is due when, and what it does.
+//! The network's state, and its event queue.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,114 +7,114 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::client::{Behaviour, Remote, Status};
-use super::connection::{At, Connection, End, Owner, Presence, Side};
+use super::client::{RemotePeer, Script, Status};
+use super::connection::{Connection, Endpoint, EndpointId, Owner, Side, TcpState};
 use super::pipe::Departure;
-use super::poller::{Hints, Poller, Registration, Source, Trigger};
+use super::poller::{Poller, ReadySet, Registration, Source, Trigger};
 use super::trace::Trace;
-use super::{Faults, Link, Random, Seen, Witness};
+use super::{Faults, LinkProfile, Observer, Rng, Syscall};
 use oneloop::Time;
 
-/// Everything there is. Handles share it; what needs it for long takes it apart.
+/// The state of a network, shared by its handles.
 pub(super) struct World {
     pub(super) now: Time,
-    pub(super) random: Random,
+    pub(super) rng: Rng,
     pub(super) faults: Faults,
     pub(super) trigger: Trigger,
     pub(super) poller: Poller,
     pub(super) trace: Trace,
-    pub(super) listeners: Vec<Listening>,
+    pub(super) listeners: Vec<ListenerState>,
     pub(super) descriptors: Descriptors,
     pub(super) stop: Stop,
-    pub(super) horizon: Option<Time>,
-    pub(super) tally: super::Tally,
-    /// The loop's registered ends.
-    pub(super) live: Vec<At>,
-    /// What the connections are like that the loop itself makes.
-    pub(super) outbound_link: Link,
-    /// Calls to these addresses are lost.
-    pub(super) black_holes: Vec<SocketAddr>,
+    pub(super) poll_until: Option<Time>,
+    pub(super) call_counts: super::CallCounts,
+    /// The registered endpoints of the loop.
+    pub(super) registered: Vec<EndpointId>,
+    /// The link of outbound connections.
+    pub(super) outbound_link: LinkProfile,
+    /// SYNs to these addresses are dropped.
+    pub(super) unanswered: Vec<SocketAddr>,
     connections: Vec<Connection>,
-    clients: Vec<Actor>,
-    /// Clients to which something has happened.
-    awake: VecDeque<usize>,
+    clients: Vec<ClientState>,
+    /// Clients whose scripts must run.
+    runnable: VecDeque<usize>,
     services: Vec<(SocketAddr, Spawn)>,
-    pub(super) witness: Option<Box<dyn Witness>>,
-    agenda: BinaryHeap<Reverse<Due>>,
-    serial: u64,
+    pub(super) observer: Option<Box<dyn Observer>>,
+    event_queue: BinaryHeap<Reverse<Scheduled>>,
+    sequence: u64,
 }
 
-pub(super) type Spawn = Box<dyn FnMut() -> Box<dyn Behaviour>>;
+pub(super) type Spawn = Box<dyn FnMut() -> Box<dyn Script>>;
 
-pub(super) struct Listening {
+pub(super) struct ListenerState {
     pub(super) address: SocketAddr,
     pub(super) registration: Registration,
-    pub(super) queue: VecDeque<At>,
+    pub(super) queue: VecDeque<EndpointId>,
     pub(super) backlog: usize,
     pub(super) send_buffer_bytes: usize,
     pub(super) receive_buffer_bytes: usize,
     pub(super) open: bool,
-    /// Since when somebody waits, or since the last attempt to accept.
+    /// Since when a connection waits, or since the last attempt to accept.
     pub(super) waiting_since: Option<Time>,
 }
 
-/// What the process has of descriptors.
+/// The descriptors of the process.
 #[derive(Debug)]
 pub(super) struct Descriptors {
     pub(super) open: usize,
-    pub(super) most: usize,
+    pub(super) limit: usize,
     pub(super) reserve: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     NotAsked,
-    /// Asked for, and the poller is to return at once.
+    /// Requested, and the next poll must return at once.
     Waking,
     Asked,
 }
 
-struct Actor {
-    at: At,
-    behaviour: Option<Box<dyn Behaviour>>,
+struct ClientState {
+    at: EndpointId,
+    script: Option<Box<dyn Script>>,
     inbox: Vec<u8>,
     reads: bool,
-    /// Outdates the timers set before.
+    /// The number of the current timer; earlier ones are void.
     timer: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
+struct Scheduled {
     when: Time,
-    /// First come, first served.
-    serial: u64,
-    what: Action,
+    /// Keeps events of one time in the order of scheduling.
+    sequence: u64,
+    what: NetEvent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Action {
-    Pump(Place),
-    Arrive(Place, usize),
-    FinishArrives(Place),
-    ResetArrives(Place),
-    CallArrives { connection: usize, attempt: u32 },
-    CallAnswered { connection: usize },
-    CallRefused { connection: usize },
-    Raise(Place, u8),
+enum NetEvent {
+    Transmit(EndpointKey),
+    Arrive(EndpointKey, usize),
+    FinishArrives(EndpointKey),
+    ResetArrives(EndpointKey),
+    SynArrives { connection: usize, attempt: u32 },
+    SynAckArrives { connection: usize },
+    RstArrives { connection: usize },
+    Raise(EndpointKey, u8),
     RaiseListener(usize),
-    Act { client: usize, timer: u64 },
-    GiveUp(Place),
+    RunScript { client: usize, timer: u64 },
+    UserTimeout(EndpointKey),
     Stop,
 }
 
-/// [`At`], in a form that can be ordered.
-type Place = (usize, bool);
+/// [`EndpointId`], in a form that can be ordered.
+type EndpointKey = (usize, bool);
 
 impl World {
-    pub(super) fn new(random: Random, trigger: Trigger) -> Self {
+    pub(super) fn new(rng: Rng, trigger: Trigger) -> Self {
         Self {
             now: Time::START,
-            random,
+            rng,
             faults: Faults::NONE,
             trigger,
             poller: Poller::default(),
@@ -122,68 +122,68 @@ impl World {
             listeners: Vec::new(),
             descriptors: Descriptors {
                 open: 0,
-                most: usize::MAX,
+                limit: usize::MAX,
                 reserve: true,
             },
             stop: Stop::NotAsked,
-            horizon: None,
-            tally: super::Tally::default(),
-            live: Vec::new(),
-            outbound_link: Link::ideal(),
-            black_holes: Vec::new(),
+            poll_until: None,
+            call_counts: super::CallCounts::default(),
+            registered: Vec::new(),
+            outbound_link: LinkProfile::ideal(),
+            unanswered: Vec::new(),
             connections: Vec::new(),
             clients: Vec::new(),
-            awake: VecDeque::new(),
+            runnable: VecDeque::new(),
             services: Vec::new(),
-            witness: None,
-            agenda: BinaryHeap::new(),
-            serial: 0,
+            observer: None,
+            event_queue: BinaryHeap::new(),
+            sequence: 0,
         }
     }
 
-    pub(super) fn set_witness(&mut self, witness: Box<dyn Witness>) {
-        self.witness = Some(witness);
+    pub(super) fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
     }
 
     pub(super) fn serve(&mut self, address: SocketAddr, spawn: Spawn) {
         self.services.push((address, spawn));
     }
 
-    /// A client begins to connect.
-    pub(super) fn call(
+    /// Starts connecting a client.
+    pub(super) fn connect_client(
         &mut self,
         from: SocketAddr,
         to: SocketAddr,
-        link: Link,
-        behaviour: Option<Box<dyn Behaviour>>,
+        link: LinkProfile,
+        script: Option<Box<dyn Script>>,
         when: Time,
     ) -> usize {
         let client = self.clients.len();
         let at = self.connect(Owner::Client(client), (from, to), link, when);
-        self.add_actor(at, behaviour);
+        self.add_client(at, script);
         client
     }
 
-    /// Somebody begins to connect: the loop, or a client.
+    /// Starts a connection of the loop or of a client.
     pub(super) fn connect(
         &mut self,
         owner: Owner,
         (from, to): (SocketAddr, SocketAddr),
-        link: Link,
+        link: LinkProfile,
         when: Time,
-    ) -> At {
+    ) -> EndpointId {
         let connection = self.connections.len();
         let send_buffer = link.send_buffer_bytes;
-        let caller = End::new(from, owner, link.clone(), send_buffer);
-        let called = End::new(to, Owner::Loop, link, send_buffer);
-        self.connections.push(Connection::new(caller, called));
-        let at = At::new(connection, Side::Caller);
-        let end = self.connections[connection].end_mut(Side::Caller);
-        let arrives = end.outgoing.arrival(when, &mut self.random);
+        let active = Endpoint::new(from, owner, link.clone(), send_buffer);
+        let passive = Endpoint::new(to, Owner::Loop, link, send_buffer);
+        self.connections.push(Connection::new(active, passive));
+        let at = EndpointId::new(connection, Side::Active);
+        let end = self.connections[connection].end_mut(Side::Active);
+        let arrives = end.outgoing.arrival(when, &mut self.rng);
         let attempt = 0;
-        self.plan(
+        self.schedule(
             arrives,
-            Action::CallArrives {
+            NetEvent::SynArrives {
                 connection,
                 attempt,
             },
@@ -191,290 +191,295 @@ impl World {
         at
     }
 
-    /// Does all that is due by now, and lets the clients act on it.
+    /// Executes all events that are due, and the scripts that they make runnable.
     pub(super) fn run_due(&mut self) {
         self.run_clients();
-        while let Some(Reverse(due)) = self.agenda.peek().copied() {
+        while let Some(Reverse(due)) = self.event_queue.peek().copied() {
             if due.when > self.now {
                 return;
             }
-            self.agenda.pop();
-            self.perform(due.what);
+            self.event_queue.pop();
+            self.execute(due.what);
             self.run_clients();
         }
     }
 
-    /// When the next thing is due.
-    pub(super) fn next_due(&self) -> Option<Time> {
-        self.agenda.peek().map(|Reverse(due)| due.when)
+    /// Returns the time of the next event.
+    pub(super) fn next_event_at(&self) -> Option<Time> {
+        self.event_queue.peek().map(|Reverse(due)| due.when)
     }
 
-    pub(super) fn plan_stop(&mut self, when: Time) {
-        self.plan(when, Action::Stop);
+    pub(super) fn schedule_stop(&mut self, when: Time) {
+        self.schedule(when, NetEvent::Stop);
     }
 
-    /// Something is possible at an end: the loop gets an event, a client is called.
-    pub(super) fn notify(&mut self, at: At, hints: Hints) {
+    /// Notifies the owner of an endpoint of its readiness.
+    pub(super) fn notify(&mut self, at: EndpointId, ready: ReadySet) {
         let now = self.now;
-        self.end_mut(at).note_possible(hints, now);
+        self.end_mut(at).note_ready(ready, now);
         let owner = self.end(at).owner;
         match owner {
-            Owner::Client(client) => self.awake.push_back(client),
-            Owner::Loop if self.random.chance(self.faults.late_events) => {
-                let when = self.now + self.random.up_to(LATENESS);
-                self.plan(when, Action::Raise(place(at), hints.bits()));
+            Owner::Client(client) => self.runnable.push_back(client),
+            Owner::Loop if self.rng.random_bool(self.faults.late_events) => {
+                let when = self.now + self.rng.duration_up_to(EVENT_DELAY_MAX);
+                self.schedule(when, NetEvent::Raise(key(at), ready.bits()));
             }
-            Owner::Loop => self.raise(at, hints),
+            Owner::Loop => self.raise(at, ready),
         }
     }
 
-    /// As [`notify`](Self::notify), a little later: what a needless `WouldBlock` owes.
-    pub(super) fn notify_later(&mut self, at: At, hints: Hints) {
-        let when = self.now + self.random.up_to(LATENESS);
-        self.plan(when, Action::Raise(place(at), hints.bits()));
+    /// Notifies the owner later, as must follow a needless `WouldBlock`.
+    pub(super) fn notify_later(&mut self, at: EndpointId, ready: ReadySet) {
+        let when = self.now + self.rng.duration_up_to(EVENT_DELAY_MAX);
+        self.schedule(when, NetEvent::Raise(key(at), ready.bits()));
     }
 
     pub(super) fn notify_listener_later(&mut self, listener: usize) {
-        let when = self.now + self.random.up_to(LATENESS);
-        self.plan(when, Action::RaiseListener(listener));
+        let when = self.now + self.rng.duration_up_to(EVENT_DELAY_MAX);
+        self.schedule(when, NetEvent::RaiseListener(listener));
     }
 
-    /// After writing or finishing: lets the pipe run, now or once it has waited for more.
-    pub(super) fn pump_soon(&mut self, at: At) {
-        let connected = self.end(at).is_connected() || self.end(at).presence == Presence::Closed;
+    /// Schedules a transmission after a write or a shutdown, once the pipe's hold time is over.
+    pub(super) fn schedule_transmit(&mut self, at: EndpointId) {
+        let connected = self.end(at).is_connected() || self.end(at).state == TcpState::Closed;
         let pipe = &mut self.end_mut(at).outgoing;
-        if connected && pipe.plan_pump() {
+        if connected && pipe.needs_transmit() {
             let when = self.now + self.end(at).outgoing.link.hold;
-            self.plan(when, Action::Pump(place(at)));
+            self.schedule(when, NetEvent::Transmit(key(at)));
         }
     }
 
-    /// Closes an end in good order, or with a reset if something is unread: as close(2) does.
-    pub(super) fn close(&mut self, at: At) {
+    /// Closes an endpoint as close(2) does: with a reset if input is unread.
+    pub(super) fn close(&mut self, at: EndpointId) {
         let unread = self.incoming(at).arrived() > 0;
-        let was = std::mem::replace(&mut self.end_mut(at).presence, Presence::Closed);
+        let was = std::mem::replace(&mut self.end_mut(at).state, TcpState::Closed);
         self.incoming(at).discard_arrived();
         match was {
-            Presence::Open if unread => self.send_reset(at),
-            Presence::Open => {
+            TcpState::Open if unread => self.send_reset(at),
+            TcpState::Open => {
                 self.end_mut(at).outgoing.finish();
-                self.pump_soon(at);
+                self.schedule_transmit(at);
             }
             _ => {}
         }
     }
 
-    /// Closes an end with a reset, whatever is under way.
-    pub(super) fn abort(&mut self, at: At) {
-        let was = std::mem::replace(&mut self.end_mut(at).presence, Presence::Closed);
+    /// Closes an endpoint with a reset.
+    pub(super) fn abort(&mut self, at: EndpointId) {
+        let was = std::mem::replace(&mut self.end_mut(at).state, TcpState::Closed);
         self.incoming(at).discard_arrived();
-        if was == Presence::Open {
+        if was == TcpState::Open {
             self.send_reset(at);
         }
     }
 
-    /// The connection breaks in the middle: both ends find out.
-    pub(super) fn tear(&mut self, at: At) {
-        if self.end(at).presence != Presence::Open {
+    /// Resets a connection at both endpoints.
+    pub(super) fn reset_both(&mut self, at: EndpointId) {
+        if self.end(at).state != TcpState::Open {
             return;
         }
         self.send_reset(at);
         self.break_end(at, io::ErrorKind::ConnectionReset);
     }
 
-    /// The listener is gone, and with it whoever waits in its queue.
-    pub(super) fn unlisten(&mut self, listener: usize) {
+    /// Closes a listener and resets its queued connections.
+    pub(super) fn close_listener(&mut self, listener: usize) {
         self.listeners[listener].open = false;
         for at in std::mem::take(&mut self.listeners[listener].queue) {
-            self.tally.abandoned += 1;
+            self.call_counts.abandoned += 1;
             self.abort(at);
         }
     }
 
-    pub(super) fn see(&mut self, at: At, seen: Seen<'_>) {
-        let detail = seen.detail();
+    pub(super) fn observe(&mut self, at: EndpointId, call: Syscall<'_>) {
+        let detail = call.detail();
         self.trace
-            .note(self.now, seen.as_str(), at.connection, detail);
+            .note(self.now, call.as_str(), at.connection, detail);
         let peer = self.end(at.other()).address;
-        if let Some(witness) = &mut self.witness {
-            witness.saw(self.now, peer, seen);
+        if let Some(observer) = &mut self.observer {
+            observer.observe(self.now, peer, call);
         }
     }
 
-    pub(super) fn end_mut(&mut self, at: At) -> &mut End {
+    pub(super) fn end_mut(&mut self, at: EndpointId) -> &mut Endpoint {
         self.connections[at.connection].end_mut(at.side)
     }
 
-    pub(super) fn incoming(&mut self, at: At) -> &mut super::pipe::Pipe {
+    pub(super) fn incoming(&mut self, at: EndpointId) -> &mut super::pipe::Pipe {
         &mut self.end_mut(at.other()).outgoing
     }
 
-    pub(super) fn end(&self, at: At) -> &End {
+    pub(super) fn end(&self, at: EndpointId) -> &Endpoint {
         self.connections[at.connection].end(at.side)
     }
 
-    pub(super) fn present(&self, at: At) -> Hints {
+    pub(super) fn present(&self, at: EndpointId) -> ReadySet {
         self.end(at).present(&self.end(at.other()).outgoing)
     }
 
-    /// One of the loop's registered ends.
-    pub(super) fn any_registered(&mut self) -> Option<At> {
-        if self.live.is_empty() {
+    /// Draws one of the loop's registered endpoints.
+    pub(super) fn any_registered(&mut self) -> Option<EndpointId> {
+        if self.registered.is_empty() {
             return None;
         }
-        let place = self.random.below(self.live.len());
-        Some(self.live[place])
+        let place = self.rng.below(self.registered.len());
+        Some(self.registered[place])
     }
 
-    /// The peer that the loop has neglected for longest, and since when.
-    pub(super) fn most_neglected(&self) -> Option<(SocketAddr, Time)> {
-        let neglected = self.live.iter().filter_map(|&at| {
-            let since = self.end(at).neglected_since()?;
+    /// Returns the most neglected peer of the loop, and since when.
+    pub(super) fn most_starved(&self) -> Option<(SocketAddr, Time)> {
+        let starved = self.registered.iter().filter_map(|&at| {
+            let since = self.end(at).starved_since()?;
             Some((self.end(at.other()).address, since))
         });
-        neglected.min_by_key(|&(_, since)| since)
+        starved.min_by_key(|&(_, since)| since)
     }
 
-    /// Since when something can be read from `peer` that the loop has not tried to read.
+    /// Returns since when input from `peer` has been unread.
     pub(super) fn unread_since(&self, peer: SocketAddr) -> Option<Time> {
-        let mut ends = self.live.iter();
+        let mut ends = self.registered.iter();
         let at = *ends.find(|at| self.end(at.other()).address == peer)?;
-        self.end(at).care.read
+        self.end(at).starvation.read
     }
 
-    fn perform(&mut self, what: Action) {
+    fn execute(&mut self, what: NetEvent) {
         match what {
-            Action::Pump(from) => self.pump(at(from)),
-            Action::Arrive(from, bytes) => self.arrive(at(from), bytes),
-            Action::FinishArrives(from) => self.finish_arrives(at(from)),
-            Action::ResetArrives(to) => self.reset_arrives(at(to)),
-            Action::CallArrives {
+            NetEvent::Transmit(from) => self.transmit(at(from)),
+            NetEvent::Arrive(from, bytes) => self.arrive(at(from), bytes),
+            NetEvent::FinishArrives(from) => self.finish_arrives(at(from)),
+            NetEvent::ResetArrives(to) => self.reset_arrives(at(to)),
+            NetEvent::SynArrives {
                 connection,
                 attempt,
-            } => self.call_arrives(connection, attempt),
-            Action::CallAnswered { connection } => self.call_answered(connection),
-            Action::CallRefused { connection } => self.call_refused(connection),
-            Action::Raise(to, hints) => self.raise(at(to), Hints::from_bits(hints)),
-            Action::RaiseListener(listener) => self.raise_listener(listener),
-            Action::Act { client, timer } => {
+            } => self.syn_arrives(connection, attempt),
+            NetEvent::SynAckArrives { connection } => self.syn_ack_arrives(connection),
+            NetEvent::RstArrives { connection } => self.rst_arrives(connection),
+            NetEvent::Raise(to, ready) => self.raise(at(to), ReadySet::from_bits(ready)),
+            NetEvent::RaiseListener(listener) => self.raise_listener(listener),
+            NetEvent::RunScript { client, timer } => {
                 if self.clients[client].timer == timer {
-                    self.awake.push_back(client);
+                    self.runnable.push_back(client);
                 }
             }
-            Action::GiveUp(end) => self.break_end(at(end), io::ErrorKind::TimedOut),
-            Action::Stop => self.stop = Stop::Waking,
+            NetEvent::UserTimeout(end) => self.break_end(at(end), io::ErrorKind::TimedOut),
+            NetEvent::Stop => self.stop = Stop::Waking,
         }
     }
 
-    fn pump(&mut self, from: At) {
-        self.end_mut(from).outgoing.pump_begins();
+    fn transmit(&mut self, from: EndpointId) {
+        self.end_mut(from).outgoing.transmit_begins();
         loop {
             let (now, end) = (
                 self.now,
                 self.connections[from.connection].end_mut(from.side),
             );
-            match end.outgoing.depart(now, &mut self.random) {
+            match end.outgoing.depart(now, &mut self.rng) {
                 Some(Departure::Segment(bytes, when)) => {
-                    self.plan(when, Action::Arrive(place(from), bytes));
+                    self.schedule(when, NetEvent::Arrive(key(from), bytes));
                 }
                 Some(Departure::Finish(when)) => {
-                    self.plan(when, Action::FinishArrives(place(from)));
+                    self.schedule(when, NetEvent::FinishArrives(key(from)));
                 }
                 None => break,
             }
         }
         if let (Owner::Client(client), 0) = (self.end(from).owner, self.end(from).outgoing.unsent())
         {
-            self.awake.push_back(client);
+            self.runnable.push_back(client);
         }
     }
 
-    fn arrive(&mut self, from: At, bytes: usize) {
+    fn arrive(&mut self, from: EndpointId, bytes: usize) {
         let to = from.other();
-        match self.end(to).presence {
-            Presence::Vanished { .. } => return self.miss(to),
-            Presence::Closed => return self.answer_with_reset(from, bytes),
-            Presence::Broken { .. } => return,
-            Presence::Connecting | Presence::Open => {}
+        match self.end(to).state {
+            TcpState::Unreachable { .. } => return self.start_retransmit_timer(to),
+            TcpState::Closed => return self.answer_with_reset(from, bytes),
+            TcpState::Broken { .. } => return,
+            TcpState::Connecting | TcpState::Open => {}
         }
         self.trace
             .note(self.now, "bytes arrive", to.connection, bytes as u64);
         self.end_mut(from).outgoing.arrive(bytes);
-        self.notify(to, Hints::READ);
+        self.notify(to, ReadySet::READ);
         self.acknowledged(from);
     }
 
-    fn acknowledged(&mut self, from: At) {
+    fn acknowledged(&mut self, from: EndpointId) {
         if self.end_mut(from).outgoing.unblock_sender() && self.end(from).is_connected() {
-            self.notify(from, Hints::WRITE);
+            self.notify(from, ReadySet::WRITE);
         }
     }
 
-    /// Whoever sends to a closed end gets a reset: nobody will ever read it.
-    fn answer_with_reset(&mut self, from: At, bytes: usize) {
+    /// Answers data to a closed endpoint with a reset.
+    fn answer_with_reset(&mut self, from: EndpointId, bytes: usize) {
         let pipe = &mut self.end_mut(from).outgoing;
         pipe.arrive(bytes);
         pipe.discard_arrived();
         self.send_reset(from.other());
     }
 
-    /// The sender repeats itself for a quarter of an hour and then gives up (tcp_retries2 in
-    /// tcp(7)).
-    fn miss(&mut self, vanished: At) {
-        let presence = &mut self.end_mut(vanished).presence;
-        if let Presence::Vanished { missed: false } = *presence {
-            *presence = Presence::Vanished { missed: true };
-            let when = self.now + PATIENCE;
-            self.plan(when, Action::GiveUp(place(vanished.other())));
+    /// Starts the sender's retransmissions, which time out after a quarter of an hour (tcp_retries2
+    /// in tcp(7)).
+    fn start_retransmit_timer(&mut self, vanished: EndpointId) {
+        let state = &mut self.end_mut(vanished).state;
+        if let TcpState::Unreachable {
+            retransmitting: false,
+        } = *state
+        {
+            *state = TcpState::Unreachable {
+                retransmitting: true,
+            };
+            let when = self.now + TCP_USER_TIMEOUT;
+            self.schedule(when, NetEvent::UserTimeout(key(vanished.other())));
         }
     }
 
-    fn finish_arrives(&mut self, from: At) {
+    fn finish_arrives(&mut self, from: EndpointId) {
         let to = from.other();
-        if !matches!(self.end(to).presence, Presence::Open | Presence::Connecting) {
+        if !matches!(self.end(to).state, TcpState::Open | TcpState::Connecting) {
             return;
         }
         self.trace.note(self.now, "end arrives", to.connection, 0);
         self.end_mut(from).outgoing.finish_arrives();
-        self.notify(to, Hints::FINISHED);
+        self.notify(to, ReadySet::EOF);
     }
 
-    /// Sends a reset from an end: what has not left yet never will.
-    fn send_reset(&mut self, from: At) {
+    /// Sends a reset and discards the unsent bytes.
+    fn send_reset(&mut self, from: EndpointId) {
         self.end_mut(from).outgoing.drop_unsent();
         let when = self.arrival(from);
-        self.plan(when, Action::ResetArrives(place(from.other())));
+        self.schedule(when, NetEvent::ResetArrives(key(from.other())));
     }
 
-    fn reset_arrives(&mut self, to: At) {
-        if self.end(to).presence != Presence::Open {
+    fn reset_arrives(&mut self, to: EndpointId) {
+        if self.end(to).state != TcpState::Open {
             return;
         }
         self.trace.note(self.now, "reset arrives", to.connection, 0);
-        if self.random.chance(self.faults.resets_discard) {
+        if self.rng.random_bool(self.faults.resets_discard) {
             self.incoming(to).discard_arrived();
         }
         self.break_end(to, io::ErrorKind::ConnectionReset);
     }
 
-    fn break_end(&mut self, at: At, why: io::ErrorKind) {
-        if !matches!(self.end(at).presence, Presence::Open | Presence::Connecting) {
+    fn break_end(&mut self, at: EndpointId, error: io::ErrorKind) {
+        if !matches!(self.end(at).state, TcpState::Open | TcpState::Connecting) {
             return;
         }
         let reported = false;
-        self.end_mut(at).presence = Presence::Broken { why, reported };
+        self.end_mut(at).state = TcpState::Broken { error, reported };
         self.end_mut(at).outgoing.drop_unsent();
-        self.notify(at, Hints::BROKEN);
+        self.notify(at, ReadySet::ERROR);
     }
 
-    fn call_arrives(&mut self, connection: usize, attempt: u32) {
-        let caller = At::new(connection, Side::Caller);
-        if self.end(caller).presence != Presence::Connecting {
+    fn syn_arrives(&mut self, connection: usize, attempt: u32) {
+        let active = EndpointId::new(connection, Side::Active);
+        if self.end(active).state != TcpState::Connecting {
             return;
         }
         let to = self.connections[connection].to;
-        if self.black_holes.contains(&to) {
-            return self.call_again(connection, attempt);
+        if self.unanswered.contains(&to) {
+            return self.retransmit_syn(connection, attempt);
         }
         if let Some(service) = self.services.iter().position(|(address, _)| *address == to) {
             return self.answer_by_service(service, connection);
@@ -483,24 +488,24 @@ impl World {
             Some(listener) if self.listeners[listener].has_room() => {
                 self.enqueue(listener, connection);
             }
-            Some(_) => self.call_again(connection, attempt),
-            None => self.refuse(connection),
+            Some(_) => self.retransmit_syn(connection, attempt),
+            None => self.send_rst(connection),
         }
     }
 
     fn enqueue(&mut self, listener: usize, connection: usize) {
-        let called = At::new(connection, Side::Called);
+        let passive = EndpointId::new(connection, Side::Passive);
         let now = self.now;
-        let listening = &mut self.listeners[listener];
-        listening.queue.push_back(called);
-        listening.waiting_since.get_or_insert(now);
-        let send_buffer = listening.send_buffer_bytes;
-        let receive_buffer = listening.receive_buffer_bytes;
-        self.end_mut(called).outgoing.set_send_buffer(send_buffer);
-        let incoming = self.incoming(called);
+        let state = &mut self.listeners[listener];
+        state.queue.push_back(passive);
+        state.waiting_since.get_or_insert(now);
+        let send_buffer = state.send_buffer_bytes;
+        let receive_buffer = state.receive_buffer_bytes;
+        self.end_mut(passive).outgoing.set_send_buffer(send_buffer);
+        let incoming = self.incoming(passive);
         incoming.link.receive_buffer_bytes = incoming.link.receive_buffer_bytes.min(receive_buffer);
-        self.answer(connection);
-        if self.random.chance(self.faults.late_events) {
+        self.send_syn_ack(connection);
+        if self.rng.random_bool(self.faults.late_events) {
             self.notify_listener_later(listener);
         } else {
             self.raise_listener(listener);
@@ -508,66 +513,66 @@ impl World {
     }
 
     fn answer_by_service(&mut self, service: usize, connection: usize) {
-        let called = At::new(connection, Side::Called);
-        let behaviour = (self.services[service].1)();
-        self.end_mut(called).owner = Owner::Client(self.clients.len());
-        self.add_actor(called, Some(behaviour));
-        self.answer(connection);
-        self.notify(called, Hints::WRITE);
+        let passive = EndpointId::new(connection, Side::Passive);
+        let script = (self.services[service].1)();
+        self.end_mut(passive).owner = Owner::Client(self.clients.len());
+        self.add_client(passive, Some(script));
+        self.send_syn_ack(connection);
+        self.notify(passive, ReadySet::WRITE);
     }
 
-    fn answer(&mut self, connection: usize) {
-        let called = At::new(connection, Side::Called);
-        self.end_mut(called).presence = Presence::Open;
-        let when = self.arrival(called);
-        self.plan(when, Action::CallAnswered { connection });
+    fn send_syn_ack(&mut self, connection: usize) {
+        let passive = EndpointId::new(connection, Side::Passive);
+        self.end_mut(passive).state = TcpState::Open;
+        let when = self.arrival(passive);
+        self.schedule(when, NetEvent::SynAckArrives { connection });
     }
 
-    fn call_answered(&mut self, connection: usize) {
-        let caller = At::new(connection, Side::Caller);
-        match self.end(caller).presence {
-            Presence::Connecting => {
-                self.end_mut(caller).presence = Presence::Open;
-                self.notify(caller, Hints::WRITE);
-                self.pump_soon(caller);
+    fn syn_ack_arrives(&mut self, connection: usize) {
+        let active = EndpointId::new(connection, Side::Active);
+        match self.end(active).state {
+            TcpState::Connecting => {
+                self.end_mut(active).state = TcpState::Open;
+                self.notify(active, ReadySet::WRITE);
+                self.schedule_transmit(active);
             }
-            // Given up meanwhile: its kernel knows of no such connection.
-            Presence::Closed => self.send_reset(caller),
+            // Closed meanwhile: its kernel knows no such connection.
+            TcpState::Closed => self.send_reset(active),
             _ => {}
         }
     }
 
-    /// The queue is full: the call is lost, and repeated after one second, two, four.
-    fn call_again(&mut self, connection: usize, attempt: u32) {
-        if attempt == CALL_ATTEMPTS {
-            let caller = At::new(connection, Side::Caller);
-            return self.break_end(caller, io::ErrorKind::TimedOut);
+    /// Retransmits a lost SYN after 1, 2, 4… seconds, and times out in the end.
+    fn retransmit_syn(&mut self, connection: usize, attempt: u32) {
+        if attempt == SYN_RETRIES {
+            let active = EndpointId::new(connection, Side::Active);
+            return self.break_end(active, io::ErrorKind::TimedOut);
         }
         let when = self.now + Duration::from_secs(1 << attempt);
         let attempt = attempt + 1;
-        self.plan(
+        self.schedule(
             when,
-            Action::CallArrives {
+            NetEvent::SynArrives {
                 connection,
                 attempt,
             },
         );
     }
 
-    fn refuse(&mut self, connection: usize) {
-        let when = self.arrival(At::new(connection, Side::Called));
-        self.plan(when, Action::CallRefused { connection });
+    fn send_rst(&mut self, connection: usize) {
+        let when = self.arrival(EndpointId::new(connection, Side::Passive));
+        self.schedule(when, NetEvent::RstArrives { connection });
     }
 
-    fn call_refused(&mut self, connection: usize) {
-        let caller = At::new(connection, Side::Caller);
-        self.break_end(caller, io::ErrorKind::ConnectionRefused);
+    fn rst_arrives(&mut self, connection: usize) {
+        let active = EndpointId::new(connection, Side::Active);
+        self.break_end(active, io::ErrorKind::ConnectionRefused);
     }
 
-    fn raise(&mut self, at: At, hints: Hints) {
+    fn raise(&mut self, at: EndpointId, ready: ReadySet) {
         let trigger = self.trigger;
         if let Some(registration) = &mut self.end_mut(at).registration
-            && registration.raise(hints, trigger)
+            && registration.raise(ready, trigger)
         {
             self.poller.queue(Source::Stream(at));
         }
@@ -575,22 +580,26 @@ impl World {
 
     fn raise_listener(&mut self, listener: usize) {
         let trigger = self.trigger;
-        let listening = &mut self.listeners[listener];
-        if listening.open && listening.registration.raise(Hints::READ, trigger) {
+        let state = &mut self.listeners[listener];
+        if state.open && state.registration.raise(ReadySet::READ, trigger) {
             self.poller.queue(Source::Listener(listener));
         }
     }
 
-    /// When a message that leaves this end now, in its turn, arrives at the other one.
-    fn arrival(&mut self, from: At) -> Time {
+    /// Returns the arrival of a message that this endpoint sends now.
+    fn arrival(&mut self, from: EndpointId) -> Time {
         let end = self.connections[from.connection].end_mut(from.side);
-        end.outgoing.arrival(self.now, &mut self.random)
+        end.outgoing.arrival(self.now, &mut self.rng)
     }
 
-    fn plan(&mut self, when: Time, what: Action) {
-        self.serial += 1;
-        let serial = self.serial;
-        self.agenda.push(Reverse(Due { when, serial, what }));
+    fn schedule(&mut self, when: Time, what: NetEvent) {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        self.event_queue.push(Reverse(Scheduled {
+            when,
+            sequence,
+            what,
+        }));
     }
 }
 
@@ -598,14 +607,14 @@ impl World {
 impl World {
     pub(super) fn client_sends(&mut self, client: usize, bytes: &[u8]) {
         let at = self.clients[client].at;
-        let open = matches!(self.end(at).presence, Presence::Open | Presence::Connecting);
+        let open = matches!(self.end(at).state, TcpState::Open | TcpState::Connecting);
         if !open || self.end(at).outgoing.is_finishing() {
             return;
         }
         self.trace
             .note(self.now, "client sends", at.connection, bytes.len() as u64);
         self.end_mut(at).outgoing.push_all(bytes);
-        self.pump_soon(at);
+        self.schedule_transmit(at);
     }
 
     pub(super) fn client_reads(
@@ -622,7 +631,7 @@ impl World {
         if bytes > 0 {
             self.trace
                 .note(self.now, "client reads", at.connection, bytes as u64);
-            self.pump_soon(at.other());
+            self.schedule_transmit(at.other());
         }
         bytes
     }
@@ -632,7 +641,7 @@ impl World {
         self.trace
             .note(self.now, "client finishes", at.connection, 0);
         self.end_mut(at).outgoing.finish();
-        self.pump_soon(at);
+        self.schedule_transmit(at);
     }
 
     pub(super) fn client_closes(&mut self, client: usize) {
@@ -651,16 +660,18 @@ impl World {
         let at = self.clients[client].at;
         self.trace
             .note(self.now, "client vanishes", at.connection, 0);
-        self.end_mut(at).presence = match self.end(at).presence {
-            Presence::Open => Presence::Vanished { missed: false },
-            _ => Presence::Closed,
+        self.end_mut(at).state = match self.end(at).state {
+            TcpState::Open => TcpState::Unreachable {
+                retransmitting: false,
+            },
+            _ => TcpState::Closed,
         };
         self.end_mut(at).outgoing.drop_unsent();
     }
 
     pub(super) fn set_reading(&mut self, client: usize, reads: bool) {
         self.clients[client].reads = reads;
-        self.awake.push_back(client);
+        self.runnable.push_back(client);
     }
 
     pub(super) fn take_inbox(&mut self, client: usize) -> Vec<u8> {
@@ -668,11 +679,11 @@ impl World {
     }
 
     pub(super) fn client_status(&self, client: usize) -> Status {
-        match self.end(self.clients[client].at).presence {
-            Presence::Connecting => Status::Connecting,
-            Presence::Open => Status::Open,
-            Presence::Broken { why, .. } => Status::Failed(why),
-            Presence::Closed | Presence::Vanished { .. } => Status::Left,
+        match self.end(self.clients[client].at).state {
+            TcpState::Connecting => Status::Connecting,
+            TcpState::Open => Status::Open,
+            TcpState::Broken { error, .. } => Status::Failed(error),
+            TcpState::Closed | TcpState::Unreachable { .. } => Status::Closed,
         }
     }
 
@@ -693,10 +704,10 @@ impl World {
         self.end(self.clients[client].at).address
     }
 
-    fn add_actor(&mut self, at: At, behaviour: Option<Box<dyn Behaviour>>) {
-        self.clients.push(Actor {
+    fn add_client(&mut self, at: EndpointId, script: Option<Box<dyn Script>>) {
+        self.clients.push(ClientState {
             at,
-            behaviour,
+            script,
             inbox: Vec::new(),
             reads: true,
             timer: 0,
@@ -704,23 +715,23 @@ impl World {
     }
 
     fn run_clients(&mut self) {
-        while let Some(client) = self.awake.pop_front() {
-            match self.clients[client].behaviour.take() {
-                Some(behaviour) => self.run_behaviour(client, behaviour),
+        while let Some(client) = self.runnable.pop_front() {
+            match self.clients[client].script.take() {
+                Some(script) => self.run_script(client, script),
                 None => self.fill_inbox(client),
             }
         }
     }
 
-    fn run_behaviour(&mut self, client: usize, mut behaviour: Box<dyn Behaviour>) {
-        let again = behaviour.act(&mut Remote::new(self, client));
-        let actor = &mut self.clients[client];
-        actor.behaviour = Some(behaviour);
-        actor.timer += 1;
-        let timer = actor.timer;
+    fn run_script(&mut self, client: usize, mut script: Box<dyn Script>) {
+        let again = script.run(&mut RemotePeer::new(self, client));
+        let state = &mut self.clients[client];
+        state.script = Some(script);
+        state.timer += 1;
+        let timer = state.timer;
         if let Some(when) = again {
-            let when = when.max(self.now + SHORTEST_NAP);
-            self.plan(when, Action::Act { client, timer });
+            let when = when.max(self.now + SCRIPT_DELAY_MIN);
+            self.schedule(when, NetEvent::RunScript { client, timer });
         }
     }
 
@@ -734,12 +745,13 @@ impl World {
     }
 }
 
-impl Listening {
+impl ListenerState {
     pub(super) fn has_room(&self) -> bool {
         self.queue.len() < self.backlog.max(1)
     }
 
-    /// An unspecified address is every address of its family.
+    /// Returns true if the listener accepts connections to `to`. An unspecified address stands for
+    /// every address of its family.
     pub(super) fn reaches(&self, to: SocketAddr) -> bool {
         let any = match self.address.ip() {
             IpAddr::V4(ip) => ip.is_unspecified() && to.is_ipv4(),
@@ -754,27 +766,27 @@ impl fmt::Debug for World {
         f.debug_struct("World")
             .field("now", &self.now)
             .field("connections", &self.connections.len())
-            .field("due", &self.agenda.len())
+            .field("due", &self.event_queue.len())
             .finish_non_exhaustive()
     }
 }
 
-fn place(at: At) -> Place {
-    (at.connection, at.side == Side::Called)
+fn key(at: EndpointId) -> EndpointKey {
+    (at.connection, at.side == Side::Passive)
 }
 
-fn at((connection, called): Place) -> At {
-    let side = if called { Side::Called } else { Side::Caller };
-    At::new(connection, side)
+fn at((connection, passive): EndpointKey) -> EndpointId {
+    let side = if passive { Side::Passive } else { Side::Active };
+    EndpointId::new(connection, side)
 }
 
-/// How late an event may be under [`Faults::late_events`].
-const LATENESS: Duration = Duration::from_millis(30);
+/// The maximum delay under [`Faults::late_events`].
+const EVENT_DELAY_MAX: Duration = Duration::from_millis(30);
 
-/// A behaviour that asks to be called at once is not called at once: time must go on.
-const SHORTEST_NAP: Duration = Duration::from_micros(1);
+/// The minimum delay of a script's next call, so that time advances.
+const SCRIPT_DELAY_MIN: Duration = Duration::from_micros(1);
 
-const CALL_ATTEMPTS: u32 = 6;
+const SYN_RETRIES: u32 = 6;
 
-/// 15 retransmissions, as Linux counts them.
-const PATIENCE: Duration = Duration::from_secs(924);
+/// 15 retransmissions, as on Linux.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(924);

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::program::{Outcome, Running, client, finish, run};
 use crate::standin::{Delivery, Standin, WELCOME, read_once, say, staller, tutorial};
 
-/// What clap says about misuse, with code 2.
+/// Checks for clap's error message, with code 2.
 #[track_caller]
 fn expect_misuse(outcome: &Outcome, words: &[&str]) {
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
@@ -69,7 +69,7 @@ fn every_flag_can_be_given_in_the_environment() {
 }
 
 #[test]
-fn the_framings_of_the_server_are_those_of_the_client() {
+fn framing_values_are_those_of_the_server() {
     for framing in ["auto", "line", "silence"] {
         let server = greeted_lines();
         let mut command = client(&[&server.address(), "--name", "Alice"]);
@@ -78,7 +78,7 @@ fn the_framings_of_the_server_are_those_of_the_client() {
     }
 }
 
-/// A server that takes one read for one name, with a line ending or without.
+/// Starts a server that takes one read for one name, with a line ending or without.
 fn greeted_lines() -> Standin<()> {
     Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, "What's your name?"].concat());
@@ -172,7 +172,7 @@ fn a_port_alone_is_a_port_of_this_host() {
 }
 
 #[test]
-fn help_begins_with_examples_and_ends_with_the_exit_codes() {
+fn help_has_examples_first_and_exit_codes_last() {
     let outcome = run(&mut client(&["--help"]));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let help = String::from_utf8(outcome.stdout).expect("help is text");

@@ -1,4 +1,4 @@
-//! Conversations that go well, whatever the server's segments and the user's files look like.
+//! Conversations that end well, for all kinds of segments and of input files.
 
 use std::net::TcpStream;
 use std::process::Stdio;
@@ -25,7 +25,8 @@ What's your name?
 Good bye!
 ";
 
-/// What the tutorial's server makes of `input` in a pipe, and what it read.
+/// Runs a client with `input` in a pipe against the tutorial's server. Returns the outcome and the
+/// server's reads.
 #[track_caller]
 fn pipe(input: impl Into<Vec<u8>>) -> (Outcome, Vec<Vec<u8>>) {
     let server = tutorial(Delivery::Segments);
@@ -34,7 +35,7 @@ fn pipe(input: impl Into<Vec<u8>>) -> (Outcome, Vec<Vec<u8>>) {
 }
 
 #[test]
-fn names_of_the_command_line_are_greeted_and_then_the_client_leaves() {
+fn listed_names_are_greeted_then_exit_is_sent() {
     let server = tutorial(Delivery::Segments);
     let address = server.address();
     let outcome = run(&mut client(&[&address, "--name", "Alice", "--name", "Bob"]));
@@ -43,14 +44,14 @@ fn names_of_the_command_line_are_greeted_and_then_the_client_leaves() {
 }
 
 #[test]
-fn names_from_a_pipe_are_greeted_without_a_prompt() {
+fn piped_names_are_greeted_without_a_prompt() {
     let (outcome, names) = pipe("Alice\nBob\n");
     outcome.expect_done(ALICE_AND_BOB);
     assert_eq!(names, [&b"Alice"[..], b"Bob", b"exit"]);
 }
 
 #[test]
-fn names_of_the_command_line_leave_standard_input_alone() {
+fn listed_names_leave_standard_input_alone() {
     let server = tutorial(Delivery::Segments);
     let address = server.address();
     let mut command = client(&[&address, "--name", "Alice", "--name", "Bob"]);
@@ -70,7 +71,7 @@ fn empty_lines_are_no_names() {
 }
 
 #[test]
-fn the_line_endings_of_windows_are_no_part_of_a_name() {
+fn crlf_is_not_part_of_a_name() {
     let (outcome, names) = pipe("Alice\r\nBob\r\n");
     outcome.expect_done(ALICE_AND_BOB);
     assert_eq!(names, [&b"Alice"[..], b"Bob", b"exit"]);
@@ -84,7 +85,7 @@ fn no_names_at_all_is_a_polite_exit() {
 }
 
 #[test]
-fn the_name_exit_ends_the_conversation_whatever_follows() {
+fn exit_ends_the_conversation_before_other_names() {
     let (outcome, names) = pipe("Alice\nBob\nexit\nCarol\n");
     outcome.expect_done(ALICE_AND_BOB);
     assert_eq!(names, [&b"Alice"[..], b"Bob", b"exit"]);
@@ -105,7 +106,7 @@ fn a_name_goes_out_byte_for_byte() {
 }
 
 #[test]
-fn what_the_server_says_reaches_a_pipe_byte_for_byte() {
+fn messages_reach_a_pipe_byte_for_byte() {
     let server = Standin::start(move |mut peer| {
         say(&mut peer, "\x1b[31mWelcome!\x07\r\nWhat's your name?");
         read_once(&mut peer);
@@ -116,7 +117,7 @@ fn what_the_server_says_reaches_a_pipe_byte_for_byte() {
 }
 
 #[test]
-fn a_name_that_is_the_question_does_not_confuse_the_client() {
+fn name_that_equals_the_question_is_a_name() {
     for delivery in DELIVERIES {
         let server = tutorial(delivery);
         let outcome = run_with_input(
@@ -132,7 +133,7 @@ fn a_name_that_is_the_question_does_not_confuse_the_client() {
 }
 
 #[test]
-fn a_hundred_conversations_in_a_row_end_well_however_the_bytes_are_cut() {
+fn hundred_conversations_end_well() {
     for round in 0..100 {
         let delivery = DELIVERIES[round % DELIVERIES.len()];
         let server = tutorial(delivery);
@@ -166,7 +167,7 @@ fn no_name_goes_out_before_it_is_asked_for() {
     assert_eq!(server.result(), [false, false]);
 }
 
-/// Whether the client says something within a tenth of a second.
+/// Returns `true` if the client sends a byte within a tenth of a second.
 fn has_more(peer: &TcpStream) -> bool {
     peer.set_read_timeout(Some(Duration::from_millis(100)))
         .expect("the wait is not zero");
@@ -177,7 +178,7 @@ fn has_more(peer: &TcpStream) -> bool {
 }
 
 #[test]
-fn a_refused_name_is_shown_and_the_conversation_goes_on() {
+fn refusal_is_shown_and_the_next_name_is_sent() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
         read_once(&mut peer);
@@ -215,7 +216,7 @@ fn names_are_lines_where_there_is_no_terminal() {
 }
 
 #[test]
-fn messages_are_shown_while_the_client_waits_for_input() {
+fn messages_are_shown_while_waiting_for_input() {
     let (show, may_show) = std::sync::mpsc::channel();
     let server = Standin::start(move |mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
@@ -255,7 +256,7 @@ fn line_framing_ends_every_name_with_a_newline() {
 }
 
 #[test]
-fn a_server_that_does_not_close_after_its_good_bye_is_not_waited_for() {
+fn server_without_a_close_is_not_waited_for() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
         read_once(&mut peer);
@@ -267,7 +268,7 @@ fn a_server_that_does_not_close_after_its_good_bye_is_not_waited_for() {
 }
 
 #[test]
-fn a_name_that_is_not_text_is_left_to_the_server_to_judge() {
+fn name_that_is_not_utf8_is_sent_as_it_is() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
         let name = read_once(&mut peer);

@@ -1,5 +1,5 @@
-//! Conversations that fail: what was said is shown, one sentence says why, one code says it to a
-//! script.
+//! Conversations that fail: the messages are shown, one sentence explains the failure to the user,
+//! and one code to a script.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -16,10 +16,10 @@ use crate::standin::{
     tutorial,
 };
 
-/// Long enough for a stand-in on a busy machine to say its words, short enough to wait for.
+/// Long enough for a stand-in on a busy machine to send its messages, short enough to wait for.
 const SHORT: &str = "1s";
 
-/// Runs a client that says `Alice` to a server, with a short time limit.
+/// Runs a client that sends `Alice` to a server, with a short time limit.
 #[track_caller]
 fn greet<T: Send + 'static>(server: &Standin<T>, timeout: &str) -> Outcome {
     let address = server.address();
@@ -34,7 +34,7 @@ fn greet<T: Send + 'static>(server: &Standin<T>, timeout: &str) -> Outcome {
 
 #[test]
 fn no_server_is_code_3_and_says_how_to_start_one() {
-    // Bound, so that nobody else gets the port, and not listening.
+    // Bound, so that no other program gets the port, and not listening.
     let (_socket, address) = bound_socket();
     let address = address.to_string();
     let sentence = format!("Connection refused by {address}: is the server running?");
@@ -43,7 +43,7 @@ fn no_server_is_code_3_and_says_how_to_start_one() {
 
 #[test]
 fn an_unknown_host_is_code_3() {
-    // Too long for a name, so that the resolver refuses it without asking anybody.
+    // Too long for a name, so that the resolver refuses it without a query.
     let host = "x".repeat(300);
     let outcome = run(&mut client(&[&host]));
     outcome.expect_failed(3, &[&host, "check the address"]);
@@ -51,8 +51,8 @@ fn an_unknown_host_is_code_3() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_host_that_does_not_answer_is_code_3_within_the_timeout() {
-    // A listener without room drops what would not fit, as a firewall does.
+fn silent_host_is_code_3_within_the_timeout() {
+    // A listener without room drops further connections, as a firewall does.
     let (listener, address) = bound_socket();
     listener.listen(0).expect("the socket is bound");
     let patience = Duration::from_millis(300);
@@ -64,7 +64,7 @@ fn a_host_that_does_not_answer_is_code_3_within_the_timeout() {
     outcome.expect_failed(3, &[&address.to_string(), "in time", "--timeout"]);
 }
 
-/// A socket with a port, for which std has no words.
+/// Makes a socket with a port that does not listen, which std cannot.
 fn bound_socket() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("sockets can be made");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -83,7 +83,7 @@ fn a_server_that_says_nothing_is_code_4() {
 }
 
 #[test]
-fn a_server_that_stalls_in_its_question_is_code_4_and_shows_the_half() {
+fn stall_in_the_question_is_code_4() {
     let server = staller("Welcome!\nWhat's yo");
     let outcome = greet(&server, SHORT);
     outcome.expect_failed(4, &["did not ask for a name within 1s"]);
@@ -91,7 +91,7 @@ fn a_server_that_stalls_in_its_question_is_code_4_and_shows_the_half() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_a_name_is_code_4_and_suggests_the_other_framing() {
+fn stall_after_a_name_suggests_the_other_framing() {
     let server = staller("Welcome!\nWhat's your name?");
     let outcome = greet(&server, SHORT);
     outcome.expect_failed(4, &["did not ask for another name", "--framing line"]);
@@ -99,7 +99,7 @@ fn a_server_that_does_not_answer_a_name_is_code_4_and_suggests_the_other_framing
 }
 
 #[test]
-fn a_server_that_does_not_take_exit_for_an_exit_is_code_4() {
+fn stall_after_exit_is_code_4() {
     let server = tutorial(Delivery::Segments);
     let address = server.address();
     let outcome = run(&mut client(&[
@@ -114,7 +114,7 @@ fn a_server_that_does_not_take_exit_for_an_exit_is_code_4() {
 }
 
 #[test]
-fn a_byte_now_and_then_does_not_put_the_timeout_off() {
+fn dripping_bytes_do_not_extend_the_timeout() {
     let server = Standin::start(|mut peer| {
         // Paces the bytes: each is well within the time limit, and all of them are not.
         while peer.write_all(b".").is_ok() {
@@ -137,7 +137,7 @@ fn a_server_that_closes_at_once_is_code_5() {
 }
 
 #[test]
-fn a_full_server_is_code_5_and_its_reason_is_shown() {
+fn full_server_is_code_5_and_its_reason_is_shown() {
     let full = "Sorry, the server is full. Please try again later.\n";
     let outcome = greet(&speaker(full), "10s");
     outcome.expect_failed(5, &["did not ask for a name"]);
@@ -145,14 +145,14 @@ fn a_full_server_is_code_5_and_its_reason_is_shown() {
 }
 
 #[test]
-fn a_server_that_closes_in_its_question_is_code_5_and_shows_the_half() {
+fn close_in_the_question_is_code_5() {
     let outcome = greet(&speaker("Welcome!\nWhat's your na"), "10s");
     outcome.expect_failed(5, &["did not ask for a name"]);
     outcome.expect_shown("Welcome!\nWhat's your na\n");
 }
 
 #[test]
-fn a_good_bye_that_the_server_says_on_its_own_is_code_5() {
+fn unasked_goodbye_is_code_5() {
     for farewell in ["Good bye!\n", "You took too long. Good bye!\n"] {
         let server = Standin::start(move |mut peer| {
             say(&mut peer, [WELCOME, QUESTION].concat());
@@ -167,7 +167,7 @@ fn a_good_bye_that_the_server_says_on_its_own_is_code_5() {
 }
 
 #[test]
-fn a_server_that_hung_up_while_the_user_was_thinking_still_has_its_last_word_shown() {
+fn last_line_of_a_closed_connection_is_shown() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
         say(&mut peer, "You took too long. Good bye!\n");
@@ -175,7 +175,7 @@ fn a_server_that_hung_up_while_the_user_was_thinking_still_has_its_last_word_sho
     let mut running = Running::start(client(&[&server.address()]).stdin(Stdio::piped()));
     let mut stdin = running.0.stdin.take().expect("standard input is a pipe");
     let address = server.address();
-    // The server is gone before the client gets a name to send; it may be gone, too.
+    // The server has ended before the client gets a name to send; the client may have, too.
     server.result();
     let _ = stdin.write_all(b"Alice\n");
     let outcome = finish(running);
@@ -184,7 +184,7 @@ fn a_server_that_hung_up_while_the_user_was_thinking_still_has_its_last_word_sho
 }
 
 #[test]
-fn a_server_that_reset_the_connection_meanwhile_still_has_its_last_word_shown() {
+fn last_line_of_a_reset_connection_is_shown() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
         // To close with the name unread is to reset the connection.
@@ -209,7 +209,7 @@ fn a_server_that_reset_the_connection_meanwhile_still_has_its_last_word_shown() 
 }
 
 #[test]
-fn a_server_that_leaves_without_a_good_bye_is_code_5() {
+fn close_without_a_goodbye_is_code_5() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, [WELCOME, QUESTION].concat());
         read_once(&mut peer)
@@ -232,7 +232,7 @@ fn a_connection_that_breaks_is_code_5() {
 }
 
 #[test]
-fn a_hundred_megabytes_without_a_newline_are_code_6_and_not_read() {
+fn endless_line_is_code_6_and_not_read() {
     let total = 100 << 20;
     let server = Standin::start(move |mut peer| flood(&mut peer, &[b'x'; 1 << 16], total));
     let outcome = greet(&server, "10s");
@@ -262,7 +262,7 @@ fn flood(peer: &mut TcpStream, chunk: &[u8], total: usize) -> usize {
 }
 
 #[test]
-fn a_line_that_is_not_text_is_code_6_and_shown_as_it_came() {
+fn invalid_utf8_is_code_6_and_shown_raw() {
     let outcome = greet(&speaker(b"Welcome!\n\xff\xfe\nmore\n"), "10s");
     outcome.expect_failed(6, &["not valid UTF-8", "Check the address"]);
     assert_eq!(outcome.stdout, b"Welcome!\n\xff\xfe\n");
@@ -298,7 +298,7 @@ fn output_that_cannot_be_written_is_code_1() {
 }
 
 #[test]
-fn a_reader_that_has_gone_before_the_first_line_is_no_failure() {
+fn output_closed_before_the_first_line_is_code_0() {
     let server = tutorial(Delivery::Segments);
     let (reader, writer) = io::pipe().expect("pipes can be made");
     drop(reader);
@@ -308,7 +308,7 @@ fn a_reader_that_has_gone_before_the_first_line_is_no_failure() {
 }
 
 #[test]
-fn a_reader_that_goes_after_the_first_line_is_no_failure() {
+fn output_closed_after_the_first_line_is_code_0() {
     let (go_on, may_go_on) = mpsc::channel();
     let server = Standin::start(move |mut peer| {
         say(&mut peer, WELCOME);
@@ -342,7 +342,7 @@ fn read_line(mut stream: impl io::Read) -> String {
 }
 
 #[test]
-fn without_anybody_to_complain_to_the_code_says_it() {
+fn closed_standard_error_leaves_the_code() {
     let (reader, writer) = io::pipe().expect("pipes can be made");
     drop(reader);
     let server = speaker("");

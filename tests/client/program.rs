@@ -1,4 +1,5 @@
-//! The client as a process: started with a clean environment, watched to its end, never left behind.
+//! The client as a process: started with a clean environment, watched to its end, and killed with
+//! its test.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,7 @@ use std::thread;
 
 use crate::standin::PATIENCE;
 
-/// What a client left: its exit code and what it wrote.
+/// The exit code and the output of a client.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// `None` if a signal ended it.
@@ -16,14 +17,14 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
-/// The client with these arguments and bare names, for stand-ins that are the tutorial's server.
+/// Makes a client with these arguments and bare names, for stand-ins of the tutorial's server.
 pub(crate) fn client(args: &[&str]) -> Command {
     let mut command = client_as_installed(args);
     command.env("GREET_FRAMING", "silence");
     command
 }
 
-/// The client with these arguments and nothing of the test's environment that could change it.
+/// Makes a client with these arguments and nothing of the test's environment that could change it.
 pub(crate) fn client_as_installed(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-client"));
     command.args(args).stdin(Stdio::null());
@@ -52,7 +53,7 @@ pub(crate) fn run_with_input(command: &mut Command, input: impl Into<Vec<u8>>) -
 }
 
 impl Outcome {
-    /// The client was content: code 0, this output, no complaint.
+    /// Checks for success: code 0, this output, no error message.
     #[track_caller]
     pub(crate) fn expect_done(&self, stdout: &str) {
         assert_eq!(self.code, Some(0), "{self:?}");
@@ -60,7 +61,7 @@ impl Outcome {
         assert_eq!(self.stderr, "");
     }
 
-    /// The client failed with this code and one sentence that has all of `words` in it.
+    /// Checks for a failure with this code and one sentence that has all of `words` in it.
     #[track_caller]
     pub(crate) fn expect_failed(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -71,7 +72,7 @@ impl Outcome {
         }
     }
 
-    /// The client showed this and nothing else of the server's.
+    /// Checks for this output and nothing else.
     #[track_caller]
     pub(crate) fn expect_shown(&self, stdout: &str) {
         assert_eq!(String::from_utf8_lossy(&self.stdout), stdout);
@@ -102,7 +103,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads what the client writes, until it ends.
+/// Reads the output of the client, until it ends.
 ///
 /// Both streams close when the process ends, so waiting for that, with a limit, is waiting for it.
 #[track_caller]

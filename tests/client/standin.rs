@@ -15,7 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const WELCOME: &str = "Welcome!\n";
 pub(crate) const QUESTION: &str = "What's your name?";
 
-/// A server for one connection, whose script ends with a `T`.
+/// A server for one connection, with a script that returns a `T`.
 pub(crate) struct Standin<T> {
     address: SocketAddr,
     result: Receiver<T>,
@@ -54,12 +54,12 @@ impl<T: Send + 'static> Standin<T> {
         Self { address, result }
     }
 
-    /// As the client takes it.
+    /// Returns the address in the form for the command line.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// What the script ended with.
+    /// Waits for the result of the script.
     #[track_caller]
     pub(crate) fn result(self) -> T {
         self.result
@@ -75,7 +75,7 @@ pub(crate) enum Delivery {
     Sends,
     /// One segment for one message.
     Segments,
-    /// Everything that can be said is said at once.
+    /// All messages that can be sent are sent at once.
     Coalesced,
     /// One segment for one byte.
     Bytes,
@@ -88,7 +88,7 @@ pub(crate) const DELIVERIES: [Delivery; 4] = [
     Delivery::Bytes,
 ];
 
-/// The tutorial's server. Ends with what each read returned.
+/// Starts the tutorial's server. Its script returns the bytes of each read.
 pub(crate) fn tutorial(delivery: Delivery) -> Standin<Vec<Vec<u8>>> {
     Standin::start(move |mut peer| {
         let nodelay = !matches!(delivery, Delivery::Sends);
@@ -115,13 +115,13 @@ pub(crate) fn tutorial(delivery: Delivery) -> Standin<Vec<Vec<u8>>> {
     })
 }
 
-/// A server that says `words` and then closes in good order.
+/// Starts a server that sends `words` and then closes in good order.
 pub(crate) fn speaker(words: impl Into<Vec<u8>>) -> Standin<()> {
     let words = words.into();
     Standin::start(move |mut peer| say(&mut peer, &words))
 }
 
-/// A server that says `words` and then nothing, until the client has gone.
+/// Starts a server that sends `words` and then nothing, until the client closes.
 pub(crate) fn staller(words: impl Into<Vec<u8>>) -> Standin<()> {
     let words = words.into();
     Standin::start(move |mut peer| {
@@ -130,12 +130,12 @@ pub(crate) fn staller(words: impl Into<Vec<u8>>) -> Standin<()> {
     })
 }
 
-/// Says `words` unless the client has gone.
+/// Sends `words` unless the client has closed.
 pub(crate) fn say(peer: &mut TcpStream, words: impl AsRef<[u8]>) {
     let _ = peer.write_all(words.as_ref());
 }
 
-/// What one read returns; empty when the client has gone.
+/// Returns the bytes of one read: none if the client has closed.
 pub(crate) fn read_once(peer: &mut TcpStream) -> Vec<u8> {
     let mut bytes = vec![0; 1024];
     let count = peer.read(&mut bytes).unwrap_or(0);
@@ -143,7 +143,7 @@ pub(crate) fn read_once(peer: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// All that the client says until it goes, in good order or not.
+/// Returns all bytes that the client sends until it closes, in good order or not.
 pub(crate) fn read_to_end(peer: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _: io::Result<usize> = peer.read_to_end(&mut bytes);

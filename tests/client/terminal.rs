@@ -1,5 +1,5 @@
-//! The client at a terminal of 80 columns and 24 rows: a pseudo terminal, an emulator that shows
-//! what a user would see, and a test for a user.
+//! The client at a terminal of 80 columns and 24 rows: a pseudo terminal, an emulator for the
+//! screen, and a test for a user.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -40,7 +40,7 @@ impl Terminal {
         Self::start_with_output(command, None)
     }
 
-    /// Starts a client whose standard output goes elsewhere.
+    /// Starts a client with redirected standard output.
     #[track_caller]
     fn start_with_output(mut command: Command, stdout: Option<Stdio>) -> Self {
         let size = Winsize {
@@ -141,7 +141,8 @@ fn client_at_terminal<T: Send + 'static>(server: &Standin<T>) -> Command {
     command
 }
 
-/// A server that greets each name, and sends `news` after its first question when it is told to.
+/// Starts a server that greets each name, and sends `news` after its first question when the test
+/// allows it.
 fn newsy(news: &'static str) -> (Standin<Vec<Vec<u8>>>, mpsc::Sender<()>) {
     let (send, may_send) = mpsc::channel();
     let server = Standin::start(move |mut peer| {
@@ -166,7 +167,7 @@ fn newsy(news: &'static str) -> (Standin<Vec<Vec<u8>>>, mpsc::Sender<()>) {
 }
 
 #[test]
-fn a_conversation_at_a_terminal_reads_like_the_tutorials() {
+fn conversation_reads_like_the_tutorials() {
     for delivery in DELIVERIES {
         let server = tutorial(delivery);
         let mut terminal = Terminal::start(client_at_terminal(&server));
@@ -216,7 +217,7 @@ fn ctrl_d_is_a_polite_exit_on_a_line_of_its_own() {
 }
 
 #[test]
-fn ctrl_c_ends_the_program_and_restores_the_terminal() {
+fn ctrl_c_ends_and_restores_the_terminal() {
     let server = tutorial(Delivery::Segments);
     let mut terminal = Terminal::start(client_at_terminal(&server));
     terminal.expect_end(PROMPT);
@@ -235,7 +236,7 @@ fn is_cooked(terminal: &File) -> bool {
 }
 
 #[test]
-fn the_end_of_the_connection_ends_the_program_at_the_prompt() {
+fn connection_end_at_the_prompt_ends_the_program() {
     for _ in 0..10 {
         let (end, may_end) = mpsc::channel();
         let server = Standin::start(move |mut peer| {
@@ -265,7 +266,7 @@ fn the_end_of_the_connection_ends_the_program_at_the_prompt() {
 }
 
 #[test]
-fn the_end_of_the_connection_ends_the_program_as_soon_as_it_prompts() {
+fn connection_end_before_the_prompt_is_noticed() {
     // The farewell comes with the question: before, while and after the editor starts.
     for _ in 0..20 {
         let server = Standin::start(|mut peer| {
@@ -302,7 +303,7 @@ fn messages_appear_above_the_line_being_edited() {
 }
 
 #[test]
-fn messages_appear_above_a_line_that_is_longer_than_a_row() {
+fn messages_appear_above_a_wrapped_line() {
     let (server, send) = newsy("The server stops at noon.\n");
     let mut terminal = Terminal::start(client_at_terminal(&server));
     terminal.expect_end(PROMPT);
@@ -357,7 +358,7 @@ fn many_messages_lose_neither_a_line_nor_a_key() {
 }
 
 #[test]
-fn a_line_can_be_edited_whatever_the_width_of_its_characters() {
+fn wide_characters_can_be_edited() {
     for (keys, shown, sent) in [
         (format!("Alixe{LEFT}{BACKSPACE}c"), "Alice", "Alice"),
         (format!("你好{BACKSPACE}"), "你", "你"),
@@ -447,7 +448,7 @@ fn several_pasted_lines_are_several_names() {
 }
 
 #[test]
-fn a_terminal_is_shown_control_characters_and_does_not_obey_them() {
+fn control_characters_are_escaped_at_a_terminal() {
     let server = Standin::start(|mut peer| {
         say(&mut peer, "\x1b[2JWelcome!\x07\t\r\nWhat's your name?");
         read_once(&mut peer);
@@ -466,7 +467,7 @@ fn a_terminal_is_shown_control_characters_and_does_not_obey_them() {
 }
 
 #[test]
-fn a_terminal_that_cannot_edit_is_prompted_all_the_same() {
+fn dumb_terminal_is_prompted_without_editing() {
     let server = tutorial(Delivery::Segments);
     let mut command = client_at_terminal(&server);
     command.env("TERM", "dumb");
@@ -483,7 +484,7 @@ fn a_terminal_that_cannot_edit_is_prompted_all_the_same() {
 }
 
 #[test]
-fn a_prompt_is_seen_when_the_output_goes_to_a_file() {
+fn prompt_is_shown_when_output_is_redirected() {
     let (mut reader, writer) = std::io::pipe().expect("pipes can be made");
     let server = tutorial(Delivery::Segments);
     let command = client_at_terminal(&server);
@@ -516,7 +517,7 @@ fn names_of_the_command_line_need_no_prompt() {
 }
 
 #[test]
-fn a_verbose_client_logs_addresses_and_nothing_of_its_editor() {
+fn verbose_client_logs_addresses_alone() {
     let server = tutorial(Delivery::Segments);
     let mut command = client_at_terminal(&server);
     command.arg("--verbose");

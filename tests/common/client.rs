@@ -1,4 +1,4 @@
-//! A raw client: it says what a test tells it to, and checks every byte that comes back.
+//! A raw client: it sends the bytes of a test, and checks every byte of the answer.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use super::{GOOD_BYE, PATIENCE, QUESTION, ROUND_TRIP_MAX, WELCOME};
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    /// Connects.
+    /// Connects to a server.
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address).expect("connecting to the server")
@@ -79,7 +79,7 @@ impl Client {
         }
     }
 
-    /// Sends what the kernel takes until an error, at most `bytes_max`, and says how much it was.
+    /// Sends until an error, at most `bytes_max`, and returns the number of bytes sent.
     pub(crate) fn send_all_it_takes(&mut self, chunk: &[u8], bytes_max: usize) -> usize {
         let mut sent = 0;
         while sent < bytes_max {
@@ -91,7 +91,7 @@ impl Client {
         sent
     }
 
-    /// Says that it will send no more.
+    /// Shuts down the sending side.
     #[track_caller]
     pub(crate) fn finish(&mut self) {
         self.0.shutdown(Shutdown::Write).expect("half closing");
@@ -159,7 +159,7 @@ impl Client {
         Ok(rest)
     }
 
-    /// Reads what comes until the connection ends in whatever way.
+    /// Reads until the connection ends, in good order or not.
     #[track_caller]
     pub(crate) fn until_gone(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
@@ -182,7 +182,7 @@ impl Client {
         took
     }
 
-    /// Says `exit` and takes the goodbye and the end.
+    /// Sends `exit` and takes the goodbye and the end.
     #[track_caller]
     pub(crate) fn leave(mut self) {
         self.send("exit\n");
@@ -194,7 +194,7 @@ pub(crate) fn hello(name: &str) -> String {
     format!("Hello {name}!\n")
 }
 
-/// The reply to a name on a line, with the next question.
+/// Returns the reply to a name on a line, with the next question.
 pub(crate) fn reply(name: &str) -> String {
     format!("Hello {name}!\n{QUESTION}")
 }

@@ -1,4 +1,5 @@
-//! A reactor in a thread of the test itself, for what cannot be seen or caused from outside.
+//! A reactor in a thread of the test itself, for effects that cannot be seen or caused from
+//! outside.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ pub(crate) struct Inside {
     thread: JoinHandle<io::Result<Stopped>>,
 }
 
-/// What a reactor holds and has counted.
+/// The gauges and counters of a reactor.
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     pub(crate) usage: Usage,
@@ -65,7 +66,7 @@ impl Inside {
         self.address
     }
 
-    /// A new connection.
+    /// Connects a client.
     #[track_caller]
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
@@ -79,7 +80,7 @@ impl Inside {
         told.recv_timeout(PATIENCE).expect("the reactor turns")
     }
 
-    /// Waits until everybody has left, and nothing is held for anybody.
+    /// Waits until every connection has ended, and nothing is held for any.
     #[track_caller]
     pub(crate) fn wait_until_empty(&self) -> Look {
         eventually_or_why("nothing is held", || {
@@ -109,7 +110,7 @@ impl Inside {
         self.thread.join().expect("the reactor does not panic")
     }
 
-    /// Everybody has left; it stops without anybody to cut off. Returns the last look.
+    /// Stops the reactor, which has no connection to cut off. Returns the last look.
     #[track_caller]
     pub(crate) fn end(self) -> Look {
         let look = self.wait_until_empty();
@@ -124,7 +125,7 @@ impl Inside {
         look
     }
 
-    /// The lines it has logged.
+    /// Returns the log lines.
     pub(crate) fn log(&self) -> Vec<String> {
         let mine = self.thread.thread().id();
         let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +152,7 @@ fn turn<S: Service, N: Net>(
     }
 }
 
-/// Keeps what each thread logs.
+/// Keeps the log lines of each thread.
 struct Capture;
 
 impl Log for Capture {

@@ -1,4 +1,4 @@
-//! What the tests share that run the server as a process: the process itself, raw clients, and a
+//! The tools of the tests that run the server as a process: the process itself, raw clients, and a
 //! scene with a bystander in which something hostile happens.
 //!
 //! The protocol's words are spelled out here again, on purpose: a test that took them from the
@@ -33,7 +33,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     eventually_or_why(what, || look().ok_or_else(String::new))
 }
 
-/// The same for a `look` that says what it found instead.
+/// Waits as [`eventually`] does, for a `look` that returns a description of the wrong state.
 #[track_caller]
 pub(crate) fn eventually_or_why<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
@@ -50,7 +50,7 @@ pub(crate) fn eventually_or_why<T>(what: &str, mut look: impl FnMut() -> Result<
     }
 }
 
-/// How long anything may take that takes no time to speak of. Wide, because the machine may be
+/// The time limit of every wait that is short on a quiet machine. Wide, because the machine may be
 /// busy; a server that hangs is found all the same.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The most a bystander may wait for an answer: far more than it ever should, far less than

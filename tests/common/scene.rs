@@ -1,4 +1,4 @@
-//! A server, a polite bystander, and whatever a test does to them.
+//! A server, a background client, and a test that disturbs them.
 
 use std::ops::Deref;
 
@@ -9,20 +9,20 @@ use super::{Client, Report, Server, eventually_or_why};
 #[derive(Debug)]
 pub(crate) struct Scene {
     server: Server,
-    /// Somebody who was there before and stays. `None` where time-outs are so short that nobody
+    /// The background client. `None` where time-outs are so short that it cannot
     /// can stay.
     resident: Option<Client>,
     descriptors: usize,
 }
 
 impl Scene {
-    /// A server with these flags and somebody who is served by it all the time.
+    /// Starts a server with these flags, and a client that it serves all the time.
     #[track_caller]
     pub(crate) fn new(flags: &[&str]) -> Self {
         Self::of(Server::start(flags))
     }
 
-    /// The same with a server of the test's own.
+    /// Starts a scene with a server of the test's own.
     #[track_caller]
     pub(crate) fn of(server: Server) -> Self {
         let resident = Some(Client::acquainted(server.address()));
@@ -34,7 +34,7 @@ impl Scene {
         }
     }
 
-    /// A server whose time-outs are too short for anybody to stay.
+    /// Starts a server with time-outs that are too short for a client to stay.
     #[track_caller]
     pub(crate) fn brief(flags: &[&str]) -> Self {
         let server = Server::start(flags);
@@ -47,19 +47,19 @@ impl Scene {
         }
     }
 
-    /// A new connection.
+    /// Connects a client.
     #[track_caller]
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address())
     }
 
-    /// A new connection that has been asked for its name.
+    /// Connects a client, and takes the welcome and the question.
     #[track_caller]
     pub(crate) fn welcomed(&self) -> Client {
         Client::welcomed(self.address())
     }
 
-    /// The bystander is served.
+    /// Checks that the background client is served.
     #[track_caller]
     pub(crate) fn check_bystander(&mut self) {
         match &mut self.resident {
@@ -70,9 +70,9 @@ impl Scene {
         }
     }
 
-    /// The bystander is served, and soon everything is as it was: connections, descriptors,
-    /// deadlines, memory held for connections. Then the server stops when asked to, without
-    /// anything to regret. Returns its last report.
+    /// Checks that the background client is served, and that soon everything is as it was:
+    /// connections, descriptors, deadlines, memory held for connections. Then the server must stop
+    /// without a fault. Returns its last report.
     #[track_caller]
     pub(crate) fn end(mut self) -> Report {
         self.check_bystander();

@@ -22,7 +22,7 @@ pub(crate) struct Server {
     log: Log,
 }
 
-/// What the server answers to SIGUSR1.
+/// The statistics of the server, on SIGUSR1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     counts: BTreeMap<String, u64>,
@@ -33,7 +33,7 @@ pub(crate) struct Report {
 pub(crate) struct Log(Arc<(Mutex<Vec<String>>, Condvar)>);
 
 impl Server {
-    /// Starts a server on a free port of 127.0.0.1, unless the flags say otherwise.
+    /// Starts a server on a free port of 127.0.0.1, unless the flags have another address.
     #[track_caller]
     pub(crate) fn start(flags: &[&str]) -> Self {
         Self::spawn(command(flags), flags)
@@ -107,7 +107,7 @@ impl Server {
         kill(Pid::from_raw(pid), signal).expect("sending a signal");
     }
 
-    /// Stops the process, as Ctrl-Z does: its kernel goes on accepting and receiving for it.
+    /// Stops the process, as Ctrl-Z does: its kernel still accepts and receives for it.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
         eventually("the server is stopped", || {
@@ -162,7 +162,7 @@ impl Server {
         self.child.try_wait().expect("looking").is_none()
     }
 
-    /// How many descriptors are open.
+    /// Returns the number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         self.descriptor_numbers().len()
     }
@@ -176,7 +176,7 @@ impl Server {
             .collect()
     }
 
-    /// Memory that is resident, in KiB.
+    /// Returns the resident memory, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         self.status("VmRSS:")
     }
@@ -185,7 +185,7 @@ impl Server {
         self.status("Threads:")
     }
 
-    /// Processor time used so far, user and system.
+    /// Returns the processor time used so far, user and system.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
         let (_, fields) = stat.rsplit_once(')').expect("the program's name ends");
@@ -293,7 +293,7 @@ impl Log {
         });
     }
 
-    /// Waits for a line that contains `what`, passing over the first `skip` such lines.
+    /// Waits for a line that contains a text, passing over the first `skip` such lines.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, skip: usize) -> String {
         let find = |lines: &[String]| {

@@ -1,9 +1,8 @@
-//! What the server costs, counted instead of timed: the same figures on a busy machine as on a
-//! quiet one. The bounds are in `thresholds.rs`.
+//! Costs of the server that are counted, not timed, and so do not depend on the machine's load. The
+//! bounds are in `thresholds.rs`.
 //!
-//! Where a cost is counted by a tool that looks at a whole process, two servers are run that differ
-//! only in how many exchanges they have, and the difference is divided: starting and stopping,
-//! connecting and warming up cancel out.
+//! A tool that counts for a whole process runs two servers that differ only in the number of
+//! exchanges. The difference is divided by that number, so startup, connects and shutdown cancel out.
 
 #![cfg(target_os = "linux")]
 
@@ -15,13 +14,14 @@ use std::time::Duration;
 use oneloop::{Limits, Reactor, Turn};
 use oneloop_greeting::{Config, Framing, Greeter};
 
+mod drip;
 mod thresholds;
 
 use oneloop_bench::fleet::{Fleet, Work};
 use oneloop_bench::peers::{Peer, Pin, Running};
 
 #[test]
-fn an_exchange_is_two_system_calls_and_a_share_of_a_poll() {
+fn exchange_takes_two_system_calls_and_part_of_a_poll() {
     system_calls_at_most(
         "system calls per exchange",
         thresholds::SYSTEM_CALLS_PER_EXCHANGE,
@@ -31,7 +31,7 @@ fn an_exchange_is_two_system_calls_and_a_share_of_a_poll() {
 }
 
 #[test]
-fn names_that_come_together_share_their_system_calls() {
+fn pipelined_names_share_system_calls() {
     system_calls_at_most(
         "system calls per pipelined exchange",
         thresholds::SYSTEM_CALLS_PER_PIPELINED_EXCHANGE,
@@ -41,7 +41,7 @@ fn names_that_come_together_share_their_system_calls() {
 }
 
 #[test]
-fn a_whole_connection_is_a_handful_of_system_calls() {
+fn connection_takes_ten_system_calls() {
     system_calls_at_most(
         "system calls per connection",
         thresholds::SYSTEM_CALLS_PER_CONNECTION,
@@ -51,7 +51,7 @@ fn a_whole_connection_is_a_handful_of_system_calls() {
 }
 
 #[test]
-fn a_connection_that_says_all_at_once_is_fewer_system_calls() {
+fn connection_with_one_write_takes_nine_system_calls() {
     system_calls_at_most(
         "system calls per hurried connection",
         thresholds::SYSTEM_CALLS_PER_HURRIED_CONNECTION,
@@ -61,18 +61,20 @@ fn a_connection_that_says_all_at_once_is_fewer_system_calls() {
 }
 
 #[test]
-fn an_exchange_is_few_instructions() {
-    if let Some(why) = lacks_release_build().or_else(|| lacks("valgrind")) {
-        return skip("instructions per exchange", &why);
+fn exchange_takes_few_instructions() {
+    if let Some(reason) = lacks_release_build().or_else(|| lacks("valgrind")) {
+        return skip("instructions per exchange", &reason);
     }
     let instructions = |rounds| {
         let folder = env!("CARGO_TARGET_TMPDIR");
         let out = format!("--callgrind-out-file={folder}/callgrind.%p");
         let peer = Peer::ours_under("valgrind", &["--tool=callgrind", &out], SERVER);
         let work = |server| exchange(server, 50, Work::rounds(50, 1, rounds)).map(drop);
-        let said = said_while(&peer, work);
-        let collected = said.iter().find_map(|line| line.split_once("Collected :"));
-        let (_, number) = collected.expect("callgrind tells what it has collected");
+        let output = output_during(&peer, work);
+        let collected = output
+            .iter()
+            .find_map(|line| line.split_once("Collected :"));
+        let (_, number) = collected.expect("callgrind prints its total");
         number.trim().parse::<f64>().expect("a number")
     };
     at_most_in_one_of_several(
@@ -83,14 +85,14 @@ fn an_exchange_is_few_instructions() {
 }
 
 #[test]
-fn exchanges_allocate_nothing() {
+fn exchange_allocates_nothing() {
     let mut reactor = greeting_reactor();
     let server = reactor
         .listen(SocketAddr::from(([127, 0, 0, 1], 0)))
         .expect("a free port");
     let stopper = reactor.net().stopper();
     let clients = thread::spawn(move || {
-        // One step opens each connection. The warm-up comes first, and what is counted ends before
+        // One step opens each connection. The warm-up precedes the counted steps, which end before
         // the clients do.
         let exchanged = exchange(server, 50, Work::rounds(50, 1, 1_000)).map(drop);
         stopper.stop().and(exchanged)
@@ -98,7 +100,7 @@ fn exchanges_allocate_nothing() {
     turn_until_stepped(&mut reactor, 10_000);
     let counted = allocation_counter::measure(|| turn_until_stepped(&mut reactor, 20_000));
     let steps = reactor.counters().steps;
-    reactor.run().expect("the loop goes on to its end");
+    reactor.run().expect("the loop runs to its end");
     clients.join().expect("no panic").expect("all answers came");
     assert!(steps >= 20_000, "only {steps} steps were counted");
     at_most(
@@ -109,12 +111,12 @@ fn exchanges_allocate_nothing() {
 }
 
 #[test]
-fn an_idle_connection_is_its_slot_and_nothing_else() {
-    if let Some(why) = lacks_release_build() {
-        return skip("bytes per idle connection", &why);
+fn idle_connection_holds_only_its_slot() {
+    if let Some(reason) = lacks_release_build() {
+        return skip("bytes per idle connection", &reason);
     }
-    // Below that the slots are in the allocator's heap, and what they leave there when they move to
-    // a mapping of their own would count for the connections that come later.
+    // With fewer connections the slots are in the allocator's heap. When they move to a mapping of
+    // their own, the freed heap would be counted for later connections.
     let (few, many) = (2_500, connections_max());
     if many < 2 * few {
         return skip(
@@ -138,12 +140,12 @@ fn an_idle_connection_is_its_slot_and_nothing_else() {
 }
 
 #[test]
-fn nobody_wakes_a_server_whose_clients_are_silent() {
+fn silent_clients_do_not_wake_the_server() {
     let server = start(&Peer::ours(SERVER, &[]));
     let many = 5_000.min(connections_max());
     let _silent = Fleet::open(server.address(), many).expect("all are greeted");
     let before = server.waits().expect("it runs");
-    // Nothing is waited for: this is the time in which nothing must happen.
+    // No synchronisation: nothing must happen within this time.
     thread::sleep(Duration::from_secs(2));
     let waits = server.waits().expect("it runs") - before;
     at_most(
@@ -153,33 +155,34 @@ fn nobody_wakes_a_server_whose_clients_are_silent() {
     );
 }
 
-/// Opens connections, and does some work on them.
+/// Opens connections and performs `work` on them.
 fn exchange(server: SocketAddr, connections: usize, work: Work) -> io::Result<Fleet> {
     let mut fleet = Fleet::open(server, connections)?;
     fleet.exchange(work)?;
     Ok(fleet)
 }
 
-/// Counts how many system calls more the server makes for `more` times `work` than for `less`, and
-/// divides them by what that is in exchanges or connections, `units` of them each time. Tells the
-/// reader if they cannot be counted here.
+/// Asserts the system calls per unit of work.
+///
+/// Runs `work` `less` and `more` times and divides the difference by the `units` of each. Prints a
+/// message if system calls cannot be counted.
 fn system_calls_at_most(
     what: &str,
     bound: f64,
     work: impl Fn(SocketAddr, u64) -> io::Result<()>,
     (less, more, units): (u64, u64, u64),
 ) {
-    if let Some(why) = lacks("strace").or_else(strace_is_forbidden) {
-        return skip(what, &why);
+    if let Some(reason) = lacks("strace").or_else(strace_is_forbidden) {
+        return skip(what, &reason);
     }
     let peer = Peer::ours_under("strace", &["-f", "-c", "--"], SERVER);
-    let calls = |times| total_calls(&said_while(&peer, |server| work(server, times)));
+    let calls = |times| total_calls(&output_during(&peer, |server| work(server, times)));
     at_most_in_one_of_several(what, bound, || {
         (calls(more) - calls(less)) / ((more - less) * units) as f64
     });
 }
 
-/// The sum of the fourth column of `strace -c`, without the line that sums it up.
+/// Sums the fourth column of `strace -c`, without its total line.
 fn total_calls(summary: &[String]) -> f64 {
     let calls = |line: &String| {
         let fields: Vec<_> = line.split_whitespace().collect();
@@ -192,11 +195,11 @@ fn total_calls(summary: &[String]) -> f64 {
     total
 }
 
-/// Runs a server for as long as `work` takes, and returns what it and its tool said at the end.
-fn said_while(peer: &Peer, work: impl FnOnce(SocketAddr) -> io::Result<()>) -> Vec<String> {
+/// Runs a server during `work` and returns the output of the server and of its tool at shutdown.
+fn output_during(peer: &Peer, work: impl FnOnce(SocketAddr) -> io::Result<()>) -> Vec<String> {
     let server = start(peer);
     work(server.address()).expect("all answers come");
-    server.terminate().expect("it stops when it is told to")
+    server.terminate().expect("it stops on request")
 }
 
 fn start(peer: &Peer) -> Running {
@@ -219,7 +222,7 @@ fn turn_until_stepped(reactor: &mut Reactor<Greeter>, steps: u64) {
     }
 }
 
-/// Connections that this process can have.
+/// Returns the number of connections that this process can have.
 fn connections_max() -> usize {
     oneloop_bench::fleet::descriptors()
         .saturating_sub(500)
@@ -227,12 +230,14 @@ fn connections_max() -> usize {
 }
 
 fn at_most(what: &str, counted: f64, bound: f64) {
-    tell(&format!("{what}: {counted:.3} (at most {bound})"));
+    print(&format!("{what}: {counted:.3} (at most {bound})"));
     assert!(counted <= bound, "{what}: {counted}, more than {bound}");
 }
 
-/// How many events a poll brings is for the system's scheduler to say, so what is counted has a
-/// share of chance. It can only add: what the code costs is what it costs when it costs least.
+/// Asserts that the least of several counts is within `bound`.
+///
+/// The scheduler decides how many events a poll returns, which can only add to the cost of the
+/// code.
 fn at_most_in_one_of_several(what: &str, bound: f64, count: impl Fn() -> f64) {
     let mut least = count();
     for _ in 1..ATTEMPTS {
@@ -248,34 +253,34 @@ fn lacks(tool: &str) -> Option<String> {
     (!there).then(|| format!("there is no `{tool}`; on Debian `apt-get install {tool}`"))
 }
 
-/// Containers often forbid it.
+/// Returns an explanation if strace does not work, as in many containers.
 fn strace_is_forbidden() -> Option<String> {
     let traced = std::process::Command::new("strace")
         .args(["-c", "true"])
         .output();
     let works = traced.is_ok_and(|output| output.status.success());
-    (!works).then(|| "this system lets nobody trace".to_owned())
+    (!works).then(|| "this system forbids tracing".to_owned())
 }
 
-/// What the compiler makes of the server matters to this figure.
+/// Returns an explanation in a debug build, where this figure is not meaningful.
 fn lacks_release_build() -> Option<String> {
     cfg!(debug_assertions)
         .then(|| "this is a debug build; run `cargo test --release --test counts`".to_owned())
 }
 
-fn skip(what: &str, why: &str) {
-    tell(&format!("{what} skipped: {why}"));
+fn skip(what: &str, reason: &str) {
+    print(&format!("{what} skipped: {reason}"));
 }
 
-/// Not by `eprintln!`, which the test harness keeps to itself.
-fn tell(line: &str) {
+/// Prints a line. The test harness captures `eprintln!`.
+fn print(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
 const SERVER: &str = env!("CARGO_BIN_EXE_greet-server");
 const AT_ONCE: u64 = 50;
 const ATTEMPTS: usize = 3;
-/// The sum, and what std calls in debug builds only, before it closes a descriptor.
+/// The total line, and fcntl, which std calls only in debug builds before it closes a descriptor.
 const NOT_COUNTED: &[&str] = if cfg!(debug_assertions) {
     &["total", "fcntl"]
 } else {

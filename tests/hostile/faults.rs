@@ -10,7 +10,7 @@ use std::time::Duration;
 use oneloop::Time;
 use oneloop::net::{BufferSizes, ListenOptions, Net, Os, Readiness, Token};
 
-/// The operating system's network, but for what [`Plan`] says.
+/// The operating system's network, with the faults of a [`Plan`].
 #[derive(Debug)]
 pub(crate) struct Faulty {
     os: Os,
@@ -24,12 +24,12 @@ pub(crate) struct Events {
     extra: Vec<Readiness>,
 }
 
-/// What is to go wrong; the test changes it while the reactor runs.
+/// The faults; the test changes them while the reactor runs.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// Error numbers that the next accepts fail with.
     pub(crate) accepts: VecDeque<i32>,
-    /// What every accept fails with after those.
+    /// The error of every accept after those.
     pub(crate) all_accepts: Option<i32>,
     /// How long the next poll sleeps before a signal interrupts it.
     pub(crate) doze: Option<Duration>,
@@ -87,12 +87,12 @@ impl Net for Faulty {
         Ok(())
     }
 
-    fn hints(events: &Events) -> impl Iterator<Item = Readiness> {
-        Os::hints(&events.real).chain(events.extra.iter().copied())
+    fn events(events: &Events) -> impl Iterator<Item = Readiness> {
+        Os::events(&events.real).chain(events.extra.iter().copied())
     }
 
-    fn woken(&mut self) {
-        self.os.woken();
+    fn ack_wake(&mut self) {
+        self.os.ack_wake();
     }
 
     fn now(&mut self) -> Time {
@@ -123,8 +123,8 @@ impl Net for Faulty {
         }
     }
 
-    fn shed(&mut self, listener: &Self::Listener, farewell: &[u8]) -> io::Result<()> {
-        self.os.shed(listener, farewell)
+    fn shed(&mut self, listener: &Self::Listener, message: &[u8]) -> io::Result<()> {
+        self.os.shed(listener, message)
     }
 
     fn connect(
@@ -136,8 +136,8 @@ impl Net for Faulty {
         self.os.connect(to, from, buffers)
     }
 
-    fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool> {
-        self.os.connected(stream)
+    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<bool> {
+        self.os.finish_connect(stream)
     }
 
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()> {
@@ -160,8 +160,12 @@ impl Net for Faulty {
         self.os.write(stream, bytes)
     }
 
-    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()> {
-        self.os.finish(stream)
+    fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()> {
+        self.os.shutdown_write(stream)
+    }
+
+    fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()> {
+        self.os.set_send_buffer(stream, bytes)
     }
 
     fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error> {
@@ -182,9 +186,9 @@ fn every_and_no_flag(token: Token) -> [Readiness; 2] {
         token,
         readable: flag,
         writable: flag,
-        closed: flag,
+        hup: flag,
     })
 }
 
-/// What epoll says when a user has too many watches.
+/// epoll's error when a user has too many watches.
 const ENOSPC: i32 = 28;

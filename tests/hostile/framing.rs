@@ -6,7 +6,7 @@ use crate::common::client::{hello, reply};
 use crate::common::{Client, GOOD_BYE, QUESTION, Scene, TOO_LONG, TOO_SLOW, WELCOME};
 
 #[test]
-fn a1_a_line_ends_with_a_line_feed_with_or_without_a_carriage_return() {
+fn a1_line_ends_with_lf_or_crlf() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send("alice\n");
@@ -19,7 +19,7 @@ fn a1_a_line_ends_with_a_line_feed_with_or_without_a_carriage_return() {
 }
 
 #[test]
-fn a2_a_carriage_return_inside_a_name_does_not_make_it_two() {
+fn a2_cr_inside_a_name_does_not_end_it() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send("alice\rbob\n");
@@ -31,7 +31,7 @@ fn a2_a_carriage_return_inside_a_name_does_not_make_it_two() {
 }
 
 #[test]
-fn a3_an_empty_line_asks_again_however_often_and_blanks_are_a_name() {
+fn a3_empty_line_asks_again_blanks_are_a_name() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     for empty in ["\n", "\r\n"].repeat(20) {
@@ -56,7 +56,7 @@ fn a4_blanks_around_a_name_are_part_of_it() {
 }
 
 #[test]
-fn a5_the_longest_name_is_greeted_and_one_byte_more_is_refused() {
+fn a5_longest_name_is_greeted_longer_is_refused() {
     let mut scene = Scene::new(&["--framing", "line"]);
     for length in [1023, 1024] {
         for ending in ["\n", "\r\n"] {
@@ -77,7 +77,7 @@ fn a5_the_longest_name_is_greeted_and_one_byte_more_is_refused() {
 }
 
 #[test]
-fn a5_the_line_ending_may_straddle_the_longest_name() {
+fn a5_line_ending_may_straddle_the_longest_name() {
     let mut scene = Scene::new(&["--framing", "line"]);
     let name = "x".repeat(1024);
     let mut client = scene.welcomed();
@@ -92,7 +92,7 @@ fn a5_the_line_ending_may_straddle_the_longest_name() {
 }
 
 #[test]
-fn a6_a_hundred_megabytes_without_a_newline_cost_a_sentence_and_no_memory() {
+fn a6_endless_line_is_refused_without_memory() {
     let mut scene = Scene::new(&[]);
     let before = scene.resident_kib();
     let mut client = scene.welcomed();
@@ -110,7 +110,7 @@ fn a6_a_hundred_megabytes_without_a_newline_cost_a_sentence_and_no_memory() {
 }
 
 #[test]
-fn a7_a_fragment_that_the_end_of_the_stream_ends_is_a_name() {
+fn a7_fragment_at_the_end_of_stream_is_a_name() {
     for framing in ["auto", "line", "silence"] {
         let mut scene = Scene::brief(&["--framing", framing]);
         let mut client = scene.client();
@@ -127,7 +127,7 @@ fn a7_a_fragment_that_the_end_of_the_stream_ends_is_a_name() {
 }
 
 #[test]
-fn a8_a_conversation_in_one_byte_segments_reads_the_same() {
+fn a8_one_byte_segments_read_the_same() {
     let mut scene = Scene::new(&["--framing", "line"]);
     let mut client = scene.welcomed();
     client.send_bytewise("alice\nb\u{f6}b\r\n\nexit\n");
@@ -145,7 +145,7 @@ fn a8_a_conversation_in_one_byte_segments_reads_the_same() {
 }
 
 #[test]
-fn a9_every_way_to_cut_a_conversation_in_two_reads_the_same() {
+fn a9_conversation_cut_in_two_reads_the_same() {
     let conversation = "al\r\n\n\u{e9}\nexit\n".as_bytes();
     let mut scene = Scene::new(&["--framing", "line"]);
     for cut in 1..conversation.len() {
@@ -167,7 +167,7 @@ fn a9_every_way_to_cut_a_conversation_in_two_reads_the_same() {
 }
 
 #[test]
-fn a10_a_name_and_exit_in_one_segment_are_both_answered() {
+fn a10_name_and_exit_in_one_segment_are_answered() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send("alice\nexit\n");
@@ -177,7 +177,7 @@ fn a10_a_name_and_exit_in_one_segment_are_both_answered() {
 }
 
 #[test]
-fn a11_ten_thousand_pipelined_names_are_answered_in_order_beside_others() {
+fn a11_ten_thousand_pipelined_names_keep_order() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     let names: String = (0..10_000)
@@ -197,7 +197,7 @@ fn a11_ten_thousand_pipelined_names_are_answered_in_order_beside_others() {
 }
 
 #[test]
-fn a12_what_follows_exit_is_ignored_and_does_not_destroy_the_goodbye() {
+fn a12_input_after_exit_is_ignored() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send(format!("exit\n{}", "and more\n".repeat(2000)));
@@ -209,7 +209,7 @@ fn a12_what_follows_exit_is_ignored_and_does_not_destroy_the_goodbye() {
 }
 
 #[test]
-fn a13_who_talks_before_the_greeting_is_answered_after_it() {
+fn a13_early_input_is_answered_after_greeting() {
     let mut scene = Scene::new(&[]);
     scene.freeze();
     let mut client = scene.client();
@@ -224,7 +224,7 @@ fn a13_who_talks_before_the_greeting_is_answered_after_it() {
 }
 
 #[test]
-fn a14_nothing_but_the_word_exit_is_the_word_exit() {
+fn a14_only_the_exact_word_exit_ends() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     for name in [
@@ -247,7 +247,7 @@ fn a14_nothing_but_the_word_exit_is_the_word_exit() {
 }
 
 #[test]
-fn a15_names_without_any_line_ending_are_answered_once_the_peer_is_quiet() {
+fn a15_bare_names_are_answered_after_silence() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     for name in ["alice", "bob"] {
@@ -262,7 +262,7 @@ fn a15_names_without_any_line_ending_are_answered_once_the_peer_is_quiet() {
 }
 
 #[test]
-fn a15_a_peer_that_ends_no_line_in_line_mode_is_told_in_the_end() {
+fn a15_bare_name_in_line_mode_times_out() {
     let mut scene = Scene::brief(&["--framing", "line", "--name-timeout", "300ms"]);
     let mut client = scene.welcomed();
     client.send("alice");

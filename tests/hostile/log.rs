@@ -1,21 +1,22 @@
-//! Group F, the log: what it looks like, and what becomes of the server when nothing reads it.
+//! Group F, the log: its formats, and a server with a log that nothing reads.
 
 use std::fs::{self, File};
 use std::io::{PipeReader, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 
 use crate::common::client::reply;
-use crate::common::{CONTROL_CHARACTER, Client, QUESTION, Server, eventually};
+use crate::common::{CONTROL_CHARACTER, Client, PATIENCE, QUESTION, Server, eventually};
 
-/// A server whose standard error is the test's to read, or not.
+/// A server with a standard error that the test reads, or not.
 struct Logging {
     child: Child,
     address: SocketAddr,
@@ -63,11 +64,22 @@ fn server(flags: &[&str]) -> Command {
     command
 }
 
+/// Waits until there is something to read: a server that hangs fails a test, and does not hang it.
+#[track_caller]
+fn wait_for_input(stream: &impl AsFd) {
+    let mut descriptors = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+    let milliseconds = u16::try_from(PATIENCE.as_millis()).expect("less than a minute");
+    let ready = poll(&mut descriptors, milliseconds).expect("polling");
+    assert!(ready > 0, "nothing is logged");
+}
+
 /// Reads one line, byte for byte, so that nothing is read that comes after it.
-fn line(mut stream: impl Read) -> String {
+#[track_caller]
+fn line(mut stream: impl Read + AsFd) -> String {
     let mut line = Vec::new();
     let mut byte = [0];
     while !line.ends_with(b"\n") {
+        wait_for_input(&stream);
         stream.read_exact(&mut byte).expect("a line comes");
         line.push(byte[0]);
     }
@@ -75,10 +87,12 @@ fn line(mut stream: impl Read) -> String {
 }
 
 /// Reads lines until one has `text` in it, and returns all of them.
+#[track_caller]
 fn lines_until(mut pipe: &PipeReader, text: &str) -> Vec<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 65536];
     loop {
+        wait_for_input(&pipe);
         let count = pipe.read(&mut chunk).expect("the server runs");
         assert!(count > 0, "the server has ended");
         bytes.extend_from_slice(&chunk[..count]);
@@ -94,7 +108,7 @@ fn lines_until(mut pipe: &PipeReader, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn f8_a_pipe_that_is_not_read_does_not_stop_a_hundred_thousand_sessions() {
+fn f8_unread_pipe_does_not_stop_100000_sessions() {
     let (reader, writer) = std::io::pipe().unwrap();
     let server = Logging::start(&mut server(&[]), writer.into(), || line(&reader));
     let mut bystander = Client::acquainted(server.address);
@@ -155,7 +169,7 @@ fn lines_until_quiet(mut pipe: &PipeReader) -> Vec<String> {
 }
 
 #[test]
-fn f8_a_log_that_cannot_be_written_for_a_while_goes_on_afterwards() {
+fn f8_log_resumes_after_write_errors() {
     let folder = std::env::temp_dir().join(format!("oneloop-log-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let path = folder.join("log");
@@ -208,12 +222,12 @@ fn limit_file_size(server: &Logging, bytes: &str) {
 }
 
 #[test]
-fn f8_a_full_pipe_that_others_have_made_nonblocking_goes_on_when_it_is_read() {
+fn f8_full_nonblocking_pipe_resumes_when_read() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let shared = writer.try_clone().unwrap();
     let server = Logging::start(&mut server(&[]), shared.into(), || line(&reader));
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-    // Full to the last byte: what a line needs is not there.
+    // Full to the last byte: there is no room for a line.
     while writer.write(&[b'\n'; 4096]).is_ok() {}
     while writer.write(b"\n").is_ok() {}
     let peer = Client::acquainted(server.address);
@@ -222,7 +236,7 @@ fn f8_a_full_pipe_that_others_have_made_nonblocking_goes_on_when_it_is_read() {
 }
 
 #[test]
-fn f8_a_terminal_that_is_stopped_does_not_stop_the_server() {
+fn f8_stopped_terminal_does_not_stop_the_server() {
     let terminal = nix::pty::openpty(None, None).unwrap();
     let keyboard = File::from(terminal.master);
     let slave = Stdio::from(terminal.slave);
@@ -236,7 +250,7 @@ fn f8_a_terminal_that_is_stopped_does_not_stop_the_server() {
 }
 
 #[test]
-fn f8_a_log_without_a_reader_is_no_reason_to_stop() {
+fn f8_log_without_reader_does_not_stop_it() {
     let (reader, writer) = std::io::pipe().unwrap();
     let server = Logging::start(&mut server(&[]), writer.into(), || line(&reader));
     drop(reader);
@@ -273,20 +287,20 @@ fn f9_json_is_one_object_a_line() {
 
 #[test]
 fn f9_the_journal_gets_priorities_and_no_times() {
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
     let theirs = File::from(OwnedFd::from(theirs));
     let data = theirs.metadata().unwrap();
     let mut command = server(&[]);
     command.env("JOURNAL_STREAM", format!("{}:{}", data.dev(), data.ino()));
     let server = Logging::start(&mut command, theirs.into(), || {
-        let line = line(&mut ours);
+        let line = line(&ours);
         assert!(line.starts_with("<6>[greet_server] "), "{line:?}");
         line
     });
     let peer = Client::acquainted(server.address);
     let address = peer.0.local_addr().unwrap();
     loop {
-        let line = line(&mut ours);
+        let line = line(&ours);
         assert!(line.starts_with('<'), "{line:?}");
         if line.contains(&format!("Accept new connection from {address}")) {
             break;
@@ -325,14 +339,14 @@ fn f9_other_protocols_are_named_once() {
             client.until_gone();
         }
         server.log().wait_for(name, 0);
-        // Whatever the second one was logged by comes before what the third one is.
+        // A line about the second connection would come before those about the third.
         Client::acquainted(server.address()).leave();
         assert_eq!(server.log().count(name), 1);
     }
 }
 
 #[test]
-fn f9_the_last_line_of_a_session_has_its_number_its_time_and_its_bytes() {
+fn f9_last_line_has_number_duration_and_bytes() {
     let server = Server::start(&[]);
     let mut first = Client::welcomed(server.address());
     first.send("Alice\n");

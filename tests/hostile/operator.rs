@@ -11,7 +11,7 @@ use crate::common::descriptors::affordable;
 use crate::common::{Client, GOOD_BYE, QUESTION, Scene, Server, eventually};
 
 #[test]
-fn f1_a_thousand_busy_clients_get_their_answers_and_their_goodbye_when_the_server_stops() {
+fn f1_busy_clients_get_answers_and_goodbye() {
     let mut server = Server::start(&["--framing", "line"]);
     let mut clients: Vec<_> = (0..affordable(1000))
         .map(|_| Client::welcomed(server.address()))
@@ -43,7 +43,7 @@ fn f1_a_thousand_busy_clients_get_their_answers_and_their_goodbye_when_the_serve
 }
 
 #[test]
-fn f1_a_name_that_has_no_end_yet_is_owed_no_answer_and_one_without_a_line_is() {
+fn f1_unfinished_line_at_stop_gets_no_answer() {
     let mut server = Server::start(&["--quiet-gap", "10s"]);
     let mut line = Client::connect(server.address());
     line.send("alice\nbo");
@@ -62,7 +62,7 @@ fn f1_a_name_that_has_no_end_yet_is_owed_no_answer_and_one_without_a_line_is() {
 }
 
 #[test]
-fn f1_a_straggler_is_cut_off_at_the_end_of_the_drain_and_the_exit_code_says_so() {
+fn f1_straggler_is_cut_off_with_exit_code_3() {
     let mut server = Server::start(&["--drain", "500ms"]);
     let mut polite = Client::acquainted(server.address());
     let _deaf = deaf_client(&server);
@@ -94,7 +94,7 @@ fn f2_a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn f2_signals_that_come_before_the_loop_takes_notice_stop_at_once() {
+fn f2_two_signals_to_a_stuck_loop_stop_at_once() {
     let env = ["env", "--default-signal=INT,TERM"];
     let mut server = Server::start_by(&env, &["--drain", "1h", "--write-timeout", "1h"]);
     let _deaf = deaf_client(&server);
@@ -125,7 +125,7 @@ fn f2_several_hangups_are_one_request_to_stop() {
 }
 
 #[test]
-fn f2_a_hangup_before_a_signal_to_stop_is_not_the_first_of_two() {
+fn f2_hangup_is_not_the_first_of_two_signals() {
     let mut server = Server::start(&["--drain", "1h", "--write-timeout", "1h"]);
     let _deaf = deaf_client(&server);
     server.signal(Signal::SIGHUP);
@@ -140,7 +140,7 @@ fn f2_a_hangup_before_a_signal_to_stop_is_not_the_first_of_two() {
 }
 
 #[test]
-fn f2_a_signal_that_was_ignored_at_the_start_stays_ignored() {
+fn f2_signal_ignored_at_start_stays_ignored() {
     // As by nohup, and by a shell for its background jobs.
     let env = ["env", "--ignore-signal=HUP,INT"];
     let mut server = Server::start_by(&env, &[]);
@@ -156,7 +156,7 @@ fn f2_a_signal_that_was_ignored_at_the_start_stays_ignored() {
 }
 
 #[test]
-fn f2_the_last_line_is_true_of_connections_that_broke() {
+fn f2_last_line_counts_broken_connections() {
     let mut server = Server::start(&["--framing", "line"]);
     let mut client = Client::connect_narrow(server.address(), 2048);
     let mut sender = Client(client.0.try_clone().unwrap());
@@ -212,7 +212,7 @@ fn f6_statistics_come_at_every_log_level() {
     }
 }
 
-/// A client that asks for more than it ever reads, so that the server owes it something for good.
+/// Connects a client that asks for more than it ever reads, so that its output never leaves.
 fn deaf_client(server: &Server) -> Client {
     let deaf = Client::connect_narrow(server.address(), 1024);
     let mut sender = Client(deaf.0.try_clone().unwrap());

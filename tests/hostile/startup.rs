@@ -1,4 +1,4 @@
-//! Group F, the start: what cannot be bound, and whether the advice is true.
+//! Group F, the start: addresses that cannot be bound, and the advice on them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> (Option<i32>, String) {
 }
 
 #[test]
-fn f7_a_port_in_time_wait_is_held_by_no_program() {
+fn f7_port_in_time_wait_is_held_by_no_program() {
     // As the tutorial's server does: bound without SO_REUSEADDR, closes before its client.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -48,7 +48,7 @@ fn f7_a_port_in_time_wait_is_held_by_no_program() {
 }
 
 #[test]
-fn f7_a_port_of_another_program_is_named_as_such() {
+fn f7_port_of_another_program_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     for own in [address.to_string(), format!("0.0.0.0:{}", address.port())] {
@@ -65,7 +65,7 @@ fn f7_a_port_of_another_program_is_named_as_such() {
 }
 
 #[test]
-fn f7_a_port_of_another_programs_connection_is_named_as_such() {
+fn f7_port_of_a_connection_is_reported_as_such() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let said = refused(&["--listen", &client.local_addr().unwrap().to_string()], 1);
@@ -73,7 +73,7 @@ fn f7_a_port_of_another_programs_connection_is_named_as_such() {
 }
 
 #[test]
-fn f7_an_address_given_twice_is_not_blamed_on_another_program() {
+fn f7_address_given_twice_is_reported_as_such() {
     let port = free_port();
     let twice = format!("127.0.0.1:{port},127.0.0.1:{port}");
     let said = refused(&["--listen", &twice], 1);
@@ -85,14 +85,14 @@ fn f7_an_address_given_twice_is_not_blamed_on_another_program() {
 }
 
 #[test]
-fn f7_the_server_waits_for_connections_only_when_every_address_is_bound() {
+fn f7_server_waits_only_when_all_are_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     refused(&["--listen", "127.0.0.1:0", "--listen", &taken], 1);
 }
 
 #[test]
-fn f7_a_host_that_is_not_of_this_machine_is_refused_with_advice() {
+fn f7_foreign_host_is_refused_with_advice() {
     let said = refused(&["--listen", "192.0.2.1:0"], 1);
     assert!(said.contains("this machine has no such address"), "{said}");
 
@@ -162,7 +162,7 @@ fn f7_a_listener_for_ipv6_alone_is_named_as_such() {
 }
 
 #[test]
-fn f7_an_unknown_log_level_is_answered_with_the_known_ones() {
+fn f7_unknown_log_level_lists_the_known_ones() {
     let said = refused(&["--log-level", "loud"], 2);
     assert!(
         said.contains("off, error, warn, info, debug, trace"),
@@ -171,7 +171,7 @@ fn f7_an_unknown_log_level_is_answered_with_the_known_ones() {
 }
 
 #[test]
-fn f7_too_few_descriptors_are_reported_with_their_limit() {
+fn f7_too_few_descriptors_name_the_hard_limit() {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "ulimit -n 6; exec \"$0\" --listen 127.0.0.1:0"])
@@ -183,7 +183,7 @@ fn f7_too_few_descriptors_are_reported_with_their_limit() {
 }
 
 #[test]
-fn f7_the_hard_limit_on_descriptors_is_named_when_it_limits_connections() {
+fn f7_hard_limit_is_named_when_it_limits() {
     let server = Server::start_after("ulimit -n 64", &["--max-connections", "5000"]);
     let line = server
         .log()

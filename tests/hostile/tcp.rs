@@ -15,7 +15,7 @@ use crate::common::{
 use crate::hostile::framing::LONGER_THAN_THE_GAP;
 
 #[test]
-fn c1_a_peer_that_finishes_before_the_greeting_is_no_error() {
+fn c1_fin_before_the_greeting_is_not_an_error() {
     let mut scene = Scene::new(&[]);
     scene.freeze();
     let mut client = scene.client();
@@ -28,7 +28,7 @@ fn c1_a_peer_that_finishes_before_the_greeting_is_no_error() {
 }
 
 #[test]
-fn c2_connections_reset_before_they_are_accepted_hinder_nobody() {
+fn c2_reset_before_accept_disturbs_no_client() {
     let mut scene = Scene::new(&[]);
     scene.freeze();
     for _ in 0..50 {
@@ -44,7 +44,7 @@ fn c2_connections_reset_before_they_are_accepted_hinder_nobody() {
 }
 
 #[test]
-fn c3_a_peer_that_says_nothing_is_greeted_at_once_and_dismissed_in_time() {
+fn c3_silent_peer_is_greeted_and_times_out() {
     let mut scene = Scene::brief(&["--name-timeout", "500ms"]);
     let mut client = scene.client();
     client.expect_welcome();
@@ -57,7 +57,7 @@ fn c3_a_peer_that_says_nothing_is_greeted_at_once_and_dismissed_in_time() {
 }
 
 #[test]
-fn c4_bytes_that_drip_in_do_not_extend_the_deadline() {
+fn c4_dripping_bytes_do_not_extend_the_deadline() {
     let mut scene = Scene::brief(&["--framing", "line", "--name-timeout", "600ms"]);
     let mut client = scene.welcomed();
     let began = Instant::now();
@@ -76,7 +76,7 @@ fn c4_bytes_that_drip_in_do_not_extend_the_deadline() {
 }
 
 #[test]
-fn c5_a_half_closed_peer_gets_its_reply_once_and_the_end() {
+fn c5_half_closed_peer_gets_one_reply_and_end() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send("alice\n");
@@ -91,7 +91,7 @@ fn c5_a_half_closed_peer_gets_its_reply_once_and_the_end() {
 }
 
 #[test]
-fn c6_a_peer_that_finishes_at_once_still_gets_the_greeting() {
+fn c6_peer_that_finishes_at_once_is_greeted() {
     let mut scene = Scene::new(&["--framing", "line"]);
     let mut client = scene.client();
     client.finish();
@@ -101,7 +101,7 @@ fn c6_a_peer_that_finishes_at_once_still_gets_the_greeting() {
 }
 
 #[test]
-fn c7_a_peer_that_never_reads_is_not_read_from_and_is_cut_at_the_write_deadline() {
+fn c7_peer_that_never_reads_is_cut_off() {
     let mut scene = Scene::new(&["--write-timeout", "1s"]);
     let before = scene.resident_kib();
     let client = scene.client();
@@ -118,7 +118,7 @@ fn c7_a_peer_that_never_reads_is_not_read_from_and_is_cut_at_the_write_deadline(
 }
 
 #[test]
-fn c7_what_the_kernel_holds_for_a_peer_that_never_reads_is_bounded_in_both_directions() {
+fn c7_kernel_memory_of_a_deaf_peer_is_bounded() {
     let mut scene = Scene::new(&[]);
     let client = scene.client();
     let mut sender = Client(client.0.try_clone().unwrap());
@@ -135,7 +135,7 @@ fn c7_what_the_kernel_holds_for_a_peer_that_never_reads_is_bounded_in_both_direc
         thread::sleep(Duration::from_millis(200));
         is_stuck.then_some(held)
     });
-    // Twice 64 KiB, and what the kernel allows itself to exceed them by.
+    // Twice 64 KiB, and the excess that the kernel allows itself.
     assert!(held <= 160 << 10, "{held} bytes");
     scene.check_bystander();
     client.0.shutdown(Shutdown::Both).unwrap();
@@ -145,7 +145,7 @@ fn c7_what_the_kernel_holds_for_a_peer_that_never_reads_is_bounded_in_both_direc
 }
 
 #[test]
-fn c8_reading_a_byte_now_and_then_does_not_extend_the_write_deadline() {
+fn c8_slow_reading_does_not_extend_deadline() {
     let mut scene = Scene::new(&["--write-timeout", "1s"]);
     let mut client = Client::connect_narrow(scene.address(), 1024);
     let mut sender = Client(client.0.try_clone().unwrap());
@@ -164,7 +164,7 @@ fn c8_reading_a_byte_now_and_then_does_not_extend_the_write_deadline() {
 }
 
 #[test]
-fn c9_a_reset_while_output_waits_frees_the_connection_at_once() {
+fn c9_reset_frees_a_connection_with_output() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.client();
     client
@@ -182,7 +182,7 @@ fn c9_a_reset_while_output_waits_frees_the_connection_at_once() {
 }
 
 #[test]
-fn c9_a_reset_between_names_is_told_apart_from_a_polite_end() {
+fn c9_reset_between_names_is_counted_as_reset() {
     let mut scene = Scene::new(&[]);
     let client = Client::acquainted(scene.address());
     client.reset();
@@ -195,7 +195,7 @@ fn c9_a_reset_between_names_is_told_apart_from_a_polite_end() {
 }
 
 #[test]
-fn c10_data_end_and_reset_that_arrive_together_are_sorted_out() {
+fn c10_data_fin_and_reset_together_are_handled() {
     let mut scene = Scene::new(&[]);
     let both: Vec<_> = (0..20)
         .map(|_| Client::acquainted(scene.address()))
@@ -214,7 +214,7 @@ fn c10_data_end_and_reset_that_arrive_together_are_sorted_out() {
 }
 
 #[test]
-fn c11_a_peer_that_vanishes_is_given_up_at_a_deadline() {
+fn c11_vanished_peer_ends_at_a_deadline() {
     let mut scene = Scene::brief(&["--name-timeout", "500ms"]);
     // A process that is stopped stands for a machine that has lost its power.
     let to = format!("TCP:{}", scene.address());
@@ -237,7 +237,7 @@ fn c11_a_peer_that_vanishes_is_given_up_at_a_deadline() {
 }
 
 #[test]
-fn c12_a_window_that_stays_shut_ends_at_the_write_deadline() {
+fn c12_shut_window_ends_at_the_write_deadline() {
     let mut scene = Scene::new(&["--write-timeout", "500ms"]);
     let mut client = Client::connect_narrow(scene.address(), 1024);
     client
@@ -252,7 +252,7 @@ fn c12_a_window_that_stays_shut_ends_at_the_write_deadline() {
 }
 
 #[test]
-fn c13_an_urgent_byte_holds_up_nothing_of_what_follows() {
+fn c13_urgent_byte_does_not_delay_other_bytes() {
     let mut scene = Scene::new(&["--framing", "line"]);
     scene.freeze();
     let mut client = scene.client();
@@ -292,7 +292,7 @@ fn c14_both_sides_closing_at_once_is_one_end() {
 }
 
 #[test]
-fn c14_a_reset_while_the_server_lingers_changes_no_reason() {
+fn c14_reset_during_linger_keeps_the_reason() {
     let mut scene = Scene::new(&[]);
     let mut client = Client::acquainted(scene.address());
     client.send("exit\n");
@@ -303,7 +303,7 @@ fn c14_a_reset_while_the_server_lingers_changes_no_reason() {
 }
 
 #[test]
-fn c14_lingering_ends_by_time_when_the_peer_does_not_close() {
+fn c14_linger_ends_by_time_without_a_close() {
     let mut scene = Scene::new(&[]);
     let mut client = Client::acquainted(scene.address());
     client.send("exit\n");
@@ -314,7 +314,7 @@ fn c14_lingering_ends_by_time_when_the_peer_does_not_close() {
 }
 
 #[test]
-fn c15_a_server_can_be_started_again_on_its_port_at_once() {
+fn c15_server_restarts_on_its_port_at_once() {
     let mut first = Server::start(&[]);
     let address = first.address().to_string();
     let mut client = Client::acquainted(first.address());
@@ -327,7 +327,7 @@ fn c15_a_server_can_be_started_again_on_its_port_at_once() {
 }
 
 #[test]
-fn c16_what_cannot_be_listened_on_is_said_in_one_sentence() {
+fn c16_bad_address_is_reported_in_one_sentence() {
     let taken = Server::start(&[]);
     let taken_address = taken.address().to_string();
     let cases = [
@@ -386,7 +386,7 @@ fn c17_other_protocols_are_names_like_any_other() {
 }
 
 #[test]
-fn a_peer_that_pauses_within_a_line_is_waited_for_once_it_has_ended_one() {
+fn line_peer_may_pause_within_a_line() {
     let mut scene = Scene::new(&[]);
     let mut client = Client::acquainted(scene.address());
     client.send("al");
@@ -403,8 +403,8 @@ fn a_peer_that_pauses_within_a_line_is_waited_for_once_it_has_ended_one() {
     scene.end();
 }
 
-/// What the kernel holds for the server's connections, both directions together, as `ss` says;
-/// `None` without it.
+/// Returns the bytes that the kernel holds for the server's connections in both directions, or
+/// `None` if there is no `ss`.
 fn kernel_bytes(server: &Server) -> Option<usize> {
     let port = format!("sport = :{}", server.address().port());
     let output = Command::new("ss").args(["-tmnH", &port]).output().ok()?;

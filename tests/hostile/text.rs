@@ -7,7 +7,7 @@ use crate::common::client::{hello, reply};
 use crate::common::{CONTROL_CHARACTER, Client, GOOD_BYE, NOT_UTF8, QUESTION, Scene, Server};
 
 #[test]
-fn b1_a_character_that_is_split_across_segments_stays_whole() {
+fn b1_character_split_across_segments_is_whole() {
     let mut scene = Scene::new(&["--framing", "line"]);
     let name = "\u{e9}\u{20ac}\u{1f600}";
     for cut in 1..name.len() {
@@ -23,7 +23,7 @@ fn b1_a_character_that_is_split_across_segments_stays_whole() {
 }
 
 #[test]
-fn b2_what_is_not_utf8_is_refused_and_the_connection_lives() {
+fn b2_invalid_utf8_is_refused_session_continues() {
     let mut scene = Scene::new(&[]);
     let ill_formed: [&[u8]; 9] = [
         b"\x80",
@@ -48,7 +48,7 @@ fn b2_what_is_not_utf8_is_refused_and_the_connection_lives() {
 }
 
 #[test]
-fn b2_a_character_that_the_end_of_the_stream_truncates_is_not_utf8() {
+fn b2_character_truncated_by_the_end_is_not_utf8() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send(b"al\xe2\x82");
@@ -59,7 +59,7 @@ fn b2_a_character_that_the_end_of_the_stream_truncates_is_not_utf8() {
 }
 
 #[test]
-fn b3_a_nul_is_a_control_character_and_hides_nothing_behind_it() {
+fn b3_nul_is_refused_as_a_control_character() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     for name in ["a\0b", "\0", "\0a", "a\0"] {
@@ -73,7 +73,7 @@ fn b3_a_nul_is_a_control_character_and_hides_nothing_behind_it() {
 }
 
 #[test]
-fn b4_control_characters_are_refused_and_never_reach_the_log() {
+fn b4_control_characters_never_reach_the_log() {
     let mut scene = Scene::of(Server::start(&["--log-level", "trace"]));
     let names = (0u8..0x20).chain([0x7f]).filter(|byte| *byte != b'\n');
     let names = names.map(|byte| format!("a{}b", char::from(byte)));
@@ -90,7 +90,7 @@ fn b4_control_characters_are_refused_and_never_reach_the_log() {
 }
 
 #[test]
-fn b5_c1_controls_are_refused_and_what_only_looks_odd_is_greeted() {
+fn b5_c1_controls_are_refused_odd_names_are_not() {
     let mut scene = Scene::of(Server::start(&["--log-level", "trace"]));
     for refused in ["\u{9b}2J", "a\u{85}b", "\u{80}", "\u{9f}"] {
         let mut client = scene.welcomed();
@@ -122,7 +122,7 @@ fn b5_c1_controls_are_refused_and_what_only_looks_odd_is_greeted() {
 }
 
 #[test]
-fn b6_what_other_programs_would_interpret_is_greeted_verbatim_and_logged_reversibly() {
+fn b6_metacharacters_are_greeted_verbatim() {
     let mut scene = Scene::of(Server::start(&["--log-level", "trace"]));
     let mut client = scene.welcomed();
     for name in [
@@ -159,7 +159,7 @@ fn b7_a_name_is_measured_in_bytes() {
 }
 
 #[test]
-fn whatever_the_name_every_log_line_is_printable_ascii_and_tells_it_exactly() {
+fn log_line_of_any_name_is_ascii_and_reversible() {
     let server = Server::start(&["--log-level", "trace", "--framing", "line"]);
     let hostile = prop_oneof![
         proptest::collection::vec(any::<u8>(), 1..60),
@@ -206,7 +206,7 @@ fn expected_reply(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The name that a log line says was answered.
+/// Returns the name in a log line about an answer.
 fn logged_name(line: &str) -> Vec<u8> {
     let (_, name) = line.split_once(ANSWERED).expect("such a line");
     unescape(name.strip_suffix('"').expect("a quoted name"))

@@ -11,7 +11,7 @@ use crate::common::{
 };
 
 #[test]
-fn d1_ten_thousand_connections_at_once_are_all_greeted_by_one_thread() {
+fn d1_ten_thousand_connections_are_all_greeted() {
     let mut scene = Scene::new(&["--log-level", "info"]);
     let wanted = affordable(10_000);
     let mut slow = 0;
@@ -32,7 +32,7 @@ fn d1_ten_thousand_connections_at_once_are_all_greeted_by_one_thread() {
 }
 
 #[test]
-fn d2_whoever_comes_to_a_full_server_is_told_and_the_next_is_let_in_when_one_leaves() {
+fn d2_full_server_refuses_until_one_client_ends() {
     let mut scene = Scene::new(&["--max-connections", "3"]);
     let mut inside: Vec<_> = (0..2).map(|_| scene.welcomed()).collect();
     for _ in 0..100 {
@@ -49,7 +49,7 @@ fn d2_whoever_comes_to_a_full_server_is_told_and_the_next_is_let_in_when_one_lea
 }
 
 #[test]
-fn d2_more_refused_at_once_than_may_linger_do_not_bring_the_server_down() {
+fn d2_more_refusals_than_may_linger_are_survived() {
     // 64 descriptors leave room for 16 that linger.
     let flags = ["--max-connections", "3"];
     let scene = Scene::of(Server::start_after("ulimit -n 64", &flags));
@@ -65,7 +65,7 @@ fn d2_more_refused_at_once_than_may_linger_do_not_bring_the_server_down() {
 }
 
 #[test]
-fn d2_whoever_waits_before_a_full_server_is_served_when_one_leaves() {
+fn d2_queued_client_is_served_when_one_ends() {
     let mut scene = Scene::new(&["--max-connections", "2", "--when-full", "queue"]);
     let inside = scene.welcomed();
     let mut waiting: Vec<_> = (0..10).map(|_| scene.client()).collect();
@@ -83,8 +83,8 @@ fn d2_whoever_waits_before_a_full_server_is_served_when_one_leaves() {
 }
 
 #[test]
-fn d3_two_hundred_clients_of_a_server_with_64_descriptors_never_exhaust_them() {
-    // Some of the 64 are inherited from who started the server, and are not free.
+fn d3_clients_never_exhaust_64_descriptors() {
+    // Some of the 64 are inherited from the process that started the server, and are not free.
     let inherited = "ulimit -n 64; exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3";
     let mut scene = Scene::of(Server::start_after(inherited, &[]));
     let mut clients: Vec<_> = (0..200).map(|_| scene.client()).collect();
@@ -101,7 +101,7 @@ fn d3_two_hundred_clients_of_a_server_with_64_descriptors_never_exhaust_them() {
 }
 
 #[test]
-fn d3_without_descriptors_those_who_come_are_told_and_those_inside_are_served() {
+fn d3_without_descriptors_clients_are_refused() {
     let mut scene = Scene::new(&[]);
     scene.leave_descriptors(5);
     let mut inside: Vec<_> = (0..5)
@@ -127,7 +127,7 @@ fn d3_without_descriptors_those_who_come_are_told_and_those_inside_are_served() 
 }
 
 #[test]
-fn d3_without_descriptors_those_who_wait_are_served_when_some_come_free_and_nobody_connects() {
+fn d3_queued_clients_are_served_without_an_event() {
     let mut scene = Scene::new(&["--when-full", "queue"]);
     scene.leave_descriptors(5);
     let mut inside: Vec<_> = (0..5)
@@ -157,7 +157,7 @@ fn d3_without_descriptors_those_who_wait_are_served_when_some_come_free_and_nobo
 }
 
 #[test]
-fn d5_thousands_who_connect_and_leave_at_once_leave_nothing_behind() {
+fn d5_short_connections_leak_nothing() {
     let mut scene = Scene::new(&[]);
     churn(&scene, 1000);
     scene.wait_for_baseline();
@@ -171,7 +171,7 @@ fn d5_thousands_who_connect_and_leave_at_once_leave_nothing_behind() {
 }
 
 #[test]
-fn d6_a_firehose_does_not_starve_a_hundred_polite_clients() {
+fn d6_firehose_does_not_starve_other_clients() {
     let mut scene = Scene::new(&[]);
     let mut firehose = scene.welcomed();
     let mut source = Client(firehose.0.try_clone().unwrap());
@@ -195,7 +195,7 @@ fn d6_a_firehose_does_not_starve_a_hundred_polite_clients() {
 }
 
 #[test]
-fn d6_a_hundred_peers_that_never_read_do_not_slow_one_that_does() {
+fn d6_deaf_peers_do_not_slow_one_that_reads() {
     let mut scene = Scene::new(&["--write-timeout", "2s"]);
     let before = scene.resident_kib();
     let names = b"name\n".repeat(1000);
@@ -216,7 +216,7 @@ fn d6_a_hundred_peers_that_never_read_do_not_slow_one_that_does() {
 }
 
 #[test]
-fn d7_an_accept_flood_does_not_starve_a_hundred_polite_clients() {
+fn d7_accept_flood_does_not_starve_clients() {
     let mut scene = Scene::new(&[]);
     let mut polite: Vec<_> = (0..100)
         .map(|_| Client::acquainted(scene.address()))
@@ -239,7 +239,7 @@ fn d7_an_accept_flood_does_not_starve_a_hundred_polite_clients() {
 }
 
 #[test]
-fn d8_five_thousand_silent_connections_do_not_slow_one_that_talks() {
+fn d8_silent_connections_do_not_slow_others() {
     let mut scene = Scene::new(&[]);
     let idle: Vec<_> = (0..affordable(5000)).map(|_| scene.client()).collect();
     for _ in 0..100 {
@@ -250,7 +250,7 @@ fn d8_five_thousand_silent_connections_do_not_slow_one_that_talks() {
 }
 
 #[test]
-fn d9_thousands_of_deadlines_at_the_same_moment_are_all_met() {
+fn d9_thousands_of_equal_deadlines_are_met() {
     let mut scene = Scene::brief(&["--name-timeout", "1s"]);
     let baseline = scene.report();
     scene.freeze();
@@ -271,7 +271,7 @@ fn d9_thousands_of_deadlines_at_the_same_moment_are_all_met() {
 }
 
 #[test]
-fn d10_a_fleet_of_silent_peers_holds_a_full_server_for_seconds_only() {
+fn d10_silent_fleet_holds_the_server_for_seconds() {
     let scene = Scene::brief(&["--max-connections", "10", "--name-timeout", "40s"]);
     let began = Instant::now();
     let fleet: Vec<_> = (0..10).map(|_| scene.client()).collect();
@@ -287,7 +287,7 @@ fn d10_a_fleet_of_silent_peers_holds_a_full_server_for_seconds_only() {
 }
 
 #[test]
-fn d10_names_dripping_into_a_full_server_do_not_win_its_deadlines_back() {
+fn d10_dripping_names_do_not_extend_short_waits() {
     let flags = [
         "--max-connections",
         "4",
@@ -311,7 +311,7 @@ fn d10_names_dripping_into_a_full_server_do_not_win_its_deadlines_back() {
 }
 
 #[test]
-fn d11_an_address_with_its_share_is_refused_and_its_neighbour_is_not() {
+fn d11_address_limit_refuses_that_address_alone() {
     let scene = Scene::brief(&["--max-per-ip", "2"]);
     let from =
         |address| Client::connect_from(address, scene.address()).expect("a loopback address");
@@ -348,7 +348,7 @@ fn d11_one_ipv6_network_is_one_customer() {
 }
 
 #[test]
-fn d12_a_flood_of_mistakes_ends_the_session_and_does_not_flood_the_log() {
+fn d12_flood_of_errors_does_not_flood_the_log() {
     let mut scene = Scene::new(&[]);
     let lines = scene.log().lines().len();
     for _ in 0..20 {
@@ -364,7 +364,7 @@ fn d12_a_flood_of_mistakes_ends_the_session_and_does_not_flood_the_log() {
 }
 
 #[test]
-fn d12_a_pipeline_of_names_is_answered_until_exit_whatever_comes_after() {
+fn d12_pipelined_names_are_answered_until_exit() {
     let mut scene = Scene::new(&[]);
     let mut client = scene.welcomed();
     client.send("name\n".repeat(2000) + "exit\n" + &"late\n".repeat(2000));
@@ -385,7 +385,7 @@ fn churn(scene: &Scene, times: usize) {
     }
 }
 
-/// A server on the IPv6 loopback address, where there is one.
+/// Starts a server on the IPv6 loopback address, if there is one.
 fn ipv6_server(flags: &[&str]) -> Option<Server> {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         println!("skipped: there is no IPv6 here");

@@ -1,4 +1,4 @@
-//! What the generator itself costs.
+//! The costs of the generator itself.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::common::Server;
 use crate::{CLOSED, plan, run_until};
 
 #[test]
-fn an_exchange_allocates_nothing() {
+fn exchange_allocates_nothing() {
     let server = Server::start(&["--framing", "line"]);
     let open = Pace::Open {
         rate: 20_000.0,
@@ -42,7 +42,7 @@ fn an_exchange_allocates_nothing() {
 }
 
 #[test]
-fn both_sides_cpu_time_is_known_for_a_server_whose_process_is() {
+fn cpu_time_is_known_if_the_process_is() {
     let server = Server::start(&["--framing", "line"]);
     let plan = Plan {
         connections: 10,

@@ -1,4 +1,4 @@
-//! What the report knows of the machine, and where both sides run on it.
+//! The machine in the report, and the cores that both sides run on.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +41,7 @@ fn machine_is_named_in_the_report() {
 }
 
 #[test]
-fn both_sides_are_kept_on_a_core_each_unless_told_not_to() {
+fn both_sides_are_pinned_unless_no_pin_is_given() {
     let Some(2..) = own_cores().map(|cores| cores.len()) else {
         return eprintln!("skipped: this needs two cores, and a system that reports them");
     };
@@ -84,7 +84,7 @@ fn sides_on_one_core_are_warned_about() {
 }
 
 #[test]
-fn machine_that_is_busy_with_something_else_is_warned_about() {
+fn busy_machine_is_warned_about() {
     if !cfg!(target_os = "linux") {
         return eprintln!("skipped: this system does not report what other processes use");
     }
@@ -122,9 +122,9 @@ fn generator_at_its_limit_is_warned_about() {
 }
 
 #[test]
-fn server_on_this_machine_is_found_by_its_address() {
+fn server_process_is_found_by_its_address() {
     if !cfg!(target_os = "linux") {
-        return eprintln!("skipped: this system does not report who listens");
+        return eprintln!("skipped: this system does not report listeners");
     }
     let server = Server::start(&["--framing", "line"]);
     let address = server.address().to_string();

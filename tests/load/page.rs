@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::load::actor::Actor;
 use crate::load::program::{File, SHORT, greet_load, output, text};
+use crate::load::standin::Standin;
 
 fn page(more: &[&str]) -> String {
     let html = File::new("html");
@@ -58,12 +58,12 @@ fn every_table_of_the_page_scrolls_by_itself() {
 }
 
 #[test]
-fn path_that_cannot_be_written_is_refused_before_measuring() {
-    let actor = Actor::plays(|guest| {
-        guest.welcome();
-        guest.serve();
+fn unwritable_path_is_refused_before_measuring() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve();
     });
-    let address = actor.address.to_string();
+    let address = standin.address.to_string();
     let directory = env!("CARGO_TARGET_TMPDIR");
     for option in ["--html", "--json"] {
         for path in ["/nowhere/report", directory] {
@@ -73,7 +73,7 @@ fn path_that_cannot_be_written_is_refused_before_measuring() {
             assert!(message.contains(path), "{message}");
         }
     }
-    assert_eq!(actor.served(), 0);
+    assert_eq!(standin.served(), 0);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::common::eventually;
-use crate::load::actor::Actor;
 use crate::load::schema;
+use crate::load::standin::Standin;
 
 pub(crate) fn greet_load(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-load"));
@@ -35,7 +35,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
-/// A file of this test's own, gone when it ends.
+/// A file of one test, removed when the test ends.
 pub(crate) struct File(PathBuf);
 
 impl File {
@@ -90,7 +90,7 @@ pub(crate) fn short(more: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[test]
-fn without_an_address_it_measures_a_server_of_its_own_and_leaves_nothing_behind() {
+fn own_server_ends_with_the_run() {
     let report = output(&[&SHORT[..], &["--json", "-"]].concat(), 0);
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     assert_valid(&report);
@@ -102,7 +102,7 @@ fn without_an_address_it_measures_a_server_of_its_own_and_leaves_nothing_behind(
 }
 
 #[test]
-fn a_sweep_has_a_row_for_each_step_and_a_page_with_the_curve() {
+fn sweep_has_a_row_and_charts_for_each_step() {
     let (html, json) = (File::new("html"), File::new("json"));
     let arguments = [
         "--sweep",
@@ -122,15 +122,16 @@ fn a_sweep_has_a_row_for_each_step_and_a_page_with_the_curve() {
     assert_eq!(json.json()["shape"], "sweep");
     let page = html.read();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
-    // Throughput, latency, CPU; and for each step throughput, latency, percentiles; in two sizes.
-    assert_eq!(page.matches("<svg").count(), 2 * (3 + 3 * 3));
+    // Throughput, latency, CPU; and for each step the distribution, percentiles, throughput and
+    // latency over time; in two sizes.
+    assert_eq!(page.matches("<svg").count(), 2 * (3 + 3 * 4));
     for outside in ["src=", "href=", "@import", "url(", "<script", "NaN"] {
         assert!(!page.contains(outside), "the page has {outside}");
     }
 }
 
 #[test]
-fn every_scenario_writes_a_report_that_keeps_to_the_schema() {
+fn report_of_each_scenario_is_valid() {
     for scenario in ["exchange", "churn", "idle", "mixed"] {
         let json = File::new("json");
         let arguments = ["--scenario", scenario, "-n", "20", "--json", json.path()];
@@ -148,9 +149,9 @@ fn every_scenario_writes_a_report_that_keeps_to_the_schema() {
 }
 
 #[test]
-fn a_server_that_is_down_is_exit_code_1_with_a_valid_report() {
+fn server_that_is_down_is_exit_code_1() {
     let json = File::new("json");
-    // Nobody listens on the discard port; and if somebody does, it does not greet.
+    // No greeting server listens on the discard port.
     let output = output(
         &["127.0.0.1:9", "--grace", "300ms", "--json", json.path()],
         1,
@@ -161,20 +162,20 @@ fn a_server_that_is_down_is_exit_code_1_with_a_valid_report() {
 }
 
 #[test]
-fn a_wrong_answer_is_exit_code_1() {
-    let actor = Actor::plays(|guest| {
-        guest.welcome();
-        guest.serve_names(1);
-        guest.say("Hello you!\n");
-        guest.ignore();
+fn wrong_answer_is_exit_code_1() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve_names(1);
+        peer.send("Hello you!\n");
+        peer.ignore();
     });
-    let address = actor.address.to_string();
+    let address = standin.address.to_string();
     let output = output(&[&[&address[..], "-n", "1"], &SHORT[..]].concat(), 1);
     assert!(text(&output.stdout).contains("not what the name must yield"));
 }
 
 #[test]
-fn a_condition_that_holds_is_exit_code_1_and_one_that_does_not_is_0() {
+fn condition_that_holds_is_exit_code_1() {
     let failed = output(&short(&["--fail-if", "p50>1ns,errors>0"]), 1);
     let report = text(&failed.stdout);
     assert!(
@@ -189,14 +190,16 @@ fn a_condition_that_holds_is_exit_code_1_and_one_that_does_not_is_0() {
 }
 
 #[test]
-fn misuse_is_exit_code_2_and_says_what_would_be_right() {
+fn misuse_is_exit_code_2_with_a_remedy() {
     for (arguments, advice) in [
         (&["--fail-if", "p99"][..], "p99>5ms"),
         (&["--sweep", "1,x"], "10k"),
         (&["--scenario", "churn", "--rate", "5"], "exchange or mixed"),
         (&["--sources", "nowhere"], "127.0.0.2-127.0.0.9"),
-        (&["nowhere"], "127.0.0.1:6000"),
+        (&["127.0.0.1:x"], "65535"),
         (&["--server-pid", "1"], "ADDR"),
+        (&["--until", "p99>5ms"], "--ramp-rate"),
+        (&["--rounds", "5"], "--compare"),
         (&["--duration", "0s"], "1ms"),
     ] {
         let output = output(arguments, 2);
@@ -206,7 +209,7 @@ fn misuse_is_exit_code_2_and_says_what_would_be_right() {
 }
 
 #[test]
-fn own_server_ignores_the_environment_of_the_generator() {
+fn own_server_ignores_the_generators_environment() {
     let mut command = greet_load(&["--json", "-"]);
     for (name, value) in [
         ("DURATION", "200ms"),
@@ -237,7 +240,7 @@ fn report_that_cannot_be_written_is_exit_code_2() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn source_that_is_not_local_is_refused_before_measuring() {
+fn foreign_source_is_refused_before_measuring() {
     let output = output(&["--sources", crate::load::faults::FOREIGN], 2);
     let message = text(&output.stderr);
     assert!(message.contains("192.0.2.1"), "{message}");
@@ -257,7 +260,7 @@ fn durations_beyond_a_year_are_refused() {
 }
 
 #[test]
-fn more_connections_than_descriptors_are_fewer_connections_and_a_warning() {
+fn missing_descriptors_are_fewer_connections() {
     let json = File::new("json");
     let greet_load = env!("CARGO_BIN_EXE_greet-load");
     let arguments = [&SHORT[..], &["-n", "500", "--json", json.path()]].concat();
@@ -278,12 +281,12 @@ fn more_connections_than_descriptors_are_fewer_connections_and_a_warning() {
 }
 
 #[test]
-fn an_interrupt_ends_the_run_with_a_partial_report_and_exit_code_130() {
-    let actor = Actor::plays(|guest| {
-        guest.welcome();
-        guest.serve();
+fn interrupt_is_exit_code_130_and_a_partial_report() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve();
     });
-    let (json, address) = (File::new("json"), actor.address.to_string());
+    let (json, address) = (File::new("json"), standin.address.to_string());
     let arguments = [
         &address[..],
         "-n",
@@ -298,7 +301,7 @@ fn an_interrupt_ends_the_run_with_a_partial_report_and_exit_code_130() {
         .spawn()
         .expect("it starts");
     eventually("names are answered", || {
-        (actor.served() > 200).then_some(())
+        (standin.served() > 200).then_some(())
     });
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
     kill(pid, Signal::SIGINT).expect("it runs");
@@ -315,7 +318,42 @@ fn an_interrupt_ends_the_run_with_a_partial_report_and_exit_code_130() {
 }
 
 #[test]
-fn a_server_of_its_own_ends_even_if_the_generator_is_killed() {
+fn interrupt_of_a_ramp_or_a_comparison_is_exit_code_130() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve();
+    });
+    let address = standin.address.to_string();
+    for (mode, answer) in [
+        (&["--ramp-rate"][..], "no knee"),
+        (&["--compare", &address], "nothing to compare"),
+    ] {
+        let json = File::new("json");
+        let common = [&address, "-n", "2", "-d", "1h", "--json", json.path()];
+        let before = standin.served();
+        let mut child = greet_load(&[&common[..], mode].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        eventually("names are answered", || {
+            (standin.served() > before + 200).then_some(())
+        });
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        kill(pid, Signal::SIGINT).expect("it runs");
+        let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
+        assert_eq!(exit.code(), Some(130), "{mode:?}");
+        let mut report = String::new();
+        let stdout = child.stdout.as_mut().expect("a pipe");
+        stdout.read_to_string(&mut report).expect("text");
+        assert!(report.starts_with(answer), "{report}");
+        assert!(report.contains("INTERRUPTED"), "{report}");
+        assert_valid(&json.json());
+        assert_eq!(json.json()["verdict"], "interrupted");
+    }
+}
+
+#[test]
+fn own_server_ends_if_the_generator_is_killed() {
     let mut child = greet_load(&["--duration", "1h", "--quiet"])
         .spawn()
         .expect("it starts");
@@ -331,7 +369,7 @@ fn a_server_of_its_own_ends_even_if_the_generator_is_killed() {
     child.kill().expect("it runs");
     child.wait().expect("it is ours");
     eventually("the server ends", || {
-        // A zombie has nobody to reap it in a container without an init.
+        // In a container without an init a zombie is never reaped.
         let stat = fs::read_to_string(format!("/proc/{server}/stat"));
         let gone = stat.map_or(true, |stat| stat.contains(") Z "));
         gone.then_some(())
@@ -339,7 +377,7 @@ fn a_server_of_its_own_ends_even_if_the_generator_is_killed() {
 }
 
 #[test]
-fn nobody_reading_the_report_is_no_reason_to_panic() {
+fn report_without_a_reader_is_not_an_error() {
     let mut child = greet_load(&SHORT)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -351,16 +389,16 @@ fn nobody_reading_the_report_is_no_reason_to_panic() {
 }
 
 #[test]
-fn the_server_of_a_run_that_has_ended_already_ends_without_a_word() {
-    let (nobody, output) = std::io::pipe().expect("a pipe");
-    drop(nobody);
+fn own_server_without_a_reader_ends_silently() {
+    let (reader, output) = std::io::pipe().expect("a pipe");
+    drop(reader);
     let mut server = greet_load(&["--serve", "line"])
         .stdin(Stdio::piped())
         .stdout(output)
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // Kept open, so that only the output says that nobody is there.
+    // Kept open, so that only the output shows that its reader has ended.
     let _stdin = server.stdin.take();
     let ended = server.wait_with_output().expect("it ends");
     assert_eq!(text(&ended.stderr), "");

@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use oneloop_load::{Pace, Plan, Scenario};
 
-use crate::load::actor::Actor;
 use crate::load::program::{File, assert_valid, output, text};
+use crate::load::standin::Standin;
 use crate::{plan, run};
 
 #[test]
-fn knee_of_a_throttled_server_is_found_within_a_tenth() {
-    let actor = Actor::plays(|guest| {
-        guest.welcome();
-        guest.serve_slowly(Duration::from_millis(10));
+fn knee_of_a_slow_server_is_found_within_a_tenth() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve_slowly(Duration::from_millis(10));
     });
-    // What it can do at most is what a closed loop gets out of it.
+    // Its capacity is the throughput of a closed loop.
     let capacity = || {
         let outcome = run(&Plan {
             scenario: Scenario::Exchange(Pace::Closed { in_flight: 4 }),
             connections: 4,
             duration: Duration::from_secs(1),
-            ..plan(actor.address)
+            ..plan(standin.address)
         });
         outcome.throughput().expect("it was measured")
     };
-    let address = actor.address.to_string();
+    let address = standin.address.to_string();
     let json = File::new("json");
     let ramp = [
         &address[..],
@@ -41,7 +41,7 @@ fn knee_of_a_throttled_server_is_found_within_a_tenth() {
         "--json",
         json.path(),
     ];
-    // A busy machine changes what the server can do between the two measurements.
+    // On a busy machine the capacity changes between the two measurements.
     let tries = (0..4).map(|_| {
         let before = capacity();
         let report = text(&output(&ramp, 0).stdout);
@@ -85,7 +85,7 @@ fn ramp_draws_the_knee() {
 }
 
 #[test]
-fn ramp_without_a_server_ends_at_once_without_a_knee() {
+fn ramp_without_a_server_ends_at_once() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = free.expect("a free port").to_string();
     let report = text(&output(&[&address, "--ramp-rate"], 1).stdout);

@@ -23,7 +23,7 @@ fn clean(plan: &Plan) -> Outcome {
 }
 
 #[test]
-fn exchanges_go_round_on_every_connection_and_every_answer_is_right() {
+fn exchanges_on_all_connections_are_clean() {
     let server = Server::start(&["--framing", "line"]);
     for in_flight in [1, 7, 400] {
         let outcome = clean(&Plan {
@@ -39,7 +39,7 @@ fn exchanges_go_round_on_every_connection_and_every_answer_is_right() {
 }
 
 #[test]
-fn a_server_that_waits_for_silence_is_spoken_to_in_its_way() {
+fn silence_framing_is_measured_with_its_gaps() {
     let server = Server::start(&["--framing", "silence", "--quiet-gap", "5ms"]);
     let outcome = clean(&Plan {
         framing: Framing::Silence,
@@ -52,7 +52,7 @@ fn a_server_that_waits_for_silence_is_spoken_to_in_its_way() {
 }
 
 #[test]
-fn a_server_that_understands_both_framings_is_spoken_to_in_both() {
+fn server_with_both_framings_is_measured_in_both() {
     let server = Server::start(&["--quiet-gap", "5ms"]);
     for framing in [Framing::Line, Framing::Silence] {
         let outcome = clean(&Plan {
@@ -64,7 +64,7 @@ fn a_server_that_understands_both_framings_is_spoken_to_in_both() {
 }
 
 #[test]
-fn a_fixed_rate_sends_exactly_what_is_due_in_the_window() {
+fn fixed_rate_sends_all_names_due_in_the_window() {
     let server = Server::start(&["--framing", "line"]);
     let outcome = clean(&Plan {
         scenario: Scenario::Exchange(OPEN),
@@ -85,7 +85,7 @@ fn a_fixed_rate_sends_exactly_what_is_due_in_the_window() {
 }
 
 #[test]
-fn conversations_are_held_from_the_connect_to_the_end_of_the_stream() {
+fn conversations_last_until_the_end_of_the_stream() {
     let server = Server::start(&["--framing", "line"]);
     let outcome = clean(&Plan {
         scenario: Scenario::Churn { names: 3 },
@@ -98,7 +98,7 @@ fn conversations_are_held_from_the_connect_to_the_end_of_the_stream() {
 }
 
 #[test]
-fn idle_connections_are_held_and_then_all_proved_alive() {
+fn idle_connections_are_all_proved_alive() {
     let server = Server::start(&["--framing", "line"]);
     let outcome = clean(&Plan {
         scenario: Scenario::Idle,
@@ -113,7 +113,7 @@ fn idle_connections_are_held_and_then_all_proved_alive() {
 }
 
 #[test]
-fn active_connections_work_among_idle_ones_at_either_pace() {
+fn mixed_connections_work_at_either_pace() {
     let server = Server::start(&["--framing", "line"]);
     for pace in [CLOSED, OPEN] {
         let outcome = clean(&Plan {
@@ -127,7 +127,7 @@ fn active_connections_work_among_idle_ones_at_either_pace() {
 }
 
 #[test]
-fn a_ramp_spreads_the_connects_over_its_time() {
+fn ramp_up_spreads_the_connects() {
     let server = Server::start(&["--framing", "line"]);
     let outcome = clean(&Plan {
         connections: 10,
@@ -140,7 +140,7 @@ fn a_ramp_spreads_the_connects_over_its_time() {
 
 #[test]
 #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is this machine
-fn connections_come_from_all_the_sources_in_turn() {
+fn sources_are_used_in_turn() {
     let sources: Vec<IpAddr> = ["127.0.0.2", "127.0.0.3"]
         .map(|ip| ip.parse().unwrap())
         .to_vec();

@@ -1,8 +1,8 @@
-//! As much of JSON Schema as `docs/load.schema.json` uses.
+//! The part of JSON Schema that `docs/load.schema.json` uses.
 
 use serde_json::Value;
 
-/// What is wrong with `value`, if anything is: where, and what.
+/// Checks `value`; the error names the first place that breaks the schema.
 pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
     check_at("$", schema, schema, value)
 }
@@ -103,7 +103,7 @@ fn number(rule: &Value) -> u64 {
 }
 
 #[test]
-fn what_breaks_a_schema_is_found() {
+fn value_that_breaks_a_schema_is_found() {
     use serde_json::json;
     let schema = json!({
         "type": "object",

@@ -1,5 +1,5 @@
-//! A server that is stopped for a while: an open loop must see it, a closed one must say that it
-//! cannot.
+//! A server that is stopped for a while: an open loop must show it, and a closed one must note that
+//! it cannot.
 
 use std::sync::mpsc;
 use std::thread;
@@ -11,7 +11,7 @@ use oneloop_load::{Fault, Go, Outcome, Pace, Plan, Progress, Scenario, percentil
 use crate::common::Server;
 use crate::{CLOSED, plan};
 
-/// Makes a run during which the server is stopped for about `stall`; says how long it really was.
+/// Makes a run during which the server is stopped for about `stall`; returns the real length.
 fn run_with_stall(server: &Server, plan: &Plan, stall: Duration) -> (Outcome, Duration) {
     let (begin, begun) = mpsc::channel();
     thread::scope(|scope| {
@@ -37,7 +37,7 @@ fn run_with_stall(server: &Server, plan: &Plan, stall: Duration) -> (Outcome, Du
 }
 
 #[test]
-fn a_stall_at_a_fixed_rate_is_seen_as_the_schedule_implies() {
+fn stall_at_a_fixed_rate_is_in_the_latencies() {
     let server = Server::start(&["--framing", "line"]);
     let rate = 500.0;
     let plan = Plan {
@@ -61,7 +61,7 @@ fn a_stall_at_a_fixed_rate_is_seen_as_the_schedule_implies() {
     assert!(why_not.len() < 5, "{why_not:?}");
 }
 
-/// What was due during the stall waited for the rest of it: all but k names for less than the
+/// Compares a run with its schedule. Names that were due during the stall waited for the rest of it: all but k names for less than the
 /// stall without k periods. One name in a hundred of 2,000 is twenty.
 fn differs_from_schedule(outcome: &Outcome, stall: Duration, rate: f64) -> Option<String> {
     let implied_p99 = stall - Duration::from_secs_f64(20.0 / rate);
@@ -74,7 +74,7 @@ fn differs_from_schedule(outcome: &Outcome, stall: Duration, rate: f64) -> Optio
     p99.or(max).or(late)
 }
 
-/// Whether it is off by more than a twentieth. Less than that may never be measured.
+/// Describes a figure that is more than a twentieth above the implied one. A lower one is a bug.
 #[track_caller]
 fn differs(what: &str, measured: Option<Duration>, implied: Duration) -> Option<String> {
     let measured = measured.expect("something was measured");
@@ -86,7 +86,7 @@ fn differs(what: &str, measured: Option<Duration>, implied: Duration) -> Option<
 }
 
 #[test]
-fn a_closed_loop_hardly_sees_a_stall_and_says_so() {
+fn stall_in_a_closed_loop_is_noted_as_invisible() {
     let server = Server::start(&["--framing", "line"]);
     let plan = Plan {
         scenario: Scenario::Exchange(CLOSED),

@@ -8,7 +8,7 @@ use nix::pty::{OpenptyResult, Winsize, openpty};
 
 use crate::load::program::{SHORT, greet_load, output, text};
 
-/// Runs a command on a terminal of its own; returns all that it wrote.
+/// Runs a command on a terminal of its own, and returns its output.
 fn on_terminal(mut command: Command) -> String {
     let size = Winsize {
         ws_row: 24,
@@ -34,7 +34,7 @@ fn on_terminal(mut command: Command) -> String {
     String::from_utf8(written).expect("text")
 }
 
-/// What stays on the terminal when the live view is cleared.
+/// Returns the part of the output that stays when the live view is cleared.
 fn report_of(written: &str) -> String {
     let (_, report) = written
         .rsplit_once("\x1b[J")
@@ -42,7 +42,7 @@ fn report_of(written: &str) -> String {
     report.replace("\r\n", "\n")
 }
 
-/// The text without its colours.
+/// Returns the text without its colours.
 fn without_colours(text: &str) -> String {
     let mut plain = String::new();
     for (place, part) in text.split("\x1b[").enumerate() {
@@ -64,7 +64,7 @@ fn assert_fits(report: &str) {
 }
 
 #[test]
-fn report_fits_a_terminal_with_its_headline_first() {
+fn report_fits_a_terminal_headline_first() {
     for more in [
         &[][..],
         &["--rate", "500"],
@@ -94,8 +94,11 @@ fn sweep_fits_a_terminal_with_whole_words() {
     for word in ["exchanges/s at most", "conns", "throughput", "errors"] {
         assert!(report.contains(word), "{word}: {report}");
     }
-    let rows = report.lines().filter(|line| line.contains('█'));
-    assert_eq!(rows.count(), 6, "{report}");
+    for step in ["1", "2", "3", "10", "100", "1,000"] {
+        let mut firsts = report.lines().map(|line| line.split_whitespace().next());
+        assert!(firsts.any(|first| first == Some(step)), "{step}: {report}");
+    }
+    assert!(report.contains('█'), "{report}");
 }
 
 #[test]
@@ -120,7 +123,7 @@ fn ramp_and_comparison_fit_a_terminal() {
 }
 
 #[test]
-fn report_has_colours_on_a_terminal_unless_it_is_told_not_to() {
+fn colours_need_a_terminal_and_respect_no_color() {
     let coloured = on_terminal(greet_load(&SHORT));
     assert!(
         report_of(&coloured).contains("\x1b[32mno errors"),
@@ -136,7 +139,7 @@ fn report_has_colours_on_a_terminal_unless_it_is_told_not_to() {
 }
 
 #[test]
-fn live_view_is_drawn_over_itself_without_flicker() {
+fn live_view_does_not_flicker() {
     let arguments = ["-d", "1s", "--warm-up", "100ms", "--timeout", "20s"];
     let written = on_terminal(greet_load(&arguments));
     let pictures: Vec<_> = written.split("\x1b[?2026h").skip(1).collect();
@@ -146,7 +149,7 @@ fn live_view_is_drawn_over_itself_without_flicker() {
         assert!(picture.contains("measuring") || picture.contains(" open"));
         // The terminal makes a carriage return of its own of each line feed.
         for line in picture.split("\r\r\n") {
-            // Erased behind what is written, never before.
+            // Erased behind the text, never before it.
             let (line, rest) = line.split_once("\x1b[K").expect("its rest is erased");
             assert!(matches!(rest, "" | "\x1b[J"), "{rest:?}");
             let line = line
@@ -167,4 +170,13 @@ fn live_view_is_drawn_over_itself_without_flicker() {
 fn quiet_has_no_live_view() {
     let written = on_terminal(greet_load(&[&SHORT[..], &["--quiet"]].concat()));
     assert!(!written.contains("\x1b[?2026h"), "{written:?}");
+}
+
+#[test]
+fn help_fits_80_columns() {
+    let help = on_terminal(greet_load(&["--help"]));
+    let help = without_colours(&help.replace("\r\n", "\n"));
+    let longest = help.lines().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(80), "{longest:?} columns:\n{help}");
+    assert!(help.starts_with("Examples:"), "{help}");
 }

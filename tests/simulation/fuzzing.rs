@@ -88,7 +88,7 @@ fn converse(
     body(&client, &mut simulation);
     client.resume_reading();
     simulation.drain();
-    simulation.network().set_horizon(None);
+    simulation.network().stop_poll_at(None);
     assert_eq!(simulation.reactor().open_connections(), 0);
     client.received()
 }

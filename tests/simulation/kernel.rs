@@ -50,8 +50,8 @@ impl Kernel {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled.expect("a poller"),
             }
-            assert_ne!(Os::hints(&events).count(), 0, "nothing came");
-            if Os::hints(&events).any(|hint| hint.token == Token(token) && wanted(hint)) {
+            assert_ne!(Os::events(&events).count(), 0, "nothing came");
+            if Os::events(&events).any(|hint| hint.token == Token(token) && wanted(hint)) {
                 return;
             }
         }
@@ -90,7 +90,7 @@ fn outbound_connection_is_announced_and_comes_from_the_address_asked_for() {
     let mut made = made.expect("a listener");
     kernel.os.register(&mut made, Token(2)).expect("a poller");
     kernel.wait_for(2, |hint| hint.writable);
-    assert!(kernel.os.connected(&made).expect("a listener"));
+    assert!(kernel.os.finish_connect(&made).expect("a listener"));
     let (_, address) = other.accept().expect("a connection");
     assert_eq!(address.ip(), from);
 }
@@ -132,7 +132,7 @@ fn abort_is_a_reset_and_close_is_an_end() {
 fn finishing_is_an_end_behind_which_the_peer_is_still_read() {
     let mut kernel = Kernel::on_loopback();
     let (mut stream, mut peer) = kernel.connection();
-    kernel.os.finish(&mut stream).expect("a connection");
+    kernel.os.shutdown_write(&mut stream).expect("a connection");
     assert_eq!(peer.read(&mut [0; 8]).expect("an end"), 0);
     peer.write_all(b"still").expect("a connection");
     kernel.wait_for(1, |hint| hint.readable);
@@ -144,7 +144,7 @@ fn end_of_the_peer_is_announced_as_such_and_is_no_error() {
     let mut kernel = Kernel::on_loopback();
     let (mut stream, peer) = kernel.connection();
     drop(peer);
-    kernel.wait_for(1, |hint| hint.closed && hint.readable);
+    kernel.wait_for(1, |hint| hint.hup && hint.readable);
     assert!(kernel.os.take_error(&stream).is_none());
     assert_eq!(kernel.os.read(&mut stream, &mut [0; 8]).expect("an end"), 0);
 }
@@ -161,7 +161,7 @@ fn reset_by_the_peer_is_announced_and_its_error_can_be_taken() {
     peer.peek(&mut byte).expect("a byte");
     // Closing with unread input is a reset.
     drop(peer);
-    kernel.wait_for(1, |hint| hint.closed && hint.writable);
+    kernel.wait_for(1, |hint| hint.hup && hint.writable);
     let error = kernel.os.take_error(&stream).expect("an error");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }

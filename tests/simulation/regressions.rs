@@ -5,7 +5,7 @@ use std::time::Duration;
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
 };
-use oneloop_sim::{Link, Simulation};
+use oneloop_sim::{LinkProfile, Simulation};
 
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);
@@ -45,9 +45,9 @@ fn a_deadline_that_passes_while_output_leaves_does_not_come_after_it() {
     };
     let mut simulation = Simulation::new(Verbose, limits, 1);
     let latency = Duration::from_millis(20);
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         latency: latency..=latency,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     client.send(b"go");
     simulation.run_for(Duration::from_secs(5));
@@ -198,9 +198,9 @@ fn events_are_acted_on_once_though_a_session_panics_behind_them() {
     let _others: Vec<_> = (0..500)
         .map(|number| {
             let latency = SHORT / 2 + Duration::from_micros(100) * number;
-            let other = simulation.connect_over(Link {
+            let other = simulation.connect_over(LinkProfile {
                 latency: latency..=latency,
-                ..Link::ideal()
+                ..LinkProfile::ideal()
             });
             other.send(b"hello");
             other
@@ -210,7 +210,7 @@ fn events_are_acted_on_once_though_a_session_panics_behind_them() {
         simulation.turn();
     }
     let counted = simulation.reactor().counters().events;
-    assert_eq!(counted, simulation.network().tally().events);
+    assert_eq!(counted, simulation.network().call_counts().events);
 }
 
 /// Says its last word at once, and it is more than the kernel takes at once.
@@ -240,9 +240,9 @@ fn who_has_taken_everything_is_not_held_to_be_slow_though_the_write_deadline_com
     let clients: Vec<_> = (0..400)
         .map(|number| {
             let latency = SHORT - Duration::from_millis(10) + Duration::from_micros(50) * number;
-            simulation.connect_over(Link {
+            simulation.connect_over(LinkProfile {
                 latency: latency..=latency,
-                ..Link::ideal()
+                ..LinkProfile::ideal()
             })
         })
         .collect();

@@ -1,4 +1,4 @@
-//! What the clients of a fleet do.
+//! The service of a [`Fleet`](super::Fleet): its clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,56 +13,56 @@ use super::{Work, wire};
 
 /// All clients.
 pub struct Callers {
-    /// What a client does once it was greeted.
+    /// The behaviour of a greeted client.
     pub conduct: Conduct,
-    /// What went wrong first.
+    /// The first error.
     pub fault: Option<String>,
-    /// Those who were greeted and stay, in that order.
+    /// The greeted clients that stay, in the order of their greetings.
     greeted: Vec<SessionId>,
     active: Range<usize>,
     depth: u32,
-    /// Exchanges that nobody has begun.
-    unasked: u64,
-    /// Exchanges that have not ended.
+    /// Exchanges not started yet.
+    unsent: u64,
+    /// Exchanges not completed yet.
     unanswered: u64,
     patience: Duration,
 }
 
-/// What a client does once it was greeted.
+/// The behaviour of a greeted client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conduct {
-    /// It waits for work.
+    /// Wait for work.
     Stay,
-    /// It says one name, and `exit` when that was answered.
+    /// Send one name, and `exit` after the answer.
     Converse,
-    /// It says one name and `exit` in one write.
+    /// Send one name and `exit` in one write.
     Blurt,
 }
 
 /// One client.
 pub struct Caller {
-    /// Its number, which its names begin with.
+    /// Its number, with which its names begin.
     number: u32,
-    /// Names that it has said.
-    said: u32,
+    /// The number of names sent.
+    sent: u32,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The greeting has not come yet.
-    Calling,
-    /// Nothing is owed to it.
+    /// The greeting has not arrived yet.
+    Connecting,
+    /// No answer is pending.
     Idle,
-    /// So many answers are owed to it.
+    /// `owed` answers are pending.
     Asking { owed: u32 },
-    /// It has said `exit`.
-    Leaving,
-    /// The goodbye has come.
-    Left,
+    /// `exit` was sent.
+    Exiting,
+    /// The goodbye has arrived.
+    Done,
 }
 
-/// What came is not what must come.
+/// Error of an unexpected answer.
 struct Wrong;
 
 impl Callers {
@@ -73,17 +73,17 @@ impl Callers {
             greeted: Vec::new(),
             active: 0..0,
             depth: 1,
-            unasked: 0,
+            unsent: 0,
             unanswered: 0,
             patience,
         }
     }
 
-    /// Hands out work. It begins with the next turn, which the alarm brings about.
+    /// Assigns work. It starts in the next turn, in which the timer expires.
     pub fn hand_out(&mut self, work: Work) {
         self.active = work.active;
         self.depth = work.depth;
-        self.unasked = work.exchanges;
+        self.unsent = work.exchanges;
         self.unanswered = work.exchanges;
     }
 
@@ -95,22 +95,22 @@ impl Callers {
         self.unanswered == 0
     }
 
-    /// Asks as many names at once as the work wants and the output takes, if there is work.
+    /// Sends as many names as the work wants and the output holds.
     fn ask(&mut self, caller: &mut Caller, cx: &mut Context<'_>) {
         let room = (cx.room() / wire::ASKED_BYTES) as u32;
-        let names = u64::from(self.depth.min(room)).min(self.unasked) as u32;
+        let names = u64::from(self.depth.min(room)).min(self.unsent) as u32;
         for _ in 0..names {
-            cx.write(&wire::asked(caller.number, caller.said));
-            caller.said = caller.said.wrapping_add(1);
+            cx.write(&wire::asked(caller.number, caller.sent));
+            caller.sent = caller.sent.wrapping_add(1);
         }
-        self.unasked -= u64::from(names);
+        self.unsent -= u64::from(names);
         caller.state = match names {
             0 => State::Idle,
             owed => State::Asking { owed },
         };
     }
 
-    /// Reads all that has come: one message may follow another.
+    /// Reads all input: it may contain several messages.
     fn read(&mut self, caller: &mut Caller, cx: &mut Context<'_>) -> Result<(), Wrong> {
         while !cx.input().is_empty() {
             let unread = cx.input().len();
@@ -124,11 +124,11 @@ impl Callers {
 
     fn read_one(&mut self, caller: &mut Caller, cx: &mut Context<'_>) -> Result<(), Wrong> {
         match caller.state {
-            State::Calling if take(wire::GREETING, cx)? => self.was_greeted(caller, cx),
+            State::Connecting if take(wire::GREETING, cx)? => self.was_greeted(caller, cx),
             State::Asking { owed } => return self.read_answers(caller, owed, cx),
-            State::Leaving if take(wire::GOOD_BYE, cx)? => caller.state = State::Left,
-            State::Idle | State::Left => return Err(Wrong),
-            State::Calling | State::Leaving => {}
+            State::Exiting if take(wire::GOOD_BYE, cx)? => caller.state = State::Done,
+            State::Idle | State::Done => return Err(Wrong),
+            State::Connecting | State::Exiting => {}
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Callers {
         match self.conduct {
             Conduct::Stay => {
                 self.greeted.push(cx.id());
-                // Whoever hands out work finds the loop about to turn.
+                // The loop turns once more for newly assigned work.
                 cx.set_timer(cx.now());
             }
             Conduct::Converse => self.ask(caller, cx),
@@ -156,7 +156,7 @@ impl Callers {
         cx: &mut Context<'_>,
     ) -> Result<(), Wrong> {
         while owed > 0 {
-            let number = caller.said.wrapping_sub(owed);
+            let number = caller.sent.wrapping_sub(owed);
             if !take(&wire::answer(caller.number, number), cx)? {
                 break;
             }
@@ -174,10 +174,10 @@ impl Callers {
         match self.conduct {
             Conduct::Stay => self.ask(caller, cx),
             Conduct::Converse => {
-                caller.state = State::Leaving;
+                caller.state = State::Exiting;
                 cx.write(wire::EXIT);
             }
-            Conduct::Blurt => caller.state = State::Leaving,
+            Conduct::Blurt => caller.state = State::Exiting,
         }
         if self.unanswered == 0 {
             cx.set_timer(cx.now());
@@ -198,19 +198,19 @@ impl Service for Callers {
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Caller {
         Caller {
-            number: peer.tag.expect("nobody calls us"),
-            said: 0,
-            state: State::Calling,
+            number: peer.tag.expect("all connections are outbound"),
+            sent: 0,
+            state: State::Connecting,
         }
     }
 
     fn step(&mut self, caller: &mut Caller, event: Event, cx: &mut Context<'_>) -> Next {
         match event {
             Event::Data if self.read(caller, cx).is_err() => {
-                return self.wrong(caller, "something else came", cx.input());
+                return self.wrong(caller, "unexpected input arrived", cx.input());
             }
             Event::Wake if caller.state == State::Idle => self.ask(caller, cx),
-            Event::Eof if caller.state == State::Left => {
+            Event::Eof if caller.state == State::Done => {
                 return Next::Close(CloseReason::Completed);
             }
             Event::Eof => {
@@ -225,9 +225,9 @@ impl Service for Callers {
         Next::Read { until }
     }
 
-    fn closed(&mut self, caller: Caller, _: Peer, why: EndReason, _: &mut ServiceContext) {
-        if why != EndReason::Completed {
-            self.wrong(&caller, &format!("it ended: {why}"), b"");
+    fn closed(&mut self, caller: Caller, _: Peer, reason: EndReason, _: &mut ServiceContext) {
+        if reason != EndReason::Completed {
+            self.wrong(&caller, &format!("it ended: {reason}"), b"");
         }
     }
 
@@ -236,9 +236,9 @@ impl Service for Callers {
             .get_or_insert(format!("client {tag} cannot connect: {error}"));
     }
 
-    /// Wakes those who take part in the work.
+    /// Wakes the clients that take part in the work.
     fn on_timer(&mut self, cx: &mut ServiceContext) {
-        if self.unasked > 0 {
+        if self.unsent > 0 {
             for &caller in &self.greeted[self.active.clone()] {
                 cx.wake(caller);
             }
@@ -246,7 +246,7 @@ impl Service for Callers {
     }
 }
 
-/// Takes `expected` off the input, if it is there already.
+/// Consumes `expected` from the input. Returns false if it is incomplete.
 #[inline]
 fn take(expected: &[u8], cx: &mut Context<'_>) -> Result<bool, Wrong> {
     let input = cx.input();

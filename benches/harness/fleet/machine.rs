@@ -1,22 +1,13 @@
 //! What a benchmark asks of the machine that it runs on.
 
-#[cfg(unix)]
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-/// Raises the limit of open files as far as it goes, and says how far that is.
+/// Raises the limit of open files as far as it goes, and returns it.
 #[cfg(unix)]
 pub fn descriptors() -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return ASSUMED;
-    };
-    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
-    };
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(ASSUMED);
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Elsewhere nobody limits them like that.
+/// Returns a guess: elsewhere there is no such limit.
 #[cfg(not(unix))]
 pub fn descriptors() -> usize {
     usize::MAX
@@ -40,4 +31,4 @@ pub fn pin_to(_: usize) -> bool {
 
 /// What every Unix grants.
 #[cfg(unix)]
-const ASSUMED: usize = 256;
+const ASSUMED: u64 = 256;

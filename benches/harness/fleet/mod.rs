@@ -1,9 +1,8 @@
-//! Many clients on one thread, whose work a benchmark hands out by the piece.
+//! Many clients on one thread, for measured batches of work.
 //!
-//! A [`Fleet`] is our own reactor used the other way round: every session is an outbound
-//! connection. It opens connections, and only then, when told, exchanges so many names over so
-//! many of them, and returns. So what is timed is exchanges and nothing else, and every byte that
-//! comes is compared with what must come: a server that answers wrongly is an error, not a result.
+//! A [`Fleet`] is our own reactor whose sessions are outbound connections. It opens them first, and
+//! then exchanges a given number of names on some of them, so that only exchanges are timed. It
+//! verifies every byte of the answers: a wrong answer is an error.
 
 #![allow(
     dead_code,
@@ -32,19 +31,19 @@ pub struct Fleet {
     tags: u32,
 }
 
-/// Exchanges to be had.
+/// A batch of exchanges.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// Which connections take part, by the order in which they were greeted.
+    /// The connections that take part, in the order of their greetings.
     pub active: Range<usize>,
-    /// How many names go out in one write.
+    /// The number of names in one write.
     pub depth: u32,
-    /// How many exchanges there are in all.
+    /// The total number of exchanges.
     pub exchanges: u64,
 }
 
 impl Work {
-    /// So many times all of so many connections.
+    /// Creates a batch of `rounds` rounds on `active` connections.
     pub fn rounds(active: usize, depth: u32, rounds: u64) -> Self {
         Self {
             active: 0..active,
@@ -55,10 +54,10 @@ impl Work {
 }
 
 impl Fleet {
-    /// No connections yet; they will be to `server`.
+    /// Creates a fleet for `server`, without connections.
     ///
     /// # Errors
-    /// If there is no poller.
+    /// If no poller can be created.
     pub fn to(server: SocketAddr) -> io::Result<Self> {
         let limits = Limits {
             outbound_max: 100_000,
@@ -72,20 +71,21 @@ impl Fleet {
         })
     }
 
-    /// Open connections to `server`: see [`grow_to`](Self::grow_to).
+    /// Opens connections to `server`: see [`grow_to`](Self::grow_to).
     ///
     /// # Errors
-    /// As there.
+    /// As for [`grow_to`](Self::grow_to).
     pub fn open(server: SocketAddr, connections: usize) -> io::Result<Self> {
         let mut fleet = Self::to(server)?;
         fleet.grow_to(connections)?;
         Ok(fleet)
     }
 
-    /// Opens what is missing to so many connections, in small groups so that no backlog overflows.
+    /// Opens connections up to a total of `connections`, in small groups so that no backlog
+    /// overflows.
     ///
     /// # Errors
-    /// If one of them is not greeted within a minute, or not as it should be.
+    /// If a connection is not greeted correctly within a minute.
     pub fn grow_to(&mut self, connections: usize) -> io::Result<()> {
         while self.greeted() < connections {
             let group = (connections - self.greeted()).min(GROUP);
@@ -94,10 +94,10 @@ impl Fleet {
         Ok(())
     }
 
-    /// As [`grow_to`](Self::grow_to), with one exchange on each new connection.
+    /// Opens connections as [`grow_to`](Self::grow_to) does, with one exchange on each new one.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`grow_to`](Self::grow_to) and [`exchange`](Self::exchange).
     pub fn grow_and_exchange(&mut self, connections: usize) -> io::Result<()> {
         while self.greeted() < connections {
             let before = self.greeted();
@@ -113,10 +113,11 @@ impl Fleet {
         Ok(())
     }
 
-    /// Begins so many more connections in one go, and waits until each is greeted.
+    /// Opens that many more connections at once, and waits until each is greeted. Returns the time
+    /// taken.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`grow_to`](Self::grow_to).
     pub fn open_at_once(&mut self, connections: usize) -> io::Result<Duration> {
         let wanted = self.greeted() + connections;
         let started = Instant::now();
@@ -127,10 +128,10 @@ impl Fleet {
         Ok(started.elapsed())
     }
 
-    /// Exchanges names: each connection asks as soon as it is answered. Says how long it took.
+    /// Exchanges names, each connection as fast as it is answered. Returns the time taken.
     ///
     /// # Errors
-    /// If an answer is wrong, or does not come within a minute.
+    /// If an answer is wrong, or does not arrive within a minute.
     pub fn exchange(&mut self, work: Work) -> io::Result<Duration> {
         let started = Instant::now();
         self.reactor.service_mut().hand_out(work);
@@ -138,19 +139,20 @@ impl Fleet {
         Ok(started.elapsed())
     }
 
-    /// Has whole conversations, from the connect to the goodbye, `at_once` of them at a time. Says
-    /// how long it took.
+    /// Runs whole conversations, from the connect to the goodbye, `at_once` of them at a time.
+    /// Returns the time taken.
     ///
     /// # Errors
-    /// If one does not go as it should, within a minute.
+    /// If an answer is wrong, or does not arrive within a minute.
     pub fn converse(&mut self, conversations: u64, at_once: u64) -> io::Result<Duration> {
         self.have_conversations(Conduct::Converse, conversations, at_once)
     }
 
-    /// The same in a hurry: a name and `exit` leave in one write.
+    /// Runs conversations as [`converse`](Self::converse) does, with a name and `exit` in one
+    /// write.
     ///
     /// # Errors
-    /// As [`converse`](Self::converse).
+    /// As for [`converse`](Self::converse).
     pub fn blurt(&mut self, conversations: u64, at_once: u64) -> io::Result<Duration> {
         self.have_conversations(Conduct::Blurt, conversations, at_once)
     }
@@ -182,7 +184,7 @@ impl Fleet {
         Ok(started.elapsed())
     }
 
-    /// Connections that are open and were greeted.
+    /// Returns the number of open, greeted connections.
     pub fn greeted(&self) -> usize {
         self.reactor.service().greeted()
     }
@@ -197,8 +199,8 @@ impl Fleet {
         self.tags = self.tags.wrapping_add(1);
     }
 
-    /// The addresses of the loopback network in turn, where it has more than one. A pair of ports
-    /// rests for a while when its connection has ended, so one address would soon have too few.
+    /// Returns the addresses of the loopback network in turn, where it has more than one. A pair of
+    /// ports stays in TIME_WAIT for a while, so one address would run out of ports.
     fn next_source(&self) -> Option<IpAddr> {
         let is_loopback = self.server.ip().is_loopback() && self.server.is_ipv4();
         let host = 2 + (self.tags % 250) as u8;
@@ -221,7 +223,7 @@ impl Fleet {
     }
 }
 
-/// Longer than any server takes for anything, unless it has lost us.
+/// Longer than any working server takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Below the backlog of every server.

@@ -1,5 +1,5 @@
-//! The greeting protocol as a client must see it. Written anew instead of shared with a server, so
-//! that a mistake in the server's words is found and not repeated.
+//! The greeting protocol, written independently of the server so that a mistake in the server's
+//! strings is found.
 
 pub const GREETING: &[u8] = b"Welcome!\nWhat's your name?";
 pub const EXIT: &[u8] = b"exit\n";
@@ -10,14 +10,14 @@ pub const ASKED_BYTES: usize = NAME_BYTES + 1;
 /// An answer: the reply and the next question.
 pub const ANSWER_BYTES: usize = HELLO.len() + NAME_BYTES + QUESTION.len();
 
-/// Name number `number` of the client `client`: no two that are on their way at once are alike, so
-/// an answer to somebody else's name, or to an earlier one, is found out.
+/// Returns name number `number` of `client`. Names in flight differ, so that an answer to another
+/// client's name, or to an earlier one, is found.
 pub fn name(client: u32, number: u32) -> [u8; NAME_BYTES] {
     let digits = u64::from(client & 0xffff) << 16 | u64::from(number & 0xffff);
     std::array::from_fn(|at| DIGITS[(digits >> (4 * (NAME_BYTES - 1 - at))) as usize & 15])
 }
 
-/// What is sent for a name.
+/// Returns the line that sends a name.
 #[inline]
 pub fn asked(client: u32, number: u32) -> [u8; ASKED_BYTES] {
     let mut asked = [b'\n'; ASKED_BYTES];
@@ -25,7 +25,7 @@ pub fn asked(client: u32, number: u32) -> [u8; ASKED_BYTES] {
     asked
 }
 
-/// What must come back for it.
+/// Returns the expected answer to a name.
 #[inline]
 pub fn answer(client: u32, number: u32) -> [u8; ANSWER_BYTES] {
     let mut answer = [0; ANSWER_BYTES];

@@ -1,4 +1,4 @@
-//! How the peers' programs are had: found when they are fresh, else built.
+//! The builds of the peers' programs, repeated only if sources have changed.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -58,9 +58,8 @@ pub(super) fn go(name: &str, folder: &str) -> Result<PathBuf, Unavailable> {
     })
 }
 
-/// Finds a program of this package beside the running test or benchmark, so that both are of one
-/// profile, and builds it when it is missing or stale: `cargo bench` at the root does not
-/// build it.
+/// Finds a program of this package next to the running test or benchmark, so that both have one
+/// profile. Builds it if it is missing or stale: `cargo bench` at the root does not.
 pub(super) fn program(name: &str, source: &str) -> Result<PathBuf, Unavailable> {
     let folder = profile_folder()?;
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
@@ -78,7 +77,7 @@ pub(super) fn program(name: &str, source: &str) -> Result<PathBuf, Unavailable> 
     )))
 }
 
-/// The command that runs a Python peer.
+/// Returns the command that runs a Python peer.
 pub(super) fn python(source: &str) -> Result<Vec<String>, Unavailable> {
     if !is_on_path("python3") {
         return Err(missing("Python (`python3`)", "python3"));
@@ -87,7 +86,7 @@ pub(super) fn python(source: &str) -> Result<Vec<String>, Unavailable> {
     Ok(vec!["python3".to_owned(), script, ANY_PORT.to_owned()])
 }
 
-/// Whether a program of this name can be run.
+/// Returns true if a program of this name is on the path.
 pub fn is_on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -106,7 +105,7 @@ fn cargo_build(program: &str, profile_folder: &Path) -> Command {
     cargo
 }
 
-/// Tells a library that is not installed from a peer that does not compile.
+/// Distinguishes a library that is not installed from a peer that does not compile.
 fn probe(library: Library) -> Result<(), Unavailable> {
     let program = format!(
         "#include <{}>\nint main(void) {{ return 0; }}\n",
@@ -133,7 +132,7 @@ fn probe(library: Library) -> Result<(), Unavailable> {
     }
 }
 
-/// Builds to a name of its own and renames, so that nobody ever starts half a program.
+/// Builds to a temporary name and renames, so that no partial program is ever started.
 fn build_into(
     target: &Path,
     compiler: impl FnOnce(&Path) -> Command,
@@ -159,7 +158,7 @@ fn run(command: &mut Command) -> Result<(), Unavailable> {
     }
 }
 
-/// Whether `target` is there and younger than all of its sources.
+/// Returns true if `target` exists and is newer than all of its sources.
 fn is_fresh(target: &Path, sources: &[PathBuf]) -> bool {
     let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
     let Ok(built) = changed(target) else {
@@ -173,7 +172,7 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
-/// `target/peers`, wherever cargo has put `target`.
+/// Returns `target/peers`, in cargo's target folder.
 fn peers_folder() -> Result<PathBuf, Unavailable> {
     let folder = profile_folder()?.with_file_name("peers");
     fs::create_dir_all(&folder)
@@ -181,7 +180,7 @@ fn peers_folder() -> Result<PathBuf, Unavailable> {
     Ok(folder)
 }
 
-/// `target/debug` or `target/release`: tests and benchmarks run from `deps` in there.
+/// Returns `target/debug` or `target/release`: tests and benchmarks run from `deps` in it.
 fn profile_folder() -> Result<PathBuf, Unavailable> {
     let executable = env::current_exe()
         .map_err(|error| failed(format!("cannot tell where this program is: {error}")))?;

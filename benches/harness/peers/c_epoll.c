@@ -3,11 +3,11 @@
  *
  * A level-triggered loop needs no read that fails with EAGAIN, and it sends at once, so that
  * epoll_ctl is called only when a connection opens or when the kernel refuses bytes. One read
- * buffer and one reply buffer serve every connection. A connection that does not take its replies
- * is not read from until it has.
+ * buffer and one reply buffer serve every connection. It reads from a connection only while
+ * no reply is pending.
  *
- * What it lacks: deadlines, a limit on connections, names or unfinished lines, checks of names,
- * fairness between connections, a drain, counters, logs. Memory that runs out ends it.
+ * Not implemented: deadlines; limits on connections, names or unfinished lines; checks of names;
+ * fairness between connections; a drain; counters; logs. It exits if memory runs out.
  *
  * Build: cc -O2 -o c_epoll c_epoll.c
  */
@@ -126,7 +126,7 @@ static void accept_all(void)
         if (fd >= 0) {
             open_conn(fd);
         } else if (errno == EMFILE || errno == ENFILE) {
-            /* The queue stays readable: without this the loop would spin until someone leaves. */
+            /* The queue stays readable: without this the loop would spin until a close. */
             watch(EPOLL_CTL_DEL, listener, 0, NULL);
             accepting = OUT_OF_DESCRIPTORS;
             return;

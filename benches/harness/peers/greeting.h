@@ -1,9 +1,8 @@
 /*
- * What the C peers share: the wire of the greeting protocol, the listener, and nothing that costs
- * an exchange anything.
+ * Shared by the C peers: the wire of the greeting protocol, and the listener.
  *
- * Lines are cut without copying: only what is left after the last LF of a read is kept, in a
- * buffer that exists while there is something to keep.
+ * Lines are split without copying. Only a partial line after the last LF of a read is copied, to a
+ * buffer that exists while it is needed.
  */
 #ifndef GREETING_H
 #define GREETING_H
@@ -82,7 +81,7 @@ static inline enum verdict answer_line(const char *name, size_t len, struct byte
     return GO_ON;
 }
 
-/* Answers every whole line of `data` into `out`; sets `*left` to how many bytes come after them. */
+/* Answers each complete line of `data` into `out`; sets `*left` to the number of bytes after them. */
 static inline enum verdict answer_lines(const char *data, size_t len, struct bytes *out, size_t *left)
 {
     const char *end = data + len, *lf;
@@ -95,7 +94,7 @@ static inline enum verdict answer_lines(const char *data, size_t len, struct byt
     return GO_ON;
 }
 
-/* Answers what a read brought, together with the unfinished line that came before it. */
+/* Answers the bytes of a read, together with the partial line before it. */
 static inline enum verdict answer(struct bytes *unfinished, const char *data, size_t len, struct bytes *out)
 {
     enum verdict verdict;
@@ -108,7 +107,7 @@ static inline enum verdict answer(struct bytes *unfinished, const char *data, si
             append(unfinished, data + len - left, left);
         return verdict;
     }
-    /* Search the new bytes only, so that a line that drips in costs no quadratic time. */
+    /* Search the new bytes only, so that a line in many parts costs no quadratic time. */
     const char *lf = memchr(data, '\n', len);
     size_t head = lf ? (size_t)(lf - data) + 1 : len;
     append(unfinished, data, head);
@@ -137,7 +136,7 @@ static inline struct sockaddr_in parse_address(int argc, char **argv)
     return a;
 }
 
-/* A bound, listening, non-blocking socket whose connections inherit TCP_NODELAY; tells its address. */
+/* Creates a non-blocking listener whose connections inherit TCP_NODELAY; prints its address. */
 static inline int listen_on(struct sockaddr_in a)
 {
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -154,7 +153,7 @@ static inline int listen_on(struct sockaddr_in a)
     return fd;
 }
 
-/* Whether stdin, which is readable, has come to its end: the sign to leave. */
+/* Returns true if stdin, which is readable, has ended: the request to exit. */
 static inline int stdin_ended(void)
 {
     char ignored[256];

@@ -1,12 +1,12 @@
 /*
- * libevent as its manual teaches it: an evconnlistener and one bufferevent per connection.
+ * libevent as in its manual: an evconnlistener and one bufferevent per connection.
  *
  * Lines are read in place (no allocation per line), replies go straight into the output buffer,
- * and a bufferevent writes it once per turn. The base takes no locks. A connection that leaves
- * more than a mebibyte unread is not read from until it has taken it.
+ * and a bufferevent writes it once per turn. The base takes no locks. It stops reading
+ * from a connection while more than a mebibyte of output is pending.
  *
- * What it lacks: deadlines, a limit on connections, names or unfinished lines, checks of names,
- * a drain, counters, logs. Out of descriptors, it spins until someone leaves.
+ * Not implemented: deadlines; limits on connections, names or unfinished lines; checks of names;
+ * a drain; counters; logs. Out of descriptors, it spins until a connection closes.
  *
  * Build: cc -O2 -o libevent libevent.c -levent
  */
@@ -50,7 +50,7 @@ static void pause_reading(struct bufferevent *bev)
     bufferevent_setcb(bev, on_readable, read_again, on_event, NULL);
 }
 
-/* The first line of `input`, its end still on, made contiguous; NULL when there is no whole one. */
+/* Returns the first line of `input` with its ending, contiguous; NULL if none is complete. */
 static const char *next_line(struct evbuffer *input, size_t *len)
 {
     struct evbuffer_ptr lf = evbuffer_search_eol(input, NULL, NULL, EVBUFFER_EOL_LF);

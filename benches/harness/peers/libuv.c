@@ -2,10 +2,11 @@
  * libuv as a careful user writes it: uv_read_start with one read buffer for every connection,
  * uv_try_write at once, and uv_write only for what the kernel refuses.
  *
- * A connection that does not take its replies is not read from until it has.
+ * It reads from a connection only while no reply is pending.
  *
- * What it lacks: deadlines, a limit on connections, names or unfinished lines, checks of names,
- * a drain, counters, logs. Memory that runs out ends it; out of descriptors, libuv closes newcomers.
+ * Not implemented: deadlines; limits on connections, names or unfinished lines; checks of names;
+ * a drain; counters; logs. It exits if memory runs out. Out of descriptors, libuv closes new
+ * connections.
  *
  * Build: cc -O2 -o libuv libuv.c -luv
  */
@@ -39,7 +40,7 @@ static void close_conn(struct conn *c)
         uv_close((uv_handle_t *)c, on_closed);
 }
 
-/* libuv takes what a read brought before the next one: one buffer is enough for all. */
+/* Each read is consumed before the next one: one buffer is enough for all. */
 static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)handle, (void)suggested;

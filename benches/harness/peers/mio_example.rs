@@ -1,12 +1,12 @@
-//! The shape of mio's own TCP example: what one gets by extending it into a server.
+//! mio's own TCP example, extended into a server.
 //!
-//! Connections in a `HashMap`; each readable event reads into a new vector until the kernel says
-//! `WouldBlock`; a reply registers the connection again to become writable, writes when it is, and
-//! registers it again to read. Unlike the example, it survives what goes wrong with a connection,
-//! and it takes up where a partial write stopped: otherwise it could not be measured.
+//! Connections are in a `HashMap`. Each readable event reads into a new vector until `WouldBlock`. A
+//! reply registers the connection for writing, writes when it is writable, and registers it for
+//! reading again. Unlike the example, it survives errors of a connection and continues short
+//! writes: otherwise it could not be measured.
 //!
-//! What it lacks: deadlines, a limit on connections, names or unfinished lines, checks of names, a
-//! drain, counters, logs. Out of descriptors, it stops accepting until the next one connects.
+//! Not implemented: deadlines; limits on connections, names or unfinished lines; checks of names; a
+//! drain; counters; logs. Out of descriptors, it stops accepting until the next connect.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -20,7 +20,7 @@ mod stdin_thread;
 mod wire;
 use wire::Then;
 
-/// One connection. Its replies are owed from when they are made until the kernel took them all.
+/// One connection, with the replies that the kernel has not taken.
 struct Connection {
     stream: TcpStream,
     input: Vec<u8>,
@@ -73,7 +73,7 @@ fn watch_stdin(_: &Registry) -> io::Result<()> {
 }
 
 fn exit_if_stdin_ended() {
-    // Blocking is fine: nothing but the end is ever sent, and it is what the event announced.
+    // Blocking is fine: only the end is ever sent, and the event reported it.
     if !matches!(io::stdin().read(&mut [0; 256]), Ok(1..)) {
         std::process::exit(0);
     }
@@ -98,7 +98,7 @@ fn accept_all(
             Ok((stream, _)) => {
                 let token = *next_token;
                 *next_token = Token(token.0 + 1);
-                // One that cannot be registered is dropped, and with it closed.
+                // A connection that cannot be registered is dropped, which closes it.
                 if let Ok(connection) = Connection::open(stream, registry, token) {
                     connections.insert(token, connection);
                 }
@@ -121,7 +121,7 @@ fn serve(
     };
     let done = connection.on_event(registry, event).unwrap_or(true);
     if done && let Some(mut connection) = connections.remove(&token) {
-        // Closing the socket takes it off the poll in any case.
+        // Closing the socket deregisters it in any case.
         let _ = registry.deregister(&mut connection.stream);
     }
 }
@@ -137,7 +137,7 @@ impl Connection {
         })
     }
 
-    /// Returns whether the connection is done.
+    /// Returns true if the connection is done.
     fn on_event(&mut self, registry: &Registry, event: &Event) -> io::Result<bool> {
         if event.is_writable() && !self.owed.is_empty() {
             return self.flush(registry, event.token());
@@ -177,7 +177,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// Returns whether the peer has finished sending.
+    /// Returns true if the peer has finished sending.
     fn read_until_would_block(&mut self) -> io::Result<bool> {
         let mut received = vec![0; 4096];
         let mut length = 0;

@@ -1,9 +1,9 @@
-//! The servers that ours is compared with, and ours, as processes to start, measure and stop.
+//! Our server and those compared with it, as processes to start, measure and stop.
 //!
-//! All of them speak the greeting protocol in line framing on the wire. A [`Peer`] knows how its
-//! program is had: written in C or Go, it is built under `target/peers` when the tools are there;
-//! written in Rust, it is an example of this package. [`Peer::start`] says in one sentence what to
-//! install when it cannot be had, so that a benchmark can go on without it.
+//! All of them implement the greeting protocol in line framing. Peers in C or Go are built under
+//! `target/peers` if the tools are installed; those in Rust are programs of this package. If a peer
+//! is not available, [`Peer::start`] returns a sentence about the missing package, and a benchmark
+//! continues without it.
 
 #![allow(
     dead_code,
@@ -28,7 +28,7 @@ pub struct Peer {
     recipe: Recipe,
 }
 
-/// Where a peer's program comes from. Sources are in this folder.
+/// The source of a peer's program, in this folder.
 #[derive(Clone, Debug)]
 enum Recipe {
     C {
@@ -59,20 +59,20 @@ struct Library {
     package: &'static str,
 }
 
-/// Why a peer does not run.
+/// Error returned when a peer does not run.
 #[derive(Debug)]
 pub enum Unavailable {
-    /// Something that it needs is not on this machine. The sentence says what to install.
+    /// A requirement is not installed. The sentence names the package.
     Skipped(String),
-    /// It should have started. The sentence says what failed.
+    /// It failed to start. The sentence gives the cause.
     Failed(String),
 }
 
-/// Which processor a peer may run on.
+/// The processors that a peer may use.
 #[derive(Clone, Copy, Debug)]
 pub enum Pin {
     Anywhere,
-    /// This core alone, when `taskset` is there to say so: see [`Running::pinned_to`].
+    /// This core alone, if `taskset` is installed: see [`Running::pinned_to`].
     Core(usize),
 }
 
@@ -153,7 +153,7 @@ impl Peer {
         },
     };
 
-    /// Every peer but ours.
+    /// All peers except ours.
     pub const OTHERS: [Self; 8] = [
         Self::C_EPOLL,
         Self::LIBEVENT,
@@ -165,17 +165,17 @@ impl Peer {
         Self::MIO_EXAMPLE,
     ];
 
-    /// Our own server, at `path`; `more` follows the arguments that make it one of the peers.
+    /// Returns our server at `path`, with `more` arguments after those that make it a peer.
     pub fn ours(path: impl Into<PathBuf>, more: &[&str]) -> Self {
         Self::program("oneloop", path, &[OUR_ARGUMENTS, more].concat())
     }
 
-    /// Our own server under a tool that looks at it, such as `strace`.
+    /// Returns our server under a tool that observes it, such as `strace`.
     pub fn ours_under(tool: &'static str, arguments: &[&str], path: &str) -> Self {
         Self::program(tool, tool, &[arguments, &[path], OUR_ARGUMENTS].concat())
     }
 
-    /// Any other program that says `listening on ADDRESS:PORT` in a line of its output.
+    /// Returns another program, which prints `listening on ADDRESS:PORT` in a line of its output.
     pub fn program(name: &'static str, path: impl Into<PathBuf>, arguments: &[&str]) -> Self {
         let path = path.into();
         let arguments = arguments.iter().map(ToString::to_string).collect();
@@ -185,17 +185,17 @@ impl Peer {
         }
     }
 
-    /// A short name for tables.
+    /// Returns a short name for tables.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How many connections it is worth trying with.
+    /// Returns the number of connections that the peer can be expected to serve.
     pub fn connections_max(&self) -> usize {
         match self.recipe {
-            // Python's threads all want the one lock.
+            // Python's threads share one lock.
             Recipe::Python { .. } => 1_000,
-            // More threads than that are more than many systems allow.
+            // More threads exceed the limits of many systems.
             Recipe::Rust {
                 name: "peer-threads",
                 ..
@@ -204,16 +204,15 @@ impl Peer {
         }
     }
 
-    /// Builds the peer if need be, and starts it on a free port of 127.0.0.1.
+    /// Builds the peer if necessary, and starts it on a free port of 127.0.0.1.
     ///
     /// # Errors
-    ///
-    /// When it cannot be had on this machine, and when it does not listen within 20 s.
+    /// If the peer is not available on this machine, or does not listen within 20 s.
     pub fn start(&self, pin: Pin) -> Result<Running, Unavailable> {
         Running::start(self.name, &self.command()?, pin)
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     fn command(&self) -> Result<Vec<String>, Unavailable> {
         let program = match &self.recipe {
             Recipe::C { source, library } => build::c(self.name, source, *library)?,

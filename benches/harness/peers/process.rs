@@ -1,4 +1,4 @@
-//! A peer that runs: where it listens, what it costs, and its end.
+//! A running peer: its address, its costs and its shutdown.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::{fs, thread};
 
 use super::{Pin, Unavailable, build};
 
-/// A peer's process. It is killed and waited for when this is dropped.
+/// A peer's process. Dropping it kills it and waits for its end.
 ///
-/// The process reads its stdin as a sign of life: should this program be killed, the peers' pipe
-/// closes and they end by themselves. (Ours does not look at stdin.)
+/// Peers exit at the end of their stdin, so that they end if this program is killed. Our own server
+/// does not read stdin.
 #[derive(Debug)]
 pub struct Running {
     name: &'static str,
@@ -22,14 +22,13 @@ pub struct Running {
     lines: Receiver<String>,
 }
 
-/// What a process occupies, in bytes.
+/// The memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Pages in memory, shared ones too (`VmRSS`).
     pub resident: u64,
-    /// Pages that belong to no file (`Anonymous`): the stack, the heap, what is mapped for it. Not
-    /// `Private_Dirty`: a program that has just been built counts there too, page by page, until it is
-    /// on the disk, and whenever no second process runs it.
+    /// Anonymous pages: the stack and the heap. Not `Private_Dirty`, which includes the pages of a
+    /// newly built program until they are written to disk, and those of a program with one process.
     pub anonymous: u64,
 }
 
@@ -47,7 +46,7 @@ impl Running {
             .spawn()
             .map_err(|error| Unavailable::Failed(format!("cannot start {name}: {error}")))?;
         let lines = lines_of(&mut child);
-        // From here on, dropping ends the process.
+        // From here on, drop ends the process.
         let mut running = Self {
             name,
             child,
@@ -60,27 +59,25 @@ impl Running {
         Ok(running)
     }
 
-    /// Closes the peer's stdin, and tells whether it ended for that, within 20 s.
+    /// Closes the peer's stdin. Returns true if the process ends within 20 s.
     pub fn ends_with_its_stdin(mut self) -> bool {
         drop(self.child.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(_) => {}
-                // Both outputs are closed, which only the end of the process does.
+                // Both outputs are closed, as at the end of a process.
                 Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,
             }
         }
     }
 
-    /// Asks the process to stop, as an operator would, and returns what it said from the line with
-    /// its address to its end.
+    /// Sends SIGTERM and returns the output, from the line with the address to its end.
     ///
     /// # Errors
-    ///
-    /// When it goes on for 20 s.
+    /// If the process runs for 20 s more.
     #[cfg(unix)]
     pub fn terminate(self) -> io::Result<Vec<String>> {
         use nix::sys::signal::{Signal, kill};
@@ -88,47 +85,46 @@ impl Running {
 
         let pid = i32::try_from(self.pid()).map_err(io::Error::other)?;
         kill(Pid::from_raw(pid), Signal::SIGTERM)?;
-        let (deadline, mut said) = (Instant::now() + PATIENCE, Vec::new());
+        let (deadline, mut output) = (Instant::now() + TIMEOUT, Vec::new());
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) => said.push(line),
-                Err(RecvTimeoutError::Disconnected) => return Ok(said),
+                Ok(line) => output.push(line),
+                Err(RecvTimeoutError::Disconnected) => return Ok(output),
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(io::Error::other(format!("{} goes on", self.name)));
+                    return Err(io::Error::other(format!("{} does not end", self.name)));
                 }
             }
         }
     }
 
-    /// The name of the peer.
+    /// Returns the name of the peer.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The process.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Where it listens.
+    /// Returns the address of its listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The core that it is bound to, if it is.
+    /// Returns the core that it is pinned to, if any.
     pub fn pinned_to(&self) -> Option<usize> {
         self.pinned_to
     }
 
-    /// CPU time used so far, user and system, by all of its threads, in steps of 10 ms.
+    /// Returns the CPU time used so far, user and system, by all threads, in steps of 10 ms.
     ///
     /// # Errors
-    ///
-    /// When the process is gone, or where there is no `/proc`.
+    /// If the process has ended, or without `/proc`.
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let stat = self.proc_file("stat")?;
-        // The program's name, in brackets, may contain anything: count from its end.
+        // The program's name, in brackets, may contain any character: count from its end.
         let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let mut fields = after_name.split_whitespace().skip(UTIME_AFTER_NAME);
         let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok());
@@ -140,12 +136,11 @@ impl Running {
         }
     }
 
-    /// How long its threads have run so far, in nanoseconds. What threads that have ended did is
-    /// not in it: for servers that end threads there is [`cpu_time`](Self::cpu_time).
+    /// Returns the run time of its current threads. [`cpu_time`](Self::cpu_time) includes threads
+    /// that have ended.
     ///
     /// # Errors
-    ///
-    /// When the process is gone, or where there is no `/proc` with `schedstat`.
+    /// If the process has ended, or without a `/proc` that has `schedstat`.
     pub fn run_time(&self) -> io::Result<Duration> {
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
@@ -160,20 +155,18 @@ impl Running {
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// How often its first thread has waited for something so far.
+    /// Returns the number of voluntary waits of its first thread.
     ///
     /// # Errors
-    ///
-    /// When the process is gone, or where there is no `/proc`.
+    /// If the process has ended, or without `/proc`.
     pub fn waits(&self) -> io::Result<u64> {
         self.number("status", "voluntary_ctxt_switches:")
     }
 
-    /// Memory in use now.
+    /// Returns the memory in use.
     ///
     /// # Errors
-    ///
-    /// When the process is gone, or where there is no `/proc`.
+    /// If the process has ended, or without `/proc`.
     pub fn memory(&self) -> io::Result<Memory> {
         Ok(Memory {
             resident: self.number("status", "VmRSS:")? * 1024,
@@ -205,14 +198,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing left to do but to reap it.
+        // If it has ended already, only the wait is needed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Through a shell that raises the limit of open files as far as it may and then becomes the
-/// program: every peer gets the same limit, and none needs code for it.
+/// Builds a command that raises the limit on open files in a shell, which then becomes the program.
+/// Every peer gets the same limit and needs no code for it.
 fn shell(command: &[String], core: Option<usize>) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]);
@@ -225,8 +218,8 @@ fn shell(command: &[String], core: Option<usize>) -> Command {
     shell
 }
 
-/// The lines of both outputs. Threads go on reading after the receiver is gone, because a pipe
-/// that nobody empties would stop the peer.
+/// Collects the lines of both outputs. The threads read on after the receiver was dropped, because
+/// a full pipe would block the peer.
 fn lines_of(child: &mut Child) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
@@ -242,34 +235,36 @@ fn forward(output: impl Read + Send + 'static, lines: Sender<String>) {
     thread::spawn(move || {
         for line in BufReader::new(output).lines() {
             let Ok(line) = line else { break };
-            // Nobody listens once the address is known.
+            // The receiver is dropped once the address is known.
             let _ = lines.send(line);
         }
     });
 }
 
-/// Waits for the line that tells the address; the error has what the program said instead.
+/// Waits for the line with the address. The error contains the other output.
 fn first_address(lines: &Receiver<String>) -> Result<SocketAddr, String> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut said = String::new();
+    let deadline = Instant::now() + TIMEOUT;
+    let mut output = String::new();
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => match address_in(&line) {
                 Some(address) => return Ok(address),
-                None => said = said + &line + "\n",
+                None => output = output + &line + "\n",
             },
             Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("no address within {PATIENCE:?}; it said: {said}"));
+                return Err(format!(
+                    "no address within {TIMEOUT:?}; it output: {output}"
+                ));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(format!("it ended before it listened; it said: {said}"));
+                return Err(format!("it ended before it listened; it output: {output}"));
             }
         }
     }
 }
 
-/// The address in `listening on 127.0.0.1:6000`, or in our own server's
-/// `Waiting for connection... (listening on 127.0.0.1:6000)`.
+/// Parses the address in `listening on 127.0.0.1:6000`, or in our own server's `Waiting for
+/// connection... (listening on 127.0.0.1:6000)`.
 pub(super) fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listening on ")?;
     let end = rest.find([')', ',', ' ']).unwrap_or(rest.len());
@@ -277,10 +272,10 @@ pub(super) fn address_in(line: &str) -> Option<SocketAddr> {
 }
 
 /// Longer than a loaded machine takes to start an interpreter.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// proc(5) numbers the fields from 1; the name is the 2nd, and `utime`, the 14th, precedes `stime`.
 const UTIME_AFTER_NAME: usize = 14 - 3;
 
-/// What `/proc` counts in (`USER_HZ`): a hundredth of a second on all that Linux still runs on.
+/// The unit of `/proc` (`USER_HZ`): 10 ms on all current Linux systems.
 const TICK: Duration = Duration::from_millis(10);

@@ -1,8 +1,8 @@
-//! The end of stdin as the sign to leave, awaited by a thread.
+//! Exit at the end of stdin, in a thread.
 
 use std::{io, process, thread};
 
-/// Ends the process when stdin does.
+/// Exits at the end of stdin.
 pub(crate) fn exit_with_stdin() {
     thread::spawn(|| {
         // An error is an end, too.

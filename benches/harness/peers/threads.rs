@@ -1,7 +1,7 @@
 //! The tutorial's design in Rust: a thread per connection, blocking sockets, std alone.
 //!
-//! What it lacks: deadlines, a limit on connections, names, unfinished lines or threads, checks of
-//! names, a drain, counters, logs.
+//! Not implemented: deadlines; limits on connections, names, unfinished lines or threads; checks of
+//! names; a drain; counters; logs.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
     loop {
         match listener.accept() {
             Ok((stream, _)) => serve_in_a_thread(stream),
-            // Out of descriptors, most likely: someone has to leave first.
+            // Probably out of descriptors: wait for a connection to close.
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
     }

@@ -3,8 +3,8 @@
 //! Only the drivers that are needed run (I/O and time). Input and replies are buffers that each
 //! task owns and reuses.
 //!
-//! What it lacks: deadlines, a limit on connections, names or unfinished lines, checks of names, a
-//! drain, counters, logs.
+//! Not implemented: deadlines; limits on connections, names or unfinished lines; checks of names; a
+//! drain; counters; logs.
 
 use std::io;
 use std::time::Duration;
@@ -32,14 +32,14 @@ async fn accept_forever() -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(converse(stream))),
-            // Out of descriptors, most likely: someone has to leave first.
+            // Probably out of descriptors: wait for a connection to close.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// Ends the process when stdin does. The runtime watches it, because a thread would make each
-/// system call dearer: the kernel counts references to descriptors that threads share.
+/// Exits at the end of stdin. The runtime reads it, because a thread would make each system call
+/// more expensive: the kernel counts references to descriptors that threads share.
 #[cfg(unix)]
 fn exit_with_stdin() -> io::Result<()> {
     use std::os::fd::AsFd;

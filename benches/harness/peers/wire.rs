@@ -1,4 +1,4 @@
-//! What the Rust peers share: the wire of the greeting protocol and a listener.
+//! Shared by the Rust peers: the wire of the greeting protocol and a listener.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -7,14 +7,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub(crate) const GREETING: &[u8] = b"Welcome!\nWhat's your name?";
 
-/// What becomes of the connection once its replies are out.
+/// The connection's state after its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     GoOn,
     Close,
 }
 
-/// Takes every whole line out of `input` and appends the answers to `replies`.
+/// Removes each complete line from `input` and appends the answers to `replies`.
 pub(crate) fn answer(input: &mut Vec<u8>, replies: &mut Vec<u8>) -> Then {
     let mut taken = 0;
     while let Some(length) = memchr::memchr(b'\n', &input[taken..]) {
@@ -33,11 +33,10 @@ pub(crate) fn answer(input: &mut Vec<u8>, replies: &mut Vec<u8>) -> Then {
     Then::GoOn
 }
 
-/// Listens on the address that is the only argument, and tells on stdout which one it became.
+/// Binds a listener to the address in the only argument and prints the local address.
 ///
 /// # Errors
-///
-/// When the argument is not an address, or when it cannot be listened on.
+/// If the argument is not an address, or binding fails.
 pub(crate) fn listen() -> io::Result<TcpListener> {
     let address = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let Some(address): Option<SocketAddr> = address else {

@@ -1,5 +1,5 @@
 complete -c greet-client -l name -d 'A name to send; may be given again. After the last one comes `exit`' -r
-complete -c greet-client -l framing -d 'How the server is told where a name ends' -r -f -a "auto\t'`silence` if standard input is a terminal, else `line`'
+complete -c greet-client -l framing -d 'How a name ends on the wire' -r -f -a "auto\t'`silence` if standard input is a terminal, else `line`'
 line\t'A newline follows each name'
 silence\t'Nothing follows: the name ends when no more bytes come (the tutorial\'s bytes)'"
 complete -c greet-client -l timeout -d 'How long to wait for the connection, and then for each answer (250ms, 10s, 1m)' -r

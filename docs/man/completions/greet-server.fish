@@ -3,12 +3,12 @@ complete -c greet-server -l framing -d 'How a name ends: at a line feed, after a
 line\t''
 silence\t''"
 complete -c greet-server -l quiet-gap -d 'How long a peer must be quiet for its bytes to be a name' -r
-complete -c greet-server -l max-connections -d 'Connections served at once. Default: what the limit on file descriptors allows' -r
+complete -c greet-server -l max-connections -d 'Connections served at once. Default: as many as the limit on file descriptors allows' -r
 complete -c greet-server -l max-per-ip -d 'Connections served at once from one address (IPv6: from one /64). Default: no limit' -r
 complete -c greet-server -l when-full -d 'How to handle new connections when the server is full' -r -f -a "refuse\t'Report that the server is full, and close'
 queue\t'Leave them in the backlog until a connection ends'"
 complete -c greet-server -l name-timeout -d 'How long a peer may take to give a whole name' -r
-complete -c greet-server -l write-timeout -d 'How long a peer may take to read what it is sent' -r
+complete -c greet-server -l write-timeout -d 'How long a peer may take to read its replies' -r
 complete -c greet-server -l drain -d 'How long the connections have to finish when the server is stopped' -r
 complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
 complete -c greet-server -l log-level -d 'Least level that is logged' -r -f -a "off\t''

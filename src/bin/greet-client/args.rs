@@ -21,7 +21,7 @@ pub(crate) struct Args {
     pub(crate) server: Address,
     /// Names to send; if there are none, they come from standard input.
     pub(crate) names: Vec<String>,
-    /// How the server is told where a name ends.
+    /// How a name ends on the wire.
     pub(crate) framing: Framing,
     /// How long to wait for the connection, and then for each answer.
     pub(crate) timeout: Duration,
@@ -59,7 +59,7 @@ struct CommandLine {
     #[arg(long = "name", value_name = "NAME", env = "GREET_NAME", value_parser = name)]
     names: Vec<String>,
 
-    /// How the server is told where a name ends.
+    /// How a name ends on the wire.
     #[arg(long, env = "GREET_FRAMING", value_enum, default_value_t = FramingArg::Auto)]
     framing: FramingArg,
 
@@ -171,7 +171,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 /// Sockets know no wait of zero, and less than this is no wait.
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
-/// Far beyond any use, and far below what overflows a clock.
+/// Far beyond any use, and far below the overflow of a clock.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const EXAMPLES: &str = "\
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_longer_than_nothing_and_shorter_than_for_ever() {
+    fn timeout_is_within_its_bounds() {
         assert_eq!(timeout("1ms"), Ok(TIMEOUT_MIN));
         assert_eq!(timeout("1day"), Ok(TIMEOUT_MAX));
         for text in ["0s", "999us", "25h", "1000000years", "10", "", "soon"] {

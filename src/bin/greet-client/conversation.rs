@@ -9,12 +9,12 @@ use crate::wire::{EXIT, Framing};
 
 /// Answers every question with the next of `names`, and the one after the last with `exit`.
 ///
-/// No name is sent before it is asked for: a server may take whatever one read returns for one
-/// name.
+/// No name is sent before it is asked for: a server may take the bytes of one
+/// read for one name.
 ///
 /// # Errors
 ///
-/// Whatever keeps the server from its goodbye after `exit`.
+/// If the server does not answer `exit` with its goodbye.
 pub(crate) fn run(
     listener: &Listener,
     names: &mut Names,

@@ -10,23 +10,23 @@ use greet_support::address::Address;
 /// Why the conversation did not come to its end.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No connection was made, so nothing was said.
+    /// No connection was made.
     Unreachable { server: Address, error: io::Error },
-    /// The server did not say what it owed within the time limit.
+    /// The server did not send its answer within the time limit.
     Stalled {
         server: Address,
         timeout: Duration,
         awaiting: Awaiting,
         framing: Framing,
     },
-    /// The server closed the connection before the conversation was over, and owed an answer or not.
+    /// The server closed the connection before the conversation was over. It owed an answer or not.
     Closed {
         server: Address,
         awaiting: Option<Awaiting>,
     },
     /// The connection broke.
     Broken { server: Address, error: io::Error },
-    /// The server does not speak the protocol.
+    /// The server does not follow the protocol.
     Violated {
         server: Address,
         violation: ProtocolViolation,
@@ -37,14 +37,14 @@ pub(crate) enum Failure {
     NameTooLong(usize),
     /// Standard output could not be written.
     Output(io::Error),
-    /// Nothing reads standard output any more, as in `greet-client | head -1`: a reason to stop, and
-    /// not an error.
+    /// Nothing reads standard output any more, as in `greet-client | head -1`: a reason to stop,
+    /// and not an error.
     OutputClosed,
     /// The user pressed Ctrl-C at the prompt.
     Interrupted,
 }
 
-/// What the server owes, which is where the conversation stands.
+/// The answer that the server owes, which is the state of the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaiting {
     /// The first question.
@@ -55,7 +55,7 @@ pub(crate) enum Awaiting {
     GoodBye,
 }
 
-/// How a server shows that it does not speak the protocol.
+/// A violation of the protocol by the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProtocolViolation {
     /// More than so many bytes without a question.
@@ -65,7 +65,7 @@ pub(crate) enum ProtocolViolation {
 }
 
 impl Failure {
-    /// The exit code that `--help` documents.
+    /// Returns the exit code that `--help` documents.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_connection_says_how_to_start_the_server() {
+    fn refused_connection_suggests_the_server() {
         let failure = Failure::Unreachable {
             server: server(),
             error: io::ErrorKind::ConnectionRefused.into(),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_after_a_name_suggests_the_other_framing() {
+    fn stall_suggests_the_other_framing() {
         let stalled = |framing| Failure::Stalled {
             server: server(),
             timeout: Duration::from_secs(10),

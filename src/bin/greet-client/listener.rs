@@ -22,7 +22,7 @@ pub(crate) struct Listener {
     shared: Arc<Shared>,
 }
 
-/// What the main thread does.
+/// The activity of the main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attention {
     /// It waits for the server, or is about to.
@@ -52,7 +52,7 @@ struct State {
     allowance: usize,
     /// The answer that the server owes, if any.
     awaiting: Option<Awaiting>,
-    /// The connection has ended, or cannot go on.
+    /// The reason why the conversation has ended, if it has.
     end: Option<Failure>,
 }
 
@@ -158,7 +158,7 @@ impl Listener {
         }
     }
 
-    /// Notes what the main thread does from now on.
+    /// Notes the next activity of the main thread.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The conversation is over: wakes the main thread or, if it cannot be woken, ends the program.
+    /// Ends the conversation: wakes the main thread or, if it cannot be woken, ends the program.
     fn end(&self, end: Failure) {
         let mut state = self.hold();
         let end = match state.show_unfinished() {
@@ -281,7 +281,7 @@ impl Shared {
         }
     }
 
-    /// There is no editor elsewhere.
+    /// Does nothing: there is no editor elsewhere.
     #[cfg(not(unix))]
     fn interrupt_editing<'a>(&'a self, _: MutexGuard<'a, State>) {}
 
@@ -340,7 +340,7 @@ impl State {
         self.screen.show(message)
     }
 
-    /// Shows the beginning of a message whose end has not come.
+    /// Shows a message that is not complete.
     fn show_unfinished(&mut self) -> Result<(), Failure> {
         let unfinished = std::mem::take(&mut self.unfinished);
         if unfinished.is_empty() {
@@ -383,7 +383,7 @@ fn block_interrupts() {}
 /// server that takes a long name for many short ones and greets each.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// What one read takes at most.
+/// The most bytes that one read takes.
 const CHUNK_BYTES: usize = 4096;
 
 /// How long after an interrupt the next one follows, if the first had no effect.

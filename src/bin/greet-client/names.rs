@@ -25,7 +25,7 @@ pub(crate) enum Names {
     /// A terminal that can edit lines.
     #[cfg(unix)]
     Edited(Box<Editor>),
-    /// A terminal that cannot, or whose output goes elsewhere: it needs a prompt.
+    /// A terminal that cannot, or with redirected output: it needs a prompt.
     Typed(StdinLock<'static>),
     /// A file or a program, which does not.
     Piped(StdinLock<'static>),
@@ -108,7 +108,7 @@ fn prompt(text: &str) {
 fn read_line(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
     let mut line = Vec::new();
     let bytes_max = NAME_BYTES_MAX + LINE_ENDING.len();
-    // One more than allowed, to tell a line that is too long from one that just fits.
+    // One more than allowed, to distinguish a line that is too long from one that just fits.
     input
         .take(bytes_max as u64 + 1)
         .read_until(b'\n', &mut line)
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_ending_is_not_part_of_a_name_and_all_else_is() {
+    fn line_ending_alone_is_dropped_from_a_name() {
         assert_eq!(without_line_ending(b"Alice\n"), b"Alice");
         assert_eq!(without_line_ending(b"Alice\r\n"), b"Alice");
         assert_eq!(without_line_ending(b" Alice \r\r\n"), b" Alice \r");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_one_at_a_time_and_the_last_needs_no_newline() {
+    fn lines_are_read_one_at_a_time() {
         let mut input = &b"Alice\n\nBob"[..];
         let mut next = || read_line(&mut input).expect("memory can be read");
         assert_eq!(next(), Some(b"Alice\n".to_vec()));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_read_far_enough_to_tell() {
+    fn too_long_line_is_read_far_enough() {
         for ending in ["", "\n", "\r\n"] {
             let fits = "x".repeat(NAME_BYTES_MAX) + ending;
             let line = read_line(&mut fits.as_bytes()).expect("memory can be read");

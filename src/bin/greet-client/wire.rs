@@ -31,7 +31,7 @@ pub(crate) enum Message {
     Question,
 }
 
-/// What follows a name on the wire.
+/// The end of a name on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// Nothing: the name ends when no more bytes come (the tutorial's bytes).
@@ -75,7 +75,7 @@ fn open(server: &Address, timeout: Duration) -> io::Result<TcpStream> {
 
 fn open_one(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, timeout)?;
-    // On the host itself, a port where nobody listens can be the very one that the kernel picked
+    // On the host itself, a port without a listener can be the very one that the kernel picked
     // for our end, and then TCP connects the socket with itself.
     if stream.local_addr()? == address {
         return Err(ErrorKind::ConnectionRefused.into());
@@ -125,7 +125,7 @@ mod tests {
         Message::Line(text.into())
     }
 
-    /// The messages of `chunks`, and what remains.
+    /// Returns the messages of `chunks`, and the rest.
     fn messages<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Message>, Vec<u8>) {
         let mut received = Vec::new();
         let mut messages = Vec::new();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_cut_the_bytes_in_three_gives_the_same_messages() {
+    fn bytes_cut_in_three_give_the_same_messages() {
         let bytes = b"Welcome!\nWhat's your name?Hello B\xc3\xb6!\nWhat's your name?Good bye!\n";
         let whole = messages([&bytes[..]]);
         assert_eq!(
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_within_a_line_is_part_of_the_line() {
+    fn question_within_a_line_is_part_of_it() {
         let (messages, rest) = messages([&b"Hello What's your name?!\nWhat's your name?"[..]]);
         assert_eq!(
             messages,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_farewell_right_after_the_question_is_a_line_of_its_own() {
+    fn line_after_the_question_is_separate() {
         let (messages, _) = messages([&b"What's your name?You took too long. Good bye!\n"[..]]);
         assert_eq!(
             messages,

@@ -9,7 +9,7 @@ use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Thres
 
 use greet_support::address::parse_address;
 
-/// A load generator for greeting servers: checks every byte, times from where it must.
+/// A load generator for greeting servers that checks every byte of every answer.
 #[derive(Debug, Parser)]
 #[command(name = "greet-load", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(value_name = "ADDR", env = "GREET_LOAD_ADDR", value_parser = parse_address)]
     pub(crate) target: Option<SocketAddr>,
 
-    /// What the connections do: exchange names all the time, hold one whole conversation after
+    /// The work of the connections: exchange names all the time, hold one whole conversation after
     /// the other, be idle and then prove to be alive, or some this and some that.
     #[arg(long, env = "GREET_LOAD_SCENARIO", default_value = "exchange")]
     scenario: Kind,
@@ -68,7 +68,7 @@ pub(crate) struct Args {
     ramp_rate: Option<f64>,
 
     /// Conditions that end --ramp-rate, written as for --fail-if.
-    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", value_parser = parse_thresholds)]
+    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", requires = "ramp_rate", value_parser = parse_thresholds)]
     until: Thresholds,
 
     /// Compares the server, A, with the one at this address, B: in each round both are measured,
@@ -76,20 +76,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", env = "GREET_LOAD_COMPARE", value_parser = parse_address, conflicts_with_all = ["sweep", "fail_if"])]
     pub(crate) compare: Option<SocketAddr>,
 
-    /// How many rounds --compare makes.
-    #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    /// Rounds of --compare.
+    #[arg(long, value_name = "N", env = "GREET_LOAD_ROUNDS", default_value = "9", requires = "compare", value_parser = clap::value_parser!(u32).range(3..=1000))]
     rounds: u32,
 
-    /// How long is measured. Default 5s; for each step of --ramp-rate 2s, for each run of
+    /// Length of the measured part. Default 5s; for each step of --ramp-rate 2s, for each run of
     /// --compare 1s.
     #[arg(short, long, value_name = "TIME", env = "GREET_LOAD_DURATION", value_parser = parse_some_time)]
     duration: Option<Duration>,
 
-    /// How long the connections work before that. Default: a fifth of --duration.
+    /// Time for which the connections work before that. Default: a fifth of --duration.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_WARM_UP", value_parser = parse_time)]
     warm_up: Option<Duration>,
 
-    /// Over how long the connections are opened. 0s: as fast as the server takes them.
+    /// Time over which the connections are opened. 0s: as fast as the server takes them.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_RAMP", default_value = "0s", value_parser = parse_time)]
     ramp: Duration,
 
@@ -97,7 +97,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_TIMEOUT", default_value = "1s", value_parser = parse_some_time)]
     timeout: Duration,
 
-    /// How long connects are waited for, and answers at the end; then they are missing.
+    /// Wait for a greeting, and for answers at the end; then they are missing.
     #[arg(long, value_name = "TIME", env = "GREET_LOAD_GRACE", default_value = "5s", value_parser = parse_some_time)]
     grace: Duration,
 
@@ -106,7 +106,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRS", env = "GREET_LOAD_SOURCES", value_delimiter = ',', value_parser = parse_sources)]
     sources: Vec<Sources>,
 
-    /// What ends a name: a line feed, or silence (one name at a time, as a person types).
+    /// End of each name: a line feed, or silence (one name at a time, as a person types).
     #[arg(long, env = "GREET_LOAD_FRAMING", default_value = "line")]
     framing: FramingArg,
 
@@ -200,7 +200,7 @@ impl Args {
         Ok(())
     }
 
-    /// One plan for each run, for a server at `target`.
+    /// Returns one plan for each run, for a server at `target`.
     pub(crate) fn plans(&self, target: SocketAddr) -> Vec<Plan> {
         let steps = match &self.sweep[..] {
             [] => &[self.connections],
@@ -237,7 +237,7 @@ impl Args {
         self.duration.unwrap_or(default)
     }
 
-    /// What the runs are to each other.
+    /// Returns the relation of the runs.
     pub(crate) fn shape(&self) -> Shape {
         match (self.ramp_rate, self.compare) {
             (Some(_), _) => Shape::Ramp(Ramp {
@@ -252,7 +252,7 @@ impl Args {
         }
     }
 
-    /// The rate at which a ramp begins, in names per second.
+    /// Returns the rate at which a ramp begins, in names per second.
     pub(crate) fn ramp_from(&self) -> f64 {
         self.ramp_rate.unwrap_or(1000.0)
     }
@@ -304,7 +304,7 @@ impl From<FramingArg> for Framing {
     }
 }
 
-/// A number of connections, `10k` being 10,000.
+/// Returns a number of connections, `10k` being 10,000.
 fn parse_count(text: &str) -> Result<u32, String> {
     let (digits, factor) = match text.strip_suffix(['k', 'K']) {
         Some(digits) => (digits, 1000),
@@ -337,7 +337,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A time that is not too short to measure anything.
+/// Returns a time that is not too short to measure anything.
 fn parse_some_time(text: &str) -> Result<Duration, String> {
     match parse_time(text)? {
         time if time >= Duration::from_millis(1) => Ok(time),
@@ -375,7 +375,7 @@ fn parse_sources(text: &str) -> Result<Sources, String> {
 }
 
 /// Returns `true` if a socket can be bound to `address`.
-fn is_local(address: IpAddr) -> bool {
+pub(crate) fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
@@ -385,29 +385,28 @@ fn parse_thresholds(text: &str) -> Result<Thresholds, String> {
 
 const EXAMPLES: &str = "\
 Examples:
-  greet-load                                      starts a server, measures it, stops it
-  greet-load 127.0.0.1:6000 -n 1000 -d 10s        closed loop over 1,000 connections
-  greet-load 127.0.0.1:6000 --rate 20k            open loop: 20,000 names a second, due on time
-  greet-load 127.0.0.1:6000 --ramp-rate           finds the rate that the server keeps up with
-  greet-load 127.0.0.1:6000 --compare 127.0.0.1:6001   which of two servers is faster?
+  greet-load                                 start a server, measure it, stop it
+  greet-load 127.0.0.1:6000 -n 1k -d 10s     closed loop over 1,000 connections
+  greet-load 127.0.0.1:6000 --rate 20k       open loop: 20,000 names a second
+  greet-load 127.0.0.1:6000 --ramp-rate      find the rate that it keeps up with
+  greet-load --compare 127.0.0.1:6001        is that server faster than ours?
   greet-load --sweep 1,10,100,1k,10k --html scaling.html
-  greet-load --scenario idle -n 19k               hold 19,000, then prove all to be alive
+  greet-load --scenario idle -n 19k          hold 19,000, then prove all alive
 ";
 
+// Not broken into lines here: clap does that for the width of the terminal.
 const EXIT_CODES: &str = "\
-Times are written like 250ms, 10s, 2m. The report goes to standard output, the live view and
-messages to standard error; NO_COLOR is respected. Ctrl-C ends the run and reports what was measured until then.
+Times are written like 250ms, 10s, 2m. The report goes to standard output, the live view and messages to standard error; NO_COLOR is respected. Ctrl-C ends the run and reports what was measured until then.
 
 Exit codes:
   0    measured, and nothing was wrong
-  1    an answer was wrong, missing, extra or late, a connection failed, or a condition of
-       --fail-if held
-  2    the command line is wrong, or a file cannot be read or written
+  1    errors, a condition of --fail-if held, or --ramp-rate found no knee
+  2    the command line is wrong, or a file cannot be written
   130  interrupted; the report is partial";
 
 /// In the open loop: enough for a stall to be caught up with, too few to fill a socket.
 const OPEN_IN_FLIGHT: u32 = 16;
-/// What one write of the loop can take.
+/// Names that one write of the loop can take.
 const NAMES_MAX: u32 = 400;
 const CONNECTIONS_MAX: u32 = 1_000_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -418,12 +417,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_is_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn a_range_of_sources_has_both_its_ends() {
+    fn range_of_sources_includes_both_ends() {
         let args = Args::parse_from(["greet-load", "--sources", "127.0.0.2-127.0.0.4,127.0.0.9"]);
         let plan = args.plans(([127, 0, 0, 1], 6000).into()).remove(0);
         let last: Vec<_> = plan.sources.iter().map(|ip| ip.to_string()).collect();
@@ -431,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_is_a_plan_for_each_step() {
+    fn sweep_is_a_plan_for_each_step() {
         let args = Args::parse_from(["greet-load", "--sweep", "1,10,1k"]);
         let plans = args.plans(([127, 0, 0, 1], 6000).into());
         let steps: Vec<_> = plans.iter().map(|plan| plan.connections).collect();
@@ -439,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_contradict_each_other_are_found() {
+    fn contradicting_arguments_are_refused() {
         for wrong in [
             &["--scenario", "churn", "--rate", "5"][..],
             &["--framing", "silence", "--names", "2"],

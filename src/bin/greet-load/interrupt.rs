@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether somebody has asked to stop.
+/// The request to stop.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     requested: Arc<AtomicBool>,
@@ -27,7 +27,7 @@ impl Interrupt {
         Ok(Self { requested })
     }
 
-    /// Elsewhere the system's own handling of Ctrl-C ends the process.
+    /// Does nothing: elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
     pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self {

@@ -22,7 +22,7 @@ pub(crate) struct Live {
     rates: Rates,
 }
 
-/// Where it is drawn.
+/// The place where it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Canvas {
     /// Nowhere: there is no terminal, or it is not wanted.
@@ -39,7 +39,7 @@ struct Rates {
 }
 
 impl Live {
-    /// A view that shows nothing until a run is begun.
+    /// Returns a view that shows nothing until a run is begun.
     pub(crate) fn new(quiet: bool) -> Self {
         let canvas = match !quiet && io::stderr().is_terminal() {
             true => Canvas::Terminal { drawn: 0 },
@@ -89,7 +89,7 @@ impl Live {
         lines.push(self.bar(progress, width));
         lines.push(self.figures(progress, rate));
         let picture = picture(&lines, drawn, width);
-        // A terminal that is gone is no reason to end the run.
+        // A terminal that was closed does not end the run.
         let _ = io::stderr().write_all(picture.as_bytes());
         self.canvas = Canvas::Terminal { drawn: lines.len() };
     }
@@ -170,8 +170,8 @@ impl Rates {
     }
 }
 
-/// Returns what draws `lines` over a picture of so many lines. A terminal that knows synchronized
-/// output shows it at once; others ignore the request.
+/// Returns the bytes that draw `lines` over a picture of so many lines. A terminal that knows
+/// synchronized output shows it at once; others ignore the request.
 fn picture(lines: &[String], drawn: usize, width: usize) -> String {
     let mut picture = format!("\x1b[?2026h{}", to_first_line(drawn));
     for (place, line) in lines.iter().enumerate() {

@@ -12,6 +12,7 @@ mod pinning;
 mod screen;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -27,7 +28,7 @@ use live::{Live, say};
 use measuring::Measuring;
 use own_server::OwnServer;
 
-/// Why there is no report: a sentence that names what failed, where, and what to try.
+/// The reason why there is no report: a sentence with the failure, its place, and a remedy.
 type Failure = String;
 
 fn main() -> ExitCode {
@@ -62,7 +63,7 @@ fn measure(args: &Args) -> Result<Report, Failure> {
     let target = args.target.or(own.as_ref().map(OwnServer::address));
     let target = target.expect("an address, or a server of its own");
     let server = server(args, own.as_ref());
-    let other = args.compare.and_then(Process::listening_at);
+    let other = args.compare.and_then(listening_at);
     let servers: Vec<_> = server
         .pid()
         .map(Process::new)
@@ -107,7 +108,7 @@ fn start_server(args: &Args) -> Result<OwnServer, Failure> {
 }
 
 fn server(args: &Args, own: Option<&OwnServer>) -> Server {
-    let found = || Process::listening_at(args.target?);
+    let found = || listening_at(args.target?);
     match (own, args.server_pid) {
         (Some(own), _) => Server::Own { pid: own.pid() },
         (None, Some(pid)) => Server::Known { pid },
@@ -117,14 +118,19 @@ fn server(args: &Args, own: Option<&OwnServer>) -> Server {
     }
 }
 
-/// Where the report goes.
+/// Finds the process that listens at `address`, if that is an address of this machine.
+fn listening_at(address: SocketAddr) -> Option<Process> {
+    args::is_local(address.ip()).then(|| Process::listening_at(address))?
+}
+
+/// The destinations of the report.
 struct Outputs {
     json: Option<OutputFile>,
     html: Option<OutputFile>,
     stdout: Stdout,
 }
 
-/// What standard output gets.
+/// The contents of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stdout {
     Text,
@@ -166,7 +172,7 @@ impl Outputs {
     }
 }
 
-/// Writes to standard output. A reader that has gone away, like `head`, is not an error.
+/// Writes to standard output. A reader that has closed the pipe, like `head`, is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes());

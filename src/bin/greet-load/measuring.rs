@@ -9,7 +9,7 @@ use crate::Failure;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 
-/// What is needed to make runs.
+/// Makes the runs of a report.
 pub(crate) struct Measuring {
     /// The server's process, if it is known.
     pub(crate) server: Option<Process>,
@@ -125,7 +125,7 @@ impl Measuring {
     }
 }
 
-/// The scenario at another rate.
+/// Returns the scenario at another rate.
 fn at_rate(scenario: Scenario, rate: f64) -> Scenario {
     let in_flight = match scenario {
         Scenario::Exchange(pace) | Scenario::Mixed { pace, .. } => pace.in_flight(),
@@ -138,7 +138,7 @@ fn at_rate(scenario: Scenario, rate: f64) -> Scenario {
     }
 }
 
-/// A step of a ramp in a line.
+/// Returns a step of a ramp in a line.
 fn step(rate: f64, run: &Outcome, failure: Option<&str>) -> String {
     let p99 =
         oneloop_load::percentile(&run.latency, 99.0).map_or(0.0, |p99| p99.as_secs_f64() * 1e3);

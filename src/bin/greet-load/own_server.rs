@@ -69,7 +69,7 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing left to do but to reap it.
+        // It may have ended already; then it only has to be reaped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -99,7 +99,7 @@ pub(crate) fn serve(framing: FramingArg) -> io::Result<()> {
     let mut reactor = Reactor::new(Greeter::new(config), limits)?;
     let address = reactor.listen(([127, 0, 0, 1], 0).into())?;
     if let Err(error) = writeln!(io::stdout(), "{address}") {
-        // Nobody reads it: the process that wanted a server has ended already.
+        // The process that wanted a server has ended already.
         return match error.kind() {
             ErrorKind::BrokenPipe => Ok(()),
             _ => Err(error),

@@ -5,7 +5,7 @@ use oneloop_load::{Cores, Pinned, Process, pin};
 use crate::own_server::OwnServer;
 
 /// Keeps the generator on a core of its own, and its own server on another. Where there is only
-/// one, or the system does not allow it, nothing is pinned; the report then shows what came of it.
+/// one, or the system does not allow it, nothing is pinned; the report then shows the consequences.
 pub(crate) fn pin_both(own_server: Option<&OwnServer>, servers: &[Process]) -> Pinned {
     let generator = Process::new(std::process::id());
     let Some(allowed) = Cores::allowed(generator).filter(|cores| cores.len() > 1) else {

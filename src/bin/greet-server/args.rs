@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "GREET_QUIET_GAP", default_value = "30ms", value_parser = humantime::parse_duration)]
     quiet_gap: Duration,
 
-    /// Connections served at once. Default: what the limit on file descriptors allows.
+    /// Connections served at once. Default: as many as the limit on file descriptors allows.
     #[arg(long, value_name = "N", env = "GREET_MAX_CONNECTIONS", value_parser = parse_count)]
     max_connections: Option<usize>,
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "GREET_NAME_TIMEOUT", default_value = "60s", value_parser = humantime::parse_duration)]
     name_timeout: Duration,
 
-    /// How long a peer may take to read what it is sent.
+    /// How long a peer may take to read its replies.
     #[arg(long, value_name = "TIME", env = "GREET_WRITE_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
     write_timeout: Duration,
 
@@ -129,7 +129,7 @@ impl Args {
             .parse()
             .expect("the parser accepts only the names of levels")
     }
-    /// The limits of the loop, within what the system allows.
+    /// Returns the limits of the loop, within those of the system.
     pub(crate) fn limits(&self, allowance: Allowance) -> Limits {
         let connections_max = self.max_connections.unwrap_or(allowance.connections);
         if connections_max > allowance.connections {
@@ -154,7 +154,7 @@ impl Args {
         }
     }
 
-    /// How the greeting is spoken.
+    /// Returns the configuration of the greeting service.
     pub(crate) fn greeting(&self) -> Config {
         Config {
             framing: self.framing(),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_maximum_is_lowered_to_what_the_descriptors_allow() {
+    fn explicit_maximum_is_lowered_to_the_allowance() {
         let args = Args::parse_from(["greet-server", "--max-connections", "5000"]);
         let limits = args.limits(Allowance {
             descriptors: 64,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A protocol that clients speak to the wrong port.
+/// A protocol of clients that connect to the wrong port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// A web browser, or a load balancer's health check.

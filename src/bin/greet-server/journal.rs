@@ -1,5 +1,5 @@
 //! A layer around the greeting service that keeps its journal: how long a session took and how much
-//! it sent, and which other protocols were spoken to the greeting port.
+//! it sent, and which other protocols clients used on the greeting port.
 
 use log::{info, warn};
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time};
@@ -15,7 +15,7 @@ pub(crate) struct Journal {
     named: Vec<Protocol>,
 }
 
-/// A session of the greeting service, and what the journal has to know of it.
+/// A session of the greeting service, and the journal's notes on it.
 #[derive(Debug)]
 pub(crate) struct Session {
     greeting: oneloop_greeting::Session,
@@ -32,7 +32,7 @@ impl Journal {
         }
     }
 
-    /// Names a protocol that is not the greeting protocol, the first time that it is spoken.
+    /// Names a protocol that is not the greeting protocol, the first time that a client uses it.
     #[cold]
     #[inline(never)]
     fn look(&mut self, input: &[u8], session: SessionId) {
@@ -69,7 +69,7 @@ impl Service for Journal {
             self.look(cx.input(), cx.id());
         }
         let next = self.greeter.step(&mut session.greeting, event, cx);
-        // What is unread at the end was received, too.
+        // Unread input at the end was received, too.
         let rest = match next {
             Next::Close(_) => 0,
             _ => cx.input().len(),

@@ -144,7 +144,7 @@ pub(crate) fn announce(bound: &[SocketAddr]) {
     }
 }
 
-/// Logs what to try next, and what to beware of.
+/// Logs advice: a command to try, and warnings about the addresses.
 pub(crate) fn advise(bound: &[SocketAddr], connections_max: usize) {
     for &address in bound {
         if address.ip().is_unspecified() {

@@ -1,4 +1,4 @@
-//! What occupies a port that cannot be bound.
+//! The holder of a port that cannot be bound.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(crate) enum Occupant {
     /// No program: ended connections, which the kernel remembers for a minute.
     TimeWait,
-    /// A connection whose local port this is.
+    /// A connection with this local port.
     Connection,
     /// A listening socket.
     Listener,
@@ -41,7 +41,7 @@ pub(crate) fn conflict(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port()
         && (ips.0 == ips.1
             || same_family && (ips.0.is_unspecified() || ips.1.is_unspecified())
-            // A socket of [::] takes IPv4, too, unless it was told not to.
+            // A socket of [::] takes IPv4, too, unless it was set to IPv6 only.
             || one.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))
 }
 

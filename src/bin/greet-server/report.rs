@@ -6,7 +6,7 @@ use oneloop::{EndReason, Reactor, Service};
 
 use crate::logging;
 
-/// Logs the loop's counters and what it holds, in one line.
+/// Logs the loop's counters and gauges, in one line.
 pub(crate) fn log(reactor: &Reactor<impl Service>) {
     let fields = fields(reactor);
     let fields: Vec<(&str, Value<'_>)> = fields

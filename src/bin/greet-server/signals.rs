@@ -29,7 +29,7 @@ impl Signals {
     /// shell's background job does not end by Ctrl-C.
     ///
     /// # Errors
-    /// If the operating system has no pipe left.
+    /// If the operating system provides no pipe.
     #[cfg(unix)]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -73,7 +73,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Elsewhere the system's own handling of Ctrl-C ends the process.
+    /// Catches none: elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
         Ok(Self {

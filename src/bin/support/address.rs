@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn port_0_can_be_listened_on_and_not_connected_to() {
+    fn port_0_is_for_listening_alone() {
         assert_eq!(parsed(":0"), "127.0.0.1:0");
         assert_eq!(to_connect_to("host:0"), Err(NO_PORT));
         assert!(to_connect_to("host:1").is_ok());

@@ -1,4 +1,4 @@
-//! Tells the programs which commit and target they are built from and for.
+//! Passes the commit and the target of a build to the programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! File descriptors: how many connections this process can hold.
 
-/// What the limit on file descriptors allows.
+/// The connections that the limit on file descriptors allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The limit itself.
@@ -12,8 +12,8 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Divides `descriptors` up: the program's own needs and what is `taken` already come first,
-    /// then a small reserve for those who are turned away; the rest is for connections.
+    /// Divides `descriptors` up: the program's own needs and those `taken` already come first,
+    /// then a small reserve for refused connections; the rest is for the others.
     fn of(descriptors: usize, taken: usize) -> Self {
         let free = descriptors.saturating_sub(taken + OWN);
         let refusals = (descriptors / 64)
@@ -28,26 +28,17 @@ impl Allowance {
     }
 }
 
-/// Raises the soft limit to the hard one, and returns what that allows.
+/// Raises the soft limit to the hard one, and returns the connections that it allows.
 #[cfg(unix)]
 pub fn raise_limit() -> Allowance {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return Allowance::of(ASSUMED, STANDARD_STREAMS);
-    };
     // Some systems call their hard limit infinite and refuse to set it.
-    let wanted = hard.min(MOST);
-    let limit = match setrlimit(Resource::RLIMIT_NOFILE, wanted.max(soft), hard) {
-        Ok(()) => wanted.max(soft),
-        Err(_) => soft,
-    };
+    let limit = rlimit::increase_nofile_limit(MOST).unwrap_or(ASSUMED as u64);
     let descriptors = usize::try_from(limit.min(MOST)).unwrap_or(ASSUMED);
     Allowance::of(descriptors, taken(descriptors).unwrap_or(STANDARD_STREAMS))
 }
 
-/// How many descriptors below `limit` are open, the standard streams and what was inherited, where
-/// the system says so.
+/// Returns how many descriptors below `limit` are open, standard streams and inherited ones
+/// included, if the system reports it.
 #[cfg(unix)]
 fn taken(limit: usize) -> Option<usize> {
     let numbers = std::fs::read_dir("/dev/fd")
@@ -58,13 +49,13 @@ fn taken(limit: usize) -> Option<usize> {
     Some(open.saturating_sub(1))
 }
 
-/// Elsewhere there is no such limit.
+/// Returns a guess: elsewhere there is no such limit.
 #[cfg(not(unix))]
 pub fn raise_limit() -> Allowance {
     Allowance::of(10_000, STANDARD_STREAMS)
 }
 
-/// How many connections the kernel lets wait at most, where it says so.
+/// Returns the maximum length of a backlog, if the kernel reports it.
 pub fn somaxconn() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()?
@@ -77,7 +68,7 @@ pub fn somaxconn() -> Option<u32> {
 /// listeners.
 const OWN: usize = 13;
 const STANDARD_STREAMS: usize = 3;
-/// What every Unix grants.
+/// The limit that every Unix grants.
 const ASSUMED: usize = 256;
 /// Linux's own default for `fs.nr_open`.
 const MOST: u64 = 1 << 20;

@@ -19,7 +19,7 @@ pub const VERSION: &str = concat!(
     ")"
 );
 
-/// What can be made from the definition of a command line.
+/// A document that is made from the definition of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Generate {
     /// A manual page.

@@ -3,17 +3,21 @@
 use super::*;
 
 #[test]
-fn a_peer_that_takes_one_read_for_one_message_gets_each_message_alone() {
+fn messages_without_line_framing_are_separated_by_gap() {
     for framing in [Framing::Auto, Framing::Silence] {
-        let mut wire = Wire::open(framing);
-        wire.wait(100 * MS).hear(b"Alice").wait(100 * MS);
-        wire.hear(b"Bob")
-            .wait(100 * MS)
-            .hear(b"exit")
-            .wait(100 * MS);
+        let mut connection = Connection::open(framing);
+        connection
+            .advance(100 * MS)
+            .receive(b"Alice")
+            .advance(100 * MS);
+        connection
+            .receive(b"Bob")
+            .advance(100 * MS)
+            .receive(b"exit")
+            .advance(100 * MS);
         let at = |millis: u32| Time::START + millis * MS;
         assert_eq!(
-            wire.said_at(),
+            connection.output_at(),
             [
                 (at(0), "Welcome!\n".into()),
                 (at(30), "What's your name?".into()),
@@ -24,106 +28,106 @@ fn a_peer_that_takes_one_read_for_one_message_gets_each_message_alone() {
                 (at(330), "Good bye!\n".into()),
             ]
         );
-        assert_eq!(wire.ended, Some(CloseReason::Completed));
+        assert_eq!(connection.closed, Some(CloseReason::Completed));
     }
 }
 
 #[test]
-fn a_peer_that_sends_lines_gets_reply_and_question_at_once() {
+fn line_gets_reply_and_question_at_once() {
     for ending in ["\n", "\r\n"] {
-        let mut wire = Wire::asked(Framing::Auto);
-        wire.said();
-        wire.hear(format!("Alice{ending}").as_bytes());
-        assert_eq!(wire.said(), ["Hello Alice!\nWhat's your name?"]);
-        wire.hear(format!("Bob{ending}Eve{ending}exit{ending}").as_bytes());
+        let mut connection = Connection::asked(Framing::Auto);
+        connection.output();
+        connection.receive(format!("Alice{ending}").as_bytes());
+        assert_eq!(connection.output(), ["Hello Alice!\nWhat's your name?"]);
+        connection.receive(format!("Bob{ending}Eve{ending}exit{ending}").as_bytes());
         assert_eq!(
-            wire.said(),
+            connection.output(),
             ["Hello Bob!\nWhat's your name?Hello Eve!\nWhat's your name?Good bye!\n"]
         );
-        assert_eq!(wire.ended, Some(CloseReason::Completed));
+        assert_eq!(connection.closed, Some(CloseReason::Completed));
     }
 }
 
 #[test]
 fn line_framing_never_waits() {
-    let mut wire = Wire::open(Framing::Line);
-    wire.hear(b"Alice\n").hear(b"Bob\nexit\n");
+    let mut connection = Connection::open(Framing::Line);
+    connection.receive(b"Alice\n").receive(b"Bob\nexit\n");
     assert_eq!(
-        wire.said(),
+        connection.output(),
         [
             "Welcome!\nWhat's your name?",
             "Hello Alice!\nWhat's your name?",
             "Hello Bob!\nWhat's your name?Good bye!\n",
         ]
     );
-    assert_eq!(wire.ended, Some(CloseReason::Completed));
+    assert_eq!(connection.closed, Some(CloseReason::Completed));
 }
 
 #[test]
-fn silence_does_not_end_a_line() {
-    let mut line = Wire::asked(Framing::Line);
-    let mut line_peer = Wire::asked(Framing::Auto);
-    line_peer.hear(b"Zoe\n");
-    for wire in [&mut line, &mut line_peer] {
-        wire.said();
-        wire.hear(b"Al").wait(100 * GAP);
-        assert_eq!(wire.said(), [""; 0]);
-        wire.hear(b"ice\n");
-        assert_eq!(wire.said(), ["Hello Alice!\nWhat's your name?"]);
+fn silence_after_partial_line_is_ignored() {
+    let mut line = Connection::asked(Framing::Line);
+    let mut line_peer = Connection::asked(Framing::Auto);
+    line_peer.receive(b"Zoe\n");
+    for connection in [&mut line, &mut line_peer] {
+        connection.output();
+        connection.receive(b"Al").advance(100 * GAP);
+        assert_eq!(connection.output(), [""; 0]);
+        connection.receive(b"ice\n");
+        assert_eq!(connection.output(), ["Hello Alice!\nWhat's your name?"]);
     }
 }
 
 #[test]
-fn silence_framing_gives_a_line_feed_no_meaning_but_at_the_end() {
-    let mut wire = Wire::asked(Framing::Silence);
-    wire.hear(b"Alice\r\n").wait(GAP - MS);
-    assert_eq!(wire.said(), ["Welcome!\n", "What's your name?"]);
-    wire.wait(MS + GAP);
-    assert_eq!(wire.said(), ["Hello Alice!\n", "What's your name?"]);
-    wire.hear(b"Bob\nEve\n").wait(2 * GAP);
+fn silence_framing_strips_only_a_final_line_feed() {
+    let mut connection = Connection::asked(Framing::Silence);
+    connection.receive(b"Alice\r\n").advance(GAP - MS);
+    assert_eq!(connection.output(), ["Welcome!\n", "What's your name?"]);
+    connection.advance(MS + GAP);
+    assert_eq!(connection.output(), ["Hello Alice!\n", "What's your name?"]);
+    connection.receive(b"Bob\nEve\n").advance(2 * GAP);
     assert_eq!(
-        wire.said(),
+        connection.output(),
         [
             "Sorry, a name has no control characters.\n",
             "What's your name?"
         ]
     );
-    wire.hear(b"exit\n").wait(GAP);
-    assert_eq!(wire.said(), ["Good bye!\n"]);
+    connection.receive(b"exit\n").advance(GAP);
+    assert_eq!(connection.output(), ["Good bye!\n"]);
 }
 
 #[test]
-fn new_bytes_begin_the_quiet_gap_anew() {
-    let mut wire = Wire::asked(Framing::Auto);
-    wire.said();
+fn new_bytes_restart_the_quiet_gap() {
+    let mut connection = Connection::asked(Framing::Auto);
+    connection.output();
     for bytes in [b"A", b"l", b"i", b"c", b"e"] {
-        wire.hear(bytes).wait(GAP - MS);
+        connection.receive(bytes).advance(GAP - MS);
     }
-    assert_eq!(wire.said(), [""; 0]);
-    wire.wait(MS);
-    assert_eq!(wire.said(), ["Hello Alice!\n"]);
+    assert_eq!(connection.output(), [""; 0]);
+    connection.advance(MS);
+    assert_eq!(connection.output(), ["Hello Alice!\n"]);
 }
 
 #[test]
-fn bytes_end_the_pause_before_a_question_at_once() {
-    let mut wire = Wire::open(Framing::Auto);
-    wire.wait(MS).hear(b"Alice");
-    assert_eq!(wire.said(), ["Welcome!\n", "What's your name?"]);
-    wire.wait(GAP);
-    assert_eq!(wire.said(), ["Hello Alice!\n"]);
-    wire.wait(MS).hear(b"Bob");
-    assert_eq!(wire.said(), ["What's your name?"]);
-    wire.wait(GAP);
-    assert_eq!(wire.said(), ["Hello Bob!\n"]);
-    wire.wait(MS).hear(b"Eve\n");
+fn bytes_before_a_question_end_the_gap() {
+    let mut connection = Connection::open(Framing::Auto);
+    connection.advance(MS).receive(b"Alice");
+    assert_eq!(connection.output(), ["Welcome!\n", "What's your name?"]);
+    connection.advance(GAP);
+    assert_eq!(connection.output(), ["Hello Alice!\n"]);
+    connection.advance(MS).receive(b"Bob");
+    assert_eq!(connection.output(), ["What's your name?"]);
+    connection.advance(GAP);
+    assert_eq!(connection.output(), ["Hello Bob!\n"]);
+    connection.advance(MS).receive(b"Eve\n");
     assert_eq!(
-        wire.said(),
+        connection.output(),
         ["What's your name?Hello Eve!\nWhat's your name?"]
     );
 }
 
 #[test]
-fn names_go_out_as_they_came() {
+fn name_is_returned_unchanged() {
     let names = [
         " ",
         " Bob  ",
@@ -138,44 +142,46 @@ fn names_go_out_as_they_came() {
     ];
     for name in names {
         for framing in EVERY_FRAMING {
-            let mut wire = Wire::asked(framing);
-            wire.said();
-            wire.hear(format!("{name}\n").as_bytes()).wait(2 * GAP);
+            let mut connection = Connection::asked(framing);
+            connection.output();
+            connection
+                .receive(format!("{name}\n").as_bytes())
+                .advance(2 * GAP);
             let expected = format!("Hello {name}!\nWhat's your name?");
-            assert_eq!(wire.transcript(), expected, "{framing}");
+            assert_eq!(connection.transcript(), expected, "{framing}");
         }
     }
 }
 
 #[test]
-fn an_empty_line_gets_the_question_and_is_no_mistake() {
+fn empty_line_gets_question_without_mistake() {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::asked(framing);
-        wire.said();
+        let mut connection = Connection::asked(framing);
+        connection.output();
         for _ in 0..50 {
             for line in ["\n", "\r\n"] {
-                wire.hear(line.as_bytes()).wait(2 * GAP);
-                assert_eq!(wire.said(), ["What's your name?"]);
+                connection.receive(line.as_bytes()).advance(2 * GAP);
+                assert_eq!(connection.output(), ["What's your name?"]);
             }
         }
-        assert_eq!(wire.ended, None);
+        assert_eq!(connection.closed, None);
     }
 }
 
 #[test]
-fn nothing_is_answered_after_exit() {
+fn input_after_exit_is_not_answered() {
     for framing in [Framing::Auto, Framing::Line] {
-        let mut wire = Wire::asked(framing);
-        wire.said();
-        wire.hear(b"exit\nAlice\nexit\n");
-        assert_eq!(wire.said(), ["Good bye!\n"]);
+        let mut connection = Connection::asked(framing);
+        connection.output();
+        connection.receive(b"exit\nAlice\nexit\n");
+        assert_eq!(connection.output(), ["Good bye!\n"]);
     }
 }
 
 #[test]
-fn the_end_of_the_stream_ends_a_name_in_every_framing() {
+fn end_of_stream_ends_a_name_in_every_framing() {
     for framing in EVERY_FRAMING {
-        for (sent, answer, why) in [
+        for (sent, answer, reason) in [
             ("Alice", "Hello Alice!\n", CloseReason::Eof),
             ("exit", "Good bye!\n", CloseReason::Completed),
             ("", "", CloseReason::Eof),
@@ -185,17 +191,17 @@ fn the_end_of_the_stream_ends_a_name_in_every_framing() {
                 CloseReason::Eof,
             ),
         ] {
-            let mut wire = Wire::asked(framing);
-            wire.said();
-            wire.hear(sent.as_bytes()).finish();
-            assert_eq!(wire.transcript(), answer, "{framing}");
-            assert_eq!(wire.ended, Some(why));
+            let mut connection = Connection::asked(framing);
+            connection.output();
+            connection.receive(sent.as_bytes()).finish();
+            assert_eq!(connection.transcript(), answer, "{framing}");
+            assert_eq!(connection.closed, Some(reason));
         }
     }
 }
 
 #[test]
-fn a_peer_that_sends_everything_and_finishes_at_once_is_answered_in_full() {
+fn early_end_of_stream_is_answered_in_full() {
     for (framing, transcript) in [
         (
             Framing::Auto,
@@ -210,29 +216,29 @@ fn a_peer_that_sends_everything_and_finishes_at_once_is_answered_in_full() {
             "Welcome!\nWhat's your name?Sorry, a name has no control characters.\n",
         ),
     ] {
-        let mut wire = Wire::open(framing);
-        wire.put(b"Alice\nBob");
-        wire.finish();
-        assert_eq!(wire.transcript(), transcript);
-        assert_eq!(wire.ended, Some(CloseReason::Eof));
+        let mut connection = Connection::open(framing);
+        connection.buffer_input(b"Alice\nBob");
+        connection.finish();
+        assert_eq!(connection.transcript(), transcript);
+        assert_eq!(connection.closed, Some(CloseReason::Eof));
     }
 }
 
 #[test]
-fn a_peer_that_sends_nothing_and_finishes_is_asked_no_more() {
-    let mut wire = Wire::open(Framing::Auto);
-    wire.finish();
-    assert_eq!(wire.said(), ["Welcome!\n"]);
-    let mut wire = Wire::asked(Framing::Auto);
-    wire.hear(b"Alice").wait(GAP).finish();
+fn end_of_stream_without_name_gets_no_question() {
+    let mut connection = Connection::open(Framing::Auto);
+    connection.finish();
+    assert_eq!(connection.output(), ["Welcome!\n"]);
+    let mut connection = Connection::asked(Framing::Auto);
+    connection.receive(b"Alice").advance(GAP).finish();
     assert_eq!(
-        wire.said(),
+        connection.output(),
         ["Welcome!\n", "What's your name?", "Hello Alice!\n"]
     );
 }
 
 #[test]
-fn draining_answers_what_is_owed_and_says_good_bye() {
+fn drain_answers_pending_names_then_good_bye() {
     for (framing, heard, unseen, transcript) in [
         (Framing::Auto, "", "", "Good bye!\n"),
         (Framing::Auto, "Al", "", "Hello Al!\nGood bye!\n"),
@@ -252,32 +258,35 @@ fn draining_answers_what_is_owed_and_says_good_bye() {
         ),
         (Framing::Silence, "Al\n", "", "Hello Al!\nGood bye!\n"),
     ] {
-        let mut wire = Wire::asked(framing);
-        wire.said();
-        wire.hear(heard.as_bytes());
-        wire.put(unseen.as_bytes());
-        wire.drain();
+        let mut connection = Connection::asked(framing);
+        connection.output();
+        connection.receive(heard.as_bytes());
+        connection.buffer_input(unseen.as_bytes());
+        connection.drain();
         assert_eq!(
-            wire.transcript(),
+            connection.transcript(),
             transcript,
             "{framing} {heard:?} {unseen:?}"
         );
-        assert_eq!(wire.ended, Some(CloseReason::Shutdown));
+        assert_eq!(connection.closed, Some(CloseReason::Shutdown));
     }
 }
 
 #[test]
-fn draining_answers_a_name_that_comes_before_its_question() {
-    let mut wire = Wire::open(Framing::Auto);
-    wire.put(b"Alice");
-    wire.drain();
+fn drain_answers_name_sent_before_its_question() {
+    let mut connection = Connection::open(Framing::Auto);
+    connection.buffer_input(b"Alice");
+    connection.drain();
     assert_eq!(
-        wire.transcript(),
+        connection.transcript(),
         "Welcome!\nWhat's your name?Hello Alice!\nGood bye!\n"
     );
-    let mut wire = Wire::open(Framing::Auto);
-    wire.put(b"exit");
-    wire.drain();
-    assert_eq!(wire.transcript(), "Welcome!\nWhat's your name?Good bye!\n");
-    assert_eq!(wire.ended, Some(CloseReason::Completed));
+    let mut connection = Connection::open(Framing::Auto);
+    connection.buffer_input(b"exit");
+    connection.drain();
+    assert_eq!(
+        connection.transcript(),
+        "Welcome!\nWhat's your name?Good bye!\n"
+    );
+    assert_eq!(connection.closed, Some(CloseReason::Completed));
 }

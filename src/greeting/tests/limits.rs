@@ -1,4 +1,4 @@
-//! Refusals, deadlines and back-pressure.
+//! Invalid names, timeouts and backpressure.
 
 use proptest::prelude::*;
 
@@ -10,18 +10,18 @@ const NOT_UTF8: &str = "Sorry, that name is not valid UTF-8.\n";
 const CONTROL: &str = "Sorry, a name has no control characters.\n";
 const QUESTION: &str = "What's your name?";
 
-/// The answer to `bytes` as one name, whatever ends it, in each framing.
+/// Asserts the answer to `bytes` as one name in each framing.
 fn assert_answer(bytes: &[u8], answer: &str) {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::asked(framing);
-        wire.said();
-        wire.hear(bytes).hear(b"\n").wait(2 * GAP);
-        assert_eq!(wire.transcript(), answer, "{framing} {bytes:?}");
+        let mut connection = Connection::asked(framing);
+        connection.output();
+        connection.receive(bytes).receive(b"\n").advance(2 * GAP);
+        assert_eq!(connection.transcript(), answer, "{framing} {bytes:?}");
     }
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_refused() {
+fn name_that_is_not_utf8_is_rejected() {
     for bytes in [
         &b"\xff"[..],
         b"Zo\xc3",
@@ -35,7 +35,7 @@ fn bytes_that_are_not_utf8_are_refused() {
 }
 
 #[test]
-fn control_characters_are_refused() {
+fn name_with_control_character_is_rejected() {
     for name in [
         "\0",
         "a\0b",
@@ -52,20 +52,23 @@ fn control_characters_are_refused() {
 }
 
 #[test]
-fn the_tenth_mistake_ends_the_session_with_one_line() {
+fn tenth_mistake_ends_the_session() {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::asked(framing);
-        wire.said();
+        let mut connection = Connection::asked(framing);
+        connection.output();
         for mistake in 1..=9 {
             let bytes: &[u8] = if mistake % 2 == 0 { b"\0\n" } else { b"\xff\n" };
-            wire.hear(bytes).wait(2 * GAP);
-            assert!(wire.transcript().ends_with(QUESTION));
-            wire.hear(b"Alice\n").wait(2 * GAP);
-            assert_eq!(wire.transcript(), ["Hello Alice!\n", QUESTION].concat());
+            connection.receive(bytes).advance(2 * GAP);
+            assert!(connection.transcript().ends_with(QUESTION));
+            connection.receive(b"Alice\n").advance(2 * GAP);
+            assert_eq!(
+                connection.transcript(),
+                ["Hello Alice!\n", QUESTION].concat()
+            );
         }
-        wire.hear(b"\0\n").wait(GAP);
-        assert_eq!(wire.said(), ["Too many mistakes. Good bye!\n"]);
-        assert_eq!(wire.ended, Some(CloseReason::ProtocolError));
+        connection.receive(b"\0\n").advance(GAP);
+        assert_eq!(connection.output(), ["Too many mistakes. Good bye!\n"]);
+        assert_eq!(connection.closed, Some(CloseReason::ProtocolError));
     }
 }
 
@@ -75,173 +78,195 @@ fn mistake_that_waited_for_room_is_counted_once() {
         framing: Framing::Line,
         ..Config::default()
     };
-    let mut wire = Wire::open_with(config).with_mark(64);
-    wire.said();
-    wire.hear(&b"\0\n".repeat(9));
-    assert_eq!(wire.transcript(), [CONTROL, QUESTION].concat().repeat(9));
-    assert_eq!(wire.ended, None);
+    let mut connection = Connection::open_with(config).with_mark(64);
+    connection.output();
+    connection.receive(&b"\0\n".repeat(9));
+    assert_eq!(
+        connection.transcript(),
+        [CONTROL, QUESTION].concat().repeat(9)
+    );
+    assert_eq!(connection.closed, None);
 }
 
 #[test]
-fn the_longest_name_is_answered_and_a_longer_one_ends_the_session() {
+fn name_beyond_limit_ends_the_session() {
     for framing in EVERY_FRAMING {
         for ending in ["\n", "\r\n"] {
             for length in [1023, 1024, 1025] {
                 let name = "x".repeat(length);
-                let mut wire = Wire::asked(framing);
-                wire.said();
-                wire.hear(format!("{name}{ending}").as_bytes())
-                    .wait(2 * GAP);
-                let (answer, ended) = if length > 1024 {
+                let mut connection = Connection::asked(framing);
+                connection.output();
+                connection
+                    .receive(format!("{name}{ending}").as_bytes())
+                    .advance(2 * GAP);
+                let (answer, closed) = if length > 1024 {
                     (TOO_LONG.to_owned(), Some(CloseReason::ProtocolError))
                 } else {
                     (format!("Hello {name}!\n{QUESTION}"), None)
                 };
-                assert_eq!((wire.transcript(), wire.ended), (answer, ended));
+                assert_eq!(
+                    (connection.transcript(), connection.closed),
+                    (answer, closed)
+                );
             }
         }
     }
 }
 
 #[test]
-fn a_name_is_refused_as_soon_as_it_is_certainly_too_long() {
+fn partial_name_beyond_limit_ends_the_session() {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::asked(framing);
-        wire.said();
+        let mut connection = Connection::asked(framing);
+        connection.output();
         for _ in 0..1024 {
-            wire.hear(b"x");
-            assert_eq!(wire.said(), [""; 0]);
+            connection.receive(b"x");
+            assert_eq!(connection.output(), [""; 0]);
         }
-        wire.hear(b"x");
-        assert_eq!(wire.said(), [TOO_LONG]);
-        assert_eq!(wire.ended, Some(CloseReason::ProtocolError));
+        connection.receive(b"x");
+        assert_eq!(connection.output(), [TOO_LONG]);
+        assert_eq!(connection.closed, Some(CloseReason::ProtocolError));
     }
 }
 
 #[test]
-fn a_line_ending_in_two_reads_does_not_make_a_name_too_long() {
+fn split_line_ending_does_not_count_as_name() {
     for framing in EVERY_FRAMING {
         let name = "x".repeat(1024);
-        let mut wire = Wire::asked(framing);
-        wire.said();
-        wire.hear(name.as_bytes())
-            .hear(b"\r")
-            .hear(b"\n")
-            .wait(2 * GAP);
-        assert_eq!(wire.transcript(), format!("Hello {name}!\n{QUESTION}"));
+        let mut connection = Connection::asked(framing);
+        connection.output();
+        connection
+            .receive(name.as_bytes())
+            .receive(b"\r")
+            .receive(b"\n")
+            .advance(2 * GAP);
+        assert_eq!(
+            connection.transcript(),
+            format!("Hello {name}!\n{QUESTION}")
+        );
     }
-    let mut wire = Wire::asked(Framing::Auto);
-    wire.said();
-    wire.hear("x".repeat(1024).as_bytes()).hear(b"\r").wait(GAP);
-    assert_eq!(wire.said(), [TOO_LONG], "a CR alone is no line ending");
+    let mut connection = Connection::asked(Framing::Auto);
+    connection.output();
+    connection
+        .receive("x".repeat(1024).as_bytes())
+        .receive(b"\r")
+        .advance(GAP);
+    assert_eq!(
+        connection.output(),
+        [TOO_LONG],
+        "a lone CR is not a line ending"
+    );
 }
 
 #[test]
-fn the_length_is_counted_in_bytes() {
+fn name_length_is_counted_in_bytes() {
     let longest = "é".repeat(512);
     assert_answer(longest.as_bytes(), &format!("Hello {longest}!\n{QUESTION}"));
     assert_answer(format!("{longest}x").as_bytes(), TOO_LONG);
 }
 
 #[test]
-fn the_refusal_names_the_length_that_is_set() {
-    let mut wire = Wire::open_with(Config {
+fn too_long_reply_contains_configured_limit() {
+    let mut connection = Connection::open_with(Config {
         framing: Framing::Line,
         name_bytes_max: 3,
         ..Config::default()
     });
-    wire.said();
-    wire.hear(b"Bob\nAlice\n");
+    connection.output();
+    connection.receive(b"Bob\nAlice\n");
     assert_eq!(
-        wire.transcript(),
+        connection.transcript(),
         "Hello Bob!\nWhat's your name?Sorry, that name is longer than 3 bytes. Good bye!\n"
     );
 }
 
 #[test]
-fn whoever_is_turned_away_is_told_so() {
+fn refused_connection_gets_full_message() {
     use oneloop::Service;
-    for why in [
+    for reason in [
         oneloop::service::EndReason::ServerFull,
         oneloop::service::EndReason::AddressLimit,
     ] {
         assert_eq!(
-            Greeter::default().refusal_message(why),
+            Greeter::default().refusal_message(reason),
             b"Sorry, the server is full. Please try again later.\n"
         );
     }
 }
 
 #[test]
-fn who_sends_no_name_in_time_is_told_so() {
+fn late_name_ends_the_session_with_timeout() {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::asked(framing);
-        wire.said();
-        let asked_at = wire.now;
-        wire.wait(2 * NAME_TIMEOUT);
-        assert_eq!(wire.said_at(), [(asked_at + NAME_TIMEOUT, TOO_SLOW.into())]);
-        assert_eq!(wire.ended, Some(CloseReason::Timeout));
+        let mut connection = Connection::asked(framing);
+        connection.output();
+        let asked_at = connection.now;
+        connection.advance(2 * NAME_TIMEOUT);
+        assert_eq!(
+            connection.output_at(),
+            [(asked_at + NAME_TIMEOUT, TOO_SLOW.into())]
+        );
+        assert_eq!(connection.closed, Some(CloseReason::Timeout));
     }
 }
 
 #[test]
-fn bytes_that_drip_in_do_not_extend_the_time_for_a_name() {
+fn partial_input_does_not_extend_name_timeout() {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::open_with(Config {
+        let mut connection = Connection::open_with(Config {
             framing,
             name_bytes_max: 4096,
             ..Config::default()
         });
-        wire.wait(GAP).said();
-        let asked_at = wire.now;
-        while wire.ended.is_none() {
-            wire.hear(b"x").wait(20 * MS);
+        connection.advance(GAP).output();
+        let asked_at = connection.now;
+        while connection.closed.is_none() {
+            connection.receive(b"x").advance(20 * MS);
         }
         let deadline = match framing {
             Framing::Line => Time::START + NAME_TIMEOUT,
             Framing::Auto | Framing::Silence => asked_at + NAME_TIMEOUT,
         };
-        assert_eq!(wire.said_at(), [(deadline, TOO_SLOW.into())]);
-        assert_eq!(wire.ended, Some(CloseReason::Timeout));
+        assert_eq!(connection.output_at(), [(deadline, TOO_SLOW.into())]);
+        assert_eq!(connection.closed, Some(CloseReason::Timeout));
     }
 }
 
 #[test]
-fn every_question_gives_the_whole_time_again() {
+fn each_question_restarts_name_timeout() {
     for framing in EVERY_FRAMING {
-        let mut wire = Wire::asked(framing);
+        let mut connection = Connection::asked(framing);
         for _ in 0..5 {
-            wire.wait(NAME_TIMEOUT - 4 * GAP)
-                .hear(b"Alice\n")
-                .wait(2 * GAP);
+            connection
+                .advance(NAME_TIMEOUT - 4 * GAP)
+                .receive(b"Alice\n")
+                .advance(2 * GAP);
         }
-        assert_eq!(wire.ended, None);
-        wire.said();
-        wire.wait(NAME_TIMEOUT);
-        assert_eq!(wire.said(), [TOO_SLOW]);
+        assert_eq!(connection.closed, None);
+        connection.output();
+        connection.advance(NAME_TIMEOUT);
+        assert_eq!(connection.output(), [TOO_SLOW]);
     }
 }
 
 #[test]
-fn a_deadline_that_comes_early_means_what_it_was_set_for() {
-    let mut idle = Wire::asked(Framing::Auto);
-    idle.said();
-    idle.offer(Event::Timeout);
-    assert_eq!(idle.said(), [TOO_SLOW]);
+fn early_deadline_keeps_its_meaning() {
+    let mut idle = Connection::asked(Framing::Auto);
+    idle.output();
+    idle.deliver(Event::Timeout);
+    assert_eq!(idle.output(), [TOO_SLOW]);
 
-    let mut line = Wire::asked(Framing::Line);
-    line.said();
-    line.hear(b"Al").offer(Event::Timeout);
-    assert_eq!(line.said(), [TOO_SLOW]);
+    let mut line = Connection::asked(Framing::Line);
+    line.output();
+    line.receive(b"Al").deliver(Event::Timeout);
+    assert_eq!(line.output(), [TOO_SLOW]);
 
-    let mut partial = Wire::asked(Framing::Auto);
-    partial.said();
-    partial.hear(b"Al").offer(Event::Timeout);
-    assert_eq!(partial.said(), ["Hello Al!\n"]);
+    let mut partial = Connection::asked(Framing::Auto);
+    partial.output();
+    partial.receive(b"Al").deliver(Event::Timeout);
+    assert_eq!(partial.output(), ["Hello Al!\n"]);
 }
 
 #[test]
-fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
+fn pipelined_names_through_small_output_keep_order() {
     let config = Config {
         framing: Framing::Line,
         ..Config::default()
@@ -252,29 +277,29 @@ fn ten_thousand_pipelined_names_are_answered_in_order_through_a_small_output() {
         .map(|name| format!("Hello {name}!\n{QUESTION}"))
         .collect();
     for finish in [false, true] {
-        let mut wire = Wire::open_with(config.clone()).with_mark(2048);
-        wire.said();
-        wire.put(names.join("\n").as_bytes());
-        wire.put(b"\n");
-        wire.offer(if finish { Event::Eof } else { Event::Data });
-        assert_eq!(wire.transcript(), expected);
+        let mut connection = Connection::open_with(config.clone()).with_mark(2048);
+        connection.output();
+        connection.buffer_input(names.join("\n").as_bytes());
+        connection.buffer_input(b"\n");
+        connection.deliver(if finish { Event::Eof } else { Event::Data });
+        assert_eq!(connection.transcript(), expected);
         assert!(
-            wire.steps <= expected.len() / 2048 + 3,
+            connection.steps <= expected.len() / 2048 + 3,
             "{} steps",
-            wire.steps
+            connection.steps
         );
-        assert_eq!(wire.ended, finish.then_some(CloseReason::Eof));
+        assert_eq!(connection.closed, finish.then_some(CloseReason::Eof));
     }
 }
 
 #[test]
-fn what_is_owed_is_answered_through_the_smallest_output_whatever_ends_the_session() {
+fn pending_name_is_answered_through_smallest_output() {
     let longest = "x".repeat(1024);
     for event in [Event::Eof, Event::Drain] {
         for framing in EVERY_FRAMING {
-            let mut wire = Wire::open(framing).with_mark(1024 + 25);
-            wire.put(longest.as_bytes());
-            wire.offer(event);
+            let mut connection = Connection::open(framing).with_mark(1024 + 25);
+            connection.buffer_input(longest.as_bytes());
+            connection.deliver(event);
             let bye = if event == Event::Drain {
                 "Good bye!\n"
             } else {
@@ -286,7 +311,7 @@ fn what_is_owed_is_answered_through_the_smallest_output_whatever_ends_the_sessio
                 format!("Hello {longest}!\n")
             };
             assert_eq!(
-                wire.transcript(),
+                connection.transcript(),
                 format!("Welcome!\n{QUESTION}{hello}{bye}")
             );
         }
@@ -295,18 +320,18 @@ fn what_is_owed_is_answered_through_the_smallest_output_whatever_ends_the_sessio
 
 proptest! {
     #[test]
-    fn the_room_for_output_changes_nothing_but_the_number_of_writes(
+    fn output_room_does_not_change_transcript(
         names in proptest::collection::vec("(exit|[a-z]{0,12}|\u{7f}|é)\r?\n", 0..40),
         room in 60_usize..200,
         event in prop::sample::select(vec![Event::Data, Event::Eof, Event::Drain]),
         framing in prop::sample::select(vec![Framing::Auto, Framing::Line]),
     ) {
-        let talk = |room| {
-            let mut wire = Wire::open(framing).with_mark(room);
-            wire.put(names.concat().as_bytes());
-            wire.offer(event);
-            (wire.transcript(), wire.ended)
+        let converse_once = |room| {
+            let mut connection = Connection::open(framing).with_mark(room);
+            connection.buffer_input(names.concat().as_bytes());
+            connection.deliver(event);
+            (connection.transcript(), connection.closed)
         };
-        prop_assert_eq!(talk(room), talk(1 << 20));
+        prop_assert_eq!(converse_once(room), converse_once(1 << 20));
     }
 }

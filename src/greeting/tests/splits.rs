@@ -1,27 +1,27 @@
-//! However the network cuts what a peer sends into reads, the peer sees the same.
+//! Splits of the input into reads, which must not change the output.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// How a conversation goes that has reached its end one way or another.
+/// The transcript and the close reason of a finished conversation.
 type Outcome = (String, Option<CloseReason>);
 
-/// Sends `reads` with `pause` after each, then finishes.
+/// Sends `reads` with `pause` after each, then ends the stream.
 fn converse<'a>(
     framing: Framing,
     pause: Duration,
     reads: impl IntoIterator<Item = &'a [u8]>,
 ) -> Outcome {
-    let mut wire = Wire::asked(framing);
+    let mut connection = Connection::asked(framing);
     for read in reads {
-        wire.hear(read).wait(pause);
+        connection.receive(read).advance(pause);
     }
-    wire.finish();
-    (wire.transcript(), wire.ended)
+    connection.finish();
+    (connection.transcript(), connection.closed)
 }
 
-/// Every way to cut `bytes` into pieces: each bit of a number says whether to cut there.
+/// Returns every way to split `bytes`: each bit of a number decides one cut.
 fn every_split(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     (0_u32..1 << (bytes.len() - 1)).map(|cuts| {
         let places = (1..bytes.len()).filter(move |place| cuts >> (place - 1) & 1 == 1);
@@ -52,61 +52,64 @@ const SHORT: [&[u8]; 8] = [
 ];
 
 #[test]
-fn every_split_of_short_conversations_in_lines_gives_the_same_transcript() {
+fn every_split_in_line_framing_keeps_transcript() {
     for bytes in SHORT {
-        let whole = converse(Framing::Line, MS, [bytes]);
+        let uncut = converse(Framing::Line, MS, [bytes]);
         for pause in [Duration::ZERO, 2 * GAP] {
             for reads in every_split(bytes) {
                 let cut = converse(Framing::Line, pause, reads.iter().copied());
-                assert_eq!(cut, whole, "{reads:?}");
+                assert_eq!(cut, uncut, "{reads:?}");
             }
         }
     }
 }
 
 #[test]
-fn every_split_gives_a_peer_that_has_sent_a_line_the_same_transcript_at_any_pace() {
+fn every_split_after_a_line_keeps_transcript_at_any_pace() {
     for bytes in SHORT {
         let first: &[u8] = b"Zoe\n";
-        let whole = converse(Framing::Auto, MS, [first, bytes]);
+        let uncut = converse(Framing::Auto, MS, [first, bytes]);
         for pause in [Duration::ZERO, 2 * GAP] {
             for reads in every_split(bytes) {
                 let cut = converse(Framing::Auto, pause, [first].into_iter().chain(reads));
-                assert_eq!(cut, whole);
+                assert_eq!(cut, uncut);
             }
         }
     }
 }
 
 #[test]
-fn every_split_without_a_pause_gives_the_same_transcript_in_every_framing() {
+fn every_split_without_pause_keeps_transcript() {
     for bytes in SHORT {
         for framing in EVERY_FRAMING {
-            let whole = converse(framing, Duration::ZERO, [bytes]);
+            let uncut = converse(framing, Duration::ZERO, [bytes]);
             for reads in every_split(bytes) {
-                assert_eq!(converse(framing, GAP - MS, reads), whole, "{framing}");
+                assert_eq!(converse(framing, GAP - MS, reads), uncut, "{framing}");
             }
         }
     }
 }
 
 #[test]
-fn all_framings_say_the_same_to_a_peer_that_sends_one_line_at_a_time() {
+fn single_lines_give_same_transcript_in_every_framing() {
     let lines = ["Alice\n", "\n", "\u{7f}\n", "Zoë\r\n", "EXIT\n", "exit\n"];
-    let talk = |framing| {
-        let mut wire = Wire::asked(framing);
+    let converse_once = |framing| {
+        let mut connection = Connection::asked(framing);
         for line in lines {
-            wire.hear(line.as_bytes()).wait(2 * GAP);
+            connection.receive(line.as_bytes()).advance(2 * GAP);
         }
-        (wire.transcript(), wire.ended)
+        (connection.transcript(), connection.closed)
     };
-    assert_eq!(talk(Framing::Auto), talk(Framing::Line));
-    assert_eq!(talk(Framing::Silence), talk(Framing::Line));
+    assert_eq!(converse_once(Framing::Auto), converse_once(Framing::Line));
+    assert_eq!(
+        converse_once(Framing::Silence),
+        converse_once(Framing::Line)
+    );
 }
 
 proptest! {
     #[test]
-    fn any_split_of_any_lines_gives_the_same_transcript(
+    fn any_split_of_any_lines_keeps_transcript(
         lines in proptest::collection::vec("([a-zé名 ]{0,20}|[\u{0}-\u{a0}]{0,4}|x{1020,1030})(\n|\r\n)", 1..12),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
         framing in prop::sample::select(vec![Framing::Auto, Framing::Line]),
@@ -115,23 +118,23 @@ proptest! {
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
         places.sort_unstable();
         let first: &[u8] = b"Zoe\n";
-        let whole = converse(framing, MS, [first, &bytes]);
+        let uncut = converse(framing, MS, [first, &bytes]);
         let cut = converse(framing, GAP, [first].into_iter().chain(split(&bytes, places)));
-        prop_assert_eq!(cut, whole);
+        prop_assert_eq!(cut, uncut);
     }
 
     #[test]
-    fn whatever_comes_the_words_are_text_and_every_session_ends(
+    fn any_input_gets_text_output_and_session_ends(
         reads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20),
         pauses in proptest::collection::vec(0_u32..100, 20),
         framing in prop::sample::select(EVERY_FRAMING.to_vec()),
     ) {
-        let mut wire = Wire::open(framing);
+        let mut connection = Connection::open(framing);
         for (read, pause) in reads.iter().zip(pauses) {
-            wire.hear(read).wait(pause * MS);
+            connection.receive(read).advance(pause * MS);
         }
-        wire.wait(2 * NAME_TIMEOUT);
-        prop_assert!(wire.transcript().starts_with("Welcome!\nWhat's your name?"));
-        prop_assert!(wire.ended.is_some());
+        connection.advance(2 * NAME_TIMEOUT);
+        prop_assert!(connection.transcript().starts_with("Welcome!\nWhat's your name?"));
+        prop_assert!(connection.closed.is_some());
     }
 }

@@ -1,11 +1,11 @@
-//! Every event in every state.
+//! Tests of every event in every state.
 
 use super::*;
 
-/// What is said, what is waited for, and the state that follows, for each of [`EVENTS`].
+/// The output, the wait and the next state for each of [`EVENTS`].
 type Row = [(&'static str, &'static str, &'static str); 7];
 
-/// `Data` brings `Bob`; at the other events there is nothing new.
+/// `Data` adds `Bob` to the input; the other events add nothing.
 const EVENTS: [Event; 7] = [
     Event::Open,
     Event::Data,
@@ -16,58 +16,61 @@ const EVENTS: [Event; 7] = [
     Event::Drain,
 ];
 
-/// Brings a session into the state that `row` is about, then lets each event happen to it.
-fn walk(bring: impl Fn() -> Wire, row: Row) {
+/// Sets up a session with `bring` and delivers each event to it.
+fn walk(bring: impl Fn() -> Connection, row: Row) {
     for (event, expected) in EVENTS.into_iter().zip(row) {
-        let mut wire = bring();
-        wire.said();
-        wire.now = wire.now + MS;
+        let mut connection = bring();
+        connection.output();
+        connection.now = connection.now + MS;
         if event == Event::Data {
-            wire.put(b"Bob");
+            connection.buffer_input(b"Bob");
         }
-        let next = wire.step(event);
-        let said = wire.transcript();
-        let (waits, state) = (describe(next, &wire), wire.session.state.as_str());
-        assert_eq!((&*said, &*waits, state), expected, "{event:?}");
+        let next = connection.step(event);
+        let output = connection.transcript();
+        let (waits, state) = (
+            describe(next, &connection),
+            connection.session.state.as_str(),
+        );
+        assert_eq!((&*output, &*waits, state), expected, "{event:?}");
     }
 }
 
-fn describe(next: Next, wire: &Wire) -> String {
+fn describe(next: Next, connection: &Connection) -> String {
     match next {
-        Next::Read { until } if until == wire.now + GAP => "gap".into(),
-        Next::Read { until } if until == wire.now + NAME_TIMEOUT => "name".into(),
-        Next::Read { until } if until == wire.until => "on".into(),
+        Next::Read { until } if until == connection.now + GAP => "gap".into(),
+        Next::Read { until } if until == connection.now + NAME_TIMEOUT => "name".into(),
+        Next::Read { until } if until == connection.until => "on".into(),
         Next::Read { until } => format!("read until {until:?}"),
         Next::Pause { until } => format!("pause until {until:?}"),
         Next::Flush => "flush".into(),
-        Next::Close(why) => why.to_string(),
+        Next::Close(reason) => reason.to_string(),
     }
 }
 
-fn replied() -> Wire {
-    let mut wire = Wire::asked(Framing::Auto);
-    wire.hear(b"Al").wait(GAP);
-    wire
+fn replied() -> Connection {
+    let mut connection = Connection::asked(Framing::Auto);
+    connection.receive(b"Al").advance(GAP);
+    connection
 }
 
-/// The drain has begun; there was room for the answer to the first of three names only.
-fn owing() -> Wire {
-    let mut wire = Wire::asked(Framing::Line).with_mark(27);
-    wire.put(b"Al\nBo\nCy\nEve");
-    assert_eq!(wire.step(Event::Drain), Next::Flush);
-    wire
+/// Starts a drain with room for the answer to the first of three names only.
+fn owing() -> Connection {
+    let mut connection = Connection::asked(Framing::Line).with_mark(27);
+    connection.buffer_input(b"Al\nBo\nCy\nEve");
+    assert_eq!(connection.step(Event::Drain), Next::Flush);
+    connection
 }
 
-fn ended() -> Wire {
-    let mut wire = Wire::asked(Framing::Line);
-    wire.hear(b"exit\n");
-    wire
+fn closed() -> Connection {
+    let mut connection = Connection::asked(Framing::Line);
+    connection.receive(b"exit\n");
+    connection
 }
 
 #[test]
-fn greeting() {
+fn greeting_handles_each_event() {
     walk(
-        || Wire::open(Framing::Auto),
+        || Connection::open(Framing::Auto),
         [
             ("Welcome!\n", "gap", "Greeting"),
             ("What's your name?", "gap", "AwaitName"),
@@ -81,21 +84,21 @@ fn greeting() {
 }
 
 #[test]
-fn greeting_a_peer_of_the_line_framing() {
-    let mut wire = Wire::accepted(Config {
+fn greeting_in_line_framing_asks_at_once() {
+    let mut connection = Connection::accepted(Config {
         framing: Framing::Line,
         ..Config::default()
     });
-    let next = wire.step(Event::Open);
-    assert_eq!(wire.said(), ["Welcome!\nWhat's your name?"]);
-    assert_eq!(describe(next, &wire), "name");
-    assert_eq!(wire.session.state.as_str(), "AwaitName");
+    let next = connection.step(Event::Open);
+    assert_eq!(connection.output(), ["Welcome!\nWhat's your name?"]);
+    assert_eq!(describe(next, &connection), "name");
+    assert_eq!(connection.session.state.as_str(), "AwaitName");
 }
 
 #[test]
-fn awaiting_a_name_of_which_nothing_has_come() {
+fn await_name_without_input_handles_each_event() {
     walk(
-        || Wire::asked(Framing::Auto),
+        || Connection::asked(Framing::Auto),
         [
             ("", "on", "AwaitName"),
             ("", "gap", "AwaitName"),
@@ -109,12 +112,12 @@ fn awaiting_a_name_of_which_nothing_has_come() {
 }
 
 #[test]
-fn awaiting_the_rest_of_a_name() {
+fn await_name_with_partial_name_handles_each_event() {
     walk(
         || {
-            let mut wire = Wire::asked(Framing::Auto);
-            wire.hear(b"Al");
-            wire
+            let mut connection = Connection::asked(Framing::Auto);
+            connection.receive(b"Al");
+            connection
         },
         [
             ("", "gap", "AwaitName"),
@@ -129,9 +132,9 @@ fn awaiting_the_rest_of_a_name() {
 }
 
 #[test]
-fn awaiting_a_line_of_which_nothing_has_come() {
+fn await_line_without_input_handles_each_event() {
     walk(
-        || Wire::asked(Framing::Line),
+        || Connection::asked(Framing::Line),
         [
             ("", "on", "AwaitName"),
             ("", "on", "AwaitName"),
@@ -145,12 +148,12 @@ fn awaiting_a_line_of_which_nothing_has_come() {
 }
 
 #[test]
-fn awaiting_the_rest_of_a_line() {
+fn await_line_with_partial_line_handles_each_event() {
     walk(
         || {
-            let mut wire = Wire::asked(Framing::Auto);
-            wire.hear(b"Zoe\nAl");
-            wire
+            let mut connection = Connection::asked(Framing::Auto);
+            connection.receive(b"Zoe\nAl");
+            connection
         },
         [
             ("", "on", "AwaitName"),
@@ -165,7 +168,7 @@ fn awaiting_the_rest_of_a_line() {
 }
 
 #[test]
-fn having_replied() {
+fn reply_handles_each_event() {
     walk(
         replied,
         [
@@ -181,21 +184,21 @@ fn having_replied() {
 }
 
 #[test]
-fn closing_with_answers_owed() {
+fn closing_with_pending_answers_handles_each_event() {
     const REST: (&str, &str, &str) = ("Hello Bo!\nWhat's your name?", "flush", "Closing");
     walk(owing, [REST; 7]);
-    let mut wire = owing();
-    wire.said();
-    wire.offer(Event::Flushed);
+    let mut connection = owing();
+    connection.output();
+    connection.deliver(Event::Flushed);
     let rest = [
         "Hello Bo!\nWhat's your name?",
         "Hello Cy!\nWhat's your name?Good bye!\n",
     ];
-    assert_eq!(wire.said(), rest);
-    assert_eq!(wire.ended, Some(CloseReason::Shutdown));
+    assert_eq!(connection.output(), rest);
+    assert_eq!(connection.closed, Some(CloseReason::Shutdown));
 }
 
 #[test]
-fn closing_with_the_last_word_said() {
-    walk(ended, [("", "finished", "Closing"); 7]);
+fn closed_session_handles_each_event() {
+    walk(closed, [("", "finished", "Closing"); 7]);
 }

@@ -1,4 +1,4 @@
-//! Charts as SVG. Colours are left to the page, so that they suit a light and a dark one.
+//! Charts as SVG. The page sets the colours, for a light and a dark theme.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
@@ -10,11 +10,11 @@ pub(super) struct Chart<'a> {
     pub(super) x: Axis<'a>,
     pub(super) y: Axis<'a>,
     pub(super) marks: Marks,
-    /// Where the knee is, if there is one.
+    /// The knee, which is marked by a vertical line.
     pub(super) knee: Option<f64>,
 }
 
-/// What is drawn.
+/// The contents of a chart.
 #[derive(Debug)]
 pub(super) enum Marks {
     /// Lines, in the order of the page's colours. At most [`COLOURS`].
@@ -27,7 +27,7 @@ pub(super) enum Marks {
 #[derive(Clone, Copy)]
 pub(super) struct Axis<'a> {
     pub(super) scale: Scale,
-    /// What it shows, and in which unit if its figures have none.
+    /// Its title, with the unit if its figures have none.
     pub(super) label: &'a str,
     pub(super) show: &'a dyn Fn(f64) -> String,
 }
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Axis<'_> {
 }
 
 impl<'a> Chart<'a> {
-    /// A chart of lines.
+    /// Returns a chart of lines.
     pub(super) fn lines(x: Axis<'a>, y: Axis<'a>, lines: Vec<Vec<(f64, f64)>>) -> Self {
         Self {
             x,
@@ -140,7 +140,7 @@ impl<'a> Chart<'a> {
 type Drawn = Result<(), DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>>;
 
 impl Marks {
-    /// The points that must be within the axes.
+    /// Returns the points that must be within the axes.
     fn corners(&self) -> Vec<(f64, f64)> {
         match self {
             Self::Lines(lines) => lines.concat(),
@@ -154,7 +154,7 @@ impl Marks {
     }
 }
 
-/// From where to where an axis goes, with a little air.
+/// Returns the range of an axis, with a little air.
 fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Option<(f64, f64)> {
     let (low, high) = values
         .filter(|value| value.is_finite())
@@ -198,7 +198,7 @@ const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
 const KNEE: RGBColor = RGBColor(6, 6, 6);
 const LINES: [RGBColor; COLOURS] = [RGBColor(3, 3, 3), RGBColor(4, 4, 4), RGBColor(5, 5, 5)];
-/// How many lines can be told apart.
+/// Lines that have a colour of their own.
 pub(super) const COLOURS: usize = 3;
 
 #[cfg(test)]
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_leaves_its_colours_to_the_page() {
+    fn chart_has_the_colours_of_the_page() {
         for scale in [Scale::Linear, Scale::Logarithmic, Scale::Decades] {
             let svg = chart(vec![vec![(1.0, 5.0), (10.0, 7.0)]], scale).expect("two points");
             for name in ["var(--ink)", "var(--grid)", "var(--line-1)", "viewBox"] {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_point_can_be_drawn_and_nothing_cannot() {
+    fn single_point_is_drawn_and_an_empty_chart_is_not() {
         for scale in [Scale::Linear, Scale::Logarithmic, Scale::Decades] {
             let svg = chart(vec![vec![(1.0, 5.0)]], scale).expect("one point");
             assert!(!svg.contains("NaN"), "{svg}");

@@ -1,4 +1,4 @@
-//! The charts of the page: what is on which axis.
+//! The charts of the page.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::record::{Interval, Latencies, Spread, percentile};
 
 pub(super) fn throughput_over_time(run: &Outcome) -> Chart<'static> {
     let whole = run.series.iter().map(|interval| interval.lasted).max();
-    // Answers to what was under way at the end make a last interval of their own.
+    // Answers to the last names in flight make a short interval of their own.
     let full = run
         .series
         .iter()
@@ -40,7 +40,7 @@ fn middle(interval: &Interval) -> f64 {
     (interval.start + interval.lasted / 2).as_secs_f64()
 }
 
-/// How large a part of all is in each of some dozens of ranges.
+/// Draws the share of each of some dozens of ranges.
 pub(super) fn histogram(latencies: &Latencies) -> Chart<'static> {
     let buckets = histogram::buckets(latencies, 64);
     let seconds = |nanos: u64| nanos.max(1) as f64 / 1e9;
@@ -62,7 +62,7 @@ pub(super) fn histogram(latencies: &Latencies) -> Chart<'static> {
     }
 }
 
-/// How slow it is for each percentile, stretched so that each further nine has as much room.
+/// Draws the latency of each percentile, stretched so that each further nine has as much room.
 pub(super) fn percentiles(known: &[(&str, &Latencies)]) -> Chart<'static> {
     let line = |latencies: &Latencies| {
         let finest = (latencies.len() as f64).log10().max(1.0);
@@ -108,7 +108,7 @@ pub(super) fn cpu_scaling(runs: &[Outcome]) -> Chart<'static> {
     Chart::lines(CONNECTIONS, axis(Scale::Linear, "CPU time", &time), lines)
 }
 
-/// Latencies by rate, with a mark at the knee.
+/// Draws the latencies by rate, with a mark at the knee.
 pub(super) fn latency_by_rate(steps: &[&Outcome], knee: Option<f64>) -> Chart<'static> {
     Chart {
         knee,
@@ -116,7 +116,7 @@ pub(super) fn latency_by_rate(steps: &[&Outcome], knee: Option<f64>) -> Chart<'s
     }
 }
 
-/// Answers by rate, and what was due, with a mark at the knee.
+/// Draws the answers by rate, and the names due, with a mark at the knee.
 pub(super) fn answers_by_rate(steps: &[&Outcome], knee: Option<f64>) -> Chart<'static> {
     let answers = steps
         .iter()
@@ -128,7 +128,7 @@ pub(super) fn answers_by_rate(steps: &[&Outcome], knee: Option<f64>) -> Chart<'s
     }
 }
 
-/// Answers per second while a step was measured.
+/// Returns the answers per second while a step was measured.
 pub(super) fn answered(step: &Outcome) -> Option<f64> {
     let seconds = step.costs.wall.as_secs_f64();
     (seconds > 0.0).then(|| step.costs.completed as f64 / seconds)
@@ -144,7 +144,7 @@ pub(super) fn p99_by_round(comparison: &Comparison, runs: &[Outcome]) -> Chart<'
     Chart::lines(ROUNDS, LATENCY, by_round(comparison, runs, p99))
 }
 
-/// A line for each arm.
+/// Returns a line for each arm.
 fn by_round(
     comparison: &Comparison,
     runs: &[Outcome],
@@ -201,7 +201,7 @@ fn time(seconds: f64) -> String {
     figures::duration(Duration::from_secs_f64(seconds.max(0.0)))
 }
 
-/// 1 is the 0th percentile, 10 the 90th, 100 the 99th.
+/// Shows a percentile: 1 is the 0th, 10 the 90th, 100 the 99th.
 fn nines(one_in: f64) -> String {
     let percent = (1.0 - 1.0 / one_in) * 100.0;
     let digits = (one_in.log10() - 2.0).max(0.0).ceil() as usize;

@@ -41,7 +41,7 @@ pub fn page(report: &Report) -> String {
     )
 }
 
-/// What was done, in a sentence.
+/// Describes the report in a sentence.
 fn title(report: &Report) -> String {
     let Some(first) = report.runs.first() else {
         return "nothing was measured".to_owned();
@@ -77,7 +77,7 @@ fn push_judgements(body: &mut String, report: &Report) {
     push_list(body, "Conditions", lines);
 }
 
-/// How to repeat it: the command, the machine, the server.
+/// Appends the command, the machine and the server, so that a report can be repeated.
 fn push_facts(body: &mut String, report: &Report) {
     let started = UNIX_EPOCH + Duration::from_secs(report.started_unix());
     let facts = [

@@ -1,4 +1,4 @@
-//! What pages are made of: tables, figures, findings, lists.
+//! The parts of a page: tables, figures, findings, lists.
 
 use std::fmt::{Arguments, Write};
 
@@ -7,7 +7,7 @@ use crate::errors::Faults;
 use crate::findings::Weight;
 use crate::text;
 
-/// Figures that matter, large: the value, and what it is.
+/// Appends figures in large type: the value, and its name.
 pub(super) fn push_tiles(body: &mut String, tiles: impl IntoIterator<Item = (String, String)>) {
     body.push_str("<section class=\"tiles\">");
     for (name, value) in tiles {
@@ -20,7 +20,8 @@ pub(super) fn push_tiles(body: &mut String, tiles: impl IntoIterator<Item = (Str
     body.push_str("</section>\n");
 }
 
-/// A table, which scrolls by itself where the page is too narrow for it. A row can have a class.
+/// Appends a table, which scrolls by itself where the page is too narrow for it. A row can have a
+/// class.
 pub(super) fn push_table<'a>(
     body: &mut String,
     heads: &[&str],
@@ -41,7 +42,7 @@ pub(super) fn push_table<'a>(
     body.push_str("</tbody></table></div>\n");
 }
 
-/// A chart in two sizes, of which the page shows the one that fits.
+/// Appends a chart in two sizes, of which the page shows the one that fits.
 pub(super) fn push_figure(body: &mut String, title: &str, names: &[&str], chart: &Chart<'_>) {
     let drawn = [("broad", (880, 300)), ("slim", (370, 260))]
         .map(|(class, size)| chart.svg(size).map(|svg| (class, svg)));
@@ -70,7 +71,7 @@ pub(super) fn push_figure(body: &mut String, title: &str, names: &[&str], chart:
     body.push_str("</figure>\n");
 }
 
-/// What a reader must know.
+/// Appends findings.
 pub(super) fn push_findings(
     body: &mut String,
     findings: impl IntoIterator<Item = (Weight, String)>,
@@ -93,7 +94,7 @@ fn with_options(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What went wrong.
+/// Appends the errors by kind, if there are any.
 pub(super) fn push_faults(body: &mut String, faults: &Faults) {
     if faults.total() > 0 {
         body.push_str("<div class=\"faults\">");
@@ -102,7 +103,7 @@ pub(super) fn push_faults(body: &mut String, faults: &Faults) {
     }
 }
 
-/// A list below a heading; neither if it is empty.
+/// Appends a list below a heading; neither if it is empty.
 pub(super) fn push_list(body: &mut String, title: &str, lines: impl Iterator<Item = String>) {
     let mut lines = lines.peekable();
     if lines.peek().is_none() {

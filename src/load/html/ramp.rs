@@ -51,7 +51,7 @@ pub(super) fn push(body: &mut String, ramp: &Ramp, runs: &[Outcome]) {
 
 fn tiles(knee: Option<Knee<'_>>) -> Vec<(String, String)> {
     let Some(knee) = knee else {
-        return vec![("every rate failed".to_owned(), "no knee".to_owned())];
+        return vec![("no rate passed".to_owned(), "no knee".to_owned())];
     };
     let at = |p| figures::duration_or_dash(percentile(&knee.run.latency, p));
     let beyond = knee.beyond.map_or_else(|| "-".to_owned(), figures::rate);

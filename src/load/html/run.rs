@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::record::percentile;
 use crate::text::{self, PERCENTILES};
 
-/// Appends a run with what to know about it.
+/// Appends a run with its findings.
 pub(super) fn push(body: &mut String, run: &Outcome) {
     push_tiles(body, tiles(run));
     let findings = run.findings().into_iter();
@@ -47,7 +47,7 @@ pub(super) fn push_details(body: &mut String, run: &Outcome) {
     push_percentiles(body, run);
 }
 
-/// The figures that matter most.
+/// Returns the figures that matter most.
 pub(super) fn tiles(run: &Outcome) -> [(String, String); 6] {
     let at = |p| figures::duration_or_dash(percentile(&run.latency, p));
     let unit = run.plan.scenario.unit();

@@ -11,7 +11,7 @@ use crate::figures;
 use crate::findings::Weight;
 use crate::outcome::Outcome;
 
-/// Writes the ratio of each figure with its spread, and what it comes to.
+/// Writes the ratio of each figure with its spread, and the conclusion.
 pub(super) fn comparison(
     comparison: &Comparison,
     runs: &[Outcome],
@@ -41,7 +41,7 @@ pub(super) fn comparison(
     text
 }
 
-/// Each finding once, with the number of runs that it holds for, unless it holds for all.
+/// Returns each finding once, with the number of runs that it holds for, unless it holds for all.
 pub(crate) fn findings(runs: &[Outcome]) -> Vec<(Weight, String)> {
     let groups = grouped(runs).into_iter().map(|group| {
         let (some, all) = (group.runs.len(), runs.len());
@@ -54,7 +54,7 @@ pub(crate) fn findings(runs: &[Outcome]) -> Vec<(Weight, String)> {
     groups.collect()
 }
 
-/// The conclusion about the figure that matters most.
+/// Returns the conclusion about the figure that matters most.
 fn headline(compared: &[Compared], page: &Page) -> String {
     let Some(first) = compared.first() else {
         let text = "nothing to compare: fewer than three whole rounds";
@@ -64,7 +64,7 @@ fn headline(compared: &[Compared], page: &Page) -> String {
     page.paint(style, &sentence) + "\n"
 }
 
-/// What is concluded about a figure, in a sentence.
+/// Returns the conclusion about a figure, in a sentence.
 pub(crate) fn sentence(compared: &Compared) -> (Style, String) {
     let figure = compared.metric.as_str();
     let ratio = ratio(&compared.ratio);
@@ -86,7 +86,7 @@ pub(crate) fn sentence(compared: &Compared) -> (Style, String) {
     }
 }
 
-/// What was done, in a sentence.
+/// Describes a comparison in a sentence.
 pub(crate) fn describe(comparison: &Comparison, run: &Outcome) -> String {
     format!(
         "A {}, B {}, {} of A, B and A again, {} each, {}, {}",
@@ -120,7 +120,7 @@ fn table(compared: &[Compared]) -> Table {
     table
 }
 
-/// The cells of a figure's row.
+/// Returns the cells of a figure's row.
 pub(crate) fn row(compared: &Compared) -> Vec<String> {
     let value = |value: f64| match compared.metric {
         Figure::Throughput => format!("{}/s", figures::rate(value)),
@@ -142,6 +142,6 @@ fn ratio(ratio: &Ratio) -> String {
     format!("{:.3} ±{percent:.digits$} %", ratio.value)
 }
 
-/// What ± means.
+/// The meaning of ±.
 pub(crate) const EXPLANATION: &str =
     "±: a repetition of the comparison differs by less than this in 19 of 20 cases";

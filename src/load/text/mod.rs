@@ -41,14 +41,14 @@ pub fn report(report: &Report, page: &Page) -> String {
     }
 }
 
-/// Repeats what comes before the first empty line at the end of a report that is too long: it must
-/// not be out of sight.
+/// Repeats the text before the first empty line at the end of a report that is too long, because
+/// it must not be out of sight.
 fn repeat_headline(text: &str) -> String {
     let headline = text.split("\n\n").next().unwrap_or_default();
     format!("{text}\n\n{headline}")
 }
 
-/// The machine, and what was demanded.
+/// Returns the machine and the conditions.
 fn setting(report: &Report, page: &Page) -> String {
     let mut text = String::new();
     let machine = report.machine.to_string();

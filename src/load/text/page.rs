@@ -1,19 +1,19 @@
-//! What a report is written on: so many columns and lines, with or without colours.
+//! The page of a report: so many columns and lines, with or without colours.
 
 use std::fmt::Write;
 
-/// What a report is written on.
+/// The page that a report is written on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Columns; no line is longer, unless a single word is.
     pub width: usize,
     /// Lines, if there is a limit: a report then leaves out the finer parts of its histogram.
     pub height: Option<usize>,
-    /// Whether it takes colours.
+    /// Its colours.
     pub ink: Ink,
 }
 
-/// Whether text is coloured.
+/// The colours of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
     /// With ANSI escape sequences.
@@ -22,7 +22,7 @@ pub enum Ink {
     Plain,
 }
 
-/// How a piece of text is shown.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Style {
     #[default]

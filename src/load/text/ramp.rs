@@ -15,7 +15,7 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
         page.push(&mut text, Style::Faint, &describe(ramp, run));
     }
     let mut details = format!("\n{more}");
-    // What is true of the steps that fail says nothing about the server's users.
+    // Findings about the steps that fail are of no use.
     for finding in knee.iter().flat_map(|knee| knee.run.findings()) {
         let (style, text_of) = (
             finding.weight.style(),
@@ -48,7 +48,7 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
 
 fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {
     let Some(knee) = knee else {
-        return page.paint(Style::Bad, "no knee: every rate failed") + "\n";
+        return page.paint(Style::Bad, "no knee: no rate passed") + "\n";
     };
     let rate = page.paint(Style::Strong, &figures::rate(knee.rate));
     let at = |p| figures::duration_or_dash(percentile(&knee.run.latency, p));
@@ -63,7 +63,7 @@ fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {
     )
 }
 
-/// What was done, in a sentence.
+/// Describes a ramp in a sentence.
 pub(crate) fn describe(ramp: &Ramp, run: &Outcome) -> String {
     let until = ramp.until.iter().map(ToString::to_string);
     format!(

@@ -7,12 +7,12 @@ use super::page::{LABEL, Page, Style, bar};
 use super::table::{Cell, Head, Table};
 use crate::errors::Faults;
 use crate::figures;
-use crate::histogram::{Bucket, buckets};
+use crate::histogram::{Bucket, condensed};
 use crate::outcome::{Ending, Outcome};
 use crate::plan::{Pace, Scenario};
 use crate::record::{Latencies, percentile};
 
-/// What is reported of a distribution.
+/// The points of a distribution that are reported.
 pub(crate) const PERCENTILES: [(&str, f64); 6] = [
     ("p50", 50.0),
     ("p90", 90.0),
@@ -23,7 +23,7 @@ pub(crate) const PERCENTILES: [(&str, f64); 6] = [
 ];
 
 /// Writes a run, the most important first, with `more` before its findings. The histogram gets as
-/// many lines as the page has left.
+/// many lines as the page has room for.
 pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     let figures = figures_of(outcome, page);
     let mut details = String::new();
@@ -32,10 +32,11 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     details += more;
     push_findings(&mut details, outcome, page);
     let lines = |text: &str| text.lines().count();
-    let room = page.height.map_or(HISTOGRAM_MAX + 2, |height| {
-        height.saturating_sub(lines(&figures) + lines(&details) + 2)
+    // Besides its rows it has a heading, and an empty line on either side.
+    let rows = page.height.map_or(HISTOGRAM_MAX, |height| {
+        let others = lines(&figures) + lines(&details) + 3;
+        height.saturating_sub(others).min(HISTOGRAM_MAX)
     });
-    let rows = room.saturating_sub(2).min(HISTOGRAM_MAX);
     let mut text = figures;
     if outcome.completed > 0 {
         push_histogram(&mut text, &outcome.latency, rows, page);
@@ -45,7 +46,7 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     text
 }
 
-/// A step of a sweep in a line, to be shown as soon as it is known.
+/// Returns a step of a sweep in a line, to be shown as soon as it is known.
 #[must_use]
 pub fn step(outcome: &Outcome) -> String {
     let rate = outcome.throughput();
@@ -59,7 +60,7 @@ pub fn step(outcome: &Outcome) -> String {
     )
 }
 
-/// The headline, what was done, and the percentiles.
+/// Returns the headline, the description, and the percentiles.
 fn figures_of(outcome: &Outcome, page: &Page) -> String {
     let mut text = headline(outcome, page);
     page.push(&mut text, Style::Faint, &describe(outcome));
@@ -70,7 +71,7 @@ fn figures_of(outcome: &Outcome, page: &Page) -> String {
     text
 }
 
-/// The figures that matter most, in a line.
+/// Returns the figures that matter most, in a line.
 fn headline(outcome: &Outcome, page: &Page) -> String {
     let strong = |text: &str| page.paint(Style::Strong, text);
     let mut parts = Vec::new();
@@ -100,7 +101,7 @@ fn headline(outcome: &Outcome, page: &Page) -> String {
     parts.join("   ") + "\n"
 }
 
-/// What was done, in a sentence.
+/// Describes a run in a sentence.
 pub(crate) fn describe(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let connections = figures::plural(plan.connections.into(), "connection");
@@ -135,7 +136,7 @@ fn describe_pace(pace: Pace) -> String {
     }
 }
 
-/// From where to where a latency is measured.
+/// Returns from where to where a latency is measured.
 pub(crate) const fn latency_is(outcome: &Outcome) -> &'static str {
     match outcome.plan.scenario {
         Scenario::Churn { .. } => "from the connect to the end of the stream",
@@ -161,7 +162,7 @@ fn percentiles(outcome: &Outcome, page: &Page) -> String {
     table.render(page)
 }
 
-/// What is known of the times, by name.
+/// Returns the distributions of a run, by name.
 pub(crate) fn distributions(outcome: &Outcome) -> Vec<(&'static str, &Latencies)> {
     let mut known = vec![("latency", &outcome.latency)];
     known.extend(outcome.service.as_ref().map(|times| ("from send", times)));
@@ -171,7 +172,7 @@ pub(crate) fn distributions(outcome: &Outcome) -> Vec<(&'static str, &Latencies)
 
 /// Appends how the latencies are spread, in at most `rows` lines below a heading.
 fn push_histogram(text: &mut String, latencies: &Latencies, rows: usize, page: &Page) {
-    let buckets = buckets(latencies, rows);
+    let buckets = condensed(latencies, rows);
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
     if buckets.is_empty() {
         return;
@@ -191,7 +192,7 @@ fn push_histogram(text: &mut String, latencies: &Latencies, rows: usize, page: &
     }
 }
 
-/// Appends what it cost.
+/// Appends the CPU time, the memory and the connects.
 fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
     let lines = [
         ("server", server(outcome)),
@@ -206,7 +207,7 @@ fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
     }
 }
 
-/// Appends what to know before believing the figures.
+/// Appends the findings.
 pub(super) fn push_findings(text: &mut String, outcome: &Outcome, page: &Page) {
     for finding in outcome.findings() {
         let style = finding.weight.style();
@@ -241,7 +242,7 @@ fn generator(outcome: &Outcome) -> Option<String> {
     ))
 }
 
-/// What one side cost, and where it ran.
+/// Describes the CPU time and the cores of one side.
 fn side(outcome: &Outcome, each: Option<Duration>, share: f64, cores: &str) -> String {
     let share = figures::percent(share);
     let mut text = match each.filter(|_| outcome.plan.active() > 0) {
@@ -302,7 +303,7 @@ fn connects(outcome: &Outcome) -> Option<String> {
     Some(text)
 }
 
-/// Appends the errors by kind, or what was checked if there are none.
+/// Appends the errors by kind, or the number of checked answers if there are none.
 pub(super) fn push_faults(text: &mut String, outcome: &Outcome, page: &Page) {
     if outcome.is_clean() {
         let checked = figures::plural(outcome.latency.len(), outcome.plan.scenario.unit());
@@ -320,7 +321,7 @@ pub(super) fn push_faults(text: &mut String, outcome: &Outcome, page: &Page) {
     }
 }
 
-/// What went wrong, in a line each.
+/// Returns the errors by kind, in a line each.
 pub(crate) fn faults(faults: &Faults) -> impl Iterator<Item = String> {
     faults
         .found()

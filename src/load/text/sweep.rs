@@ -30,7 +30,7 @@ pub(super) fn sweep(outcomes: &[Outcome], more: &str, page: &Page) -> String {
     text
 }
 
-/// The best throughput, what was done, and whether anything was wrong.
+/// Returns the best throughput, the number of errors, and the description.
 fn headline(outcomes: &[Outcome], page: &Page) -> String {
     let strong = |text: &str| page.paint(Style::Strong, text);
     let rate_of = |outcome: &Outcome| outcome.throughput().unwrap_or(0.0);
@@ -58,7 +58,7 @@ fn headline(outcomes: &[Outcome], page: &Page) -> String {
     text
 }
 
-/// What was done, in a sentence.
+/// Describes a sweep in a sentence.
 pub(crate) fn describe(run: &Outcome) -> String {
     format!(
         "{} to {}, {} for each number of connections",
@@ -150,7 +150,7 @@ pub(crate) struct Group {
     wording: Wording,
 }
 
-/// Whether a finding has the same figures in all runs.
+/// The wording of a finding in several runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wording {
     Same,

@@ -2,7 +2,7 @@
 
 use super::page::{Page, Style, bar, columns};
 
-/// A table. Its last column may hold bars, which take the room that is left.
+/// A table. Its last column may hold bars, which take the remaining room.
 #[derive(Debug)]
 pub(crate) struct Table {
     heads: Vec<Head>,
@@ -33,7 +33,7 @@ pub(crate) enum Cell {
 }
 
 impl Head {
-    /// A column of figures.
+    /// Returns a column of figures.
     pub(crate) fn right(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -42,7 +42,7 @@ impl Head {
         }
     }
 
-    /// A column of words or bars.
+    /// Returns a column of words or bars.
     pub(crate) fn left(text: impl Into<String>) -> Self {
         Self {
             align: Align::Left,
@@ -100,7 +100,7 @@ impl Table {
         text
     }
 
-    /// The width of each column; of bars, the least that shows anything.
+    /// Returns the width of each column; of bars, the least that shows anything.
     fn widths(&self) -> Vec<usize> {
         let width = |at: usize| {
             let cells = self.rows.iter().map(|(_, cells)| match &cells[at] {
@@ -115,7 +115,7 @@ impl Table {
         (0..self.heads.len()).map(width).collect()
     }
 
-    /// The columns that fit.
+    /// Returns the columns that fit.
     fn shown(&self, widths: &[usize], page: usize) -> Vec<usize> {
         let mut shown: Vec<usize> = (0..self.heads.len()).collect();
         loop {

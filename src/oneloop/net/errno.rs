@@ -1,4 +1,6 @@
-//! Error numbers that std does not name. Those below 35 are the same on every Unix.
+//! Error numbers that std does not name.
+//!
+//! Numbers below 35 are the same on every Unix.
 
 pub use numbers::*;
 
@@ -9,13 +11,13 @@ mod numbers {
 
     /// The descriptor is not open.
     pub const EBADF: i32 = 9;
-    /// The call does not fit the socket.
+    /// The call is not valid for this socket.
     pub const EINVAL: i32 = 22;
-    /// The system has no descriptor left.
+    /// The system has no free descriptor.
     pub const ENFILE: i32 = 23;
-    /// The process has no descriptor left.
+    /// The process has no free descriptor.
     pub const EMFILE: i32 = 24;
-    /// The connection is being made.
+    /// The connection is in progress.
     pub const EINPROGRESS: i32 = pick(115, 150, 36);
     /// The descriptor is not a socket.
     pub const ENOTSOCK: i32 = pick(88, 95, 38);
@@ -38,16 +40,16 @@ mod numbers {
 mod numbers {
     /// The descriptor is not open.
     pub const EBADF: i32 = 10009;
-    /// The call does not fit the socket.
+    /// The call is not valid for this socket.
     pub const EINVAL: i32 = 10022;
-    /// The process has no descriptor left.
+    /// The process has no free descriptor.
     pub const EMFILE: i32 = 10024;
-    /// The connection is being made.
+    /// The connection is in progress.
     pub const EINPROGRESS: i32 = 10036;
     /// The descriptor is not a socket.
     pub const ENOTSOCK: i32 = 10038;
     /// The kernel has no memory for buffers.
     pub const ENOBUFS: i32 = 10055;
-    /// There is no such error on Windows: a number that it does not use.
+    /// Not an error of Windows: a number that it does not use.
     pub const ENFILE: i32 = EMFILE + 100_000;
 }

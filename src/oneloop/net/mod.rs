@@ -1,7 +1,7 @@
-//! What the loop needs of an operating system, as one small trait.
+//! The operating system, as one small trait.
 //!
-//! [`Os`] is mio and socket2 over the real kernel. The loop is generic over [`Net`] and
-//! monomorphised, so the seam costs nothing; a simulated network can take the kernel's place.
+//! [`Os`] implements it with mio and socket2. The loop is generic over [`Net`] and monomorphised,
+//! so the seam costs nothing, and a simulated network can replace the kernel.
 
 pub mod errno;
 mod os;
@@ -16,50 +16,51 @@ use crate::service::Time;
 pub use os::WriteWatch;
 pub use os::{Os, Stopper};
 
-/// A network, a poller and a clock, edge-triggered like epoll with `EPOLLET` and kqueue with
-/// `EV_CLEAR`.
+/// A network, a poller and a clock.
 ///
-/// The loop assumes no more than mio promises: an event may be spurious, late, merged with another
-/// one or split in two; only reading, writing and accepting tell the truth. What the loop must be
-/// able to rely on is that new readiness after a `WouldBlock` is announced by an event.
+/// Events are edge-triggered, like epoll with `EPOLLET` and kqueue with `EV_CLEAR`. The loop
+/// assumes no more than mio promises: an event may be spurious, late, merged with another one or
+/// split in two, and only the results of reading, writing and accepting are reliable. It does rely
+/// on one event after each `WouldBlock`, once the socket is ready again.
 pub trait Net {
     /// A connection.
     type Stream;
     /// A listening socket.
     type Listener;
-    /// What a poll brings. It belongs to the loop, which goes through it while it uses the network.
+    /// The events of one poll. The loop owns it, and iterates over it while it uses the network.
     type Events: Default;
 
-    /// Whether a read that returns less than was asked for has emptied the socket, provided that
-    /// no event has said that the peer has finished. True for epoll (epoll(7), question 9) and
-    /// kqueue; false where only `WouldBlock` re-arms the event, as on Windows.
+    /// True if a read that returns fewer bytes than requested has emptied the socket.
+    ///
+    /// It holds only until an event reports the end of the stream. True for epoll (epoll(7),
+    /// question 9) and kqueue; false where only `WouldBlock` re-arms the event, as on Windows.
     const SHORT_READ_DRAINS: bool;
 
-    /// Waits for events, at most for `timeout`; `None` waits for as long as it takes. They take the
-    /// place of those that `events` held; a poll that fails leaves none.
+    /// Waits for events, at most for `timeout`; `None` sets no bound. Replaces the contents of
+    /// `events`; after an error it is empty.
     ///
     /// # Errors
-    /// `Interrupted` is to be treated as no events; anything else means that polling is broken.
+    /// `Interrupted` counts as no events. Any other error means that polling is broken.
     fn poll(&mut self, events: &mut Self::Events, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// What the events say. Those with [`Token::WAKER`] go back to [`woken`](Self::woken).
-    fn hints(events: &Self::Events) -> impl Iterator<Item = Readiness>;
+    /// Iterates over the events of a poll. The loop answers [`Token::WAKER`] with
+    /// [`ack_wake`](Self::ack_wake).
+    fn events(events: &Self::Events) -> impl Iterator<Item = Readiness>;
 
-    /// An event had the poller's own token: somebody has woken the loop. It looks whether it is to
-    /// stop ([`stop_requested`](Self::stop_requested)) after this.
-    fn woken(&mut self) {}
+    /// Acknowledges an event with [`Token::WAKER`]. The loop then checks
+    /// [`stop_requested`](Self::stop_requested).
+    fn ack_wake(&mut self) {}
 
-    /// The present.
+    /// Returns the current time.
     fn now(&mut self) -> Time;
 
-    /// True from the moment that somebody outside the loop has asked it to stop.
+    /// Returns true once a stop of the loop was requested from outside.
     fn stop_requested(&self) -> bool;
 
-    /// Opens a listening socket whose accepted streams inherit the sizes of its buffers, and
-    /// registers it.
+    /// Opens and registers a listening socket. Accepted streams inherit the sizes of its buffers.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Returns the error of the underlying system call.
     fn listen(
         &mut self,
         address: SocketAddr,
@@ -67,30 +68,32 @@ pub trait Net {
         token: Token,
     ) -> io::Result<Self::Listener>;
 
-    /// The address a listener is really bound to.
+    /// Returns the address that a listener is bound to.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Returns the error of the underlying system call.
     fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
 
     /// Takes the next connection from the listener's queue.
     ///
     /// # Errors
-    /// `WouldBlock` when the queue is empty; [`AcceptError::of`] sorts the others.
+    /// Returns `WouldBlock` if the queue is empty; [`AcceptError::of`] classifies the others.
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// When descriptors have run out: takes the next connection from the queue by means of one
-    /// descriptor held in reserve, says `farewell` to it as well as can be, and closes it.
+    /// Refuses the next connection of the queue when descriptors are exhausted.
+    ///
+    /// It accepts with one descriptor held in reserve, makes one attempt to send `message`, and
+    /// closes the connection.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept), or `OutOfMemory` when there is no reserve.
-    fn shed(&mut self, listener: &Self::Listener, farewell: &[u8]) -> io::Result<()>;
+    /// As [`accept`](Self::accept), or `OutOfMemory` if there is no reserve.
+    fn shed(&mut self, listener: &Self::Listener, message: &[u8]) -> io::Result<()>;
 
-    /// Begins to connect. Once the stream is writable, [`connected`](Self::connected) tells how it
-    /// went.
+    /// Begins to connect. Once the stream is writable, [`finish_connect`](Self::finish_connect)
+    /// returns the result.
     ///
     /// # Errors
-    /// What the operating system says at once.
+    /// Returns the error of the underlying system call, if it fails at once.
     fn connect(
         &mut self,
         to: SocketAddr,
@@ -98,111 +101,121 @@ pub trait Net {
         buffers: &BufferSizes,
     ) -> io::Result<Self::Stream>;
 
-    /// Whether a connecting stream is connected by now.
+    /// Returns true if a connecting stream is connected, false if that is still in progress.
     ///
     /// # Errors
-    /// Why it could not be connected.
-    fn connected(&mut self, stream: &Self::Stream) -> io::Result<bool>;
+    /// Returns the error that the attempt to connect failed with.
+    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<bool>;
 
-    /// Registers a stream, once and for both directions. Closing it ends the registration.
+    /// Registers a stream, once and for both directions. Closing the stream ends the registration.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Returns the error of the underlying system call.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
 
-    /// Reads what is there; 0 means that the peer has finished.
+    /// Reads available bytes; 0 means that the peer has finished sending.
     ///
     /// # Errors
-    /// What the operating system says, `WouldBlock` and `Interrupted` among it.
+    /// Returns the error of the underlying system call, including `WouldBlock` and `Interrupted`.
     fn read(&mut self, stream: &mut Self::Stream, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes what fits.
+    /// Writes as many bytes as fit.
     ///
     /// # Errors
-    /// What the operating system says, `WouldBlock` and `Interrupted` among it.
+    /// Returns the error of the underlying system call, including `WouldBlock` and `Interrupted`.
     fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Shuts down the sending side: the peer reads what was written, then the end.
+    /// Shuts down the sending side: the peer reads all that was written, then the end of the
+    /// stream.
     ///
     /// # Errors
-    /// What the operating system says; the connection is gone then.
-    fn finish(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
+    /// Returns the error of the underlying system call; the connection is then closed.
+    fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()>;
 
-    /// Takes the error that has broken a stream, if one has: the way to learn of a reset where
-    /// nothing is read or written.
+    /// Sets the size of a stream's send buffer, as `SO_SNDBUF` takes it.
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call.
+    fn set_send_buffer(&mut self, stream: &Self::Stream, bytes: u32) -> io::Result<()>;
+
+    /// Takes the pending error of a stream, if there is one. It reports a reset on a stream that is
+    /// neither read nor written.
     fn take_error(&mut self, stream: &Self::Stream) -> Option<io::Error>;
 
     /// Closes a stream.
     fn close(&mut self, stream: Self::Stream);
 
-    /// Closes a stream with a reset: what has not left yet never will, and the peer learns that
-    /// what it has received is not the whole.
+    /// Closes a stream with a reset. Unsent bytes are discarded, and the peer can see that its data
+    /// is incomplete.
     fn abort(&mut self, stream: Self::Stream);
 }
 
-/// Names the source of an event.
+/// Identifies the source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub usize);
 
 impl Token {
-    /// The poller's own token, which no source has.
+    /// The poller's own token. No source has it.
     pub const WAKER: Self = Self(usize::MAX);
 }
 
-/// One event: where something may have become possible. Hints, never facts: they say what is worth
-/// trying.
+/// One event: an operation that may be possible now.
+///
+/// Its fields are hints: an attempt may still return `WouldBlock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// Whose event it is.
+    /// The source of the event.
     pub token: Token,
-    /// Reading, or accepting, may give something.
+    /// Reading, or accepting, may succeed.
     pub readable: bool,
-    /// Writing may take something.
+    /// Writing may succeed.
     pub writable: bool,
-    /// The peer may have finished, the connection be broken, or urgent data have come, at which a
-    /// read stops. Then both reading and writing are worth trying, for the call itself says what it
-    /// is; and a short read proves nothing any more, only a read of 0 or an error does.
-    pub closed: bool,
+    /// The peer may have finished, the connection may be broken, or urgent data may have arrived.
+    ///
+    /// Then both reading and writing are worth an attempt, whose result shows the cause. Urgent
+    /// data stops a read short, so a short read no longer means an empty socket.
+    pub hup: bool,
 }
 
-/// What a listening socket is to be like.
+/// Options of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
     /// How many established connections may wait to be accepted. The kernel may cap it
     /// (`somaxconn`).
     pub backlog: u32,
-    /// The buffers of the connections that are accepted.
+    /// The buffers of accepted connections.
     pub buffers: BufferSizes,
 }
 
-/// How much the kernel may hold for one connection.
+/// How many bytes the kernel may hold for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferSizes {
-    /// The most bytes that the kernel is to hold for a peer that does not read, as `SO_SNDBUF`
-    /// takes it (Linux doubles it for its own bookkeeping: socket(7)).
+    /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
+    /// Linux doubles it for its own bookkeeping (socket(7)).
     pub send_bytes: u32,
-    /// The most bytes that the kernel is to hold of what has not been read, as `SO_RCVBUF` takes
-    /// it.
+    /// The most unread bytes that the kernel holds, as `SO_RCVBUF` takes it.
     pub receive_bytes: u32,
 }
 
-/// What an error of [`Net::accept`] means for the listener.
+/// The consequence of an error of [`Net::accept`] for the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptError {
-    /// The queue is empty; the next connection brings an event.
+    /// The queue is empty. The next connection causes an event.
     WouldBlock,
-    /// This one connection failed, or the call was interrupted; the next may be there.
+    /// This one connection failed, or the call was interrupted. The queue may hold another one.
     Transient,
-    /// Descriptors or kernel memory have run out. The queue is not empty and, with edge triggers,
-    /// no event will say when there is room again: try again by time.
+    /// Descriptors or kernel memory are exhausted. The queue is not empty and, with edge triggers,
+    /// no event reports that accepting is possible again: retry by time.
     Exhausted,
     /// The listener itself is unusable.
     Fatal,
 }
 
 impl AcceptError {
-    /// Sorts an error of accept. What is not known to be lasting is held to be passing, as
-    /// accept(2) advises for the network errors that Linux passes on.
+    /// Classifies an error of accept.
+    ///
+    /// An error that is not known to be permanent counts as transient: accept(2) advises this for
+    /// the network errors that Linux passes on.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {

@@ -20,8 +20,7 @@ pub struct Os {
     poll: Poll,
     started: Instant,
     stopper: Stopper,
-    /// One descriptor held back, so that a connection can be turned away when all others are
-    /// taken.
+    /// One descriptor held in reserve, to refuse a connection when all others are in use.
     reserve: Option<File>,
     /// The reading ends of the pipes that wake the loop.
     #[cfg(unix)]
@@ -38,7 +37,7 @@ impl Default for OsEvents {
     }
 }
 
-/// Asks a loop to stop, from another thread or from a signal handler's flag. Cheap to clone.
+/// Stops a loop from another thread or a signal handler. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     requested: Arc<AtomicBool>,
@@ -46,10 +45,10 @@ pub struct Stopper {
 }
 
 impl Os {
-    /// Makes a poller.
+    /// Creates a poller.
     ///
     /// # Errors
-    /// If the operating system gives no poller: out of descriptors, most likely.
+    /// Returns the error of the underlying system call, usually because descriptors are exhausted.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
@@ -66,18 +65,19 @@ impl Os {
         })
     }
 
-    /// A handle that stops the loop from outside.
+    /// Returns a handle that stops the loop from outside.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Returns the writing end of a pipe; whatever is written into it wakes the loop, which then
-    /// looks at its [`Stopper`]. This is for signal handlers, which may write to a pipe and set
-    /// [`Stopper::flag`] but hardly anything else.
+    /// Returns the writing end of a pipe. Any byte written to it wakes the loop.
+    ///
+    /// The loop then checks its [`Stopper`]. This is for signal handlers, which may write to a pipe
+    /// and set [`Stopper::flag`] but hardly anything else.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Returns the error of the underlying system call.
     #[cfg(unix)]
     pub fn wake_pipe(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
         let (mut reader, writer) = mio::net::UnixStream::pair()?;
@@ -88,12 +88,14 @@ impl Os {
         Ok(writer.into())
     }
 
-    /// Wakes the loop whenever `source` becomes readable. The loop never reads it; whoever owns it
-    /// looks at it after the turn, and keeps it for as long as the loop lives. With a timer's
-    /// descriptor, waits can be finer than the whole milliseconds in which mio waits.
+    /// Wakes the loop whenever `source` becomes readable.
+    ///
+    /// The loop never reads it: its owner reads it after the turn, and must keep it open as long as
+    /// the loop exists. With a timer's descriptor, waits can be finer than mio's whole
+    /// milliseconds.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// Returns the error of the underlying system call.
     #[cfg(unix)]
     pub fn wake_on(&mut self, source: &impl std::os::fd::AsFd) -> io::Result<()> {
         use std::os::fd::AsRawFd;
@@ -105,8 +107,9 @@ impl Os {
         )
     }
 
-    /// Returns a handle that has the loop woken when a descriptor of the program's own becomes
-    /// writable: for output that must not block, such as a log.
+    /// Returns a handle that wakes the loop when a descriptor of the program becomes writable.
+    ///
+    /// It is for output that must not block, such as a log.
     ///
     /// # Errors
     /// Returns the error of the underlying system call.
@@ -115,7 +118,7 @@ impl Os {
         self.poll.registry().try_clone().map(WriteWatch)
     }
 
-    /// Takes out what has woken the loop: a pipe that is full wakes nobody.
+    /// Empties the wake pipes: a write to a full pipe would not wake the loop.
     fn empty_wake_pipes(&self) {
         #[cfg(unix)]
         for mut pipe in &self.wake_pipes {
@@ -124,14 +127,14 @@ impl Os {
     }
 }
 
-/// Has a loop woken when a descriptor becomes writable. See [`Os::write_watch`].
+/// Wakes a loop when a descriptor becomes writable. See [`Os::write_watch`].
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct WriteWatch(mio::Registry);
 
 #[cfg(unix)]
 impl WriteWatch {
-    /// Has the loop woken each time `target` becomes writable, and now if it is.
+    /// Wakes the loop each time `target` becomes writable, and now if it is.
     ///
     /// # Errors
     /// Returns the error of the underlying system call: a regular file cannot be watched.
@@ -145,7 +148,7 @@ impl WriteWatch {
         )
     }
 
-    /// Ends what [`arm`](Self::arm) began.
+    /// Ends the watch that [`arm`](Self::arm) began.
     ///
     /// # Errors
     /// Returns the error of the underlying system call: the descriptor is not watched.
@@ -157,16 +160,16 @@ impl WriteWatch {
 }
 
 impl Stopper {
-    /// Asks the loop to stop: it drains, as described at `Limits::drain_timeout`.
+    /// Stops the loop. It drains, as described at `Limits::drain_timeout`.
     ///
     /// # Errors
-    /// If the loop could not be woken; it stops at its next turn all the same.
+    /// Returns the error of waking the loop; the loop still stops at its next turn.
     pub fn stop(&self) -> io::Result<()> {
         self.requested.store(true, Ordering::Release);
         self.waker.wake()
     }
 
-    /// The flag that [`stop`](Self::stop) sets, for a signal handler to set.
+    /// Returns the flag that [`stop`](Self::stop) sets, for use in a signal handler.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.requested)
@@ -178,7 +181,7 @@ impl Net for Os {
     type Listener = TcpListener;
     type Events = OsEvents;
 
-    // The systems on which mio's poller is epoll or kqueue, unless mio was told to use poll(2).
+    // The systems where mio's poller is epoll or kqueue, unless mio was built to use poll(2).
     const SHORT_READ_DRAINS: bool = cfg!(all(
         not(mio_unsupported_force_poll_poll),
         any(
@@ -200,19 +203,19 @@ impl Net for Os {
     }
 
     #[inline]
-    fn hints(events: &OsEvents) -> impl Iterator<Item = Readiness> {
-        let hint = |event: &Event| Readiness {
+    fn events(events: &OsEvents) -> impl Iterator<Item = Readiness> {
+        let readiness = |event: &Event| Readiness {
             token: Token(event.token().0),
-            // recv(2) stops short at an urgent byte, whatever is behind it.
-            closed: event.is_read_closed() || event.is_error() || event.is_priority(),
+            // recv(2) stops short at an urgent byte, even if more bytes follow it.
+            hup: event.is_read_closed() || event.is_error() || event.is_priority(),
             readable: event.is_readable(),
             writable: event.is_writable(),
         };
-        events.0.iter().map(hint)
+        events.0.iter().map(readiness)
     }
 
     #[cold]
-    fn woken(&mut self) {
+    fn ack_wake(&mut self) {
         self.empty_wake_pipes();
     }
 
@@ -237,18 +240,18 @@ impl Net for Os {
             Type::STREAM,
             Some(Protocol::TCP),
         )?;
-        // Not on Windows, where it would let another program take the port.
+        // Not on Windows: there it would let another program take the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
-            // `[::]` means IPv6 alone, whatever the system's default is; `--listen` repeats.
+            // `[::]` means IPv6 only, on every system; `--listen` may be repeated.
             socket.set_only_v6(true)?;
         }
         // Accepted sockets inherit these (tcp(7)), so they cost no call per connection.
         configure(&socket, &options.buffers)?;
         socket.bind(&address.into())?;
-        // Not by mio or std, which listen with a backlog of 128: beyond it a connecting peer waits
-        // a second or more for its SYN to be sent again.
+        // Not through mio or std, which listen with a backlog of 128: beyond it a connecting peer
+        // waits a second or more until its SYN is sent again.
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         let mut listener = TcpListener::from_std(socket.into());
         self.poll
@@ -265,14 +268,14 @@ impl Net for Os {
         listener.accept()
     }
 
-    fn shed(&mut self, listener: &TcpListener, farewell: &[u8]) -> io::Result<()> {
+    fn shed(&mut self, listener: &TcpListener, message: &[u8]) -> io::Result<()> {
         if self.reserve.take().is_none() {
             self.reserve = open_reserve();
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         let result = listener.accept().map(|(mut stream, _)| {
-            // As well as can be: a peer that is gone already needs no farewell.
-            let _ = stream.write(farewell);
+            // Best effort: a peer that has disconnected needs no message.
+            let _ = stream.write(message);
             let _ = stream.shutdown(Shutdown::Write);
         });
         self.reserve = open_reserve();
@@ -296,13 +299,13 @@ impl Net for Os {
         }
     }
 
-    fn connected(&mut self, stream: &TcpStream) -> io::Result<bool> {
+    fn finish_connect(&mut self, stream: &TcpStream) -> io::Result<bool> {
         // The order that mio's documentation of `TcpStream::connect` prescribes.
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
         match stream.peer_addr() {
-            // Simultaneous open: a port of our own range connected to itself.
+            // Simultaneous open: a port of our own range has connected to itself.
             Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
@@ -329,8 +332,12 @@ impl Net for Os {
         stream.write(bytes)
     }
 
-    fn finish(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {
         stream.shutdown(Shutdown::Write)
+    }
+
+    fn set_send_buffer(&mut self, stream: &TcpStream, bytes: u32) -> io::Result<()> {
+        SockRef::from(stream).set_send_buffer_size(bytes as usize)
     }
 
     fn take_error(&mut self, stream: &TcpStream) -> Option<io::Error> {
@@ -338,20 +345,21 @@ impl Net for Os {
     }
 
     fn abort(&mut self, stream: TcpStream) {
-        // Closing with a linger time of zero sends a reset (socket(7); RFC 9293, 3.10.5). If that
+        // Closing with a linger time of zero sends a reset (socket(7); RFC 9293, 3.10.5). If it
         // cannot be set, the connection is broken already.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         drop(stream);
     }
 
     fn close(&mut self, stream: TcpStream) {
-        // No deregistration first: nothing duplicates our descriptors, so closing ends it
+        // Without deregistration: our descriptors are never duplicated, so closing ends it
         // (epoll(7), question 6; the same holds for kqueue and for mio on Windows).
         drop(stream);
     }
 }
 
-/// What holds for every socket of a connection. Small messages leave at once.
+/// Sets the options of every connection's socket. Without Nagle's algorithm, small messages are
+/// sent at once.
 fn configure(socket: &Socket, buffers: &BufferSizes) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -367,7 +375,7 @@ fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
 }
 
-/// Both directions, and news of urgent data: see [`Readiness::closed`].
+/// Both directions, and urgent data: see [`Readiness::hup`].
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const INTEREST: Interest = Interest::READABLE
     .add(Interest::WRITABLE)
@@ -377,8 +385,8 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 const WAKER: mio::Token = mio::Token(Token::WAKER.0);
 
-/// How many events one poll may bring: 12 KiB on Linux. More connections than that are served in
-/// several polls, and the kernel takes turns among them.
+/// The most events of one poll: 12 KiB on Linux. More ready connections are served in several
+/// polls, and the kernel alternates among them.
 const EVENTS_PER_POLL: usize = 1024;
 
 #[cfg(all(test, unix))]
@@ -386,7 +394,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wake_pipe_wakes_however_often_it_has_done_so() {
+    fn wake_pipe_wakes_a_thousand_times() {
         let mut os = Os::new().unwrap();
         let mut pipe = os.wake_pipe().unwrap();
         for _ in 0..1000 {
@@ -396,10 +404,10 @@ mod tests {
             os.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
             assert!(
                 began.elapsed() < Duration::from_secs(10),
-                "nobody was woken"
+                "the poll was not woken"
             );
-            assert!(Os::hints(&events).all(|hint| hint.token == Token::WAKER));
-            os.woken();
+            assert!(Os::events(&events).all(|event| event.token == Token::WAKER));
+            os.ack_wake();
             assert!(!os.stop_requested());
         }
     }

@@ -11,33 +11,34 @@ use super::{Reactor, WhenFull, with_context};
 use crate::net::{AcceptError, Net};
 use crate::service::{EndReason, Service, Time};
 
-/// A listening socket and what is known of its queue.
+/// A listening socket and the state of its queue.
 #[derive(Debug)]
 pub(crate) struct Listener<L> {
-    /// `None` once it is closed.
+    /// `None` once the socket is closed.
     pub(crate) socket: Option<L>,
     pub(crate) address: SocketAddr,
     pub(crate) accepting: Accepting,
-    /// How many more connections may be accepted in this turn.
+    /// The number of connections that may still be accepted in this turn.
     pub(crate) budget: usize,
-    /// In a drain: how many more connections are accepted before it is closed.
-    pub(crate) last_calls: Option<usize>,
+    /// During a drain: the number of connections to accept before the socket is closed.
+    pub(crate) accepts_left: Option<usize>,
 }
 
-/// Whether a listener's queue is worth looking at.
+/// Whether the loop accepts from a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepting {
-    /// The queue is empty: accept has said `WouldBlock`, and the next connection brings an event.
+    /// The queue is empty: accept has returned `WouldBlock`, and the next connection causes an
+    /// event.
     Idle,
     /// The queue may hold a connection. With edge triggers no further event comes until accept has
-    /// said `WouldBlock`.
+    /// returned `WouldBlock`.
     Ready {
-        /// Accepts that failed, each for a reason of its own, since one succeeded.
+        /// Consecutive accepts that failed, each because of its one connection.
         failures: usize,
     },
-    /// Descriptors had run out, or accepting failed too often.
+    /// Descriptors were exhausted, or too many accepts in a row failed.
     BackingOff {
-        /// When to try again.
+        /// When to retry.
         until: Time,
     },
 }
@@ -49,26 +50,26 @@ impl<L> Listener<L> {
             address,
             accepting: Accepting::Idle,
             budget: 0,
-            last_calls: None,
+            accepts_left: None,
         }
     }
 
-    /// Notes that an event has announced a connection.
-    pub(crate) fn announce(&mut self) {
+    /// Marks the listener as ready, because of an event or a drain.
+    pub(crate) fn mark_ready(&mut self) {
         if self.accepting == Accepting::Idle {
             self.accepting = Accepting::Ready { failures: 0 };
         }
     }
 
-    /// Ends the time to back off: a descriptor is free again.
+    /// Ends the back-off, because a descriptor is free again.
     pub(crate) fn retry(&mut self) {
         if let Accepting::BackingOff { .. } = self.accepting {
             self.accepting = Accepting::Ready { failures: 0 };
         }
     }
 
-    /// Ends the time to back off if it is over by `now`.
-    pub(crate) fn retry_if_due(&mut self, now: Time) {
+    /// Ends the back-off if it is over by `now`.
+    pub(crate) fn retry_if_over(&mut self, now: Time) {
         if let Accepting::BackingOff { until } = self.accepting
             && until <= now
         {
@@ -76,8 +77,8 @@ impl<L> Listener<L> {
         }
     }
 
-    /// Returns when its queue is to be looked at without an event; never if it is empty.
-    pub(crate) fn due(&self) -> Time {
+    /// Returns when to accept without an event; never if the queue is empty.
+    pub(crate) fn retry_at(&self) -> Time {
         match self.accepting {
             _ if self.socket.is_none() => Time::NEVER,
             Accepting::Idle => Time::NEVER,
@@ -86,23 +87,23 @@ impl<L> Listener<L> {
         }
     }
 
-    /// Begins to close: the connections that are in the queue by now are the last to be accepted.
-    pub(crate) fn call_last(&mut self, backlog: usize) {
-        self.last_calls = Some(backlog);
-        self.announce();
+    /// Begins to close: only the connections already in the queue are still accepted.
+    pub(crate) fn close_after(&mut self, backlog: usize) {
+        self.accepts_left = Some(backlog);
+        self.mark_ready();
     }
 
-    /// Closes the socket if the last connections have been accepted.
+    /// Closes the socket if the last connection has been accepted.
     pub(crate) fn close_if_done(&mut self) {
         let empty = self.accepting == Accepting::Idle;
-        if self.last_calls.is_some_and(|left| empty || left == 0) {
+        if self.accepts_left.is_some_and(|left| empty || left == 0) {
             self.socket = None;
         }
     }
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// True if a listener may have a connection for us.
+    /// Returns true if the queue of a listener may hold a connection.
     pub(crate) fn has_to_accept(&self) -> bool {
         let idle = |listener: &Listener<_>| listener.accepting == Accepting::Idle;
         !self.listeners.iter().all(idle)
@@ -119,60 +120,60 @@ impl<S: Service, N: Net> Reactor<S, N> {
         for listener in &mut self.listeners {
             listener.budget = self.core.limits.turn_accepts_max;
         }
-        self.catch_session_panics(Self::accept_waiting)?;
+        self.catch_session_panics(Self::accept_all)?;
         self.reap();
         Ok(())
     }
 
-    /// Lets in who waits, within the budget, as long as there is room.
-    pub(crate) fn accept_waiting(&mut self) -> io::Result<()> {
+    /// Accepts queued connections, within the budget, while there is room.
+    pub(crate) fn accept_all(&mut self) -> io::Result<()> {
         let now = self.core.now();
-        for number in 0..self.listeners.len() {
-            self.listeners[number].retry_if_due(now);
-            while self.is_due(number) {
-                self.listeners[number].budget -= 1;
-                self.accept_one(number)?;
-                // Now, for the next one may need its descriptor.
+        for listener in 0..self.listeners.len() {
+            self.listeners[listener].retry_if_over(now);
+            while self.is_ready(listener) {
+                self.listeners[listener].budget -= 1;
+                self.accept_one(listener)?;
+                // At once, because the next connection may need this descriptor.
                 self.reap();
             }
-            self.listeners[number].close_if_done();
+            self.listeners[listener].close_if_done();
         }
         Ok(())
     }
 
-    /// Whether this listener is to be asked for a connection now.
-    pub(crate) fn is_due(&self, number: usize) -> bool {
-        let listener = &self.listeners[number];
-        let ready = matches!(listener.accepting, Accepting::Ready { .. });
-        ready && listener.budget > 0 && listener.last_calls != Some(0) && self.may_accept()
+    /// Returns true if this listener is to accept a connection now.
+    pub(crate) fn is_ready(&self, listener: usize) -> bool {
+        let entry = &self.listeners[listener];
+        let ready = matches!(entry.accepting, Accepting::Ready { .. });
+        ready && entry.budget > 0 && entry.accepts_left != Some(0) && self.may_accept()
     }
 
-    /// False while the server is full and those who come are to wait.
+    /// Returns false if the server is full and new connections are to wait in the queue.
     pub(crate) fn may_accept(&self) -> bool {
         let limits = &self.core.limits;
         limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max
     }
 
-    pub(crate) fn accept_one(&mut self, number: usize) -> io::Result<()> {
-        let listener = &mut self.listeners[number];
-        let Some(socket) = &listener.socket else {
-            listener.accepting = Accepting::Idle;
+    pub(crate) fn accept_one(&mut self, listener: usize) -> io::Result<()> {
+        let entry = &mut self.listeners[listener];
+        let Some(socket) = &entry.socket else {
+            entry.accepting = Accepting::Idle;
             return Ok(());
         };
         match self.core.net.accept(socket) {
             Ok((stream, address)) => {
-                listener.accepting = Accepting::Ready { failures: 0 };
-                if let Some(left) = &mut listener.last_calls {
+                entry.accepting = Accepting::Ready { failures: 0 };
+                if let Some(left) = &mut entry.accepts_left {
                     *left -= 1;
                 }
                 self.admit(stream, address);
             }
             Err(error) => match AcceptError::of(&error) {
-                AcceptError::WouldBlock => listener.accepting = Accepting::Idle,
-                AcceptError::Transient => self.accept_failed(number, &error),
-                AcceptError::Exhausted => self.accept_exhausted(number, &error),
+                AcceptError::WouldBlock => entry.accepting = Accepting::Idle,
+                AcceptError::Transient => self.accept_failed(listener, &error),
+                AcceptError::Exhausted => self.accept_exhausted(listener, &error),
                 AcceptError::Fatal => {
-                    let address = listener.address;
+                    let address = entry.address;
                     return Err(with_context(&error, &format!("cannot accept on {address}")));
                 }
             },
@@ -180,7 +181,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(())
     }
 
-    /// Lets a new connection in, or turns it away.
+    /// Admits a new connection, or refuses it.
     pub(crate) fn admit(&mut self, stream: N::Stream, address: SocketAddr) {
         self.core.counters.accepted += 1;
         let limits = &self.core.limits;
@@ -191,77 +192,79 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Err(_) => (Phase::Flushing, Origin::Refused),
         };
         match verdict {
-            Ok(()) => self.admission.enter(address, per_address.is_some()),
+            Ok(()) => self.admission.admit(address, per_address.is_some()),
             Err(_) => self.admission.refused += 1,
         }
         let Some(index) = self.insert(stream, address, (phase, origin)) else {
-            return self.leave(address, origin);
+            return self.release_admission(address, origin);
         };
         let id = self.slots.id(index);
         let connection = &mut self.slots[index];
         match verdict {
             Ok(()) => {
-                self.core.open(connection, id);
+                self.core.open_session(connection, id);
                 if self.drain.is_some() {
                     self.core.counters.looks += 1;
                     connection.flags.add(Flags::DRAIN | Flags::READABLE);
                 }
             }
-            Err(why) => self.core.refuse(connection, why),
+            Err(reason) => self.core.refuse(connection, reason),
         }
         self.drive(index);
-        if let Err(why) = verdict
+        if let Err(reason) = verdict
             && self.admission.refused > self.core.limits.refusals_max
         {
-            // Too many linger already: this one has had its word, as well as could be.
-            self.slots[index].end(why);
+            // Too many refused connections linger already: close this one without lingering.
+            self.slots[index].abort(reason);
             self.slots.rearm_or_retire(index, self.core.now());
         }
         self.update_pressure();
     }
 
-    /// One connection could not be accepted. If that is so for as many in a row as one turn may
-    /// accept, it is not about those connections: then the listener rests, or the loop would spin.
-    pub(crate) fn accept_failed(&mut self, number: usize, error: &io::Error) {
+    /// Handles an accept that failed because of one connection.
+    ///
+    /// If as many fail in a row as one turn may accept, the cause is not those connections. Then
+    /// the listener backs off, because the loop would otherwise spin.
+    pub(crate) fn accept_failed(&mut self, listener: usize, error: &io::Error) {
         self.core.counters.accept_failures += 1;
         debug!("a connection could not be accepted: {error}");
-        let Accepting::Ready { failures } = &mut self.listeners[number].accepting else {
+        let Accepting::Ready { failures } = &mut self.listeners[listener].accepting else {
             return;
         };
         *failures += 1;
         if *failures >= self.core.limits.turn_accepts_max {
-            self.rest(number, error);
+            self.back_off(listener, error);
         }
     }
 
-    /// Descriptors or kernel memory have run out.
-    pub(crate) fn accept_exhausted(&mut self, number: usize, error: &io::Error) {
+    /// Handles an accept that failed because descriptors or kernel memory are exhausted.
+    pub(crate) fn accept_exhausted(&mut self, listener: usize, error: &io::Error) {
         self.core.counters.accept_exhausted += 1;
-        let listener = &mut self.listeners[number];
+        let entry = &mut self.listeners[listener];
         if self.core.limits.when_full == WhenFull::Refuse
-            && let Some(socket) = &listener.socket
+            && let Some(socket) = &entry.socket
         {
-            let farewell = refusal_message(&self.core.service, EndReason::ServerFull);
-            match self.core.net.shed(socket, farewell) {
+            let message = refusal_message(&self.core.service, EndReason::ServerFull);
+            match self.core.net.shed(socket, message) {
                 Ok(()) => {
                     self.core.counters.accepted += 1;
                     self.core.counters.ended[EndReason::ServerFull as usize] += 1;
                     return self.warn_limited("cannot accept connections", error);
                 }
                 Err(error) if AcceptError::of(&error) == AcceptError::WouldBlock => {
-                    listener.accepting = Accepting::Idle;
+                    entry.accepting = Accepting::Idle;
                     return;
                 }
                 Err(_) => {}
             }
         }
-        self.rest(number, error);
+        self.back_off(listener, error);
     }
 
-    /// Asks this listener for nothing until the retry timer, or somebody's leaving.
-    pub(crate) fn rest(&mut self, number: usize, error: &io::Error) {
+    /// Stops accepting on this listener until `accept_retry` elapses or a connection closes.
+    pub(crate) fn back_off(&mut self, listener: usize, error: &io::Error) {
         let until = self.core.now() + self.core.limits.accept_retry;
-        self.listeners[number].accepting = Accepting::BackingOff { until };
+        self.listeners[listener].accepting = Accepting::BackingOff { until };
         self.warn_limited("cannot accept connections", error);
     }
 }

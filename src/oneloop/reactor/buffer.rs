@@ -1,4 +1,4 @@
-//! The bytes that the loop holds for a connection that is not idle.
+//! Buffered input and pending output of a connection.
 
 /// Unread input and unsent output of one connection. Freed as soon as both are empty.
 #[derive(Debug, Default)]
@@ -7,10 +7,10 @@ pub(crate) struct Buffers {
     pub(crate) output: PendingOutput,
 }
 
-/// ReadBuf that the session has left unread. Reads go behind it, so that it is not copied for each.
+/// Input that the session has not consumed. New input is read behind it, without a copy.
 #[derive(Debug, Default)]
 pub(crate) struct ReadBuf {
-    /// Initialised as a whole; the unread bytes are those from `start` to `end`.
+    /// Fully initialised; the unread bytes are those from `start` to `end`.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -21,8 +21,8 @@ pub(crate) struct ReadBuf {
 pub(crate) struct PendingOutput {
     buffer: Vec<u8>,
     sent: usize,
-    /// How much of it was sent when the write deadline was set.
-    counted: usize,
+    /// The value of `sent` when the write deadline was set.
+    sent_at_deadline: usize,
 }
 
 impl Buffers {
@@ -31,7 +31,7 @@ impl Buffers {
         self.input.is_empty() && self.output.is_empty()
     }
 
-    /// Returns the bytes allocated.
+    /// Returns the number of bytes allocated.
     pub(crate) fn capacity(&self) -> usize {
         self.input.buffer.capacity() + self.output.buffer.capacity()
     }
@@ -52,14 +52,14 @@ impl ReadBuf {
         self.end - self.start
     }
 
-    /// Sets the unread input, where there was none.
+    /// Sets the unread input of an empty buffer.
     pub(crate) fn set(&mut self, bytes: &[u8]) {
         debug_assert!(self.is_empty(), "input is set only when there is none");
         self.buffer = bytes.to_vec();
         (self.start, self.end) = (0, bytes.len());
     }
 
-    /// Drops all but the last `left` unread bytes, and memory that is far more than these need.
+    /// Drops all but the last `left` unread bytes, and frees memory far beyond that.
     pub(crate) fn keep_last(&mut self, left: usize) {
         self.start = self.end - left;
         if left == 0 {
@@ -70,7 +70,7 @@ impl ReadBuf {
         }
     }
 
-    /// Returns room to read into, behind the unread bytes; none if there are `max` of them.
+    /// Returns space to read into, behind the unread bytes; empty if there are `max` unread bytes.
     ///
     /// The buffer doubles, so a byte is copied about once on its way to `max`. When it cannot grow
     /// any more, the unread bytes are moved to its front.
@@ -90,7 +90,7 @@ impl ReadBuf {
         &mut self.buffer[self.end..]
     }
 
-    /// Counts `bytes` of what [`space`](Self::space) returned as unread input.
+    /// Counts the first `bytes` of the [`space`](Self::space) as unread input.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.end += bytes;
     }
@@ -103,17 +103,17 @@ impl PendingOutput {
     }
 
     #[inline]
-    pub(crate) fn rest(&self) -> &[u8] {
+    pub(crate) fn unsent(&self) -> &[u8] {
         &self.buffer[self.sent..]
     }
 
-    /// Sets what is to be sent, where there was nothing: `buffer` from `sent` on.
+    /// Sets the pending output of an empty buffer: `buffer` from `sent` on.
     pub(crate) fn set(&mut self, (buffer, sent): (Vec<u8>, usize)) {
         debug_assert!(self.is_empty(), "output is kept only when there is none");
         *self = Self {
             buffer,
             sent,
-            counted: sent,
+            sent_at_deadline: sent,
         };
     }
 
@@ -125,17 +125,17 @@ impl PendingOutput {
         }
     }
 
-    /// Returns true, once, when `enough` bytes have been sent since it last did so.
+    /// Returns true, once, when `enough` bytes were sent since the last such call.
     pub(crate) fn has_progressed(&mut self, enough: usize) -> bool {
-        let progressed = self.sent - self.counted >= enough;
+        let progressed = self.sent - self.sent_at_deadline >= enough;
         if progressed {
-            self.counted = self.sent;
+            self.sent_at_deadline = self.sent;
         }
         progressed
     }
 }
 
-/// A buffer with unread input grows at least so far that this much can be read behind it.
+/// The least space for reading behind unread input, while the buffer may grow.
 const READ_AT_LEAST: usize = 4096;
 
 #[cfg(test)]
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn output_progress_is_counted_from_the_last_time_there_was_enough() {
+    fn output_progress_counts_from_the_last_deadline() {
         let mut unsent = PendingOutput::default();
         unsent.set((vec![0; 100], 10));
         unsent.advance(9);

@@ -1,8 +1,8 @@
-//! A peer's address in three quarters of the space that std's takes: every connection pays for it.
+//! A socket address in three quarters of the size of std's: every connection pays for it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// A socket address, but for the flow label of IPv6, which accept(2) does not tell anyway.
+/// A socket address without the flow label of IPv6, which accept(2) does not report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompactAddr {
     ip: [u8; 16],
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_comes_out_as_it_went_in() {
+    fn address_converted_and_back_is_equal() {
         for text in [
             "127.0.0.1:6000",
             "0.0.0.0:0",

@@ -10,8 +10,10 @@ use crate::net::{BufferSizes, Net};
 use crate::service::{Connect, EndReason, Service};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Opens a connection to `to`, as [`Context::connect`](crate::service::Context::connect) does
-    /// from within, but at once: a loop that waits for events could not be told.
+    /// Opens a connection to `to` at once.
+    ///
+    /// Otherwise it does the same as [`Context::connect`](crate::service::Context::connect), whose
+    /// requests wait for the end of a turn.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
         self.core.update_now();
         self.connect_or_fail(Connect { to, from, tag });
@@ -26,10 +28,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
-    /// Makes a slot for a connection that is to be established. Its first event says how it went.
+    /// Creates a slot for an outbound connection. Its first event reports success or failure.
     pub(crate) fn start_connect(&mut self, connect: Connect) -> io::Result<()> {
         let Connect { to, from, tag } = connect;
-        let connected = if self.drain.is_some() {
+        let started = if self.drain.is_some() {
             Err(io::Error::other(STOPPING))
         } else if self.admission.outbound >= self.core.limits.outbound_max {
             Err(io::Error::new(
@@ -41,17 +43,17 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.core.net.connect(to, from, &buffers)
         };
         let ended = &mut self.core.counters.ended[EndReason::ConnectFailed as usize];
-        let stream = connected.inspect_err(|_| *ended += 1)?;
+        let stream = started.inspect_err(|_| *ended += 1)?;
         self.admission.outbound += 1;
         let kind = (Phase::Connecting, Origin::Outbound);
         let Some(index) = self.insert(stream, to, kind) else {
-            self.leave(to, Origin::Outbound);
+            self.release_admission(to, Origin::Outbound);
             return Err(io::Error::other("the socket could not be registered"));
         };
         let connection = &mut self.slots[index];
-        let until = self.core.now() + self.core.limits.connect_timeout;
+        let deadline = self.core.now() + self.core.limits.connect_timeout;
         connection.tag = tag;
-        connection.set_deadline(until, &self.core.pressure);
+        connection.set_deadline(deadline, &self.core.pressure);
         connection.flags.remove(Flags::WRITABLE);
         self.slots.rearm_or_retire(index, self.core.now());
         Ok(())

@@ -1,4 +1,4 @@
-//! One connection's slot: everything that an idle connection costs.
+//! One connection's slot, and so the memory of an idle connection.
 
 use std::net::SocketAddr;
 use std::ops::BitOr;
@@ -23,49 +23,48 @@ pub(crate) struct Connection<Stream, Session> {
     pub(crate) origin: Origin,
     /// The tag of an outbound connection.
     pub(crate) tag: u32,
-    /// Why it ends, once that is decided.
-    pub(crate) why: Option<EndReason>,
+    /// The reason of its end, once that is decided.
+    pub(crate) reason: Option<EndReason>,
     pub(crate) flags: Flags,
-    /// The deadline that was asked for: by the session, or by the loop for its own waits.
-    until: Time,
-    /// The deadline that holds: the one asked for, or a shorter one.
-    pub(crate) due: Time,
+    /// The requested deadline: the session's, or the loop's for its own waits.
+    requested_deadline: Time,
+    /// The effective deadline: the requested one, or an earlier one.
+    pub(crate) deadline: Time,
     pub(crate) link: Link,
     pub(crate) buffers: Option<Box<Buffers>>,
 }
 
-/// Where a connection comes from, and so what it counts as.
+/// The origin of a connection, which determines how it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Accepted, and counted as one that is served.
+    /// Accepted, and counted as served.
     Accepted,
-    /// Accepted, only to be told that it is refused.
+    /// Accepted, only to be refused.
     Refused,
-    /// Made by this service.
+    /// Opened by this service.
     Outbound,
 }
 
-/// Where a connection is in its life.
+/// The phase of a connection's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Outbound, not established yet.
     Connecting,
     /// The session is stepped.
     Live,
-    /// The session has closed, or there was none; what is unsent leaves.
+    /// The session has closed, or there was none. Pending output is being flushed.
     Flushing,
-    /// Our side is shut down; what the peer still sends is discarded, so that it is not answered
-    /// by a reset that would destroy our last words.
+    /// Our side is shut down. Input is discarded: closing a socket with unread input would send a
+    /// reset, which destroys output that the peer has not read.
     Lingering { bytes_left: u32 },
     /// To be reaped at the end of the turn.
     Dead,
 }
 
-/// What is known of a connection: a set of the constants. One word, so that the loop sees at a
-/// glance whether there is anything but input to be thought of.
+/// A set of flags. One word, so that one test shows whether there is more to do than read.
 ///
-/// The first three are hints, facts about the past and not a state: one may be stale, and then the
-/// attempt says so. Those in [`PENDING_EVENTS`](Self::PENDING_EVENTS) are what the session is still to be told.
+/// The first three are hints: facts about the past, not a state. A stale hint costs one attempt.
+/// The flags in [`PENDING_EVENTS`](Self::PENDING_EVENTS) are events for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u16);
 
@@ -84,11 +83,11 @@ impl<Stream, Session> Connection<Stream, Session> {
             phase,
             origin,
             tag: 0,
-            why: None,
-            // A new socket is worth writing to.
+            reason: None,
+            // A new socket is writable, most likely.
             flags: Flags::WRITABLE,
-            until: Time::NEVER,
-            due: Time::NEVER,
+            requested_deadline: Time::NEVER,
+            deadline: Time::NEVER,
             link: Link::UNLINKED,
             buffers: None,
         }
@@ -99,7 +98,7 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.address.into()
     }
 
-    /// Returns what the service is told of the peer, for the connection in slot `index`.
+    /// Returns the peer, as passed to the service, of the connection in slot `index`.
     pub(crate) fn peer(&self, index: u32) -> Peer {
         Peer {
             id: SessionId {
@@ -111,48 +110,47 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
-    /// Decides that it ends, now and without further words. One that is refused stays refused,
-    /// however that goes.
-    pub(crate) fn end(&mut self, why: EndReason) {
-        if !self.why.is_some_and(EndReason::is_refusal) {
-            self.why = Some(why);
+    /// Ends the connection at once, without flushing. The reason of a refusal is kept.
+    pub(crate) fn abort(&mut self, reason: EndReason) {
+        if !self.reason.is_some_and(EndReason::is_refusal) {
+            self.reason = Some(reason);
         }
         self.phase = Phase::Dead;
         self.buffers = None;
     }
 
-    /// Decides that it ends once all output has left; nothing that is unread counts any more.
-    pub(crate) fn close(&mut self, why: EndReason) {
-        self.why = Some(why);
+    /// Ends the connection once all output is flushed; unread input is discarded.
+    pub(crate) fn close(&mut self, reason: EndReason) {
+        self.reason = Some(reason);
         self.phase = Phase::Flushing;
         self.drop_input();
     }
 
-    /// Sets the deadline. One that is not moved stays as it is, so that bytes dripping into a busy
-    /// server do not extend one that was shortened.
+    /// Sets the deadline. An unchanged request keeps its effective deadline, so that bytes
+    /// trickling into a busy server do not extend a shortened wait.
     #[inline(always)]
-    pub(crate) fn set_deadline(&mut self, until: Time, pressure: &Pressure) {
-        if self.until != until {
-            self.until = until;
-            self.due = pressure.scale(until);
+    pub(crate) fn set_deadline(&mut self, requested: Time, pressure: &Pressure) {
+        if self.requested_deadline != requested {
+            self.requested_deadline = requested;
+            self.deadline = pressure.scale(requested);
         }
     }
 
-    /// Forgets the deadline: whatever is asked for next is a new one, be it the same again.
+    /// Clears the deadline: the next request counts as new, even if it is the same.
     pub(crate) fn clear_deadline(&mut self) {
-        (self.until, self.due) = (Time::NEVER, Time::NEVER);
+        (self.requested_deadline, self.deadline) = (Time::NEVER, Time::NEVER);
     }
 
-    /// Shortens the deadline to what is granted now of what was asked for, not of what an earlier
-    /// call made of it.
+    /// Shortens the effective deadline to the one that the request would get now.
     pub(crate) fn shorten_deadline(&mut self, pressure: &Pressure) {
-        self.due = self.due.min(pressure.scale(self.until));
+        self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));
     }
 
-    /// Notes what the session waits for now, after a step that has shown it all its input if
-    /// `seen`; returns until when, if it is for the session to say. Turning away from input and
-    /// back to it makes what is unread worth offering again.
-    pub(crate) fn waits(&mut self, next: Next, seen: bool) -> Option<Time> {
+    /// Applies the answer of a step, and returns the session's deadline, if it has one.
+    ///
+    /// `seen` is true if the step has presented all input. Unread input is presented again after a
+    /// session returns from another wait to reading.
+    pub(crate) fn apply(&mut self, next: Next, seen: bool) -> Option<Time> {
         match next {
             Next::Read { until } => {
                 if self.flags.take(Flags::PAUSED) && !seen {
@@ -166,18 +164,18 @@ impl<Stream, Session> Connection<Stream, Session> {
             }
             Next::Flush => {
                 self.flags.add(Flags::PAUSED | Flags::FLUSHED);
-                // It has none until it is told, and then it sets one.
+                // The session has no deadline until it gets `Event::Flushed`, and then sets one.
                 Some(Time::NEVER)
             }
-            Next::Close(why) => {
-                self.close(why.into());
+            Next::Close(reason) => {
+                self.close(reason.into());
                 None
             }
         }
     }
 
-    /// Takes the first piece of news that the session can be told now. While it waits for its
-    /// output to leave, that comes before all else.
+    /// Takes the first pending event that the session may get now. While the session waits for a
+    /// flush, that comes first.
     pub(crate) fn next_event(&mut self, now: Time) -> Option<Event> {
         if self.flags.take(Flags::OPEN) {
             return Some(Event::Open);
@@ -194,12 +192,12 @@ impl<Stream, Session> Connection<Stream, Session> {
                 false => Event::Data,
             });
         }
-        // What the session was told before may have made it ask for a later one.
-        if self.flags.take(Flags::DEADLINE) && self.due <= now {
+        // An earlier event may have moved the deadline.
+        if self.flags.take(Flags::DEADLINE) && self.deadline <= now {
             self.clear_deadline();
             return Some(Event::Timeout);
         }
-        // What has arrived is read before, within one share of a turn.
+        // Input that has arrived is read first, within one budget.
         let read_first = self.wants_reading() && !self.flags.has(Flags::DRAIN_OVERDUE);
         if !read_first && self.flags.take(Flags::DRAIN) {
             self.flags.add(Flags::DRAINING);
@@ -208,8 +206,10 @@ impl<Stream, Session> Connection<Stream, Session> {
         None
     }
 
-    /// True if all there is to do is to read: its session wants input and has left none, it has no
-    /// unsent output, and there is no news.
+    /// Returns true if reading is all there is to do.
+    ///
+    /// The session wants input, there is neither unread input nor pending output, and no event is
+    /// pending.
     #[inline(always)]
     pub(crate) fn is_plain_read(&self) -> bool {
         self.buffers.is_none()
@@ -218,32 +218,32 @@ impl<Stream, Session> Connection<Stream, Session> {
             && self.wants_reading()
     }
 
-    /// True if its session wants input, and there may be some.
+    /// Returns true if its session wants input, and there may be some.
     #[inline]
     pub(crate) fn wants_reading(&self) -> bool {
-        let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;
-        self.flags.of_these(matter) == Flags::READABLE
+        let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;
+        self.flags.of_these(relevant) == Flags::READABLE
     }
 
-    /// True if its session does not want input, but the peer has finished: then what is left of
-    /// the input is read all the same, so that the session learns of the end.
+    /// Returns true if its session does not want input, but the peer has finished: then the
+    /// remaining input is read ahead, so that the session notices the end.
     pub(crate) fn is_read_ahead(&self) -> bool {
-        let matter = Flags::READABLE
+        let relevant = Flags::READABLE
             | Flags::HUP
             | Flags::PAUSED
             | Flags::DRAINING
             | Flags::EOF
             | Flags::AHEAD_FULL;
-        self.flags.of_these(matter) == Flags::READABLE | Flags::HUP | Flags::PAUSED
+        self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED
     }
 
-    /// True if the wheel will look at its deadline in time.
+    /// Returns true if the timer wheel expires no later than its deadline.
     #[inline]
     pub(crate) fn timer_covers(&self) -> bool {
-        self.link.fires() <= self.due
+        self.link.expires_at() <= self.deadline
     }
 
-    /// True if it is unfinished: a session that has not closed, or output that is unsent.
+    /// Returns true if it has a session that has not closed, or pending output.
     pub(crate) fn is_unfinished(&self) -> bool {
         match self.phase {
             Phase::Connecting | Phase::Live => true,
@@ -252,7 +252,7 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
-    /// True if the kernel has not taken all output yet.
+    /// Returns true if the kernel has not taken all output yet.
     #[inline]
     pub(crate) fn has_pending_output(&self) -> bool {
         self.buffers
@@ -260,7 +260,7 @@ impl<Stream, Session> Connection<Stream, Session> {
             .is_some_and(|buffers| !buffers.output.is_empty())
     }
 
-    /// True if there is input that the session has left unread.
+    /// Returns true if there is input that the session has not consumed.
     #[inline]
     pub(crate) fn has_input(&self) -> bool {
         self.buffers
@@ -268,14 +268,14 @@ impl<Stream, Session> Connection<Stream, Session> {
             .is_some_and(|buffers| !buffers.input.is_empty())
     }
 
-    /// Returns the bytes buffers on the heap.
+    /// Returns the bytes allocated for its buffers.
     pub(crate) fn buffered_bytes(&self) -> usize {
         self.buffers
             .as_ref()
             .map_or(0, |buffers| buffers.capacity())
     }
 
-    /// Frees what is buffers if it is empty.
+    /// Frees its buffers if they are empty.
     pub(crate) fn free_buffers(&mut self) {
         if self
             .buffers
@@ -286,7 +286,7 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
-    /// Drops unread input: it is not for anybody any more.
+    /// Drops unread input.
     pub(crate) fn drop_input(&mut self) {
         if let Some(buffers) = &mut self.buffers {
             buffers.input.keep_last(0);
@@ -296,51 +296,51 @@ impl<Stream, Session> Connection<Stream, Session> {
 }
 
 impl Flags {
-    /// No read has said `WouldBlock` since the last event.
+    /// No read has returned `WouldBlock` since the last event.
     pub(crate) const READABLE: Self = Self(1);
-    /// No write has said `WouldBlock` since the last event.
+    /// No write has returned `WouldBlock` since the last event.
     pub(crate) const WRITABLE: Self = Self(1 << 1);
-    /// An event spoke of the end: short reads prove nothing any more.
+    /// An event has reported the end: short reads no longer mean an empty socket.
     pub(crate) const HUP: Self = Self(1 << 2);
     /// A read returned 0.
     pub(crate) const EOF: Self = Self(1 << 3);
-    /// It stands in one of the loop's lists.
+    /// It is in one of the loop's lists.
     pub(crate) const LISTED: Self = Self(1 << 4);
     /// The session does not want input for now.
     pub(crate) const PAUSED: Self = Self(1 << 5);
-    /// The session knows that the server stops: nothing is read for it any more.
+    /// The session has got `Event::Drain`: no more is read for it.
     const DRAINING: Self = Self(1 << 6);
-    /// It may begin.
+    /// The session has not got its first event yet.
     pub(crate) const OPEN: Self = Self(1 << 7);
-    /// The output that it waits for has left.
+    /// The output that it waits for is flushed.
     const FLUSHED: Self = Self(1 << 8);
     pub(crate) const WAKE: Self = Self(1 << 9);
-    /// It wants input again, having left some.
+    /// It wants input again, and has unread input.
     pub(crate) const REDELIVER: Self = Self(1 << 10);
     pub(crate) const DEADLINE: Self = Self(1 << 11);
     pub(crate) const DRAIN: Self = Self(1 << 12);
-    /// An event spoke of the end since the socket was last asked for its error.
+    /// An event has reported the end since the socket's error was last checked.
     pub(crate) const HUP_UNCHECKED: Self = Self(1 << 13);
-    /// It has had a whole share of a turn to read what had arrived before the drain.
+    /// It has had a whole budget to read the input that arrived before the drain.
     pub(crate) const DRAIN_OVERDUE: Self = Self(1 << 14);
-    /// Its unread input has no room for what could be read ahead.
+    /// Its unread input has no space to read ahead.
     pub(crate) const AHEAD_FULL: Self = Self(1 << 15);
 
     pub(crate) const PENDING_EVENTS: Self = Self(0b0011_1111_1000_0000);
 
-    /// What an event says.
+    /// Returns the flags that an event sets.
     #[inline(always)]
-    pub(crate) fn of(hint: Readiness) -> Self {
-        if hint.closed {
-            return Self::of_the_end();
+    pub(crate) fn of(event: Readiness) -> Self {
+        if event.hup {
+            return Self::of_hup();
         }
-        Self(u16::from(hint.readable) | u16::from(hint.writable) << 1)
+        Self(u16::from(event.readable) | u16::from(event.writable) << 1)
     }
 
-    /// Apart, so that it is a jump away from the bulk of the events.
+    /// Kept out of line, so that the common case is a fall-through.
     #[cold]
     #[inline(never)]
-    pub(crate) fn of_the_end() -> Self {
+    pub(crate) fn of_hup() -> Self {
         Self::READABLE | Self::WRITABLE | Self::HUP | Self::HUP_UNCHECKED
     }
 
@@ -365,9 +365,9 @@ impl Flags {
     }
 
     pub(crate) fn take(&mut self, flag: Self) -> bool {
-        let there = self.has(flag);
+        let was_set = self.has(flag);
         self.remove(flag);
-        there
+        was_set
     }
 }
 
@@ -380,8 +380,9 @@ impl BitOr for Flags {
     }
 }
 
-/// What a connection costs while it is idle, with a stream of four bytes (mio's, in a release build
-/// on Unix) and a session of sixteen that has a value to spare for "none", as enums have. Every
-/// connection pays for each byte here.
+/// The size of an idle connection, which every connection pays for.
+///
+/// It is measured with a stream of four bytes (mio's, in a release build on Unix) and a session of
+/// sixteen that has a niche for `None`, as enums have.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Connection<[u8; 4], (u64, bool)>>() <= 104);

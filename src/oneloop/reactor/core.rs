@@ -1,4 +1,4 @@
-//! What all phases of a turn work with.
+//! The state that all phases of a turn work with.
 
 use super::connection::Connection;
 use super::pressure::Pressure;
@@ -6,18 +6,17 @@ use super::{Counters, Limits};
 use crate::net::Net;
 use crate::service::{Scratch, Service, Time};
 
-/// What all connections share while they are outcome.
+/// The state that all connections share while one of them is driven.
 #[derive(Debug)]
 pub(crate) struct Core<S, N> {
     pub(crate) service: S,
     pub(crate) net: N,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
-    /// Every step takes place here; what the kernel does not take at once of the output moves to
-    /// the connection.
+    /// Every step uses it; output that the kernel does not take at once moves to the connection.
     pub(crate) scratch: Scratch,
     pub(crate) pressure: Pressure,
-    /// Reads go in here, unless there is unread input: then they go behind that.
+    /// The buffer for reads while a connection has no unread input.
     pub(crate) input: Box<[u8]>,
 }
 
@@ -37,7 +36,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// The time of this turn.
+    /// Returns the time of this turn.
     #[inline]
     pub(crate) fn now(&self) -> Time {
         self.scratch.service.now
@@ -52,8 +51,8 @@ impl<S: Service, N: Net> Core<S, N> {
         now
     }
 
-    /// The work done so far, for whomever, in bytes.
-    pub(crate) fn work(&self) -> u64 {
+    /// Returns the cost of all work so far, for all connections, in bytes.
+    pub(crate) fn cost_so_far(&self) -> u64 {
         let Counters {
             steps,
             bytes_in,
@@ -64,9 +63,9 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 }
 
-/// What a step costs of its connection's budget, besides the bytes that it moves: no session can
-/// hold the loop without moving any.
+/// The cost of a step for its connection's budget, besides the bytes moved. So a session cannot
+/// occupy the loop without moving any.
 const STEP_BYTES: u64 = 64;
 
-/// The most that is read at once, so that one call cannot use up several budgets.
+/// The most bytes of one read, so that one call cannot use up several budgets.
 pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;

@@ -1,31 +1,31 @@
-//! What the loop counts.
+//! The counters of the loop.
 
 use crate::service::EndReason;
 
-/// What has happened since the loop was made. Plain numbers: reading them costs nothing.
+/// Counts since the loop was created. Reading them costs nothing.
 ///
-/// They add up: `accepted + connecting` is the sum of `ended` over all reasons, plus the
-/// connections that are open now.
+/// They add up: `accepted + connecting` is the sum of `ended` over all reasons, plus the number of
+/// open connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Slots taken from a listener's queue, those turned away among them.
+    /// Connections accepted, including refused ones.
     pub accepted: u64,
     /// Outbound connections begun.
     pub connecting: u64,
-    /// Slots ended, by the number of their [`EndReason`].
+    /// Connections ended, by the number of their [`EndReason`].
     pub ended: [u64; EndReason::ALL.len()],
-    /// Accepts that failed for a reason of that one connection.
+    /// Accepts that failed because of their one connection.
     pub accept_failures: u64,
-    /// Accepts that failed because descriptors or kernel memory had run out.
+    /// Accepts that failed because descriptors or kernel memory were exhausted.
     pub accept_exhausted: u64,
     /// Turns of the loop: each is one poll.
     pub turns: u64,
-    /// Events that the poller brought.
+    /// Events returned by the poller.
     pub events: u64,
-    /// Events for a connection that was gone. They are dropped.
+    /// Events for a connection that had ended. They are dropped.
     pub stale_events: u64,
-    /// Sockets that were looked at without an event: before a deadline is acted on, and before a
-    /// session is told of a drain, for what came in time counts.
+    /// Sockets read without an event: before a timer fires, and before a session gets a drain,
+    /// because input may have arrived in time.
     pub looks: u64,
     /// Panics of the service outside of a step.
     pub service_panics: u64,
@@ -38,35 +38,36 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Slots that ended for `reason`.
+    /// Returns the number of connections that ended for `reason`.
     #[must_use]
     pub const fn ended(&self, reason: EndReason) -> u64 {
         self.ended[reason as usize]
     }
 
-    /// Slots that have ended.
+    /// Returns the number of connections that have ended.
     #[must_use]
     pub fn ended_in_all(&self) -> u64 {
         self.ended.iter().sum()
     }
 }
 
-/// What the loop holds at one moment. All of it is zero when everybody has left: that is how tests
-/// find leaks.
+/// The resources in use at one moment.
+///
+/// All values are zero once every connection has ended: tests find leaks this way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Slots in use: every open connection, those being turned away among them.
+    /// Open connections, including those being refused.
     pub connections: usize,
-    /// Slots being turned away.
+    /// Connections being refused.
     pub refused: usize,
-    /// Slots whose deadline is filed.
+    /// Connections with a timer.
     pub deadlines: usize,
-    /// Places in the ready list.
+    /// Length of the ready queue.
     pub ready: usize,
     /// Addresses whose connections are counted.
     pub addresses: usize,
-    /// Bytes on the heap for input and output that wait.
+    /// Bytes allocated for buffered input and pending output.
     pub buffered_bytes: usize,
-    /// The most bytes on the heap for one connection.
+    /// The most bytes allocated for one connection.
     pub buffered_bytes_max: usize,
 }

@@ -1,4 +1,4 @@
-//! Driving one connection: read, step its session, write, until nothing more can be done now.
+//! Driving one connection: read, step its session, write, until there is no more to do now.
 
 use std::io::{self, ErrorKind};
 
@@ -8,41 +8,41 @@ use super::core::{Core, READ_BYTES_MAX, Slot};
 use crate::net::Net;
 use crate::service::{Context, EndReason, Event, Next, Service, SessionId};
 
-/// Whether it is worth looking at a connection again at once.
+/// Whether to advance a connection again at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Made,
-    /// Nothing more until an event, a deadline or a wake-up.
+    /// There is no more to do until an event, a deadline or a wake-up.
     None,
 }
 
-/// How driving a connection ended for this turn.
+/// The outcome of driving a connection in this turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It waits for an event, a wake-up or its deadline.
     Idle,
-    /// It has used up its share of the turn; there is more to do.
+    /// It has used up its budget; there is more to do.
     BudgetExhausted,
-    /// It is over.
+    /// It has ended.
     Closed,
 }
 
 impl<S: Service, N: Net> Core<S, N> {
-    /// Does for a connection all that can be done now, within its share of the turn.
+    /// Drives a connection as far as possible, within its budget for the turn.
     #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Outcome {
-        // Nearly every event is for this, and mostly that is all.
+        // Nearly every event is for this, and usually there is no more to do.
         if connection.is_plain_read() && self.receive(connection, id) == Progress::None {
             return Outcome::Idle;
         }
         self.drive_on(connection, id)
     }
 
-    /// As [`drive`](Self::drive), for where it is not worth being inlined.
+    /// Drives like [`drive`](Self::drive), out of line.
     #[inline(never)]
     pub(crate) fn drive_on(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Outcome {
-        let share = self.work() + self.limits.turn_bytes_max as u64;
-        while self.work() < share {
+        let budget_end = self.cost_so_far() + self.limits.turn_bytes_max as u64;
+        while self.cost_so_far() < budget_end {
             if self.advance(connection, id) == Progress::None {
                 return match connection.phase {
                     Phase::Dead => Outcome::Closed,
@@ -56,7 +56,7 @@ impl<S: Service, N: Net> Core<S, N> {
         Outcome::BudgetExhausted
     }
 
-    /// Does what is first in line: output that waits, then news for the session, then input.
+    /// Does the first thing due: flush pending output, step with an event, or read input.
     pub(crate) fn advance(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
         if connection.has_pending_output() {
             return self.flush(connection);
@@ -73,11 +73,11 @@ impl<S: Service, N: Net> Core<S, N> {
                 true => self.receive_behind(connection, id),
             };
         }
-        // No read will find out whether the connection is broken.
+        // No read will show whether the connection is broken.
         if connection.flags.take(Flags::HUP_UNCHECKED)
             && self.net.take_error(&connection.stream).is_some()
         {
-            connection.end(EndReason::Reset);
+            connection.abort(EndReason::Reset);
             return Progress::Made;
         }
         if connection.is_read_ahead() {
@@ -86,7 +86,7 @@ impl<S: Service, N: Net> Core<S, N> {
         Progress::None
     }
 
-    /// Reads once, where nothing is unread, and shows it to the session.
+    /// Reads once, without unread input before it, and steps the session with it.
     #[inline(always)]
     pub(crate) fn receive(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
         match self.net.read(&mut connection.stream, &mut self.input) {
@@ -99,7 +99,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// Reads once, behind what is unread, and shows it to the session.
+    /// Reads once, behind the unread input, and steps the session with all of it.
     #[cold]
     pub(crate) fn receive_behind(
         &mut self,
@@ -115,8 +115,8 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// Reads once for a session that is paused, since its peer has finished: it is to learn of
-    /// that, be it in the middle of its pause.
+    /// Reads once for a paused session whose peer has finished. It must notice the end during its
+    /// pause.
     #[cold]
     pub(crate) fn read_ahead(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
         if self.is_input_full(connection) {
@@ -129,7 +129,8 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// Reads once behind what is unread. If that brings no input, says what it was instead.
+    /// Reads once behind the unread input. If that yields no input, returns the progress made
+    /// instead.
     pub(crate) fn read_behind(
         &mut self,
         connection: &mut Slot<S, N>,
@@ -155,7 +156,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// Looks whether there is more input than may be unread. As much as that is not too much.
+    /// Checks for more input when the buffer is full. A full buffer alone is not an overflow.
     pub(crate) fn probe(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
         match self.net.read(&mut connection.stream, &mut self.input[..1]) {
             Ok(0) => self.read_end(connection, id),
@@ -173,18 +174,18 @@ impl<S: Service, N: Net> Core<S, N> {
         connection.buffers.as_deref().is_some_and(unread)
     }
 
-    /// Counts what a read has brought, of as much as was asked for.
+    /// Counts the bytes of a read for which `asked` bytes were requested.
     #[inline(always)]
     pub(crate) fn note_read(&mut self, connection: &mut Slot<S, N>, bytes: usize, asked: usize) {
         self.counters.bytes_in += bytes as u64;
-        // A short read has emptied the socket, and new data will bring an event; but if the peer
+        // A short read has emptied the socket, and new data will cause an event; but if the peer
         // has finished, that event may have come already.
         if N::SHORT_READ_DRAINS && bytes < asked && !connection.flags.has(Flags::HUP) {
             connection.flags.remove(Flags::READABLE);
         }
     }
 
-    /// The peer has finished sending.
+    /// Handles the end of the peer's stream.
     #[cold]
     pub(crate) fn read_end(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
         connection.free_buffers();
@@ -198,12 +199,12 @@ impl<S: Service, N: Net> Core<S, N> {
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::READABLE),
-            _ => connection.end(EndReason::Reset),
+            _ => connection.abort(EndReason::Reset),
         }
         Progress::Made
     }
 
-    /// Steps the session with the first `filled` bytes of `self.input`, all that is unread.
+    /// Steps the session with the first `filled` bytes of `self.input`, which are all unread input.
     #[inline(always)]
     pub(crate) fn step(
         &mut self,
@@ -216,11 +217,11 @@ impl<S: Service, N: Net> Core<S, N> {
             .session
             .as_mut()
             .expect("a live connection has a session");
-        self.scratch.user = id;
+        self.scratch.current = id;
         let mut cx = Context::new(&self.input[..filled], &mut self.scratch);
         let next = self.service.step(session, Event::Data, &mut cx);
         let left = cx.input().len();
-        self.scratch.user = SessionId::NONE;
+        self.scratch.current = SessionId::NONE;
         if left > 0 {
             let buffers = connection.buffers.get_or_insert_default();
             buffers.input.set(&self.input[filled - left..filled]);
@@ -229,7 +230,7 @@ impl<S: Service, N: Net> Core<S, N> {
         self.conclude(connection, next, Event::Data)
     }
 
-    /// Steps the session with what the connection holds of unread input.
+    /// Steps the session with the unread input of its connection.
     #[cold]
     pub(crate) fn step_buffered(
         &mut self,
@@ -243,14 +244,14 @@ impl<S: Service, N: Net> Core<S, N> {
             .session
             .as_mut()
             .expect("a live connection has a session");
-        self.scratch.user = id;
+        self.scratch.current = id;
         let input = buffers
             .as_deref()
             .map_or(&[][..], |buffers| buffers.input.unread());
         let mut cx = Context::new(input, &mut self.scratch);
         let next = self.service.step(session, event, &mut cx);
         let left = cx.input().len();
-        self.scratch.user = SessionId::NONE;
+        self.scratch.current = SessionId::NONE;
         if let Some(buffers) = &mut buffers {
             buffers.input.keep_last(left);
         }
@@ -259,8 +260,7 @@ impl<S: Service, N: Net> Core<S, N> {
         self.conclude_cold(connection, next, event)
     }
 
-    /// As [`conclude`](Self::conclude), for where it is not worth being inlined, and where input
-    /// may be unread.
+    /// Concludes like [`conclude`](Self::conclude), out of line, where input may be unread.
     #[cold]
     pub(crate) fn conclude_cold(
         &mut self,
@@ -268,14 +268,14 @@ impl<S: Service, N: Net> Core<S, N> {
         next: Next,
         event: Event,
     ) -> Progress {
-        // ReadBuf that is left because there was no room for its answer is not half a message.
+        // Input that is unread because there was no room for its answer may hold whole messages.
         if self.scratch.output.room() == 0 && connection.has_input() {
             connection.flags.add(Flags::REDELIVER);
         }
         self.conclude(connection, next, event)
     }
 
-    /// Does as the session has answered: sets its deadline, and writes its output.
+    /// Applies the session's answer: sets its deadline, and writes its output.
     #[inline(always)]
     pub(crate) fn conclude(
         &mut self,
@@ -308,7 +308,7 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     pub(crate) fn apply_cold(&self, connection: &mut Slot<S, N>, next: Next, event: Event) {
         let seen = matches!(event, Event::Data | Event::Eof);
-        if let Some(until) = connection.waits(next, seen) {
+        if let Some(until) = connection.apply(next, seen) {
             connection.set_deadline(until, &self.pressure);
         }
     }

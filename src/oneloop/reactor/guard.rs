@@ -1,4 +1,4 @@
-//! Every call into the service outside of a step, and the panics of all its calls.
+//! Calls into the service outside of a step, and the panics of all its calls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -10,55 +10,56 @@ use crate::net::Net;
 use crate::service::{EndReason, Service, ServiceContext, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Does `work`, which steps sessions, and survives their panics: the session that panicked
-    /// ends, then the work goes on where it was. Each kind of work notes what it does next as done
-    /// before it does it, so nothing is done twice.
+    /// Runs `work`, which steps sessions, and contains their panics.
     ///
-    /// The seam is where a panic stops: what it may leave half-done is the session and the
-    /// service's own fields. The loop's are in order at that point, but for the output of the step.
+    /// The session that panicked ends, then the work resumes. Each kind of work records its
+    /// progress before each step, so it repeats none.
+    ///
+    /// After a panic, the session and the service's own fields may be inconsistent. The loop's
+    /// state is consistent then, except for the output of the step.
     pub(crate) fn catch_session_panics<T>(&mut self, work: impl Fn(&mut Self) -> T) -> T {
         loop {
             let panic = match catch_unwind(AssertUnwindSafe(|| work(self))) {
                 Ok(done) => return done,
                 Err(panic) => panic,
             };
-            let user = std::mem::replace(&mut self.core.scratch.user, SessionId::NONE);
-            if user == SessionId::NONE {
+            let current = std::mem::replace(&mut self.core.scratch.current, SessionId::NONE);
+            if current == SessionId::NONE {
                 resume_unwind(panic); // our own bug
             }
-            self.core.panicked(&mut self.slots[user.index]);
-            self.slots.rearm_or_retire(user.index, self.core.now());
+            self.core.panicked(&mut self.slots[current.index]);
+            self.slots.rearm_or_retire(current.index, self.core.now());
         }
     }
 }
 
 impl<S: Service, N: Net> Core<S, N> {
-    /// Calls the service outside of any step. `None` if it panicked.
+    /// Calls the service outside of a step. Returns `None` if it panicked.
     pub(crate) fn call<T>(
         &mut self,
-        what: &str,
+        callback: &str,
         body: impl FnOnce(&mut S, &mut ServiceContext) -> T,
     ) -> Option<T> {
         let (service, cx) = (&mut self.service, &mut self.scratch.service);
         catch_unwind(AssertUnwindSafe(|| body(service, cx)))
             .inspect_err(|_| {
-                error!("the service panicked in `{what}`");
+                error!("the service panicked in `{callback}`");
                 self.counters.service_panics += 1;
             })
             .ok()
     }
 
-    /// The step of this connection's session panicked: ends it, and it alone.
+    /// Ends the connection whose session panicked in its step.
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
         error!("the session with {} panicked", connection.address());
         self.scratch.output.reset();
-        connection.end(EndReason::Panicked);
+        connection.abort(EndReason::Panicked);
     }
 }
 
-/// What the service says to those who are turned away; nothing if it panics over it.
-pub(crate) fn refusal_message<S: Service>(service: &S, why: EndReason) -> &[u8] {
-    catch_unwind(AssertUnwindSafe(|| service.refusal_message(why))).unwrap_or_else(|_| {
+/// Returns the service's message for a refused connection; empty if the service panics.
+pub(crate) fn refusal_message<S: Service>(service: &S, reason: EndReason) -> &[u8] {
+    catch_unwind(AssertUnwindSafe(|| service.refusal_message(reason))).unwrap_or_else(|_| {
         error!("the service panicked in `refusal_message`");
         b""
     })

@@ -1,5 +1,4 @@
-//! The beginning and the end of a connection: what happens before its session is stepped, and after
-//! it has closed.
+//! The start and the end of a connection, outside its session's steps.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -14,8 +13,8 @@ use crate::net::Net;
 use crate::service::{EndReason, Service, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Makes a slot for a stream and registers it. If that fails, the socket is closed, and
-    /// nobody else notices.
+    /// Creates a slot for a stream and registers it. If that fails, closes the socket and returns
+    /// `None`.
     pub(crate) fn insert(
         &mut self,
         stream: N::Stream,
@@ -39,53 +38,57 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
-    /// Accounts for a connection that is gone.
-    pub(crate) fn leave(&mut self, address: SocketAddr, origin: Origin) {
+    /// Releases the admission of a connection that has ended.
+    pub(crate) fn release_admission(&mut self, address: SocketAddr, origin: Origin) {
         match origin {
             Origin::Refused => self.admission.refused -= 1,
             Origin::Outbound => self.admission.outbound -= 1,
             Origin::Accepted => {
                 let counted = self.core.limits.connections_per_address_max.is_some();
-                self.admission.leave(address, counted);
+                self.admission.release(address, counted);
             }
         }
-        // A descriptor is free again: whoever waits need not wait for the timer.
+        // A descriptor is free again, so listeners need not wait for their retry.
         for listener in &mut self.listeners {
             listener.retry();
         }
         self.update_pressure();
     }
 
-    /// Frees the slots of the connections that ended in this turn.
+    /// Frees the slots of connections that ended in this turn.
     #[inline]
     pub(crate) fn reap(&mut self) {
         while let Some((index, connection)) = self.slots.next_dead() {
-            self.release(index, connection);
+            self.close_connection(index, connection);
         }
     }
 
     #[inline(never)]
-    pub(crate) fn release(&mut self, index: u32, connection: Connection<N::Stream, S::Session>) {
-        let why = connection.why.unwrap_or(EndReason::RegisterFailed);
+    pub(crate) fn close_connection(
+        &mut self,
+        index: u32,
+        connection: Connection<N::Stream, S::Session>,
+    ) {
+        let reason = connection.reason.unwrap_or(EndReason::RegisterFailed);
         let (peer, origin) = (connection.peer(index), connection.origin);
-        self.core.counters.ended[why as usize] += 1;
-        if why.is_abnormal() {
-            // The peer must not take what it has got for the whole.
+        self.core.counters.ended[reason as usize] += 1;
+        if reason.is_abnormal() {
+            // The peer must not mistake the data it has received for complete data.
             self.core.net.abort(connection.stream);
         } else {
             self.core.net.close(connection.stream);
         }
-        self.leave(peer.address, origin);
+        self.release_admission(peer.address, origin);
         if let Some(session) = connection.session {
             self.core.call("closed", |service, cx| {
-                service.closed(session, peer, why, cx);
+                service.closed(session, peer, reason, cx);
             });
         }
     }
 }
 
 impl<S: Service, N: Net> Core<S, N> {
-    /// What is first in line before a session begins and after it has ended.
+    /// Advances a connection that has no session yet, or whose session has closed.
     pub(crate) fn advance_lifecycle(
         &mut self,
         connection: &mut Slot<S, N>,
@@ -93,13 +96,13 @@ impl<S: Service, N: Net> Core<S, N> {
     ) -> Progress {
         match connection.phase {
             Phase::Connecting => self.finish_connect(connection, id),
-            Phase::Flushing => self.finish(connection),
+            Phase::Flushing => self.shutdown_write(connection),
             Phase::Lingering { bytes_left } => self.linger(connection, bytes_left),
             Phase::Live | Phase::Dead => Progress::None,
         }
     }
 
-    /// Looks whether an outbound connection is established.
+    /// Checks whether an outbound connection is established.
     pub(crate) fn finish_connect(
         &mut self,
         connection: &mut Slot<S, N>,
@@ -108,76 +111,78 @@ impl<S: Service, N: Net> Core<S, N> {
         if !connection.flags.has(Flags::WRITABLE) {
             return Progress::None;
         }
-        match self.net.connected(&connection.stream) {
-            Ok(true) => self.open(connection, id),
+        match self.net.finish_connect(&connection.stream) {
+            Ok(true) => self.open_session(connection, id),
             Ok(false) => connection.flags.remove(Flags::WRITABLE),
             Err(error) => self.connect_failed(connection, &error),
         }
         Progress::Made
     }
 
-    /// An established connection begins its life; it is to be outcome next.
-    pub(crate) fn open(&mut self, connection: &mut Slot<S, N>, id: SessionId) {
+    /// Opens the session of an established connection, which is to be driven next.
+    pub(crate) fn open_session(&mut self, connection: &mut Slot<S, N>, id: SessionId) {
         let peer = connection.peer(id.index);
         connection.phase = Phase::Live;
         connection.clear_deadline();
         connection.session = self.call("open", |service, cx| service.open(peer, cx));
         match connection.session {
             Some(_) => connection.flags.add(Flags::OPEN),
-            None => connection.end(EndReason::Panicked),
+            None => connection.abort(EndReason::Panicked),
         }
     }
 
-    /// An outbound connection could not be made.
+    /// Ends an outbound connection that could not be established.
     pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &io::Error) {
-        connection.end(EndReason::ConnectFailed);
+        connection.abort(EndReason::ConnectFailed);
         let tag = connection.tag;
         self.call("connect_failed", |service, cx| {
             service.connect_failed(tag, error, cx);
         });
     }
 
-    /// Sends the refusal to a peer that gets no session; it is to be outcome next.
-    pub(crate) fn refuse(&mut self, connection: &mut Slot<S, N>, why: EndReason) {
-        connection.close(why);
+    /// Sends the refusal to a peer without a session. The connection is to be driven next.
+    pub(crate) fn refuse(&mut self, connection: &mut Slot<S, N>, reason: EndReason) {
+        connection.close(reason);
         self.scratch
             .output
-            .append([refusal_message(&self.service, why)]);
+            .append([refusal_message(&self.service, reason)]);
         if !self.send(connection) {
             self.await_flush(connection);
         }
     }
 
-    /// The deadline of a connection has come; it is to be outcome next.
+    /// Handles an expired deadline. The connection is to be driven next.
     pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>) {
         match connection.phase {
             Phase::Connecting => self.connect_failed(connection, &ErrorKind::TimedOut.into()),
             Phase::Live if !connection.has_pending_output() => {
                 connection.flags.add(Flags::DEADLINE)
             }
-            // All of it has left in the meantime, if only just.
+            // The last output was flushed just before the deadline.
             Phase::Flushing if !connection.has_pending_output() => {}
-            Phase::Live | Phase::Flushing => connection.end(EndReason::WriteTimeout),
+            Phase::Live | Phase::Flushing => connection.abort(EndReason::WriteTimeout),
             Phase::Lingering { .. } => connection.phase = Phase::Dead,
             Phase::Dead => {}
         }
     }
 
-    /// All output has left: shuts down our side and waits for the peer to finish too.
-    pub(crate) fn finish(&mut self, connection: &mut Slot<S, N>) -> Progress {
-        // If the peer has finished already, closing says the same and can cause no reset.
-        if connection.flags.has(Flags::EOF) || self.net.finish(&mut connection.stream).is_err() {
+    /// Shuts down our side once all output is flushed, and lingers until the peer finishes.
+    pub(crate) fn shutdown_write(&mut self, connection: &mut Slot<S, N>) -> Progress {
+        // If the peer has finished already, closing has the same effect and cannot cause a reset.
+        if connection.flags.has(Flags::EOF)
+            || self.net.shutdown_write(&mut connection.stream).is_err()
+        {
             connection.phase = Phase::Dead;
             return Progress::None;
         }
         let bytes_left = u32::try_from(self.limits.linger_bytes_max).unwrap_or(u32::MAX);
         connection.phase = Phase::Lingering { bytes_left };
-        let until = self.now() + self.limits.linger_timeout;
-        connection.set_deadline(until, &self.pressure);
+        let deadline = self.now() + self.limits.linger_timeout;
+        connection.set_deadline(deadline, &self.pressure);
         Progress::Made
     }
 
-    /// Discards what the peer still sends, until it finishes too or has sent enough.
+    /// Discards input until the peer finishes or has sent `linger_bytes_max`.
     pub(crate) fn linger(&mut self, connection: &mut Slot<S, N>, bytes_left: u32) -> Progress {
         if !connection.flags.has(Flags::READABLE) {
             return Progress::None;

@@ -1,113 +1,133 @@
-//! Every bound and every wait of the loop, in one place.
+//! All bounds and timeouts of the loop.
 
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What the loop allows. Each limit is an ordinary event when it is reached: counted, logged where
-/// an operator can do something about it, and told to the peer where the service has words for it.
+/// The limits of the loop.
 ///
-/// Not one of them can be switched off: a server without limits is a server that one peer can
-/// stop. Large values are fine, within the bounds that [`validate`](Self::validate) checks when a
-/// reactor is built. Limits that depend on each other are best set together: for messages of more
-/// than some kilobytes begin with [`for_messages_up_to`](Self::for_messages_up_to).
+/// Reaching a limit is not an error. It is counted, logged if the operator can act on it, and
+/// reported to the peer if the service provides a message. No limit can be switched off: without
+/// it, one peer could stop the server. Large values are fine, within the bounds that
+/// [`validate`](Self::validate) checks when a reactor is built. Set limits that depend on each
+/// other together: for messages of more than some kilobytes begin with
+/// [`for_messages_up_to`](Self::for_messages_up_to).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Accepted connections served at once. Default 10,000; the greeting server lowers it to what the limit
-    /// on file descriptors allows.
+    /// The most accepted connections served at once. Default 10,000; the greeting server lowers it
+    /// to fit the limit on file descriptors.
     pub connections_max: usize,
-    /// Slots served at once from one address: an IPv4 address or an IPv6 /64 (one address_key
-    /// usually has a whole one). Default `None`, as many as there are: behind a shared address
-    /// there can be thousands of honest people.
+    /// The most connections served at once from one address. Default `None`: not limited.
+    ///
+    /// An address is an IPv4 address or an IPv6 /64, which usually belongs to one customer. Behind
+    /// a shared address there can be thousands of legitimate users.
     pub connections_per_address_max: Option<usize>,
-    /// What becomes of a connection above [`connections_max`](Self::connections_max). Default
-    /// [`WhenFull::Refuse`]: a clear word now is better than silence for a minute.
+    /// The treatment of a connection above [`connections_max`](Self::connections_max). Default
+    /// [`WhenFull::Refuse`]: a clear message at once is better than a minute of silence.
     pub when_full: WhenFull,
-    /// Refused connections that may linger at once, so that they get the refusal and no reset.
-    /// Default 16, a part of the descriptors buffers in reserve; those above are closed at once.
+    /// The most refused connections that may linger at once, to get the refusal without a reset.
+    ///
+    /// Default 16, a part of the descriptors held in reserve. Further ones are closed at once.
     pub refusals_max: usize,
-    /// Established connections that may wait in the kernel to be accepted. Default 4,096, the
-    /// value of `somaxconn` on Linux, which caps it. With std's and mio's 128 the 130th of many
-    /// simultaneous connects waits at least a second for its SYN to be sent again.
+    /// The most established connections that may wait in the kernel to be accepted.
+    ///
+    /// Default 4,096, the value of `somaxconn` on Linux, which caps it. With the 128 of std and
+    /// mio, the 130th of many simultaneous connects waits at least a second until its SYN is sent
+    /// again.
     pub backlog: u32,
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
-    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB.
+    ///
+    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection
+    /// with more than 64 KiB of pending output gets 256 KiB if this is less.
     pub send_buffer_bytes: u32,
-    /// The most bytes the kernel holds of what a peer sent and nobody has read, as `SO_RCVBUF`
-    /// takes it. Default 32 KiB, which Linux doubles; without a limit the kernel lets it grow to
-    /// many megabytes for a peer that is read from fast and then not any more. It also bounds how
-    /// much may be on its way on a long line: raise it for bulk.
+    /// The most unread bytes the kernel holds from a peer, as `SO_RCVBUF` takes it.
+    ///
+    /// Default 32 KiB, which Linux doubles. Without a limit the kernel grows it to many megabytes,
+    /// if a fast reader stops reading. It also bounds the bytes in flight on a long line: raise it
+    /// for bulk transfer.
     pub receive_buffer_bytes: u32,
-    /// The most unread input the loop holds for a session, and so the longest message that a
-    /// session can wait for. Default 8 KiB. A session that leaves as much unread, and whose peer
-    /// sends still more, ends with `EndReason::InputOverflow`.
+    /// The most unread input the loop holds for a session, and so its longest message. Default 8
+    /// KiB.
+    ///
+    /// If the unread input has this length and the peer sends more, the session ends with
+    /// `EndReason::InputOverflow`.
     pub input_bytes_max: usize,
-    /// The output of a step above which a session is not stepped with more input until the output
-    /// has left: `Context::has_room` is false then. Default 7 KiB: with the input and the slot a
-    /// peer that never reads costs less than 16 KiB if the session heeds it.
+    /// The output of a step above which `Context::has_room` is false. Default 7 KiB.
+    ///
+    /// The session is then not stepped with more input until the output is flushed. With the input
+    /// and the slot, a peer that never reads costs less than 16 KiB if the session checks
+    /// `has_room`.
     pub output_bytes_mark: usize,
-    /// The most output that one step may write. Default 1 MiB; at least
-    /// [`output_bytes_mark`](Self::output_bytes_mark) and
-    /// [`input_bytes_max`](Self::input_bytes_max) together, so that a session which writes no
-    /// answer longer than its request, and only while there is room, never exceeds it. A session that writes more ends with
-    /// `EndReason::OutputOverflow`, and its peer sees a reset.
+    /// The most output of one step. Default 1 MiB.
+    ///
+    /// It must be at least [`output_bytes_mark`](Self::output_bytes_mark) plus
+    /// [`input_bytes_max`](Self::input_bytes_max): then a session never exceeds it if its answers
+    /// are no longer than their requests, and it writes only while there is room. A session that
+    /// writes more ends with `EndReason::OutputOverflow`, and its peer sees a reset.
     pub output_bytes_max: usize,
-    /// The bytes, read and written together, that one connection may move in one turn, besides the
-    /// first read and its answer, before the others have theirs. Default 64 KiB, about 50 µs of
-    /// work.
+    /// The budget of a connection for one turn: bytes read and written. Default 64 KiB, about 50 µs
+    /// of work.
+    ///
+    /// The first read and its answer do not count.
     pub turn_bytes_max: usize,
-    /// Slots accepted from one listener in one turn. Default 64: some 0.5 ms.
+    /// The most connections accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,
-    /// TimerWheel that may be acted on in one turn. Default 256: some 2 ms.
+    /// The most timers fired in one turn. Default 256: some 2 ms.
     pub turn_deadlines_max: usize,
-    /// How long a peer may take to accept [`write_progress_bytes`](Self::write_progress_bytes) of
-    /// what the loop holds for it, or all of that if it is less. Default 30 s.
+    /// The time in which a peer must accept [`write_progress_bytes`](Self::write_progress_bytes) of
+    /// its pending output, or all of it if that is less. Default 30 s.
     pub write_timeout: Duration,
-    /// The bytes that a peer must take within each [`write_timeout`](Self::write_timeout). Default
-    /// 4 KiB: about 140 bytes a second, however long the output is. Reading a byte now and then
+    /// The bytes that a peer must accept within each [`write_timeout`](Self::write_timeout).
+    /// Default 4 KiB.
+    ///
+    /// That is about 140 bytes a second, however long the output is. Reading a byte now and then
     /// does not extend the wait. The kernel reports room only when a third of its send buffer is
     /// free, so progress is seen in steps of some 20 KiB.
     pub write_progress_bytes: usize,
-    /// How long a closing connection waits for its peer to finish too. Default 2 s.
+    /// The time that a closing connection waits for its peer to finish too. Default 2 s.
     pub linger_timeout: Duration,
-    /// How much of what a peer sends after the end is discarded politely. Default 64 KiB.
+    /// The most bytes discarded while a closing connection lingers. Default 64 KiB.
     pub linger_bytes_max: usize,
-    /// Outbound connections at once, those being made among them. They do not count as served.
-    /// Default 10,000. Beyond that `Service::connect_failed` is called.
+    /// The most outbound connections at once, including those not yet established. Default 10,000.
+    ///
+    /// They do not count as served. Beyond the limit `Service::connect_failed` is called.
     pub outbound_max: usize,
-    /// How long an outbound connection may take to be made. Default 10 s.
+    /// The time in which an outbound connection must be established. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long the loop waits before it tries to accept again when descriptors or kernel memory
-    /// have run out, or as many accepts in a row have failed as one turn may hold. Default 100 ms;
-    /// a connection that ends cuts the wait short.
+    /// The time a listener backs off. Default 100 ms; a connection that ends cuts it short.
+    ///
+    /// A listener backs off when descriptors or kernel memory are exhausted, or when as many
+    /// accepts in a row have failed as one turn may hold.
     pub accept_retry: Duration,
-    /// How long all connections together may take to finish when the server stops. Default 10 s.
+    /// The time in which all connections must finish when the server stops. Default 10 s.
     pub drain_timeout: Duration,
-    /// When the server fills up, waits become shorter: from 80 % of
-    /// [`connections_max`](Self::connections_max) half, from 90 % a quarter of what was asked for,
-    /// but never less than this. Default 2 s. A fleet of silent peers then holds a full server for
-    /// 15 s instead of a minute, and somebody who types has still time to.
+    /// The least wait to which the loop reduces a timeout under load. Default 2 s.
+    ///
+    /// From 80 % of [`connections_max`](Self::connections_max), timeouts are reduced to a half of
+    /// the requested time, from 90 % to a quarter. A fleet of silent peers then holds a full server
+    /// for 15 s instead of a minute, and a human still has time to type.
     pub timeout_min_under_load: Duration,
-    /// The longest wait of a session: one that asks for more gets its deadline after this. Default
-    /// one day. Only `Time::UNBOUNDED` is not shortened.
+    /// The longest wait of a session; longer requests are reduced to it. Default one day. Only
+    /// `Time::UNBOUNDED` is not reduced.
     pub wait_max: Duration,
 }
 
-/// The error of limits that cannot hold. It names the limit and the rule.
+/// The error of invalid limits. It names the limit and the rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidLimits {
     limit: &'static str,
     rule: String,
 }
 
-/// What becomes of a connection when the server is full.
+/// The treatment of a new connection when the server is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It is accepted, told [`Service::refusal_message`](crate::service::Service::refusal_message), and closed.
+    /// It is accepted, gets [`Service::refusal_message`](crate::service::Service::refusal_message),
+    /// and is closed.
     Refuse,
-    /// It waits in the kernel's queue until another one ends. Its owner sees an established
-    /// connection that says nothing.
+    /// It waits in the kernel's queue until another one ends. Its peer sees an established
+    /// connection without any data.
     Queue,
 }
 
@@ -142,12 +162,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns limits for messages of up to `bytes` bytes, in both directions: the default ones
-    /// but for buffers, and shares of a turn, that let such messages pass at full speed.
+    /// Returns limits for messages of up to `bytes` bytes, in both directions.
     ///
-    /// The kernel's buffers are 256 KiB or more. With the default of 32 KiB one segment of 64 KiB
-    /// is under way at a time on a loopback, and waits for an acknowledgement that Linux delays by
-    /// 40 ms. A peer that does not read may cost the kernel as much, and the loop `bytes` besides.
+    /// They are the default ones, except for buffers and budgets that let such messages pass at
+    /// full speed. The kernel's buffers are 256 KiB, which Linux doubles: a peer that does not read
+    /// may cost the kernel as much, and the loop `bytes` besides.
     #[must_use]
     pub fn for_messages_up_to(bytes: usize) -> Self {
         let bytes = bytes.min(BYTES_MAX / 2);
@@ -162,10 +181,10 @@ impl Limits {
         }
     }
 
-    /// Checks that the limits can hold, one by one and together. Building a reactor does this.
+    /// Checks the limits, one by one and together. Building a reactor does this.
     ///
     /// # Errors
-    /// The first limit that breaks a rule.
+    /// Returns the first limit that breaks a rule.
     pub fn validate(&self) -> Result<(), InvalidLimits> {
         self.validate_counts()?;
         self.validate_bytes()?;
@@ -198,7 +217,8 @@ impl Limits {
         within("input_bytes_max", self.input_bytes_max, bytes.clone())?;
 
         within("output_bytes_mark", self.output_bytes_mark, bytes.clone())?;
-        // An answer as long as the longest request, written where there is room, always fits.
+        // A session that answers while there is room, with no more bytes than its request, always
+        // fits.
         let least = self.output_bytes_mark + self.input_bytes_max;
         within(
             "output_bytes_max",
@@ -225,14 +245,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Returns true if one step may write so much, compared with what the kernel takes at once,
-    /// that large messages leave slowly: see [`for_messages_up_to`](Self::for_messages_up_to).
-    pub(crate) fn large_output_is_slow(&self) -> bool {
-        let kernel_takes = 2 * self.send_buffer_bytes as usize;
-        self.output_bytes_mark > kernel_takes && self.send_buffer_bytes < LARGE_BUFFER_BYTES
-    }
-
-    /// How many times waits are halved when `open` connections are served.
+    /// Returns how many times waits are halved when `open` connections are served.
     pub(crate) fn wait_halvings(&self, open: usize) -> u32 {
         let tenths = open.saturating_mul(10) / self.connections_max.max(1);
         match tenths {
@@ -270,13 +283,13 @@ impl From<InvalidLimits> for io::Error {
     }
 }
 
-/// Counts stay below this: slots are numbered with 32 bits, of which 31 are used.
+/// The maximum of counts: slots are numbered with 31 bits.
 const COUNT_MAX: usize = (1 << 31) - 1;
 /// The longest buffer.
 const BYTES_MAX: usize = 1 << 30;
 /// A socket buffer for which no message is large.
-const LARGE_BUFFER_BYTES: u32 = 256 * 1024;
-/// The shortest time-out: a tick of the loop's clock.
+pub(crate) const LARGE_BUFFER_BYTES: u32 = 256 * 1024;
+/// The shortest timeout: a tick of the loop's clock.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -284,17 +297,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_by_default_and_for_messages_of_any_length_are_valid() {
+    fn limits_by_default_and_for_messages_are_valid() {
         assert_eq!(Limits::default().validate(), Ok(()));
         for bytes in [0, 1, 10_000, 512 << 20, usize::MAX] {
             let limits = Limits::for_messages_up_to(bytes);
             assert_eq!(limits.validate(), Ok(()), "{bytes}");
-            assert!(!limits.large_output_is_slow());
         }
     }
 
     #[test]
-    fn limits_that_cannot_hold_are_refused_by_name() {
+    fn invalid_limits_are_rejected_by_name() {
         type Change = fn(&mut Limits);
         let changes: [(&str, Change); 16] = [
             ("connections_max", |l| l.connections_max = 0),
@@ -336,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_never_reads_costs_less_than_sixteen_kibibytes() {
+    fn peer_that_never_reads_costs_less_than_16_kib() {
         let limits = Limits::default();
         assert!(limits.input_bytes_max + limits.output_bytes_mark + 128 < 16 * 1024);
     }

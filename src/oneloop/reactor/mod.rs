@@ -1,7 +1,7 @@
 //! The loop: one thread, one turn after the other, every connection in a slab.
 //!
-//! It knows nothing of what the bytes mean; that is the [`Service`]'s business. Read [`Reactor::turn`]
-//! first: the whole server is the order of its calls.
+//! It does not know the meaning of the bytes; that is the [`Service`]'s business. Read
+//! [`Reactor::turn`] first: the whole server is the order of its calls.
 
 mod accept;
 mod admission;
@@ -65,9 +65,9 @@ pub use limits::{InvalidLimits, Limits, WhenFull};
 pub struct Reactor<S: Service, N: Net = Os> {
     core: Core<S, N>,
     events: N::Events,
-    /// How many of the events have been acted on.
-    served: usize,
-    /// How many more deadlines may be acted on in this turn.
+    /// The number of events dispatched so far in this turn.
+    dispatched: usize,
+    /// The number of timers that may still fire in this turn.
     deadlines_left: usize,
     slots: Slots<N::Stream, S::Session>,
     listeners: Vec<Listener<N::Listener>>,
@@ -75,57 +75,49 @@ pub struct Reactor<S: Service, N: Net = Os> {
     last_generation: u32,
     timer: Time,
     drain: Option<Drain>,
-    /// Where the sweep that shortens deadlines has got to.
+    /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
     accept_log: LogLimiter,
 }
 
-/// How a reactor's life ended.
+/// The result of a reactor's run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// Slots that had not finished when the time to drain was over.
+    /// Connections aborted when the drain timed out.
     pub aborted: usize,
 }
 
 /// Whether there will be another turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The loop goes on.
+    /// There will be another turn.
     Running,
-    /// The drain is over, and every connection gone.
+    /// The drain is over, and every connection has ended.
     Stopped(Stopped),
 }
 
 impl<S: Service> Reactor<S, Os> {
-    /// A reactor on the operating system's network.
+    /// Creates a reactor on the operating system's network.
     ///
     /// # Errors
-    /// If the limits cannot hold ([`InvalidLimits`], with the kind `InvalidInput`), or the
-    /// operating system gives no poller.
+    /// Returns [`InvalidLimits`], with the kind `InvalidInput`, or the error of creating a poller.
     pub fn new(service: S, limits: Limits) -> io::Result<Self> {
         Ok(Self::with_net(service, limits, Os::new()?)?)
     }
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// A reactor on a network of your choice.
+    /// Creates a reactor on the given network.
     ///
     /// # Errors
-    /// If the limits cannot hold.
+    /// If the limits are invalid.
     pub fn with_net(service: S, limits: Limits, net: N) -> Result<Self, InvalidLimits> {
         limits.validate()?;
-        if limits.large_output_is_slow() {
-            let (mark, buffer) = (limits.output_bytes_mark, limits.send_buffer_bytes);
-            warn!(
-                "output_bytes_mark={mark} send_buffer_bytes={buffer}: large messages leave slowly; \
-                 see Limits::for_messages_up_to"
-            );
-        }
         let slots = limits.connections_max.saturating_add(limits.refusals_max);
         Ok(Self {
             core: Core::new(service, net, limits),
             events: N::Events::default(),
-            served: 0,
+            dispatched: 0,
             deadlines_left: 0,
             slots: Slots::new(slots),
             listeners: Vec::new(),
@@ -138,10 +130,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         })
     }
 
-    /// Listens on `address`, and says which it really is, for port 0 means any free one.
+    /// Binds a listener to `address` and returns its local address. Port 0 selects a free port.
     ///
     /// # Errors
-    /// What the operating system says: the address is in use, most likely, or not ours.
+    /// Returns the error of the underlying system call, usually because the address is in use or
+    /// not local.
     pub fn listen(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
         if self.listeners.len() == token::LISTENERS_MAX {
             return Err(io::Error::other("too many listeners"));
@@ -157,10 +150,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(address)
     }
 
-    /// Serves until somebody asks it to stop, and everybody has left.
+    /// Runs until a drain is over. A drain is requested from outside or by the service.
     ///
     /// # Errors
-    /// Only what makes ready_now impossible: polling is broken, or a listener is.
+    /// If polling is broken, or a listener is unusable.
     pub fn run(&mut self) -> io::Result<Stopped> {
         loop {
             if let Turn::Stopped(stopped) = self.turn()? {
@@ -169,12 +162,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
-    /// One turn of the loop.
+    /// Runs one turn of the loop.
     ///
-    /// Slots are freed after all events of the batch, and given to new connections only after
-    /// that, so no event can meet a connection that it is not for. Those who ended at the door are
-    /// reaped at once: no later wake-up or sweep may find a connection that is on its way out, and
-    /// send it that way twice.
+    /// Slots are freed after all events of the batch, and reused only after that, so no event can
+    /// reach the wrong connection. Connections that end while accepting are reaped at once:
+    /// otherwise a later wake-up or sweep could find a dead connection, and retire it twice.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -189,37 +181,37 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(self.progress())
     }
 
-    /// The service.
+    /// Returns the service.
     pub fn service(&self) -> &S {
         &self.core.service
     }
 
-    /// The service, to change what all sessions share.
+    /// Returns the service, mutably.
     pub fn service_mut(&mut self) -> &mut S {
         &mut self.core.service
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn net(&self) -> &N {
         &self.core.net
     }
 
-    /// The network, for what only it can do.
+    /// Returns the network, mutably, for operations that only it has.
     pub fn net_mut(&mut self) -> &mut N {
         &mut self.core.net
     }
 
-    /// What has been counted so far.
+    /// Returns the counters.
     pub fn counters(&self) -> &Counters {
         &self.core.counters
     }
 
-    /// Slots that are open, those that are being turned away among them.
+    /// Returns the number of open connections, including those being refused.
     pub fn open_connections(&self) -> usize {
         self.slots.len()
     }
 
-    /// What is buffers at this moment. This looks at every slot: it is for tests and for diagnosis.
+    /// Measures the resources in use. This visits every slot: it is for tests and for diagnosis.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage {
             connections: self.slots.len(),
@@ -232,14 +224,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
         usage
     }
 
-    /// Warns of what peers can cause by the thousand.
-    fn warn_limited(&mut self, what: &str, error: &io::Error) {
-        if let Some(suppressed) = self.accept_log.pass(self.core.now()) {
-            warn!("{what}: {error} ({suppressed} lines like this buffers back)");
+    /// Logs a warning that peers can cause by the thousand, within a rate limit.
+    fn warn_limited(&mut self, context: &str, error: &io::Error) {
+        if let Some(suppressed) = self.accept_log.permit(self.core.now()) {
+            warn!("{context}: {error} ({suppressed} similar messages suppressed)");
         }
     }
 }
 
-fn with_context(error: &io::Error, what: &str) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+fn with_context(error: &io::Error, context: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{context}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Waiting for events and dispatching them, the first phases of a turn.
+//! Waiting for events and dispatching them: the first phases of a turn.
 
 use std::io;
 use std::time::Duration;
@@ -12,25 +12,25 @@ use crate::net::Net;
 use crate::service::{Service, Time};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Drives the connections that the events are for.
+    /// Drives the connections that have events.
     pub(crate) fn dispatch_events(&mut self) {
         self.slots.begin_turn();
         self.catch_session_panics(Self::dispatch);
-        self.core.counters.events += std::mem::take(&mut self.served) as u64;
+        self.core.counters.events += std::mem::take(&mut self.dispatched) as u64;
     }
 
-    /// Drives the connections that had more to do than an earlier turn allowed, or were woken.
+    /// Drives the connections in the ready queue: their budget was spent, or they were woken.
     pub(crate) fn run_ready_queue(&mut self) {
         self.catch_session_panics(Self::run_queue);
     }
 
-    /// Waits until something can be done.
+    /// Waits for events, until the next deadline at most.
     pub(crate) fn poll(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
         let mut polled = self.core.net.poll(&mut self.events, timeout);
         if is_interrupted(&polled) {
-            // Again, without waiting: what came while we slept is to be served before deadlines
-            // are looked at. A process that was stopped for a while needs that most.
+            // Poll again, without waiting: input that arrived meanwhile must be read before timers
+            // fire. That matters most after the process was stopped for a while.
             polled = self.core.net.poll(&mut self.events, Some(Duration::ZERO));
         }
         self.core.update_now();
@@ -41,7 +41,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         polled.map_err(|error| with_context(&error, "polling for events failed"))
     }
 
-    /// How long the poll may wait; `None` for as long as it takes.
+    /// Returns how long the poll may wait; `None` sets no bound.
     pub(crate) fn timeout(&mut self) -> Option<Duration> {
         let at_once = self.slots.ready() > 0 || !self.core.scratch.service.requests.is_empty();
         if at_once || self.sweep.is_some() {
@@ -49,36 +49,36 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         let mut next = self.slots.next_deadline().min(self.timer);
         if let Some(drain) = self.drain {
-            next = next.min(drain.until);
+            next = next.min(drain.deadline);
         }
         if self.may_accept() {
-            let retries = self.listeners.iter().map(Listener::due);
+            let retries = self.listeners.iter().map(Listener::retry_at);
             next = retries.fold(next, Time::min);
         }
-        // The clock is read: the turn may have been long, and whoever embeds the loop may have done
-        // other work since.
+        // The clock is read again: the turn may have been long, and a program that embeds the loop
+        // may have done other work since.
         (next != Time::NEVER).then(|| next - self.core.net.now())
     }
 
-    /// Drives the connections that the events are for, each within its share of the turn. One that
-    /// stands in line already is outcome when its turn comes.
+    /// Drives the connections that have events, each within its budget. A connection in the ready
+    /// queue is driven from there.
     #[inline(never)]
     pub(crate) fn dispatch(&mut self) {
-        let mut hints = N::hints(&self.events);
-        if let Some(last) = self.served.checked_sub(1) {
-            // A panic came in between.
-            hints.nth(last);
+        let mut events = N::events(&self.events);
+        if let Some(last) = self.dispatched.checked_sub(1) {
+            // A panic has interrupted the dispatch.
+            events.nth(last);
         }
         loop {
-            self.served += 1;
-            if self.served.is_multiple_of(CLOCK_READ_EVERY) {
+            self.dispatched += 1;
+            if self.dispatched.is_multiple_of(CLOCK_READ_EVERY) {
                 self.core.update_now();
             }
-            let Some(hint) = hints.next() else {
+            let Some(event) = events.next() else {
                 break;
             };
-            let flags = Flags::of(hint);
-            match token::source(hint.token) {
+            let flags = Flags::of(event);
+            match token::source(event.token) {
                 Source::Connection(id) => match self.slots.find(id) {
                     Some(connection) => {
                         connection.flags.add(flags);
@@ -93,18 +93,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
                     }
                     None => self.core.counters.stale_events += 1,
                 },
-                Source::Listener(number) => {
-                    if let Some(listener) = self.listeners.get_mut(number) {
-                        listener.announce();
+                Source::Listener(listener) => {
+                    if let Some(entry) = self.listeners.get_mut(listener) {
+                        entry.mark_ready();
                     }
                 }
-                Source::Poller => self.core.net.woken(),
+                Source::Poller => self.core.net.ack_wake(),
             }
         }
-        self.served -= 1; // there was none
+        self.dispatched -= 1; // the last call returned no event
     }
 
-    /// Drives the connections that stood in line when this turn began.
+    /// Drives the connections that were in the ready queue when this turn began.
     pub(crate) fn run_queue(&mut self) {
         while let Some(index) = self.slots.pop_ready() {
             self.drive(index);
@@ -124,6 +124,6 @@ fn is_interrupted<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::Interrupted)
 }
 
-/// Events after which the clock is read again within a turn, so that waits that begin late in a
-/// long turn do not end early: at most some 64 steps are taken for simultaneous.
+/// Events between readings of the clock within a turn. So waits that begin late in a long turn do
+/// not end early. At most some 64 steps share one time.
 const CLOCK_READ_EVERY: usize = 64;

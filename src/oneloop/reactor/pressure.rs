@@ -1,4 +1,5 @@
-//! Reduces waits as the loop fills: to a half at 80 % of `connections_max`, to a quarter at 90 %.
+//! Reduces timeouts as the loop fills: to a half at 80 % of `connections_max`, to a quarter at 90
+//! %.
 
 use std::time::Duration;
 
@@ -6,11 +7,11 @@ use super::{Limits, Reactor};
 use crate::net::Net;
 use crate::service::{Service, Time};
 
-/// The rule by which the loop grants deadlines: as they are asked for, or earlier.
+/// The rule that turns requested deadlines into effective ones.
 #[derive(Debug)]
 pub(crate) struct Pressure {
     now: Time,
-    /// Waits that end by this are granted as they were asked for, nearly all of them.
+    /// Deadlines up to this are not reduced. It is past nearly all requests.
     granted: Time,
     /// How many times waits are halved at present.
     halvings: u32,
@@ -31,45 +32,45 @@ impl Pressure {
         pressure
     }
 
-    /// Counts waits from `now` on.
+    /// Sets the current time, from which waits are counted.
     #[inline]
     pub(crate) fn set_now(&mut self, now: Time) {
         self.now = now;
-        let plainly = match self.halvings {
+        let unscaled = match self.halvings {
             0 => self.wait_max,
             _ => self.timeout_min_under_load,
         };
-        self.granted = now + plainly;
+        self.granted = now + unscaled;
     }
 
-    /// Adjusts to how many connections are served. Returns true if waits have become shorter, and
-    /// those under way are to be shortened too.
-    pub(crate) fn watch(&mut self, served: usize, limits: &Limits) -> bool {
-        let halvings = limits.wait_halvings(served);
+    /// Adjusts to the number of admitted connections. Returns true if waits have become shorter, so
+    /// that current ones must be shortened too.
+    pub(crate) fn update(&mut self, admitted: usize, limits: &Limits) -> bool {
+        let halvings = limits.wait_halvings(admitted);
         let shorter = halvings > self.halvings;
         if shorter {
             self.halvings = halvings;
         } else {
-            // Up again only with some room, so that one connection that comes and goes at the
-            // threshold does not shorten the others' waits each time.
-            let calm = limits.wait_halvings(served + limits.connections_max / 20);
-            self.halvings = self.halvings.min(calm);
+            // With hysteresis, so that one connection that comes and goes at the threshold does not
+            // shorten the others' waits each time.
+            let hysteresis = limits.wait_halvings(admitted + limits.connections_max / 20);
+            self.halvings = self.halvings.min(hysteresis);
         }
         self.set_now(self.now);
         shorter
     }
 
-    /// Returns the deadline that holds for a wait until `until`.
+    /// Returns the effective deadline of a wait until `until`.
     #[inline(always)]
     pub(crate) fn scale(&self, until: Time) -> Time {
         if until <= self.granted {
             return until;
         }
-        self.shortened(until)
+        self.scale_cold(until)
     }
 
     #[cold]
-    fn shortened(&self, until: Time) -> Time {
+    fn scale_cold(&self, until: Time) -> Time {
         if until == Time::UNBOUNDED {
             return until;
         }
@@ -82,11 +83,11 @@ impl Pressure {
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Adjusts how long waits may be to how full the server is. When they become shorter, those
-    /// under way are shortened too, by a sweep over the slots.
+    /// Adjusts the length of waits to the number of admitted connections. If they become shorter,
+    /// starts a sweep that shortens the current ones.
     pub(crate) fn update_pressure(&mut self) {
-        let served = self.admission.admitted;
-        if self.core.pressure.watch(served, &self.core.limits) {
+        let admitted = self.admission.admitted;
+        if self.core.pressure.update(admitted, &self.core.limits) {
             self.sweep = Some(0);
         }
     }
@@ -104,7 +105,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 }
 
-/// Slots that the sweep looks at in one turn: some 50 µs of work.
+/// Slots that the sweep visits in one turn: some 50 µs of work.
 const SWEEP_PER_TURN: u32 = 1024;
 
 #[cfg(test)]
@@ -113,7 +114,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn pressure(served: usize) -> Pressure {
+    fn pressure(admitted: usize) -> Pressure {
         let limits = Limits {
             connections_max: 100,
             wait_max: SECOND * 1000,
@@ -121,7 +122,7 @@ mod tests {
         };
         let mut pressure = Pressure::new(&limits);
         pressure.set_now(Time::START + SECOND * 7);
-        pressure.watch(served, &limits);
+        pressure.update(admitted, &limits);
         pressure
     }
 
@@ -130,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn wait_is_granted_in_full_or_a_half_or_a_quarter() {
-        for (served, part) in [(79, 1), (80, 2), (89, 2), (90, 4), (100, 4)] {
-            let pressure = pressure(served);
+    fn wait_is_scaled_to_all_a_half_or_a_quarter() {
+        for (admitted, part) in [(79, 1), (80, 2), (89, 2), (90, 4), (100, 4)] {
+            let pressure = pressure(admitted);
             assert_eq!(granted(&pressure, SECOND * 60), SECOND * 60 / part);
             assert_eq!(
                 granted(&pressure, SECOND * 5),
@@ -144,8 +145,8 @@ mod tests {
 
     #[test]
     fn wait_ends_after_the_longest_unless_it_is_unbounded() {
-        for served in [0, 85, 100] {
-            let pressure = pressure(served);
+        for admitted in [0, 85, 100] {
+            let pressure = pressure(admitted);
             assert!(granted(&pressure, Duration::MAX) <= SECOND * 1000);
             assert_eq!(pressure.scale(Time::UNBOUNDED), Time::UNBOUNDED);
         }
@@ -153,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn waits_calm_down_only_with_some_room() {
+    fn waits_lengthen_again_only_with_hysteresis() {
         let limits = Limits {
             connections_max: 100,
             ..Limits::default()
         };
         let mut pressure = Pressure::new(&limits);
-        let mut halvings = |served| {
-            let shorter = pressure.watch(served, &limits);
+        let mut halvings = |admitted| {
+            let shorter = pressure.update(admitted, &limits);
             (shorter, pressure.halvings)
         };
         assert_eq!(halvings(80), (true, 1));

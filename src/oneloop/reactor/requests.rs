@@ -1,4 +1,4 @@
-//! The last phase of a turn: requests of sessions and of other threads.
+//! The last phase of a turn: requests from sessions and from other threads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::net::Net;
 use crate::service::{Service, Time};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Carries out what sessions and others have asked for.
+    /// Carries out the requests of sessions and of other threads.
     pub(crate) fn run_requests(&mut self) {
         let now = self.core.now();
         if self.timer <= now {
@@ -34,11 +34,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[cold]
     pub(crate) fn apply_requests(&mut self) {
         let requests = std::mem::take(&mut self.core.scratch.service.requests);
-        if let Some(alarm) = requests.alarm {
-            self.timer = alarm;
+        if let Some(timer) = requests.timer {
+            self.timer = timer;
         }
         for id in requests.wake {
-            self.slots.tell(id, Flags::WAKE);
+            self.slots.notify(id, Flags::WAKE);
         }
         for connect in requests.connect {
             self.connect_or_fail(connect);
@@ -49,5 +49,5 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 }
 
-/// When a service's timer is called again after it panicked.
+/// The delay until a timer callback that panicked is called again.
 const TIMER_RETRY: Duration = Duration::from_secs(1);

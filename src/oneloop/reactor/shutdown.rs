@@ -1,4 +1,4 @@
-//! Stopping: the drain begins here, and it ends here.
+//! The drain: its start and its end.
 
 use std::io;
 
@@ -7,28 +7,32 @@ use super::{Reactor, Stopped, Turn};
 use crate::net::Net;
 use crate::service::{EndReason, Service, Time};
 
-/// A drain under way.
+/// A drain in progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drain {
-    pub(crate) until: Time,
+    pub(crate) deadline: Time,
     aborted: usize,
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Begins to stop. Slots that are in the listeners' queues by now are accepted, and then
-    /// no more; every session gets [`Event::Drain`](crate::service::Event::Drain) once the input
-    /// that has arrived by now was read; those that have not finished after `Limits::drain_timeout` are cut
-    /// off. Further calls do nothing.
+    /// Starts a drain. Further calls do nothing.
+    ///
+    /// Connections that are already in the listeners' queues are still accepted, and no more. Every
+    /// session gets [`Event::Drain`](crate::service::Event::Drain) once its input that has already
+    /// arrived was read. Connections that are unfinished after `Limits::drain_timeout` are aborted.
     pub fn drain(&mut self) {
         if self.drain.is_some() {
             return;
         }
         let grace = self.core.limits.drain_timeout;
-        // The clock is read, for the last turn may have been long ago.
-        let until = self.core.update_now() + grace;
-        self.drain = Some(Drain { until, aborted: 0 });
+        // The clock is read again, because the last turn may have been long ago.
+        let deadline = self.core.update_now() + grace;
+        self.drain = Some(Drain {
+            deadline,
+            aborted: 0,
+        });
         for listener in &mut self.listeners {
-            listener.call_last(self.core.limits.backlog as usize);
+            listener.close_after(self.core.limits.backlog as usize);
         }
         let open = self.admission.admitted + self.admission.outbound;
         self.core.call("draining", |service, cx| {
@@ -38,7 +42,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.slots.notify_all(Flags::DRAIN | Flags::READABLE);
     }
 
-    /// Whether the drain is over, everybody having left.
+    /// Returns `Stopped` once the drain is over and every connection has ended.
     pub(crate) fn progress(&self) -> Turn {
         match self.drain {
             Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens() => {
@@ -54,11 +58,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
             .any(|listener| listener.socket.is_some())
     }
 
-    /// The time to drain is over: ends what is left, whether its output has left or not.
+    /// Aborts all unfinished connections, because the drain has timed out.
     pub(crate) fn abort_unfinished(&mut self) {
         self.listeners.clear();
         self.slots.clear_ready();
-        let mut cut = 0;
+        let mut aborted = 0;
         for index in 0..self.slots.end() {
             let Some(connection) = self.slots.get_mut(index) else {
                 continue;
@@ -67,14 +71,14 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 let error = io::Error::new(io::ErrorKind::TimedOut, STOPPING);
                 self.core.connect_failed(connection, &error);
             } else if connection.is_unfinished() {
-                connection.end(EndReason::DrainTimeout);
-                cut += 1;
+                connection.abort(EndReason::DrainTimeout);
+                aborted += 1;
             }
             connection.phase = Phase::Dead;
             self.slots.rearm_or_retire(index, self.core.now());
         }
         if let Some(drain) = &mut self.drain {
-            drain.aborted += cut;
+            drain.aborted += aborted;
         }
     }
 }
@@ -85,7 +89,7 @@ impl<S: Service, N: Net> Drop for Reactor<S, N> {
         for index in 0..self.slots.end() {
             if let Some(connection) = self.slots.get_mut(index) {
                 if connection.is_unfinished() {
-                    connection.end(EndReason::Dropped);
+                    connection.abort(EndReason::Dropped);
                 }
                 connection.phase = Phase::Dead;
                 self.slots.rearm_or_retire(index, self.core.now());

@@ -1,4 +1,4 @@
-//! All connections: their slots, and the lists that they stand in.
+//! The slots of all connections, the ready queue, the reap list and the timers.
 
 use std::ops::{Index, IndexMut};
 
@@ -14,11 +14,11 @@ use crate::service::{SessionId, Time};
 #[derive(Debug)]
 pub(crate) struct Slots<Stream, Session> {
     table: SlotTable<Stream, Session>,
-    deadlines: TimerWheel,
-    /// Slots with something to do for which no event will come: a share used up, a wake-up.
-    /// With edge triggers nobody else remembers them.
+    timers: TimerWheel,
+    /// The ready queue: slots that have work but will get no event, because their budget was spent
+    /// or they were woken. With edge triggers only this queue remembers them.
     ready: Vec<u32>,
-    /// The ready list of a moment ago, the first one last: those whose turn it is.
+    /// The ready queue of this turn, in reverse.
     ready_now: Vec<u32>,
     /// Slots to be reaped at the end of the turn.
     dead: Vec<u32>,
@@ -28,29 +28,29 @@ pub(crate) struct Slots<Stream, Session> {
 struct SlotTable<Stream, Session>(Slab<Connection<Stream, Session>>);
 
 impl<Stream, Session> Slots<Stream, Session> {
-    /// No connections yet, but room for so many.
+    /// Creates an empty slab with space for `slots` connections.
     pub(crate) fn new(slots: usize) -> Self {
         Self {
             table: SlotTable(Slab::with_capacity(slots.min(SLOTS_AT_ONCE_MAX))),
-            deadlines: TimerWheel::new(),
+            timers: TimerWheel::new(),
             ready: Vec::new(),
             ready_now: Vec::new(),
             dead: Vec::new(),
         }
     }
 
-    /// Gives a connection a slot.
+    /// Inserts a connection and returns the index of its slot.
     pub(crate) fn insert(&mut self, connection: Connection<Stream, Session>) -> u32 {
         let index = self.table.0.insert(connection);
         u32::try_from(index).expect("fewer descriptors than 2^32")
     }
 
-    /// Takes back the slot of a connection that stands in no list yet.
+    /// Removes a connection that is in no list yet.
     pub(crate) fn remove(&mut self, index: u32) -> Connection<Stream, Session> {
         self.table.0.remove(index as usize)
     }
 
-    /// The connection with this id, unless it is gone.
+    /// Returns the connection with this id, if it still exists.
     #[inline]
     pub(crate) fn find(&mut self, id: SessionId) -> Option<&mut Connection<Stream, Session>> {
         self.table
@@ -59,12 +59,12 @@ impl<Stream, Session> Slots<Stream, Session> {
             .filter(|c| c.generation == id.generation)
     }
 
-    /// The connection in this slot, if there is one.
+    /// Returns the connection in this slot, if there is one.
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Connection<Stream, Session>> {
         self.table.0.get_mut(index as usize)
     }
 
-    /// The name of the session in this slot.
+    /// Returns the id of the session in this slot.
     pub(crate) fn id(&self, index: u32) -> SessionId {
         let generation = self[index].generation;
         SessionId { index, generation }
@@ -78,46 +78,49 @@ impl<Stream, Session> Slots<Stream, Session> {
         self.table.0.is_empty()
     }
 
-    /// Every slot is below this.
+    /// Returns an upper bound of the slot indices.
     pub(crate) fn end(&self) -> u32 {
         self.table.0.capacity() as u32
     }
 
-    /// How many are ready without an event.
+    /// Returns the length of the ready queue.
     #[inline]
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
 
-    /// From now on those who are ready have their turn; who becomes ready meanwhile has the next.
+    /// Starts a turn: connections that become ready from now on are driven in the next one.
     #[inline]
     pub(crate) fn begin_turn(&mut self) {
-        debug_assert!(self.ready_now.is_empty(), "everybody has had a turn");
+        debug_assert!(
+            self.ready_now.is_empty(),
+            "the ready queue of a turn is run"
+        );
         if !self.ready.is_empty() {
             std::mem::swap(&mut self.ready, &mut self.ready_now);
             self.ready_now.reverse();
         }
     }
 
-    /// Takes one out of the line.
+    /// Takes the next connection from the ready queue.
     pub(crate) fn pop_ready(&mut self) -> Option<u32> {
         let index = self.ready_now.pop()?;
         self[index].flags.remove(Flags::LISTED);
         Some(index)
     }
 
-    /// Has something told to the session with this id soon, unless it is gone.
-    pub(crate) fn tell(&mut self, id: SessionId, news: Flags) {
+    /// Queues an event for a session. Does nothing if the session has ended.
+    pub(crate) fn notify(&mut self, id: SessionId, pending: Flags) {
         if let Some(connection) = self.find(id) {
-            connection.flags.add(news);
+            connection.flags.add(pending);
             self.enqueue(id.index);
         }
     }
 
-    /// Has something told to all sessions soon.
-    pub(crate) fn notify_all(&mut self, news: Flags) {
+    /// Queues an event for all sessions.
+    pub(crate) fn notify_all(&mut self, pending: Flags) {
         for (index, connection) in &mut self.table.0 {
-            connection.flags.add(news);
+            connection.flags.add(pending);
             push_ready(index as u32, connection, &mut self.ready);
         }
     }
@@ -126,7 +129,8 @@ impl<Stream, Session> Slots<Stream, Session> {
         push_ready(index, &mut self.table.0[index as usize], &mut self.ready);
     }
 
-    /// After a connection was outcome: puts it in line again if there is more to do, and settles it.
+    /// Requeues a connection after it was driven, if its budget was spent; then rearms or retires
+    /// it.
     pub(crate) fn requeue(&mut self, index: u32, outcome: Outcome, now: Time) {
         if outcome == Outcome::BudgetExhausted {
             self.enqueue(index);
@@ -134,43 +138,43 @@ impl<Stream, Session> Slots<Stream, Session> {
         self.rearm_or_retire(index, now);
     }
 
-    /// Files the deadline of a connection, or marks it to be reaped.
+    /// Rearms the timer of a connection, or puts a dead connection on the reap list.
     pub(crate) fn rearm_or_retire(&mut self, index: u32, now: Time) {
         let connection = &mut self.table.0[index as usize];
         if connection.phase == Phase::Dead {
-            // One that stands in line is reaped when its turn comes, so that the line never
-            // names a slot that was given to another.
+            // A dead connection in the ready queue is retired when it is popped, so that the queue
+            // never holds an index that was reused.
             if !connection.flags.has(Flags::LISTED) {
-                connection.flags.add(Flags::LISTED); // to be reaped, and for nothing else
-                self.deadlines.remove(&mut self.table, index);
+                connection.flags.add(Flags::LISTED); // on the reap list
+                self.timers.remove(&mut self.table, index);
                 self.dead.push(index);
             }
-        } else if connection.due < connection.link.fires() {
-            let due = connection.due;
-            self.deadlines.file(&mut self.table, index, due, now);
+        } else if connection.deadline < connection.link.expires_at() {
+            let deadline = connection.deadline;
+            self.timers.insert(&mut self.table, index, deadline, now);
         }
     }
 
-    /// The next one of those that have ended; its slot is free.
+    /// Removes the next connection from the reap list and from its slot.
     #[inline]
     pub(crate) fn next_dead(&mut self) -> Option<(u32, Connection<Stream, Session>)> {
         let index = self.dead.pop()?;
         Some((index, self.table.0.remove(index as usize)))
     }
 
-    /// A connection whose deadline may have come.
+    /// Returns a connection whose timer has expired.
     #[inline]
-    pub(crate) fn fire(&mut self, now: Time) -> Option<u32> {
-        self.deadlines.fire(&mut self.table, now)
+    pub(crate) fn pop_expired(&mut self, now: Time) -> Option<u32> {
+        self.timers.pop_expired(&mut self.table, now)
     }
 
-    /// Before this no deadline comes.
+    /// Returns a lower bound of all deadlines.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Time {
-        self.deadlines.next()
+        self.timers.next()
     }
 
-    /// Takes all out of the line: they are about to end.
+    /// Clears the ready queue, before all connections end.
     pub(crate) fn clear_ready(&mut self) {
         for list in [&mut self.ready, &mut self.ready_now] {
             while let Some(index) = list.pop() {
@@ -179,7 +183,7 @@ impl<Stream, Session> Slots<Stream, Session> {
         }
     }
 
-    /// Adds up what is buffers.
+    /// Adds the buffers and timers of all connections to `usage`.
     pub(crate) fn measure(&self, usage: &mut Usage) {
         for (_, connection) in &self.table.0 {
             let buffers = connection.buffered_bytes();
@@ -187,7 +191,7 @@ impl<Stream, Session> Slots<Stream, Session> {
             usage.buffered_bytes_max = usage.buffered_bytes_max.max(buffers);
             usage.deadlines += usize::from(connection.link.is_linked());
         }
-        debug_assert_eq!(usage.deadlines == 0, self.deadlines.is_empty());
+        debug_assert_eq!(usage.deadlines == 0, self.timers.is_empty());
     }
 }
 
@@ -214,19 +218,18 @@ impl<Stream, Session> Links for SlotTable<Stream, Session> {
     }
 }
 
-/// Puts a connection in line, once.
+/// Appends a connection to the ready queue, once.
 fn push_ready<Stream, Session>(
     index: u32,
     connection: &mut Connection<Stream, Session>,
-    line: &mut Vec<u32>,
+    queue: &mut Vec<u32>,
 ) {
     if !connection.flags.has(Flags::LISTED) {
         connection.flags.add(Flags::LISTED);
-        line.push(index);
+        queue.push(index);
     }
 }
 
-/// SlotTable whose place is set aside at the start. Growing later would copy those in use, and leave the
-/// smaller array behind as memory that nobody needs; a place that was never used costs nothing but
-/// addresses.
+/// The most slots reserved at the start. Growing later would copy all slots in use and leave the
+/// smaller array as unused memory; a reserved slot that is never used costs only address space.
 const SLOTS_AT_ONCE_MAX: usize = 1 << 16;

@@ -1,26 +1,27 @@
-//! TimerWheel: a hierarchical timing wheel threaded through the connections' own slots.
+//! A hierarchical timing wheel, linked through the connections' own slots.
 //!
-//! Filing, moving and dropping a deadline are O(1) and allocate nothing: the lists run through a
+//! Inserting, moving and removing a deadline are O(1) and allocate nothing: the lists run through a
 //! [`Link`] in each slot. A deadline that only moves away, as it does with each exchange, is not
-//! touched here at all: it is found to be not yet due when it fires, and filed again. So a
-//! deadline may fire early, never late by more than a tick.
+//! touched: its entry expires, is found to be early, and is inserted again. So an entry may expire
+//! before its deadline, and at most one tick after it.
 //!
 //! The shape is Varghese and Lauck's scheme 7 ("Hashed and Hierarchical Timing Wheels", 1987), six
-//! levels of 64 slots. Level 0 has a slot for each tick, each further level slots 64 times as wide.
+//! levels of 64 slots. Level 0 has a slot for each tick, and each further level has slots 64 times
+//! as wide.
 
 use crate::service::Time;
 
 /// A connection's place in the wheel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
-    /// When the wheel will look at it; [`Time::NEVER`] while it is not filed.
-    fires: Time,
+    /// When the entry expires; [`Time::NEVER`] while it is in no list.
+    expires_at: Time,
     /// The previous key of the list, or [`HEAD`] plus the number of the slot whose head this is.
     previous: u32,
     next: u32,
 }
 
-/// Where the links are.
+/// Access to the links by key.
 pub(crate) trait Links {
     fn link(&mut self, key: u32) -> &mut Link;
 }
@@ -28,32 +29,32 @@ pub(crate) trait Links {
 /// The wheel.
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
-    /// The tick up to which everything has fired, itself included.
+    /// The tick up to which every entry has expired, inclusive.
     tick: u64,
-    /// A lower bound of what fires next.
+    /// A lower bound of the next expiry.
     next: Time,
     /// One bit for each slot that is not empty.
     occupied: [u64; LEVELS],
-    /// The first key of each slot's list, and last of the list that is firing.
+    /// The first key of each slot's list; the last element is the list of expired entries.
     heads: [u32; LEVELS * SLOTS + 1],
 }
 
 impl Link {
-    /// A place in no list.
+    /// The link of a key in no list.
     pub(crate) const UNLINKED: Self = Self {
-        fires: Time::NEVER,
+        expires_at: Time::NEVER,
         previous: NONE,
         next: NONE,
     };
 
-    /// When the wheel will look at this deadline; never if it is not filed.
+    /// Returns when the entry expires; never if it is in no list.
     #[inline]
-    pub(crate) fn fires(&self) -> Time {
-        self.fires
+    pub(crate) fn expires_at(&self) -> Time {
+        self.expires_at
     }
 
     pub(crate) fn is_linked(&self) -> bool {
-        self.fires != Time::NEVER
+        self.expires_at != Time::NEVER
     }
 }
 
@@ -68,19 +69,24 @@ impl TimerWheel {
         }
     }
 
-    /// Files the deadline `due` of `key`, wherever it was filed before.
-    pub(crate) fn file(&mut self, links: &mut impl Links, key: u32, due: Time, now: Time) {
-        self.remove(links, key);
+    /// Inserts the deadline of `key`. A former entry is removed, unless it expires early enough.
+    pub(crate) fn insert(&mut self, links: &mut impl Links, key: u32, deadline: Time, now: Time) {
         if now < self.next {
-            // Nothing fires before `now`, so the wheel may turn to it at once.
+            // No entry expires before `now`, so the wheel may advance to it at once.
             self.tick = self.tick.max(now.as_nanos() >> TICK_BITS);
         }
-        // One that has passed already fires with the next ones, not again with those that are
-        // firing: it would be filed there, and fire, without end.
-        let (slot, fires) = self.place(due.max(now));
+        // A deadline that has passed expires with the next batch. In the current one it would
+        // expire, and be inserted again, without end.
+        let (slot, expires_at) = self.place(deadline.max(now));
+        // An entry may expire within a tick after its deadline. It keeps its place: moved ahead at
+        // each call, the entry of a connection that is always busy would never expire.
+        if links.link(key).expires_at <= expires_at {
+            return;
+        }
+        self.remove(links, key);
         let head = self.heads[slot];
         *links.link(key) = Link {
-            fires,
+            expires_at,
             previous: HEAD + slot as u32,
             next: head,
         };
@@ -89,17 +95,17 @@ impl TimerWheel {
         }
         self.heads[slot] = key;
         self.occupied[slot / SLOTS] |= 1 << (slot % SLOTS);
-        self.next = self.next.min(fires);
+        self.next = self.next.min(expires_at);
     }
 
-    /// Takes `key` out, if it is in.
+    /// Removes the entry of `key`, if there is one.
     pub(crate) fn remove(&mut self, links: &mut impl Links, key: u32) {
         let Link {
-            fires,
+            expires_at,
             previous,
             next,
         } = std::mem::replace(links.link(key), Link::UNLINKED);
-        if fires == Time::NEVER {
+        if expires_at == Time::NEVER {
             return;
         }
         if next != NONE {
@@ -111,66 +117,66 @@ impl TimerWheel {
         }
         let slot = (previous - HEAD) as usize;
         self.heads[slot] = next;
-        if next == NONE && slot != FIRING {
+        if next == NONE && slot != EXPIRED {
             self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
         }
     }
 
-    /// Takes out one key whose deadline may have come by `now`. The caller looks at the deadline
-    /// itself, and files it again if it has moved.
-    pub(crate) fn fire(&mut self, links: &mut impl Links, now: Time) -> Option<u32> {
+    /// Takes one key whose entry has expired by `now`. The caller checks the deadline itself, and
+    /// inserts it again if it has moved.
+    pub(crate) fn pop_expired(&mut self, links: &mut impl Links, now: Time) -> Option<u32> {
         if now < self.next {
             return None;
         }
-        if self.heads[FIRING] == NONE {
+        if self.heads[EXPIRED] == NONE {
             let (slot, tick) = self.earliest()?;
             self.next = time_of(tick);
             if now < self.next {
                 return None;
             }
-            // Not `tick` itself: slots of other levels may be due at it too.
+            // Not `tick` itself: slots of other levels may expire at it too.
             self.tick = tick - 1;
-            self.start_firing(links, slot);
+            self.take_slot(links, slot);
         }
-        let key = self.heads[FIRING];
+        let key = self.heads[EXPIRED];
         self.remove(links, key);
         Some(key)
     }
 
-    /// Before this nothing fires.
+    /// Returns a lower bound of the next expiry.
     pub(crate) fn next(&self) -> Time {
         self.next
     }
 
-    /// True if no deadline is filed.
+    /// Returns true if the wheel has no entry.
     pub(crate) fn is_empty(&self) -> bool {
-        self.occupied == [0; LEVELS] && self.heads[FIRING] == NONE
+        self.occupied == [0; LEVELS] && self.heads[EXPIRED] == NONE
     }
 
-    /// Moves a slot's list aside, so that what is filed meanwhile is not mixed with what is due.
-    fn start_firing(&mut self, links: &mut impl Links, slot: usize) {
+    /// Moves a slot's list to the expired list, apart from entries inserted meanwhile.
+    fn take_slot(&mut self, links: &mut impl Links, slot: usize) {
         let head = std::mem::replace(&mut self.heads[slot], NONE);
         self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
-        self.heads[FIRING] = head;
-        links.link(head).previous = HEAD + FIRING as u32;
+        self.heads[EXPIRED] = head;
+        links.link(head).previous = HEAD + EXPIRED as u32;
     }
 
-    /// The slot for a deadline, and when that slot fires.
-    fn place(&self, due: Time) -> (usize, Time) {
-        let soonest = self.tick + 1;
-        let due_tick = (due.as_nanos() >> TICK_BITS) + 1;
-        let distance = due_tick.saturating_sub(soonest).min(SPAN - 1);
-        let due_tick = soonest + distance;
+    /// Returns the slot for a deadline, and when that slot expires.
+    fn place(&self, deadline: Time) -> (usize, Time) {
+        let next_tick = self.tick + 1;
+        let expiry_tick = (deadline.as_nanos() >> TICK_BITS) + 1;
+        let distance = expiry_tick.saturating_sub(next_tick).min(SPAN - 1);
+        let expiry_tick = next_tick + distance;
         let level = (distance | 1).ilog2() / SLOT_BITS;
         let shift = level * SLOT_BITS;
-        let index = (due_tick >> shift) as usize % SLOTS;
+        let index = (expiry_tick >> shift) as usize % SLOTS;
         (
             level as usize * SLOTS + index,
-            time_of(due_tick >> shift << shift),
+            time_of(expiry_tick >> shift << shift),
         )
     }
 
-    /// The slot that fires first, and at which tick. Sets `next` to never if all are empty.
+    /// Returns the slot that expires first, and its tick. If all are empty, sets `next` to never.
     fn earliest(&mut self) -> Option<(usize, u64)> {
         let slots = (0..LEVELS).filter_map(|level| {
             let shift = level as u32 * SLOT_BITS;
@@ -186,8 +192,8 @@ impl TimerWheel {
         earliest
     }
 
-    /// How many slots after the present one the next occupied slot of a level is: 1 to 64, for what
-    /// is in the present slot, which has fired, is due a whole round later.
+    /// Returns the distance to a level's next occupied slot, in slots: 1 to 64. The present slot
+    /// has expired, so its entries are due a whole round later.
     fn slots_ahead(&self, level: usize, present: u32) -> Option<u64> {
         let occupied = self.occupied[level];
         let ahead = occupied
@@ -208,15 +214,15 @@ const TICK_BITS: u32 = 20;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 6;
-/// Ticks that the wheel spans, some 2.3 years. What is further away fires at its end, and is filed
-/// again.
+/// The ticks that the wheel spans, some 2.3 years. A later deadline expires at its end, and is
+/// inserted again.
 const SPAN: u64 = 1 << (SLOT_BITS * LEVELS as u32);
-const FIRING: usize = LEVELS * SLOTS;
+const EXPIRED: usize = LEVELS * SLOTS;
 const NONE: u32 = u32::MAX;
 /// Keys are below this.
 const HEAD: u32 = u32::MAX - 0xffff;
 
-/// How late a deadline may fire: for tests.
+/// The most that an entry expires late, for tests.
 #[cfg(test)]
 const TICK: std::time::Duration = std::time::Duration::from_nanos(1 << TICK_BITS);
 
@@ -237,7 +243,7 @@ mod tests {
         }
     }
 
-    /// The wheel as the loop uses it, beside an ordered map that does the same plainly.
+    /// The wheel, as used by the loop, beside an ordered map as the reference.
     struct Both {
         wheel: TimerWheel,
         slots: Slots,
@@ -256,10 +262,10 @@ mod tests {
             }
         }
 
-        fn set(&mut self, key: u32, due: Time) {
-            self.oracle.insert(key, due);
-            if due < self.slots.link(key).fires() {
-                self.wheel.file(&mut self.slots, key, due, self.now);
+        fn set(&mut self, key: u32, deadline: Time) {
+            self.oracle.insert(key, deadline);
+            if deadline < self.slots.link(key).expires_at() {
+                self.wheel.insert(&mut self.slots, key, deadline, self.now);
             }
         }
 
@@ -268,22 +274,25 @@ mod tests {
             self.wheel.remove(&mut self.slots, key);
         }
 
-        /// Lets time pass, and checks that exactly the due deadlines came.
+        /// Advances the time, and checks that exactly the due deadlines expire.
         fn pass(&mut self, by: Duration) {
             self.now = self.now + by;
-            while let Some(key) = self.wheel.fire(&mut self.slots, self.now) {
-                let due = self.oracle[&key];
-                if due <= self.now {
+            while let Some(key) = self.wheel.pop_expired(&mut self.slots, self.now) {
+                let deadline = self.oracle[&key];
+                if deadline <= self.now {
                     self.oracle.remove(&key);
                 } else {
-                    self.wheel.file(&mut self.slots, key, due, self.now);
+                    self.wheel.insert(&mut self.slots, key, deadline, self.now);
                 }
             }
-            for (key, &due) in &self.oracle {
-                assert!(due + TICK > self.now, "deadline {due:?} of {key} forgotten");
+            for (key, &deadline) in &self.oracle {
                 assert!(
-                    self.wheel.next() <= due + TICK,
-                    "nobody will look at {key} in time"
+                    deadline + TICK > self.now,
+                    "deadline {deadline:?} of {key} missed"
+                );
+                assert!(
+                    self.wheel.next() <= deadline + TICK,
+                    "{key} expires too late"
                 );
             }
             assert_eq!(self.wheel.is_empty(), self.oracle.is_empty());
@@ -309,13 +318,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_wheel_does_what_an_ordered_map_does(acts in acts()) {
+        fn wheel_matches_an_ordered_map(acts in acts()) {
             let mut both = Both::new(20);
             for act in acts {
                 match act {
                     Act::Set(key, nanos) => {
-                        let due = Time::from_nanos(both.now.as_nanos().saturating_add(nanos));
-                        both.set(key, due);
+                        let deadline = Time::from_nanos(both.now.as_nanos().saturating_add(nanos));
+                        both.set(key, deadline);
                     }
                     Act::Remove(key) => both.remove(key),
                     Act::Pass(nanos) => both.pass(Duration::from_nanos(nanos)),
@@ -325,7 +334,21 @@ mod tests {
     }
 
     #[test]
-    fn deadline_in_the_past_filed_again_does_not_stop_the_wheel() {
+    fn deadline_inserted_again_while_it_expires_is_not_postponed() {
+        let mut both = Both::new(1);
+        both.set(0, Time::from_nanos(5 << TICK_BITS | 1));
+        let deadline = both.oracle[&0];
+        let expires_at = both.slots.link(0).expires_at();
+        while both.now < expires_at {
+            // As a connection that is driven in every turn.
+            both.now = both.now + TICK / 4;
+            both.wheel.insert(&mut both.slots, 0, deadline, both.now);
+        }
+        assert_eq!(both.wheel.pop_expired(&mut both.slots, both.now), Some(0));
+    }
+
+    #[test]
+    fn past_deadline_inserted_again_does_not_stop_the_wheel() {
         let mut both = Both::new(2);
         both.now = Time::START + Duration::from_secs(10);
         both.set(0, Time::START);
@@ -333,14 +356,14 @@ mod tests {
         let mut fired = [0; 2];
         for _ in 0..100 {
             both.now = both.now + TICK;
-            // As many as one turn may act on.
+            // The budget of a turn.
             for _ in 0..8 {
-                let Some(key) = both.wheel.fire(&mut both.slots, both.now) else {
+                let Some(key) = both.wheel.pop_expired(&mut both.slots, both.now) else {
                     break;
                 };
                 fired[key as usize] += 1;
                 if key == 0 {
-                    both.wheel.file(&mut both.slots, 0, Time::START, both.now);
+                    both.wheel.insert(&mut both.slots, 0, Time::START, both.now);
                 }
             }
         }
@@ -349,8 +372,8 @@ mod tests {
     }
 
     #[test]
-    fn slots_of_all_levels_that_fire_at_one_tick_all_fire() {
-        // Each is filed so that its slot, of another level each time, begins at the same tick.
+    fn slots_of_all_levels_due_at_one_tick_all_expire() {
+        // Each is inserted so that its slot, of another level each time, begins at the same tick.
         let mut both = Both::new(4);
         let begin = 2 << (3 * SLOT_BITS);
         let time = |tick: u64| Time::from_nanos(tick << TICK_BITS);
@@ -361,7 +384,11 @@ mod tests {
                 level,
                 Time::from_nanos(time(begin + width / 2).as_nanos() - 1),
             );
-            assert_eq!(both.slots.link(level).fires(), time(begin), "level {level}");
+            assert_eq!(
+                both.slots.link(level).expires_at(),
+                time(begin),
+                "level {level}"
+            );
         }
         for _ in 0..64 * 64 {
             both.pass(TICK * 100);
@@ -370,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_is_looked_at_only_a_few_times() {
+    fn minute_long_wait_expires_only_a_few_times() {
         let mut both = Both::new(1);
         both.set(0, Time::START + Duration::from_secs(60));
         let mut looks = 0;
@@ -383,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_minute_wakes_nobody_in_its_first_fifty_seconds() {
+    fn minute_long_waits_cause_no_wake_up_for_fifty_seconds() {
         let mut both = Both::new(5000);
         for key in 0..5000 {
             both.now = Time::from_nanos(u64::from(key) * 1_000_000);

@@ -1,13 +1,13 @@
-//! Tokens: which source an event is for.
+//! Tokens: the sources of events.
 //!
-//! A connection's token is its slot's index with the connection's generation number above it, so that
-//! an event for an earlier connection in the same slot is known for what it is. Listeners have the
-//! tokens from the top down, below the poller's own, which is the last.
+//! A connection's token is its slot's index, with the connection's generation above it, so that an
+//! event for an earlier connection in the same slot is recognised. Listeners have the tokens from
+//! the top down, below the poller's own, which is the last.
 
 use crate::net::Token;
 use crate::service::SessionId;
 
-/// What a token names.
+/// The source that a token identifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Poller,
@@ -15,22 +15,22 @@ pub(crate) enum Source {
     Connection(SessionId),
 }
 
-/// The token of a connection.
+/// Returns the token of a connection.
 pub(crate) fn connection(id: SessionId) -> Token {
     Token((id.generation as usize) << INDEX_BITS | id.index as usize)
 }
 
-/// The token of the listener with this number.
-pub(crate) fn listener(number: usize) -> Token {
-    Token(FIRST_LISTENER - number)
+/// Returns the token of the listener with this index.
+pub(crate) fn listener(listener: usize) -> Token {
+    Token(FIRST_LISTENER - listener)
 }
 
-/// What `token` names.
+/// Returns the source that `token` identifies.
 #[inline]
 pub(crate) fn source(token: Token) -> Source {
     if token.0 > FIRST_LISTENER - LISTENERS_MAX {
         return match FIRST_LISTENER.checked_sub(token.0) {
-            Some(number) => Source::Listener(number),
+            Some(listener) => Source::Listener(listener),
             None => Source::Poller,
         };
     }
@@ -41,8 +41,10 @@ pub(crate) fn source(token: Token) -> Source {
     })
 }
 
-/// The generation number after `generation`. On 32-bit machines it has fewer bits, so it comes round
-/// sooner; that an index is not reused within a batch holds by the order of the turn anyway.
+/// Returns the generation after `generation`.
+///
+/// On 32-bit machines it has fewer bits, so it wraps sooner. Within a batch no index is reused, by
+/// the order of the turn.
 pub(crate) fn next_generation(generation: u32) -> u32 {
     generation.wrapping_add(1) & GENERATION_MASK
 }
@@ -50,7 +52,7 @@ pub(crate) fn next_generation(generation: u32) -> u32 {
 const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 20 };
 /// Slots have indices below this.
 const INDEX_END: usize = 1 << INDEX_BITS;
-/// The highest generation number is left to the listeners.
+/// The highest generation is reserved for the listeners.
 const GENERATION_MASK: u32 = if usize::BITS == 64 {
     u32::MAX >> 1
 } else {
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_listeners_and_the_poller_have_different_tokens() {
+    fn tokens_of_different_sources_differ() {
         let mut generation = 0;
         for index in [0, 1, 19_999] {
             generation = next_generation(generation);
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn serial_numbers_come_round() {
+    fn generation_after_the_last_is_zero() {
         assert_eq!(next_generation(GENERATION_MASK), 0);
     }
 }

@@ -1,26 +1,26 @@
-//! What a session may see and ask for while it is stepped.
+//! The session's view of its connection, and its requests to the loop.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::output::Output;
+use super::output::WriteBuf;
 use super::requests::{Connect, Requests};
 use super::{SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
 ///
-/// It dereferences to the [`ServiceContext`], which offers what is not about this connection (the
-/// time, and requests to the loop), so it can be passed on as one.
+/// It dereferences to the [`ServiceContext`] (the time, and requests to the loop), so it can be
+/// passed on as one.
 #[derive(Debug)]
 pub struct Context<'a> {
     input: &'a [u8],
     scratch: &'a mut Scratch,
 }
 
-/// The view of a callback that is not about one connection's bytes, such as
-/// [`Service::on_timer`](super::Service::on_timer): the time, and requests to the loop.
+/// The view of a callback outside a step, such as [`Service::on_timer`](super::Service::on_timer):
+/// the time, and requests to the loop.
 ///
 /// It has no input, no output and no session id, so using these outside a step does not compile.
 #[derive(Debug)]
@@ -29,27 +29,26 @@ pub struct ServiceContext {
     pub(crate) requests: Requests,
 }
 
-/// What the loop lends to the session that is being stepped. There is one, since one session is
-/// stepped at a time.
+/// The state that the loop lends to the session being stepped. One is enough, since sessions are
+/// stepped one at a time.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) service: ServiceContext,
-    /// The session that is being stepped. After a panic it names the session that panicked.
-    pub(crate) user: SessionId,
-    pub(crate) output: Output,
+    /// The session being stepped. After a panic, the session that panicked.
+    pub(crate) current: SessionId,
+    pub(crate) output: WriteBuf,
 }
 
 impl Scratch {
-    /// Creates a scratch with an empty output that has room for `mark` bytes and never holds more
-    /// than `max`.
+    /// Creates a scratch whose output has room for `mark` bytes and never holds more than `max`.
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
             service: ServiceContext {
                 now: Time::START,
                 requests: Requests::default(),
             },
-            user: SessionId::NONE,
-            output: Output::new(mark, max),
+            current: SessionId::NONE,
+            output: WriteBuf::new(mark, max),
         }
     }
 }
@@ -76,26 +75,26 @@ impl<'a> Context<'a> {
     /// Marks the first `bytes` of the input as read. The rest stays in the connection's buffer.
     ///
     /// # Panics
-    /// If `bytes` is more than the length of the input. As every panic of a step, this ends the
-    /// session and nothing else.
+    /// If `bytes` is more than the length of the input. Like every panic in a step, this ends only
+    /// this session.
     #[inline]
     pub fn consume(&mut self, bytes: usize) {
         self.input = &self.input[bytes..];
     }
 
-    /// Appends `bytes` to the output.
+    /// Appends `bytes` to the output. Writing never fails.
     ///
-    /// Writing never fails. Output above the mark (`Limits::output_bytes_mark`) is kept for this
-    /// session: it is then not stepped with input until the output has left. Output above the
-    /// hard maximum (`Limits::output_bytes_max`) ends the session with
-    /// [`EndReason::OutputOverflow`](super::EndReason::OutputOverflow). A session that answers
-    /// many messages in one step calls [`has_room`](Self::has_room) before it takes the next one.
+    /// Output above the mark (`Limits::output_bytes_mark`) is kept for this session, which is not
+    /// stepped with input until the output is flushed. Output above the hard maximum
+    /// (`Limits::output_bytes_max`) ends the session with
+    /// [`EndReason::OutputOverflow`](super::EndReason::OutputOverflow). A session that answers many
+    /// messages in one step checks [`has_room`](Self::has_room) before each message.
     #[inline(always)]
     pub fn write(&mut self, bytes: &[u8]) {
         self.write_parts([bytes]);
     }
 
-    /// Appends the parts to the output, one behind the other, as [`write`](Self::write) does.
+    /// Appends the parts to the output in order, as [`write`](Self::write) does.
     // Always: inlined, the lengths of literal parts are constants and their copies single stores,
     // which saves a service more than a hundred instructions for each message.
     #[inline(always)]
@@ -105,14 +104,15 @@ impl<'a> Context<'a> {
 
     /// Appends formatted text to the output: `write!(cx, "{count} items\r\n")`.
     pub fn write_fmt(&mut self, text: fmt::Arguments<'_>) {
-        // A formatter that fails has written what it could; there is nobody to report it to.
+        // A formatter that fails has written part of its output; this method has no way to report
+        // it.
         let _ = fmt::write(&mut self.scratch.output, text);
     }
 
     /// Returns true while the output of this step is below the mark.
     ///
-    /// A session that stops here and leaves input unread is stepped again, with
-    /// [`Event::Data`](super::Event::Data), once the output has left.
+    /// A session that stops here with unread input is stepped again, with
+    /// [`Event::Data`](super::Event::Data), once the output is flushed.
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -126,44 +126,44 @@ impl<'a> Context<'a> {
         self.scratch.output.room()
     }
 
-    /// Returns the id of this session, to give to others.
+    /// Returns the id of this session, for use by other sessions.
     #[inline]
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.scratch.user
+        self.scratch.current
     }
 
-    // The methods of `ServiceContext`, once more: through `DerefMut` a call such as
+    // The methods of `ServiceContext`, repeated: through `DerefMut` a call such as
     // `cx.set_timer(cx.now())` would borrow the context twice.
 
-    /// See [`ServiceContext::wake`].
+    /// Steps another session soon. See [`ServiceContext::wake`].
     pub fn wake(&mut self, session: SessionId) {
         self.scratch.service.wake(session);
     }
 
-    /// See [`ServiceContext::connect`].
+    /// Opens an outbound connection. See [`ServiceContext::connect`].
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
         self.scratch.service.connect(to, from, tag);
     }
 
-    /// See [`ServiceContext::set_timer`].
+    /// Sets the service's timer. See [`ServiceContext::set_timer`].
     pub fn set_timer(&mut self, at: Time) {
         self.scratch.service.set_timer(at);
     }
 
-    /// See [`ServiceContext::drain`].
+    /// Stops the server. See [`ServiceContext::drain`].
     pub fn drain(&mut self) {
         self.scratch.service.drain();
     }
 
-    /// See [`ServiceContext::now`].
+    /// Returns the current time. See [`ServiceContext::now`].
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
         self.scratch.service.now()
     }
 
-    /// See [`ServiceContext::after`].
+    /// Returns the point in time `delay` from now. See [`ServiceContext::after`].
     #[inline]
     #[must_use]
     pub fn after(&self, delay: Duration) -> Time {
@@ -172,33 +172,35 @@ impl<'a> Context<'a> {
 }
 
 impl ServiceContext {
-    /// Steps `session` with [`Event::Wake`](super::Event::Wake) soon: this is how a session
-    /// reaches another one, with the message itself in a field of the service. Sessions are woken
-    /// in the order of the calls; several calls for one session become one event; a session that
-    /// has ended by then is passed over.
+    /// Steps `session` with [`Event::Wake`](super::Event::Wake) soon.
+    ///
+    /// This is how a session reaches another one; the message itself goes into a field of the
+    /// service. Sessions are woken in the order of the calls. Several calls for one session become
+    /// one event. A session that has ended by then is skipped.
     pub fn wake(&mut self, session: SessionId) {
         self.requests.wake(session);
     }
 
-    /// Opens a connection to `to`, from the local address `from` if one is given. It becomes a
-    /// session of this service ([`Peer::tag`](super::Peer::tag) carries `tag`), or
+    /// Opens a connection to `to`, from the local address `from` if one is given.
+    ///
+    /// It becomes a session of this service ([`Peer::tag`](super::Peer::tag) carries `tag`), or
     /// [`connect_failed`](super::Service::connect_failed) is called.
     pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
         self.requests.connect.push(Connect { to, from, tag });
     }
 
-    /// Calls [`Service::on_timer`](super::Service::on_timer) at `at`. There is one alarm; setting it
-    /// again moves it.
+    /// Sets the timer: [`Service::on_timer`](super::Service::on_timer) is called at `at`. There is
+    /// one timer; setting it again moves it.
     pub fn set_timer(&mut self, at: Time) {
-        self.requests.alarm = Some(at);
+        self.requests.timer = Some(at);
     }
 
-    /// Asks the whole server to stop as if by a signal: see [`Event::Drain`](super::Event::Drain).
+    /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).
     pub fn drain(&mut self) {
         self.requests.drain = true;
     }
 
-    /// Returns the present. It is read once for each batch of events, not for each call.
+    /// Returns the current time. It is read once for each batch of events, not for each call.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn output_above_the_mark_is_written_and_leaves_no_room() {
+    fn output_above_the_mark_is_kept_and_leaves_no_room() {
         let (room, output) = with_context(b"", (8, 20), |cx| {
             let mut room = vec![cx.room()];
             cx.write_parts([b"abc", b"de"]);
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn consumed_input_is_gone_and_the_rest_stays() {
+    fn consumed_input_is_removed_and_the_rest_kept() {
         let ((), _) = with_context(b"Alice\nBob", (8, 8), |cx| {
             cx.consume(6);
             assert_eq!(cx.input(), b"Bob");

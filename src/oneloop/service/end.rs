@@ -1,10 +1,10 @@
-//! Why a connection ended.
+//! The reasons why connections end.
 
 use std::fmt;
 
 /// The reason that a service gives with [`Next::Close`](super::Next::Close).
 ///
-/// The loop's own reasons are not among them: see [`EndReason`].
+/// The loop's own reasons are in [`EndReason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -14,18 +14,18 @@ pub enum CloseReason {
     Eof,
     /// The peer broke the service's rules.
     ProtocolError,
-    /// The peer let the service's deadline pass.
+    /// The peer missed the service's deadline.
     Timeout,
-    /// The server stops.
+    /// The server is stopping.
     Shutdown,
-    /// The service does not serve this peer: a room is full, a right is missing.
+    /// The service does not serve this peer, for example because a room is full.
     Refused,
 }
 
-/// The reason why a connection ended. Every connection has exactly one, and the log, the counters
-/// and the tests all use this one.
+/// The reason why a connection ended. The log, the counters and the tests all use this one.
 ///
-/// The first six are the service's ([`CloseReason`]); the loop gives the others.
+/// Every connection has exactly one. The first six are the service's ([`CloseReason`]); the loop
+/// gives the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -36,32 +36,32 @@ pub enum EndReason {
     Eof,
     /// The peer broke the service's rules.
     ProtocolError,
-    /// The peer let the service's deadline pass.
+    /// The peer missed the service's deadline.
     Timeout,
-    /// The server stopped, and the service closed the connection because of it.
+    /// The server stopped, so the service closed the connection.
     Shutdown,
     /// The service did not serve this peer.
     Refused,
-    /// The peer reset the connection, or vanished so that writing to it failed.
+    /// The peer reset the connection, or became unreachable so that writing to it failed.
     Reset,
-    /// The peer took less than `Limits::write_progress_bytes` of its output within
+    /// The peer accepted less than `Limits::write_progress_bytes` of its output within
     /// `Limits::write_timeout`.
     WriteTimeout,
-    /// The peer sent more than `Limits::input_bytes_max` that the session left unread.
+    /// The unread input of the session exceeded `Limits::input_bytes_max`.
     InputOverflow,
     /// The session wrote more than `Limits::output_bytes_max` in one step.
     OutputOverflow,
-    /// Refused by the loop: the server had all the connections it allows.
+    /// Refused by the loop: `Limits::connections_max` was reached.
     ServerFull,
-    /// Refused by the loop: the address had all the connections it is allowed.
+    /// Refused by the loop: `Limits::connections_per_address_max` was reached.
     AddressLimit,
-    /// Still open when the time to drain was over.
+    /// Still open when `Limits::drain_timeout` had elapsed.
     DrainTimeout,
     /// The service panicked in this session.
     Panicked,
-    /// The operating system refused something that this socket needed.
+    /// The operating system refused to register the socket.
     RegisterFailed,
-    /// An outbound connection that could not be made.
+    /// The outbound connection could not be established.
     ConnectFailed,
     /// Still open when the reactor was dropped.
     Dropped,
@@ -108,15 +108,15 @@ impl EndReason {
         Self::Dropped,
     ];
 
-    /// Returns true for a connection that the loop refused when it was accepted.
+    /// Returns true if the loop refused the connection when it was accepted.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::ServerFull | Self::AddressLimit)
     }
 
-    /// Returns true if the connection ended before all that was written had been sent, or in the
-    /// middle of a session. The peer then sees a reset, and cannot take what it has received for
-    /// the whole.
+    /// Returns true if the connection ended in the middle of a session, or with unsent output.
+    ///
+    /// The peer then sees a reset, and cannot mistake the data it has received for complete data.
     #[must_use]
     pub const fn is_abnormal(self) -> bool {
         matches!(
@@ -129,7 +129,7 @@ impl EndReason {
         )
     }
 
-    /// Returns the reason in plain words, as the log has it.
+    /// Returns the reason in plain words, as in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

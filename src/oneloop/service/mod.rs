@@ -1,8 +1,8 @@
-//! The seam: what a service and the loop know of each other.
+//! The seam between a service and the loop.
 //!
 //! A service is a state machine without I/O. It sees no socket, no poller and no clock: bytes and
-//! the present [`Time`] come in through a [`Context`], bytes and the [`Next`] wish go out. The loop
-//! that drives it knows nothing of what the bytes mean.
+//! the current [`Time`] come in through a [`Context`], bytes and a [`Next`] go out. The loop that
+//! drives it does not know the meaning of the bytes.
 //!
 //! Nothing in this module may name a socket, mio or a clock.
 
@@ -23,61 +23,60 @@ pub use end::{CloseReason, EndReason};
 pub(crate) use requests::Connect;
 pub use time::Time;
 
-/// A server's behaviour: one value for the whole loop, one [`Session`](Self::Session) for each
-/// connection.
+/// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.
 ///
-/// There is one thread, so whatever all sessions share is a plain field of the service: no lock,
+/// There is one thread, so state that all sessions share is a plain field of the service: no lock,
 /// no reference counting.
 pub trait Service {
-    /// What the service remembers of one connection. It lives in the connection's slot, so its
-    /// size is paid for every idle connection.
+    /// The state of one connection. It lives in the connection's slot, so every idle connection
+    /// pays for its size.
     type Session;
 
-    /// Makes the session of a connection that begins. [`Event::Open`] follows at once, and with
-    /// it the first chance to write.
+    /// Creates the session of a new connection. [`Event::Open`] follows at once, with the first
+    /// opportunity to write.
     ///
-    /// A panic in here ends this connection alone, with [`EndReason::Panicked`].
+    /// A panic here ends only this connection, with [`EndReason::Panicked`].
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session;
 
     /// Handles `event` and returns what the session waits for next.
     ///
-    /// The output is empty at every call: a session is not stepped while its output waits to
-    /// leave. A panic in here ends this session alone, with [`EndReason::Panicked`].
+    /// The output is empty at every call: a session is not stepped while it has pending output. A
+    /// panic here ends only this session, with [`EndReason::Panicked`].
     fn step(&mut self, session: &mut Self::Session, event: Event, cx: &mut Context<'_>) -> Next;
 
-    /// Takes a session whose connection has ended. Called exactly once for every session that
-    /// [`open`](Self::open) made, also when the reactor is dropped.
+    /// Takes back a session whose connection has ended. Called exactly once for every session that
+    /// [`open`](Self::open) created, also when the reactor is dropped.
     fn closed(
         &mut self,
         session: Self::Session,
         peer: Peer,
-        why: EndReason,
+        reason: EndReason,
         cx: &mut ServiceContext,
     ) {
-        let _ = (session, peer, why, cx);
+        let _ = (session, peer, reason, cx);
     }
 
-    /// Returns the message for a connection that the loop refuses. `why` is [`EndReason::ServerFull`] or
-    /// [`EndReason::AddressLimit`]. Default: empty.
-    fn refusal_message(&self, why: EndReason) -> &[u8] {
-        let _ = why;
+    /// Returns the message for a connection that the loop refuses. Default: empty.
+    ///
+    /// `reason` is [`EndReason::ServerFull`] or [`EndReason::AddressLimit`].
+    fn refusal_message(&self, reason: EndReason) -> &[u8] {
+        let _ = reason;
         b""
     }
 
-    /// Handles the failure of an outbound connection that was asked for with `tag`. No session
-    /// was opened for it.
+    /// Handles the failure of an outbound connection with this `tag`. It had no session.
     fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
         let _ = (tag, error, cx);
     }
 
-    /// Handles the time set with [`ServiceContext::set_timer`]. If it panics, it is called again a
+    /// Handles the timer set with [`ServiceContext::set_timer`]. If it panics, it is called again a
     /// second later.
     fn on_timer(&mut self, cx: &mut ServiceContext) {
         let _ = cx;
     }
 
-    /// Handles the beginning of a stop: `open` connections have `grace` to finish. Called once,
-    /// before the sessions get their [`Event::Drain`].
+    /// Handles the start of a drain: `open` connections have `grace` to finish. Called once, before
+    /// the sessions get their [`Event::Drain`].
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let _ = (open, grace, cx);
     }
@@ -87,48 +86,54 @@ pub trait Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The id of the session that serves it.
+    /// The id of the peer's session.
     pub id: SessionId,
     /// The peer's address.
     pub address: SocketAddr,
-    /// The tag that the service gave with [`ServiceContext::connect`]. `None` for an accepted
-    /// connection.
+    /// The tag given with [`ServiceContext::connect`]. `None` for an accepted connection.
     pub tag: Option<u32>,
 }
 
-/// What can happen to a session.
+/// An event of a session.
 ///
-/// [`Context::input`] returns all unread input at every event. What is not consumed stays in the
-/// connection's buffer, up to `Limits::input_bytes_max`, and is there again when more has arrived.
+/// [`Context::input`] returns all unread input at every event. Bytes that are not consumed stay in
+/// the connection's buffer, up to `Limits::input_bytes_max`, and are presented again when more
+/// arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// The connection is established. Always the first event.
     Open,
-    /// Input has arrived, or input that the session left because there was no room for its answer
-    /// (see [`Context::has_room`]) can be answered now.
+    /// Input has arrived. Also sent for input that the session did not consume because there was no
+    /// room for its answer (see [`Context::has_room`]), once there is.
     Data,
-    /// The peer has finished sending: what [`Context::input`] holds now is all there will be. It
-    /// comes once, and again only for input that the session left because there was no room or
-    /// because it waited for something else. It comes to a paused session too, so that it notices
-    /// a peer that has gone.
+    /// The peer has finished sending: [`Context::input`] holds all remaining input.
+    ///
+    /// It comes once, and again only for input that the session did not consume because there was
+    /// no room or because it waited for another event. A paused session gets it too, so that it
+    /// notices a peer that has disconnected.
     Eof,
-    /// All output has been handed to the operating system. It comes after [`Next::Flush`], and
-    /// after every other step whose output the operating system did not take at once; a deadline
-    /// that was given with that step does not count any more.
+    /// The operating system has taken all output.
+    ///
+    /// It comes after [`Next::Flush`], and after every other step whose output the operating system
+    /// did not take at once; a deadline returned from that step is discarded.
     Flushed,
-    /// The instant given with [`Next::Read`] or [`Next::Pause`] has come. It may come earlier than
-    /// asked for when the server is nearly full (see `Limits`).
+    /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
+    /// than requested when the server is nearly full (see `Limits`).
     Timeout,
     /// Another session, or this one, called [`ServiceContext::wake`] for this session.
     Wake,
-    /// The server is stopping: answer what is unread, say goodbye, and close. What had arrived by
-    /// then has been read and stepped before; nothing is read any more. Comes at most once.
+    /// The server is stopping: answer the unread input, say goodbye, and close.
+    ///
+    /// Input that had arrived before the drain has been read and stepped; no more is read. Comes at
+    /// most once.
     Drain,
 }
 
-/// What a session waits for. Every wait has a bound: the first two carry their deadline (only
-/// [`Time::UNBOUNDED`] is none), the third is bounded by the loop's write deadline.
+/// The event that a session waits for. Every wait has a bound.
+///
+/// The first two carry their deadline ([`Time::UNBOUNDED`] is the only exception); the loop's write
+/// deadline bounds the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// More input, at most until the deadline.
@@ -136,24 +141,23 @@ pub enum Next {
         /// When [`Event::Timeout`] is due.
         until: Time,
     },
-    /// [`Event::Wake`], at most until the deadline. The socket is not read meanwhile, unless the
-    /// peer has finished: then the rest is read and [`Event::Eof`] comes.
+    /// [`Event::Wake`], at most until the deadline. Meanwhile the socket is not read, unless the
+    /// peer has finished: then its remaining input is read and [`Event::Eof`] comes.
     Pause {
         /// When [`Event::Timeout`] is due.
         until: Time,
     },
-    /// The output to leave; then [`Event::Flushed`] comes. The socket is not read meanwhile, and
-    /// the loop's write deadline bounds the wait. This is how a stream is sent: a piece, `Flush`,
+    /// The output to be flushed; then [`Event::Flushed`] comes. Meanwhile the socket is not read,
+    /// and the loop's write deadline bounds the wait. A stream is sent this way: a piece, `Flush`,
     /// the next piece.
     Flush,
-    /// The end: the output is flushed, the sending side shut down, what the peer still sends is
-    /// discarded for a little while (so that it gets our last words and no reset), then the
+    /// The end. The output is flushed and the sending side shut down; the peer's remaining input is
+    /// discarded for a short time, so that the peer gets all output and no reset; then the
     /// connection is closed.
     Close(CloseReason),
 }
 
-/// Names one session for as long as its connection lives; never another one, also not after its
-/// slot has been given to a new connection.
+/// Identifies one session. The id stays unique after the session's slot is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId {
     pub(crate) index: u32,
@@ -161,7 +165,7 @@ pub struct SessionId {
 }
 
 impl SessionId {
-    /// The session of a call that is not about a session.
+    /// The id during calls that do not belong to a session.
     pub(crate) const NONE: Self = Self {
         index: u32::MAX,
         generation: u32::MAX,
@@ -169,7 +173,7 @@ impl SessionId {
 }
 
 impl fmt::Display for SessionId {
-    /// The number of the session, counted from the first one.
+    /// Formats the number of the session, counted from the first one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "session {}", self.generation)
     }

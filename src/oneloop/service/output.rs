@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-/// A buffer that is filled from the front. It has a mark, up to which it is meant to be filled,
-/// and a maximum that it never exceeds.
+/// A buffer that is filled from the front, with a mark and a hard maximum.
 #[derive(Debug)]
-pub(crate) struct Output {
-    /// Initialised as a whole; `mark` bytes long unless a step has written more.
+pub(crate) struct WriteBuf {
+    /// Fully initialised; `mark` bytes long unless a step has written more.
     buffer: Box<[u8]>,
     filled: usize,
     mark: usize,
@@ -14,7 +13,7 @@ pub(crate) struct Output {
     overflowed: bool,
 }
 
-impl Output {
+impl WriteBuf {
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
             buffer: vec![0; mark].into(),
@@ -25,7 +24,7 @@ impl Output {
         }
     }
 
-    /// Appends all parts. Beyond the maximum it appends none, and notes that it has overflowed.
+    /// Appends all parts. Beyond the maximum it appends none, and sets `overflowed`.
     #[inline(always)]
     pub(crate) fn append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
         if !self.try_append(parts) {
@@ -49,7 +48,7 @@ impl Output {
         let mut room = &mut self.buffer[self.filled..];
         for part in parts {
             let Some((here, behind)) = room.split_at_mut_checked(part.len()) else {
-                return false; // what was copied so far does not count
+                return false; // `filled` is unchanged
             };
             copy(part, here);
             room = behind;
@@ -59,12 +58,12 @@ impl Output {
         true
     }
 
-    /// Lengthens the buffer for `bytes` more. Returns false if that would exceed the maximum.
+    /// Grows the buffer for `bytes` more. Returns false if that would exceed the maximum.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, bytes: usize) -> bool {
         if self.overflowed || self.max - self.filled < bytes {
-            // Nothing of it is to be sent, and nothing more fits.
+            // Partial output is never sent, and no more is accepted.
             self.overflowed = true;
             self.buffer = Box::default();
             self.filled = 0;
@@ -84,7 +83,7 @@ impl Output {
         self.filled = 0;
     }
 
-    /// Empties it, whatever has been written, and gives back memory beyond the mark.
+    /// Clears the contents and the overflow, and frees memory beyond the mark.
     pub(crate) fn reset(&mut self) {
         self.filled = 0;
         self.overflowed = false;
@@ -93,8 +92,7 @@ impl Output {
         }
     }
 
-    /// Takes the bytes from `sent` on out, and empties it. A large buffer is handed over as it is,
-    /// so that large output is not copied.
+    /// Takes the bytes from `sent` on, and clears the buffer. A large buffer is moved, not copied.
     pub(crate) fn take_from(&mut self, sent: usize) -> (Vec<u8>, usize) {
         let unsent = self.filled - sent;
         if self.buffer.len() > self.mark && unsent > self.filled / 2 {
@@ -121,21 +119,21 @@ impl Output {
         self.mark.saturating_sub(self.filled)
     }
 
-    /// Returns true if more was written than the maximum.
+    /// Returns true if the output exceeded the maximum.
     pub(crate) fn has_overflowed(&self) -> bool {
         self.overflowed
     }
 }
 
-impl fmt::Write for Output {
+impl fmt::Write for WriteBuf {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.append([text.as_bytes()]);
         Ok(())
     }
 }
 
-/// Copies bytes; short ones without the call that `copy_from_slice` makes of it, which costs more
-/// than copying them does.
+/// Copies bytes. Short slices avoid the call that `copy_from_slice` makes, which costs more than
+/// the copy.
 #[inline(always)]
 fn copy(from: &[u8], to: &mut [u8]) {
     match from.len() {
@@ -145,8 +143,8 @@ fn copy(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Copies the first and the last `N` bytes, and so all if there are no more than twice that many.
-/// Where the two overlap they agree.
+/// Copies the first and the last `N` bytes: everything, up to `2 * N` bytes. They agree where they
+/// overlap.
 #[inline(always)]
 fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
     if let (Some(head), Some(to_head)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
@@ -172,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn output_of_every_length_up_to_the_maximum_is_kept_in_order() {
+    fn output_up_to_the_maximum_is_kept_in_order() {
         for length in 0..=64_u8 {
-            let mut output = Output::new(7, 64);
+            let mut output = WriteBuf::new(7, 64);
             let expected: Vec<u8> = (0..length).collect();
             expected.chunks(3).for_each(|part| output.append([part]));
             assert_eq!(output.as_slice(), expected);
             assert!(!output.has_overflowed());
             assert!(output.buffer.len() <= 64);
             for sent in 0..=expected.len() {
-                let mut output = Output::new(7, 64);
+                let mut output = WriteBuf::new(7, 64);
                 output.append([&expected]);
                 let (kept, from) = output.take_from(sent);
                 assert_eq!(kept[from..], expected[sent..]);
@@ -191,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn output_beyond_the_maximum_overflows_until_it_is_reset() {
-        let mut output = Output::new(4, 8);
+    fn output_beyond_the_maximum_overflows_until_reset() {
+        let mut output = WriteBuf::new(4, 8);
         output.append([b"abcdefgh"]);
         assert!(!output.has_overflowed());
         output.append([b"i"]);

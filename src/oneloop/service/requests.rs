@@ -1,23 +1,24 @@
-//! What sessions ask of the loop.
+//! Requests from sessions to the loop.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{SessionId, Time};
 
-/// Requests, gathered while sessions are stepped and carried out when the batch is over, so that
-/// no session ever changes the connections under the loop's feet.
+/// Requests, collected while sessions are stepped and carried out after the batch.
+///
+/// So no session changes the set of connections while the loop iterates over it.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pub(crate) wake: Vec<SessionId>,
-    /// The length of `wake` at which repetitions are removed the next time.
+    /// The length of `wake` at which duplicates are removed next.
     wake_checked_at: usize,
     pub(crate) connect: Vec<Connect>,
-    pub(crate) alarm: Option<Time>,
+    pub(crate) timer: Option<Time>,
     pub(crate) drain: bool,
 }
 
-/// An outbound connection to be made.
+/// A request for an outbound connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connect {
     pub(crate) to: SocketAddr,
@@ -33,14 +34,14 @@ impl Requests {
             wake,
             wake_checked_at: _,
             connect,
-            alarm,
+            timer,
             drain,
         } = self;
-        wake.is_empty() && connect.is_empty() && alarm.is_none() && !drain
+        wake.is_empty() && connect.is_empty() && timer.is_none() && !drain
     }
 
     /// Requests that a session be woken. The list stays within twice the number of different
-    /// sessions in it, however often they are named.
+    /// sessions in it, even if a session is named many times.
     pub(crate) fn wake(&mut self, session: SessionId) {
         if self.wake.last() == Some(&session) {
             return;
@@ -54,7 +55,7 @@ impl Requests {
     }
 }
 
-/// Below this length repetitions are not worth looking for.
+/// Below this length, removing duplicates is not worth the cost.
 const WAKE_UNCHECKED: usize = 1024;
 
 #[cfg(test)]
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn wake_requests_of_few_sessions_repeated_stay_few_and_in_order() {
+    fn repeated_wake_requests_stay_few_and_in_order() {
         let mut requests = Requests::default();
         for number in 0..100_000 {
             requests.wake(id(number % 3));
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn wake_requests_of_many_sessions_all_stay() {
+    fn wake_requests_of_many_sessions_are_all_kept() {
         let mut requests = Requests::default();
         for _ in 0..3 {
             (0..10_000).for_each(|number| requests.wake(id(number)));

@@ -1,26 +1,26 @@
-//! The loop's clock, as services see it.
+//! The loop's clock, as seen by services.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point in time on the clock of one loop: nanoseconds since the loop was made.
+/// A point on the clock of one loop: nanoseconds since the loop was created.
 ///
 /// It never goes backwards. Under simulation it is virtual. 64 bits last for 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
 impl Time {
-    /// The moment the loop was made.
+    /// The moment the loop was created.
     pub const START: Self = Self(0);
-    /// The end of a wait that has no bound: `Next::Read { until: Time::UNBOUNDED }`.
+    /// A deadline that never comes: `Next::Read { until: Time::UNBOUNDED }`.
     ///
-    /// No arithmetic leads here, and the loop does not shorten such a wait when it is nearly full.
-    /// It is for connections that are trusted, or bounded by other means: every other wait ends
-    /// after `Limits::wait_max` at the latest.
+    /// No arithmetic results in it, and the loop does not shorten such a wait when it is nearly
+    /// full. It is for connections that are trusted, or bounded by other means: every other wait
+    /// ends after `Limits::wait_max` at the latest.
     pub const UNBOUNDED: Self = Self(u64::MAX);
     /// A moment that never comes.
     pub(crate) const NEVER: Self = Self::UNBOUNDED;
-    /// The last moment that can be reached by arithmetic.
+    /// The latest moment that arithmetic results in.
     const LAST: Self = Self(u64::MAX - 1);
 
     /// Returns the point `nanos` nanoseconds after [`Time::START`], at most 584 years.
@@ -29,13 +29,13 @@ impl Time {
         Self(nanos - (nanos == u64::MAX) as u64)
     }
 
-    /// Nanoseconds since [`Time::START`].
+    /// Returns the nanoseconds since [`Time::START`].
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// Returns the duration from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -51,8 +51,8 @@ impl Add<Duration> for Time {
         if self == Self::UNBOUNDED {
             return self;
         }
-        // Cheaper than `Duration::as_nanos`, which is 128 bits wide: anything below 272 years is
-        // multiplied and added without a check for overflow.
+        // Cheaper than the 128-bit `Duration::as_nanos`: below 272 years, multiplication and
+        // addition need no check for overflow.
         if after.as_secs() >> 33 != 0 {
             return Self::LAST;
         }
@@ -64,7 +64,7 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// Zero if `earlier` is not earlier.
+    /// Returns the duration from `earlier` to this; zero if `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         self.since(earlier)
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_difference_of_two_times_is_never_negative() {
+    fn difference_of_times_is_never_negative() {
         let (early, late) = (Time::from_nanos(3), Time::from_nanos(10));
         assert_eq!(late - early, Duration::from_nanos(7));
         assert_eq!(early - late, Duration::ZERO);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Remote, Status};
+use crate::{RemotePeer, Status};
 
 const SERVER: &str = "10.0.0.1:6000";
 const PEER: &str = "10.0.0.2:50000";
@@ -20,14 +20,14 @@ fn network() -> (Network, Listener) {
     (network, listener)
 }
 
-fn call(network: &Network) -> Client {
+fn dial(network: &Network) -> Client {
     let (from, to) = (PEER.parse().unwrap(), SERVER.parse().unwrap());
-    network.connect(from, to, Link::ideal())
+    network.connect(from, to, LinkProfile::ideal())
 }
 
 fn connection() -> (Network, Listener, Client, Stream) {
     let (mut network, listener) = network();
-    let client = call(&network);
+    let client = dial(&network);
     wait(&mut network);
     let (mut stream, _) = network.accept(&listener).unwrap();
     network.register(&mut stream, Token(1)).unwrap();
@@ -42,12 +42,12 @@ fn wait(network: &mut Network) -> Vec<Readiness> {
     events
 }
 
-fn hint(token: usize, readable: bool, writable: bool, closed: bool) -> Readiness {
+fn hint(token: usize, readable: bool, writable: bool, hup: bool) -> Readiness {
     Readiness {
         token: Token(token),
         readable,
         writable,
-        closed,
+        hup,
     }
 }
 
@@ -56,7 +56,7 @@ fn kind<T: fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
 }
 
 #[test]
-fn poll_jumps_to_the_timeout_and_no_further() {
+fn poll_without_events_advances_to_timeout() {
     let (mut network, _listener) = network();
     assert_eq!(wait(&mut network), []);
     let now = network.time();
@@ -64,7 +64,7 @@ fn poll_jumps_to_the_timeout_and_no_further() {
 }
 
 #[test]
-fn a_poll_that_would_never_return_says_so() {
+fn poll_without_timeout_or_events_is_deadlock() {
     let (mut network, _listener) = network();
     assert_eq!(
         kind(network.poll(&mut Vec::new(), None)),
@@ -73,7 +73,7 @@ fn a_poll_that_would_never_return_says_so() {
 }
 
 #[test]
-fn what_has_arrived_is_announced_once() {
+fn arrived_input_is_reported_once() {
     let (mut network, _listener, client, mut stream) = connection();
     client.send(b"abc");
     assert_eq!(wait(&mut network), [hint(1, true, true, false)]);
@@ -90,7 +90,7 @@ fn what_has_arrived_is_announced_once() {
 }
 
 #[test]
-fn the_end_is_announced_and_read_after_the_bytes() {
+fn end_is_read_after_the_bytes() {
     let (mut network, _listener, client, mut stream) = connection();
     client.send(b"abc");
     client.finish();
@@ -100,7 +100,7 @@ fn the_end_is_announced_and_read_after_the_bytes() {
 }
 
 #[test]
-fn room_is_announced_only_to_who_was_refused_it() {
+fn room_is_reported_only_after_a_blocked_write() {
     let (mut network, _listener, client, mut stream) = connection();
     client.stop_reading();
     let mut sent = 0;
@@ -116,10 +116,10 @@ fn room_is_announced_only_to_who_was_refused_it() {
 }
 
 #[test]
-fn a_needless_block_of_a_full_buffer_announces_room_when_there_is_some() {
+fn needless_block_of_full_buffer_reports_room_later() {
     let (mut network, _listener, client, mut stream) = connection();
     client.stop_reading();
-    // The receiver takes 64 KiB; six of the eight bytes of the send buffer stay.
+    // The receiver takes 64 KiB; six of the eight bytes of the send buffer are used.
     let mut left = 64 * 1024 + 6;
     while left > 0 {
         left -= network.write(&mut stream, &[7; 8][..left.min(8)]).unwrap();
@@ -135,14 +135,14 @@ fn a_needless_block_of_a_full_buffer_announces_room_when_there_is_some() {
     );
     network.set_faults(Faults::NONE);
     for _ in 0..10 {
-        assert_eq!(wait(&mut network), [], "there is no room yet");
+        assert_eq!(wait(&mut network), [], "no room yet");
     }
     client.resume_reading();
     assert_eq!(wait(&mut network), [hint(1, false, true, false)]);
 }
 
 #[test]
-fn closing_with_unread_input_resets() {
+fn close_with_unread_input_resets() {
     let (mut network, _listener, client, stream) = connection();
     client.send(b"unread");
     wait(&mut network);
@@ -155,7 +155,7 @@ fn closing_with_unread_input_resets() {
 }
 
 #[test]
-fn closing_with_nothing_unread_is_an_end_until_something_is_sent() {
+fn close_without_unread_input_resets_only_late_data() {
     let (mut network, _listener, client, mut stream) = connection();
     network.write(&mut stream, b"bye").unwrap();
     network.close(stream);
@@ -172,7 +172,7 @@ fn closing_with_nothing_unread_is_an_end_until_something_is_sent() {
 }
 
 #[test]
-fn a_reset_is_reported_once_and_then_the_connection_is_just_broken() {
+fn reset_is_reported_once_then_broken_pipe() {
     let (mut network, _listener, client, mut stream) = connection();
     client.reset();
     assert_eq!(wait(&mut network), [hint(1, true, true, true)]);
@@ -188,7 +188,7 @@ fn a_reset_is_reported_once_and_then_the_connection_is_just_broken() {
 }
 
 #[test]
-fn who_vanishes_takes_nothing_and_says_nothing_until_the_kernel_gives_up() {
+fn unreachable_peer_acknowledges_nothing_until_timeout() {
     let (mut network, _listener, client, mut stream) = connection();
     client.vanish();
     assert_eq!(network.write(&mut stream, &[1; 20]).unwrap(), 8);
@@ -205,9 +205,9 @@ fn who_vanishes_takes_nothing_and_says_nothing_until_the_kernel_gives_up() {
 }
 
 #[test]
-fn beyond_the_backlog_a_call_is_repeated_until_there_is_room() {
+fn syn_beyond_backlog_is_retransmitted() {
     let (mut network, listener) = network();
-    let clients = [call(&network), call(&network), call(&network)];
+    let clients = [dial(&network), dial(&network), dial(&network)];
     wait(&mut network);
     assert_eq!(
         clients.each_ref().map(Client::status),
@@ -220,13 +220,13 @@ fn beyond_the_backlog_a_call_is_repeated_until_there_is_room() {
 }
 
 #[test]
-fn without_descriptors_accept_fails_and_the_queue_stays_unannounced() {
+fn accept_without_descriptors_reports_no_new_event() {
     let (mut network, listener) = network();
-    network.set_descriptors_max(0);
-    let client = call(&network);
+    network.set_fd_limit(0);
+    let client = dial(&network);
     assert_eq!(wait(&mut network), [hint(0, true, false, false)]);
     assert!(network.accept(&listener).is_err());
-    network.set_descriptors_max(1);
+    network.set_fd_limit(1);
     assert_eq!(wait(&mut network), []);
     network.shed(&listener, b"full").unwrap();
     wait(&mut network);
@@ -235,12 +235,12 @@ fn without_descriptors_accept_fails_and_the_queue_stays_unannounced() {
 }
 
 #[test]
-fn nobody_listens_after_the_listener_is_gone() {
+fn connect_after_listener_closed_is_refused() {
     let (mut network, listener) = network();
-    let waiting = call(&network);
+    let waiting = dial(&network);
     wait(&mut network);
     drop(listener);
-    let late = call(&network);
+    let late = dial(&network);
     wait(&mut network);
     assert_eq!(
         waiting.status(),
@@ -253,10 +253,10 @@ fn nobody_listens_after_the_listener_is_gone() {
 }
 
 #[test]
-fn the_loop_can_connect_to_a_service_and_is_told_how_it_went() {
+fn outbound_connect_succeeds_or_is_refused() {
     struct Greeter;
-    impl Behaviour for Greeter {
-        fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+    impl Script for Greeter {
+        fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
             remote.send(b"hello");
             remote.finish();
             None
@@ -268,65 +268,65 @@ fn the_loop_can_connect_to_a_service_and_is_told_how_it_went() {
     network.register(&mut stream, Token(1)).unwrap();
     let mut refused = Net::connect(&mut network, PEER.parse().unwrap(), None, &BUFFERS).unwrap();
     network.register(&mut refused, Token(2)).unwrap();
-    assert!(!network.connected(&stream).unwrap());
-    while !network.connected(&stream).unwrap() {
+    assert!(!network.finish_connect(&stream).unwrap());
+    while !network.finish_connect(&stream).unwrap() {
         wait(&mut network);
     }
     wait(&mut network);
     assert_eq!(network.read(&mut stream, &mut [0; 9]).unwrap(), 5);
     assert_eq!(
-        kind(network.connected(&refused)),
+        kind(network.finish_connect(&refused)),
         io::ErrorKind::ConnectionRefused
     );
 }
 
 #[test]
-fn a_call_that_is_lost_is_answered_by_nothing_but_time() {
+fn connect_with_dropped_syns_times_out() {
     let mut network: Network = Network::new(1);
     let lost = SERVER.parse().unwrap();
-    network.lose_calls_to(lost);
+    network.drop_syns_to(lost);
     let stream = Net::connect(&mut network, lost, None, &BUFFERS).unwrap();
     for _ in 0..100 {
         wait(&mut network);
-        assert!(!network.connected(&stream).unwrap());
+        assert!(!network.finish_connect(&stream).unwrap());
     }
     network.poll(&mut Vec::new(), None).unwrap_err();
     assert_eq!(
-        kind(network.connected(&stream)),
+        kind(network.finish_connect(&stream)),
         io::ErrorKind::TimedOut,
-        "the kernel gives up"
+        "retransmission ends"
     );
 }
 
 #[test]
-fn an_accept_without_an_event_is_counted() {
+fn accept_without_event_is_counted() {
     let (mut network, listener) = network();
     assert!(network.accept(&listener).is_err());
-    assert_eq!(network.tally().unprovoked_accepts, 1);
-    let _client = call(&network);
+    assert_eq!(network.call_counts().accepts_without_readiness, 1);
+    let _client = dial(&network);
     wait(&mut network);
     let _stream = network.accept(&listener).unwrap();
     assert!(network.accept(&listener).is_err());
-    assert_eq!(network.tally().unprovoked_accepts, 1);
+    assert_eq!(network.call_counts().accepts_without_readiness, 1);
     assert!(network.accept(&listener).is_err());
-    assert_eq!(network.tally().unprovoked_accepts, 2);
+    assert_eq!(network.call_counts().accepts_without_readiness, 2);
 }
 
 #[test]
-fn who_waits_when_the_listener_is_closed_is_counted_as_abandoned() {
+fn queued_connection_of_closed_listener_is_abandoned() {
     let (mut network, listener) = network();
-    let _clients = [call(&network), call(&network)];
+    let _clients = [dial(&network), dial(&network)];
     wait(&mut network);
     drop(network.accept(&listener).unwrap());
     drop(listener);
-    assert_eq!(network.tally().abandoned, 1);
+    assert_eq!(network.call_counts().abandoned, 1);
 }
 
 #[test]
-fn the_outbound_link_is_what_the_loop_s_own_connections_are_like() {
+fn outbound_link_applies_to_outbound_connections() {
     struct Silent;
-    impl Behaviour for Silent {
-        fn act(&mut self, _: &mut Remote<'_>) -> Option<Time> {
+    impl Script for Silent {
+        fn run(&mut self, _: &mut RemotePeer<'_>) -> Option<Time> {
             None
         }
     }
@@ -334,24 +334,24 @@ fn the_outbound_link_is_what_the_loop_s_own_connections_are_like() {
     let address = SERVER.parse().unwrap();
     network.serve(address, || Silent);
     let latency = Duration::from_secs(1);
-    network.set_outbound_link(Link {
+    network.set_outbound_link(LinkProfile {
         latency: latency..=latency,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     let stream = Net::connect(&mut network, address, None, &BUFFERS).unwrap();
     let begun = network.time();
-    while !network.connected(&stream).unwrap() {
+    while !network.finish_connect(&stream).unwrap() {
         wait(&mut network);
     }
     assert!(network.time() - begun >= 2 * latency);
 }
 
 #[test]
-fn a_poller_that_must_be_rearmed_announces_only_after_a_refused_read() {
+fn rearming_poller_reports_only_after_would_block() {
     let mut network: Network<false> = Network::new(1);
     let address = SERVER.parse().unwrap();
     let listener = network.listen(address, &OPTIONS, Token(0)).unwrap();
-    let client = network.connect(PEER.parse().unwrap(), address, Link::ideal());
+    let client = network.connect(PEER.parse().unwrap(), address, LinkProfile::ideal());
     let poll = |network: &mut Network<false>| {
         let mut events = Vec::new();
         let soon = Some(Duration::from_millis(5));
@@ -374,11 +374,11 @@ fn a_poller_that_must_be_rearmed_announces_only_after_a_refused_read() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_run() {
+fn same_seed_gives_same_run() {
     let run = |seed| {
         let (mut network, _listener) = network();
-        network.set_faults(Faults::drawn(&mut Random::new(seed)));
-        let _client = call(&network);
+        network.set_faults(Faults::sample(&mut Rng::new(seed)));
+        let _client = dial(&network);
         for _ in 0..20 {
             let _ = network.poll(&mut Vec::new(), Some(Duration::from_millis(5)));
         }

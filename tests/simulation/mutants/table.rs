@@ -14,9 +14,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "exhausted_accept_not_tried_again",
         file: "src/oneloop/reactor/accept.rs",
-        find: "self.listeners[number].accepting = Accepting::BackingOff { until };",
+        find: "self.listeners[listener].accepting = Accepting::BackingOff { until };",
         replace: "let _ = until;
-        self.listeners[number].accepting = Accepting::Idle;",
+        self.listeners[listener].accepting = Accepting::Idle;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
@@ -36,10 +36,10 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "moved_deadline_not_filed_again",
         file: "src/oneloop/reactor/timers.rs",
-        find: "            if connection.due > now {
+        find: "            if connection.deadline > now {
                 self.slots.rearm_or_retire(index, now);
                 continue;",
-        replace: "            if connection.due > now {
+        replace: "            if connection.deadline > now {
                 continue;",
         suite: Suite::Scenario("deadlines"),
     },
@@ -63,19 +63,19 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/drive.rs",
         find: "            ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::READABLE),
-            _ => connection.end(EndReason::Reset),",
+            _ => connection.abort(EndReason::Reset),",
         replace: "            ErrorKind::WouldBlock | ErrorKind::Interrupted => {
                 connection.flags.remove(Flags::READABLE);
             }
-            _ => connection.end(EndReason::Reset),",
+            _ => connection.abort(EndReason::Reset),",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "one_accept_for_each_event",
         file: "src/oneloop/reactor/accept.rs",
-        find: "                listener.accepting = Accepting::Ready { failures: 0 };
+        find: "                entry.accepting = Accepting::Ready { failures: 0 };
                 if let Some(left)",
-        replace: "                listener.accepting = Accepting::Idle;
+        replace: "                entry.accepting = Accepting::Idle;
                 if let Some(left)",
         suite: Suite::Scenario("accepting"),
     },
@@ -90,22 +90,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "address_not_forgotten",
         file: "src/oneloop/reactor/admission.rs",
-        find: "*from_there -= 1;",
-        replace: "*from_there -= 0;",
+        find: "*connections -= 1;",
+        replace: "*connections -= 0;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "drain_without_end",
         file: "src/oneloop/reactor/timers.rs",
-        find: "if self.drain.is_some_and(|drain| drain.until <= now) {",
-        replace: "if false && self.drain.is_some_and(|drain| drain.until <= now) {",
+        find: "if self.drain.is_some_and(|drain| drain.deadline <= now) {",
+        replace: "if false && self.drain.is_some_and(|drain| drain.deadline <= now) {",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "no_write_deadline",
         file: "src/oneloop/reactor/write.rs",
-        find: "        let until = self.now() + self.limits.write_timeout;
-        connection.set_deadline(until, &self.pressure);
+        find: "        let deadline = self.now() + self.limits.write_timeout;
+        connection.set_deadline(deadline, &self.pressure);
     }",
         replace: "    }",
         suite: Suite::Scenario("writing"),
@@ -113,7 +113,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flushed_not_told",
         file: "src/oneloop/reactor/write.rs",
-        find: "connection.waits(Next::Flush, false);",
+        find: "connection.apply(Next::Flush, false);",
         replace: "let _ = Next::Flush;",
         suite: Suite::Scenario("events"),
     },
@@ -143,7 +143,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "last_name_lost",
         file: "src/greeting/lib.rs",
-        find: "        self.answer_rest(&mut asked.manners, cx)?;
+        find: "        self.answer_rest(&mut prompt.peer, cx)?;
         Err(CloseReason::Eof)",
         replace: "        Err(CloseReason::Eof)",
         suite: Suite::Unit("oneloop-greeting", ""),
@@ -151,8 +151,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "mistake_counted_twice",
         file: "src/greeting/lib.rs",
-        find: "manners.mistakes.saturating_add(1)",
-        replace: "manners.mistakes.saturating_add(2)",
+        find: "peer.mistakes.saturating_add(1)",
+        replace: "peer.mistakes.saturating_add(2)",
         suite: Suite::Unit("oneloop-greeting", ""),
     },
     Mutant {
@@ -165,26 +165,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "events_lost_in_panic",
         file: "src/oneloop/reactor/poll.rs",
-        find: "            hints.nth(last);",
+        find: "            events.nth(last);",
         replace: "            return;
             #[allow(unreachable_code)]
-            hints.nth(last);",
+            events.nth(last);",
         suite: Suite::Scenario("panics"),
     },
     // What survived the first edition's tests.
     Mutant {
         name: "event_after_panic_skipped",
         file: "src/oneloop/reactor/poll.rs",
-        find: "hints.nth(last);",
-        replace: "hints.nth(last + 1);",
+        find: "events.nth(last);",
+        replace: "events.nth(last + 1);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
         name: "output_kept_after_panic",
         file: "src/oneloop/reactor/guard.rs",
         find: "        self.scratch.output.reset();
-        connection.end(EndReason::Panicked);",
-        replace: "        connection.end(EndReason::Panicked);",
+        connection.abort(EndReason::Panicked);",
+        replace: "        connection.abort(EndReason::Panicked);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
@@ -228,15 +228,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_goes_on_reading",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let matter = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "end_of_stream_told_again",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -259,16 +259,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "deadline_told_though_it_has_moved",
         file: "src/oneloop/reactor/connection.rs",
-        find: "if self.flags.take(Flags::DEADLINE) && self.due <= now {",
+        find: "if self.flags.take(Flags::DEADLINE) && self.deadline <= now {",
         replace: "if self.flags.take(Flags::DEADLINE) {",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "wake_up_forgets_its_session",
         file: "src/oneloop/reactor/slots.rs",
-        find: "            connection.flags.add(news);
+        find: "            connection.flags.add(pending);
             self.enqueue(id.index);",
-        replace: "            connection.flags.add(news);",
+        replace: "            connection.flags.add(pending);",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -281,15 +281,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "end_of_drain_not_waited_for",
         file: "src/oneloop/reactor/poll.rs",
-        find: "next = next.min(drain.until);",
-        replace: "let _ = drain.until;",
+        find: "next = next.min(drain.deadline);",
+        replace: "let _ = drain.deadline;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_cuts_at_once",
         file: "src/oneloop/reactor/timers.rs",
-        find: "drain.until <= now",
-        replace: "drain.until > now",
+        find: "drain.deadline <= now",
+        replace: "drain.deadline > now",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -318,7 +318,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_closes_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "            listener.call_last(self.core.limits.backlog as usize);",
+        find: "            listener.close_after(self.core.limits.backlog as usize);",
         replace: "            listener.socket = None;",
         suite: Suite::Scenario("draining"),
     },
@@ -332,22 +332,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_from_a_stale_clock",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "let until = self.core.update_now() + grace;",
-        replace: "let until = self.core.now() + grace;",
+        find: "let deadline = self.core.update_now() + grace;",
+        replace: "let deadline = self.core.now() + grace;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "waits_never_calm_down",
         file: "src/oneloop/reactor/pressure.rs",
-        find: "self.halvings = self.halvings.min(calm);",
-        replace: "let _ = calm;",
+        find: "self.halvings = self.halvings.min(hysteresis);",
+        replace: "let _ = hysteresis;",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "waits_calm_down_at_once",
         file: "src/oneloop/reactor/pressure.rs",
-        find: "served + limits.connections_max / 20",
-        replace: "served",
+        find: "admitted + limits.connections_max / 20",
+        replace: "admitted",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
@@ -363,11 +363,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "load_not_watched_on_entering",
         file: "src/oneloop/reactor/accept.rs",
-        find: "            self.slots[index].end(why);
+        find: "            self.slots[index].abort(reason);
             self.slots.rearm_or_retire(index, self.core.now());
         }
         self.update_pressure();",
-        replace: "            self.slots[index].end(why);
+        replace: "            self.slots[index].abort(reason);
             self.slots.rearm_or_retire(index, self.core.now());
         }",
         suite: Suite::Scenario("pressure"),
@@ -375,23 +375,23 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "refused_above_the_maximum_lingers",
         file: "src/oneloop/reactor/accept.rs",
-        find: "            self.slots[index].end(why);",
-        replace: "            let _ = why;
+        find: "            self.slots[index].abort(reason);",
+        replace: "            let _ = reason;
             self.slots[index].phase = Phase::Dead;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "sweep_lengthens",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.due = self.due.min(pressure.scale(self.until));",
-        replace: "self.due = pressure.scale(self.until);",
+        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "self.deadline = pressure.scale(self.requested_deadline);",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "sweep_shortens_what_is_short",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.due = self.due.min(pressure.scale(self.until));",
-        replace: "self.due = self.due.min(pressure.scale(self.due));",
+        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "self.deadline = self.deadline.min(pressure.scale(self.deadline));",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
@@ -413,16 +413,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "waits_not_shortened",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.due = pressure.scale(until);",
-        replace: "self.due = until;
+        find: "self.deadline = pressure.scale(requested);",
+        replace: "self.deadline = requested;
             let _ = pressure;",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "unmoved_deadline_renewed",
         file: "src/oneloop/reactor/connection.rs",
-        find: "if self.until != until {",
-        replace: "if true || self.until != until {",
+        find: "if self.requested_deadline != requested {",
+        replace: "if true || self.requested_deadline != requested {",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
@@ -445,16 +445,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "turn_accepts_unbounded",
         file: "src/oneloop/reactor/accept.rs",
-        find: "self.listeners[number].budget -= 1;",
-        replace: "self.listeners[number].budget -= 0;",
+        find: "self.listeners[listener].budget -= 1;",
+        replace: "self.listeners[listener].budget -= 0;",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "turn_accepts_renewed_by_panic",
         file: "src/oneloop/reactor/accept.rs",
-        find: "            self.listeners[number].retry_if_due(now);",
-        replace: "            self.listeners[number].budget = self.driver.limits.turn_accepts_max;
-            self.listeners[number].retry_if_due(now);",
+        find: "            self.listeners[listener].retry_if_over(now);",
+        replace: "            self.listeners[listener].budget = self.core.limits.turn_accepts_max;
+            self.listeners[listener].retry_if_over(now);",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
@@ -542,7 +542,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/accept.rs",
         find: "            }
         }
-        self.rest(number, error);",
+        self.back_off(listener, error);",
         replace: "            }
         }
         let _ = error;",
@@ -552,7 +552,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "no_rest_after_failures",
         file: "src/oneloop/reactor/accept.rs",
         find: "        if *failures >= self.core.limits.turn_accepts_max {
-            self.rest(number, error);
+            self.back_off(listener, error);
         }",
         replace: "",
         suite: Suite::Scenario("accepting"),
@@ -567,9 +567,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "failures_not_forgotten",
         file: "src/oneloop/reactor/accept.rs",
-        find: "listener.accepting = Accepting::Ready { failures: 0 };
+        find: "entry.accepting = Accepting::Ready { failures: 0 };
                 if let",
-        replace: "let _ = listener.accepting;
+        replace: "let _ = entry.accepting;
                 if let",
         suite: Suite::Scenario("accepting"),
     },
@@ -611,8 +611,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "one_of_an_address_too_many",
         file: "src/oneloop/reactor/admission.rs",
-        find: "if from_there >= per_address_max {",
-        replace: "if from_there > per_address_max {",
+        find: "if connections >= per_address_max {",
+        replace: "if connections > per_address_max {",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
@@ -625,16 +625,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_in_a_drain",
         file: "src/oneloop/reactor/connect.rs",
-        find: "let connected = if self.drain.is_some() {",
-        replace: "let connected = if false && self.drain.is_some() {",
+        find: "let started = if self.drain.is_some() {",
+        replace: "let started = if false && self.drain.is_some() {",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_without_time_limit",
         file: "src/oneloop/reactor/connect.rs",
-        find: "        connection.set_deadline(until, &self.core.pressure);
+        find: "        connection.set_deadline(deadline, &self.core.pressure);
         connection.flags.remove(Flags::WRITABLE);",
-        replace: "        let _ = until;
+        replace: "        let _ = deadline;
         connection.flags.remove(Flags::WRITABLE);",
         suite: Suite::Scenario("outbound"),
     },
@@ -648,8 +648,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_failure_not_counted",
         file: "src/oneloop/reactor/connect.rs",
-        find: "connected.inspect_err(|_| *ended += 1)?",
-        replace: "connected.inspect_err(|_| *ended += 0)?",
+        find: "started.inspect_err(|_| *ended += 1)?",
+        replace: "started.inspect_err(|_| *ended += 0)?",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
@@ -669,7 +669,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_leak_without_registration",
         file: "src/oneloop/reactor/connect.rs",
-        find: "            self.leave(to, Origin::Outbound);
+        find: "            self.release_admission(to, Origin::Outbound);
             return Err",
         replace: "            return Err",
         suite: Suite::Scenario("outbound"),
@@ -697,7 +697,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/shutdown.rs",
         find: "                self.core.connect_failed(connection, &error);",
         replace: "                let _ = error;
-                connection.end(EndReason::ConnectFailed);",
+                connection.abort(EndReason::ConnectFailed);",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
@@ -705,7 +705,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/shutdown.rs",
         find: "                self.core.connect_failed(connection, &error);",
         replace: "                self.core.connect_failed(connection, &error);
-                cut += 1;",
+                aborted += 1;",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
@@ -768,24 +768,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lingering_without_time_limit",
         file: "src/oneloop/reactor/lifecycle.rs",
-        find: "        let until = self.now() + self.limits.linger_timeout;
-        connection.set_deadline(until, &self.pressure);",
+        find: "        let deadline = self.now() + self.limits.linger_timeout;
+        connection.set_deadline(deadline, &self.pressure);",
         replace: "",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "lingering_after_the_peer_has_finished",
         file: "src/oneloop/reactor/lifecycle.rs",
-        find: "if connection.flags.has(Flags::EOF) || self.net.finish",
-        replace: "if self.net.finish",
+        find: "if connection.flags.has(Flags::EOF)
+            || self.net.shutdown_write",
+        replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
     },
     // Of the second contract.
     Mutant {
         name: "past_deadline_filed_in_the_past",
         file: "src/oneloop/reactor/timer_wheel.rs",
-        find: "self.place(due.max(now))",
-        replace: "self.place(due)",
+        find: "self.place(deadline.max(now))",
+        replace: "self.place(deadline)",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
@@ -829,37 +830,37 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "overflow_stays_for_the_next",
         file: "src/oneloop/reactor/write.rs",
         find: "        self.scratch.output.reset();
-        connection.end(EndReason::OutputOverflow);",
+        connection.abort(EndReason::OutputOverflow);",
         replace: "        self.scratch.output.clear();
-        connection.end(EndReason::OutputOverflow);",
+        connection.abort(EndReason::OutputOverflow);",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "write_progress_not_counted",
         file: "src/oneloop/reactor/buffer.rs",
-        find: "self.sent - self.counted >= enough",
-        replace: "self.sent - self.counted >= usize::MAX",
+        find: "self.sent - self.sent_at_deadline >= enough",
+        replace: "self.sent - self.sent_at_deadline >= usize::MAX",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "any_write_is_progress",
         file: "src/oneloop/reactor/buffer.rs",
-        find: "self.sent - self.counted >= enough",
-        replace: "self.sent - self.counted >= enough.min(1)",
+        find: "self.sent - self.sent_at_deadline >= enough",
+        replace: "self.sent - self.sent_at_deadline >= enough.min(1)",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "write_progress_counted_from_the_start",
         file: "src/oneloop/reactor/buffer.rs",
-        find: "self.counted = self.sent;",
-        replace: "self.counted = self.counted;",
+        find: "self.sent_at_deadline = self.sent;",
+        replace: "self.sent_at_deadline = self.sent_at_deadline;",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "pause_deaf_to_the_end",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.flags.of_these(matter) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
-        replace: "false && self.flags.of_these(matter) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
+        find: "self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
+        replace: "false && self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -874,8 +875,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "paused_session_read",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let matter = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let matter = Flags::READABLE | Flags::DRAINING | Flags::EOF;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::DRAINING | Flags::EOF;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -896,7 +897,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "sessions_lost_when_dropped",
         file: "src/oneloop/reactor/shutdown.rs",
         find: "                if connection.is_unfinished() {
-                    connection.end(EndReason::Dropped);
+                    connection.abort(EndReason::Dropped);
                 }
                 connection.phase = Phase::Dead;",
         replace: "                connection.phase = Phase::Dead;",
@@ -920,16 +921,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wheel_late_by_a_slot",
         file: "src/oneloop/reactor/timer_wheel.rs",
-        find: "let due_tick = (due.as_nanos() >> TICK_BITS) + 1;",
-        replace: "let due_tick = (due.as_nanos() >> TICK_BITS) + 3;",
+        find: "let expiry_tick = (deadline.as_nanos() >> TICK_BITS) + 1;",
+        replace: "let expiry_tick = (deadline.as_nanos() >> TICK_BITS) + 3;",
         suite: Suite::Unit("oneloop", "reactor::timer_wheel"),
     },
     Mutant {
         name: "wheel_forgets_the_list_behind_the_first",
         file: "src/oneloop/reactor/timer_wheel.rs",
-        find: "links.link(head).previous = HEAD + FIRING as u32;",
+        find: "links.link(head).previous = HEAD + EXPIRED as u32;",
         replace: "links.link(head).next = NONE;
-        links.link(head).previous = HEAD + FIRING as u32;",
+        links.link(head).previous = HEAD + EXPIRED as u32;",
         suite: Suite::Unit("oneloop", "reactor::timer_wheel"),
     },
     Mutant {

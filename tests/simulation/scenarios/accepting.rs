@@ -169,7 +169,7 @@ fn exhausted(retry: Duration, when_full: WhenFull) -> (oneloop_sim::Simulation<P
         ..Limits::default()
     };
     let mut simulation = simulate(limits, echo);
-    simulation.network().set_descriptors_max(1);
+    simulation.network().set_fd_limit(1);
     let inside = simulation.connect();
     simulation.run_for(ms(10));
     (simulation, inside)
@@ -180,11 +180,11 @@ fn accepting_without_descriptors_rests_for_its_time_and_no_longer() {
     let (mut simulation, _inside) = exhausted(ms(500), WhenFull::Queue);
     let _waiting = simulation.connect();
     simulation.run_for(ms(10));
-    let before = simulation.network().tally().accepts;
+    let before = simulation.network().call_counts().accepts;
     simulation.run_for(ms(480));
-    assert_eq!(simulation.network().tally().accepts, before);
+    assert_eq!(simulation.network().call_counts().accepts, before);
     simulation.run_for(5 * SECOND);
-    let tries = simulation.network().tally().accepts - before;
+    let tries = simulation.network().call_counts().accepts - before;
     assert!((9..=11).contains(&tries), "{tries} tries in 5 s");
 }
 
@@ -231,10 +231,10 @@ fn accepting_that_fails_as_often_as_a_turn_may_accept_rests() {
     });
     let client = simulation.connect();
     simulation.run_for(ms(400));
-    assert_eq!(simulation.network().tally().accepts, 5);
+    assert_eq!(simulation.network().call_counts().accepts, 5);
     assert_eq!(simulation.reactor().counters().accept_failures, 5);
     simulation.run_for(ms(500));
-    assert_eq!(simulation.network().tally().accepts, 10);
+    assert_eq!(simulation.network().call_counts().accepts, 10);
     simulation.network().set_faults(Faults::NONE);
     client.send(b"hello");
     simulation.run_for(ms(500));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::{CloseReason, Event, Limits, Next, Time};
-use oneloop_sim::{Faults, Link, Network};
+use oneloop_sim::{Faults, LinkProfile, Network};
 
 use super::probe::*;
 
@@ -76,7 +76,7 @@ fn deadlines_of_one_turn_end_at_their_bound_and_the_others_follow() {
     let mut simulation = simulate(limits, patient(SECOND));
     let _clients: Vec<_> = (0..30).map(|_| simulation.connect()).collect();
     simulation.run_for(ms(990));
-    simulation.network().set_horizon(None);
+    simulation.network().stop_poll_at(None);
     let mut ended = Vec::new();
     for _ in 0..200 {
         let before = simulation.reactor().service().calls.len();
@@ -112,16 +112,16 @@ fn input_that_came_while_the_process_slept_counts() {
     let mut simulation = simulate(Limits::default(), patient(SECOND));
     let clients: Vec<_> = (0..50)
         .map(|_| {
-            simulation.connect_over(Link {
+            simulation.connect_over(LinkProfile {
                 latency: ms(10)..=ms(10),
-                ..Link::ideal()
+                ..LinkProfile::ideal()
             })
         })
         .collect();
     simulation.run_for(ms(900));
     clients.iter().for_each(|client| client.send(b"in time"));
     simulation.run_for(ms(1));
-    simulation.network().pass(10 * SECOND);
+    simulation.network().advance(10 * SECOND);
     simulation.network().set_faults(Faults {
         shuffled_polls: 1.0,
         ..Faults::NONE
@@ -140,9 +140,9 @@ fn poll_that_was_interrupted_is_made_again_before_deadlines_are_looked_at() {
         interrupted_polls: 1.0,
         ..Faults::NONE
     });
-    let before = simulation.network().tally().polls;
+    let before = simulation.network().call_counts().polls;
     simulation.turn();
-    assert_eq!(simulation.network().tally().polls, before + 2);
+    assert_eq!(simulation.network().call_counts().polls, before + 2);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     // Nothing more is announced: the next poll waits for the deadline.
     simulation.turn();
     // Whoever embeds the loop has done other work for a while.
-    simulation.network().pass(ms(1500));
+    simulation.network().advance(ms(1500));
     while !matches!(
         simulation.reactor().service().events(0)[..],
         [.., Event::Timeout]
@@ -249,7 +249,7 @@ fn wait_that_begins_late_in_a_long_turn_ends_late() {
         if step.event == Event::Data {
             // A step that takes a millisecond.
             if let Some(network) = &*busy.borrow() {
-                network.pass(ms(1));
+                network.advance(ms(1));
             }
         }
         match step.event {
@@ -297,7 +297,7 @@ fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
             if let Some(network) = &*clock.borrow()
                 && network.time() < due
             {
-                network.pass(ms(20));
+                network.advance(ms(20));
             }
         }
         // Its turn, the look before the deadline, and the deadline itself.
@@ -318,8 +318,26 @@ fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
     simulation.run_for(MINUTE);
     assert_eq!(client.received().len(), 5000);
     let events = simulation.reactor().service().events(0);
-    let calls = &simulation.reactor().service().calls;
-    let at = calls.iter().position(|c| matches!(c.1, Call::Step(_, Event::Timeout))).unwrap_or(6);
-    eprintln!("{:?}", &calls[at - 6..at + 3]);
     assert!(!events.contains(&Event::Timeout));
+}
+
+#[test]
+fn deadline_of_a_session_that_is_stepped_in_every_turn_comes() {
+    let due = Time::START + ms(20);
+    let mut simulation = simulate(Limits::default(), move |step| {
+        let id = step.cx.id();
+        step.cx.wake(id);
+        match step.event {
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            _ => Next::Read { until: due },
+        }
+    });
+    let _client = simulation.connect();
+    simulation.run_for(ms(100));
+    let ended = simulation
+        .reactor()
+        .service()
+        .time_of(Call::Step(0, Event::Timeout));
+    let ended = ended.expect("it has come by now");
+    assert!(ended - due < ms(3), "{ended:?}");
 }

@@ -1,7 +1,7 @@
 //! How the loop stops.
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
-use oneloop_sim::{Faults, Link, Status};
+use oneloop_sim::{Faults, LinkProfile, Status};
 
 use super::probe::*;
 
@@ -113,7 +113,7 @@ fn drain_accepts_who_was_in_the_queue_and_tells_them_too() {
     for client in &clients {
         assert_eq!(client.received(), b"hi bye");
     }
-    assert_eq!(simulation.network().tally().abandoned, 0);
+    assert_eq!(simulation.network().call_counts().abandoned, 0);
     let late = simulation.connect();
     simulation.run_for(ms(10));
     assert!(
@@ -174,7 +174,7 @@ fn drain_after_other_work_gives_its_whole_time() {
     let mut simulation = simulate(grace(SECOND), stubborn);
     let _client = simulation.connect();
     simulation.run_for(ms(10));
-    simulation.network().pass(ms(1500));
+    simulation.network().advance(ms(1500));
     simulation.reactor_mut().drain();
     let begun = simulation.network().time();
     while simulation.turn() == Turn::Running {}
@@ -200,13 +200,13 @@ fn drain_cuts_with_a_reset_so_that_nothing_looks_whole() {
         step.cx.write(&[b'x'; 500_000]);
         step.read_for(HOUR)
     });
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 10_000,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     simulation.run_for(ms(100));
     assert_eq!(simulation.drain(), Stopped { aborted: 1 });
-    simulation.network().set_horizon(None);
+    simulation.network().stop_poll_at(None);
     let mut network = simulation.network().clone();
     let soon = Some(MINUTE);
     let _ = oneloop::net::Net::poll(&mut network, &mut Vec::new(), soon);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Service, ServiceContext};
-use oneloop_sim::{Faults, Link, Network, Random, Simulation};
+use oneloop_sim::{Faults, LinkProfile, Network, Rng, Simulation};
 
 use super::probe::*;
 
@@ -37,7 +37,7 @@ impl Service for Echo {
 }
 
 /// Buffers of any size that is valid.
-fn limits(random: &mut Random) -> Limits {
+fn limits(random: &mut Rng) -> Limits {
     let input = random.magnitude(2..=20_000) as usize;
     let mark = random.magnitude(1..=20_000) as usize;
     let limits = Limits {
@@ -54,7 +54,7 @@ fn limits(random: &mut Random) -> Limits {
     limits
 }
 
-fn lines(random: &mut Random, longest: usize) -> Vec<u8> {
+fn lines(random: &mut Rng, longest: usize) -> Vec<u8> {
     let mut lines = Vec::new();
     for number in 0..random.magnitude(1..=60) {
         let length = random.magnitude(1..=longest as u64) as usize;
@@ -65,26 +65,26 @@ fn lines(random: &mut Random, longest: usize) -> Vec<u8> {
 }
 
 fn echoes<const EDGE: bool>(seed: u64) {
-    let mut random = Random::new(seed);
+    let mut random = Rng::new(seed);
     let limits = limits(&mut random);
     let sent = lines(&mut random, limits.input_bytes_max);
     let network = Network::<EDGE>::new(seed);
     network.set_faults(Faults {
-        short_writes: random.pick(&[0.0, 0.3]),
-        short_reads: random.pick(&[0.0, 0.3]),
-        needless_blocks: random.pick(&[0.0, 0.2]),
-        interruptions: random.pick(&[0.0, 0.2]),
+        short_writes: random.choose(&[0.0, 0.3]),
+        short_reads: random.choose(&[0.0, 0.3]),
+        needless_blocks: random.choose(&[0.0, 0.2]),
+        interruptions: random.choose(&[0.0, 0.2]),
         ..Faults::NONE
     });
-    let mut simulation = Simulation::on(network, Echo { lines: 0 }, limits.clone());
-    let client = simulation.connect_over(Link {
+    let mut simulation = Simulation::with_network(network, Echo { lines: 0 }, limits.clone());
+    let client = simulation.connect_over(LinkProfile {
         latency: ms(0)..=ms(3),
         segment_bytes: 1..=random.magnitude(1..=65_536),
         receive_buffer_bytes: random.magnitude(1000..=65_536) as usize,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     client.send(&sent);
-    if random.chance(0.5) {
+    if random.random_bool(0.5) {
         client.finish();
     }
     simulation.run_for(HOUR);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
-use oneloop_sim::Link;
+use oneloop_sim::LinkProfile;
 
 use super::probe::*;
 
@@ -16,10 +16,10 @@ fn narrow() -> Limits {
     }
 }
 
-fn far() -> Link {
-    Link {
+fn far() -> LinkProfile {
+    LinkProfile {
         latency: ms(20)..=ms(20),
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     }
 }
 
@@ -221,7 +221,7 @@ fn wake_up_in_the_turn_of_a_deadline_comes_first_and_may_move_it() {
     let _clients = [simulation.connect(), simulation.connect()];
     simulation.run_for(ms(100));
     // Both deadlines have passed by the next turn but one.
-    simulation.network().pass(ms(898));
+    simulation.network().advance(ms(898));
     simulation.run_for(10 * SECOND);
     let events = simulation.reactor().service().events(0);
     assert!(

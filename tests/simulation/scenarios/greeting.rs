@@ -2,7 +2,7 @@
 
 use oneloop::{EndReason, Limits};
 use oneloop_greeting::{Config, Framing, Greeter};
-use oneloop_sim::{Link, Simulation};
+use oneloop_sim::{LinkProfile, Simulation};
 
 use super::probe::*;
 
@@ -17,7 +17,7 @@ fn bare_name_that_came_in_time_is_answered_though_the_process_slept_past_the_dea
     simulation.run_for(59 * SECOND);
     client.send(b"Alice");
     simulation.run_for(ms(1));
-    simulation.network().pass(10 * SECOND);
+    simulation.network().advance(10 * SECOND);
     simulation.run_for(SECOND);
     let heard = String::from_utf8(client.received()).unwrap();
     assert!(heard.contains("Hello Alice!\n"), "{heard}");
@@ -73,9 +73,9 @@ fn time_for_a_name_begins_when_its_question_has_left() {
     let mut simulation = greeter(config, limits);
     // The welcome and the question arrive after six seconds; the last of the question leaves the
     // loop after two.
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 4,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     let mut heard = Vec::new();
     while !heard.ends_with(b"name?") {

@@ -3,15 +3,15 @@
 use std::io::ErrorKind;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Time};
-use oneloop_sim::{Behaviour, Link, Remote, Simulation};
+use oneloop_sim::{LinkProfile, RemotePeer, Script, Simulation};
 
 use super::probe::*;
 
 /// Sends back what it gets.
 struct Mirror;
 
-impl Behaviour for Mirror {
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+impl Script for Mirror {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
         let mut heard = Vec::new();
         remote.read(usize::MAX, &mut heard);
         remote.send(&heard);
@@ -76,7 +76,7 @@ fn outbound_connection_that_is_not_answered_fails_after_its_time() {
         ..Limits::default()
     };
     let mut simulation = caller(limits);
-    simulation.network().lose_calls_to(elsewhere());
+    simulation.network().drop_syns_to(elsewhere());
     simulation.reactor_mut().connect(elsewhere(), None, 1);
     simulation.run_for(5 * SECOND - ms(1));
     assert_eq!(simulation.reactor().open_connections(), 1);
@@ -90,9 +90,9 @@ fn outbound_connection_that_is_not_answered_fails_after_its_time() {
 fn outbound_connection_that_was_slow_has_all_its_time_as_a_session() {
     let mut simulation = simulate(Limits::default(), |step| step.read_for(20 * SECOND));
     let latency = 2 * SECOND;
-    simulation.network().set_outbound_link(Link {
+    simulation.network().set_outbound_link(LinkProfile {
         latency: latency..=latency,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     simulation.network().serve(elsewhere(), || Mirror);
     simulation.reactor_mut().connect(elsewhere(), None, 1);
@@ -107,7 +107,7 @@ fn outbound_connections_end_at_their_maximum() {
         ..Limits::default()
     };
     let mut simulation = caller(limits);
-    simulation.network().lose_calls_to(elsewhere());
+    simulation.network().drop_syns_to(elsewhere());
     for tag in 0..3 {
         simulation.reactor_mut().connect(elsewhere(), None, tag);
     }
@@ -221,7 +221,7 @@ fn outbound_connection_that_the_end_of_a_drain_finds_unmade_is_reported() {
         ..Limits::default()
     };
     let mut simulation = caller(limits);
-    simulation.network().lose_calls_to(elsewhere());
+    simulation.network().drop_syns_to(elsewhere());
     simulation.reactor_mut().connect(elsewhere(), None, 3);
     simulation.run_for(ms(10));
     assert_eq!(simulation.drain(), Stopped { aborted: 0 });
@@ -263,7 +263,7 @@ fn outbound_connection_that_cannot_be_registered_fails_alone() {
 #[test]
 fn outbound_connection_without_a_descriptor_fails() {
     let mut simulation = caller(Limits::default());
-    simulation.network().set_descriptors_max(0);
+    simulation.network().set_fd_limit(0);
     simulation.reactor_mut().connect(elsewhere(), None, 1);
     assert_eq!(simulation.reactor().service().calls().len(), 1);
     let counters = simulation.reactor().counters();

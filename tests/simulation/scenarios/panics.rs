@@ -166,7 +166,7 @@ fn panic_in_a_turn_serves_each_event_of_it_once() {
     assert_eq!(steps.get(), 30);
     let counters = simulation.reactor().counters();
     assert_eq!(counters.ended(EndReason::Panicked), 10);
-    assert_eq!(counters.events, simulation.network().tally().events);
+    assert_eq!(counters.events, simulation.network().call_counts().events);
     simulation.run_for(ms(10));
     let answered = clients.iter().filter(|client| client.received() == b"x");
     assert_eq!(answered.count(), 20);

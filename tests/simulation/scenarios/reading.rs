@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next};
-use oneloop_sim::{Faults, Link, Network, Simulation};
+use oneloop_sim::{Faults, LinkProfile, Network, Simulation};
 
 use super::probe::*;
 
@@ -109,9 +109,9 @@ fn input_left_for_want_of_room_is_offered_again_when_there_is_some() {
         }
         step.read_for(HOUR)
     });
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         latency: ms(5)..=ms(5),
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     client.send(&[1; 100]);
     simulation.run_for(10 * SECOND);
@@ -178,7 +178,7 @@ fn short_read_with_the_end_behind_it_is_not_the_last() {
 #[test]
 fn input_without_an_end_is_read_on_a_poller_that_must_be_rearmed() {
     let network = Network::<false>::new(1);
-    let mut simulation = Simulation::on(network, Probe::new(echo), Limits::default());
+    let mut simulation = Simulation::with_network(network, Probe::new(echo), Limits::default());
     let client = simulation.connect();
     for round in 0..20 {
         client.send(b"hello");

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Time};
-use oneloop_sim::{Behaviour, Client, Faults, Link, Remote, Simulation, Status};
+use oneloop_sim::{Client, Faults, LinkProfile, RemotePeer, Script, Simulation, Status};
 
 use super::probe::*;
 
@@ -118,8 +118,8 @@ fn output_of_one_session_that_was_too_much_does_not_end_the_next() {
 /// Reads so many bytes each second, from a time on.
 struct Sipping(usize, Time);
 
-impl Behaviour for Sipping {
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+impl Script for Sipping {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
         if remote.now() >= self.1 {
             remote.read(self.0, &mut Vec::new());
             self.1 = remote.now() + SECOND;
@@ -142,9 +142,9 @@ fn output_that_is_taken_fast_at_first_and_then_too_slowly_ends() {
         step.read_for(HOUR)
     });
     let (from, to) = ("10.0.0.3:1000".parse().unwrap(), simulation.address());
-    let link = Link {
+    let link = LinkProfile {
         receive_buffer_bytes: 20_000,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     };
     let network = simulation.network().clone();
     network.connect_at(Time::START, (from, to), link, Sipping(500, Time::START));
@@ -185,9 +185,9 @@ fn output_of_which_nothing_is_taken_ends_after_its_time() {
         step.read_for(HOUR)
     });
     let latency = ms(20);
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         latency: latency..=latency,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     // A third has arrived, another one is on its way.
     simulation.run_for(ms(50));
@@ -214,9 +214,9 @@ fn output_that_is_taken_steadily_has_as_long_as_it_takes() {
         _ => step.read_for(HOUR),
     });
     // 4,096 bytes in four seconds: 196 seconds for all of it.
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 1024,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     simulation.run_for(190 * SECOND);
     assert_eq!(simulation.reactor().service().end(0), None);
@@ -239,9 +239,9 @@ fn output_that_drips_away_more_slowly_than_that_ends() {
         }
         step.read_for(HOUR)
     });
-    let _client = simulation.connect_over(Link {
+    let _client = simulation.connect_over(LinkProfile {
         bytes_per_second: 700,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     simulation.run_for(20 * SECOND);
     let end = simulation.reactor().service().end(0);
@@ -266,9 +266,9 @@ fn room_that_came_in_time_is_used_though_its_event_is_late() {
     // is over, and its event up to thirty later.
     let clients: Vec<_> = (0..200)
         .map(|_| {
-            simulation.connect_over(Link {
+            simulation.connect_over(LinkProfile {
                 latency: ms(45)..=ms(45),
-                ..Link::ideal()
+                ..LinkProfile::ideal()
             })
         })
         .collect();
@@ -293,9 +293,9 @@ fn deadline_of_a_session_does_not_run_while_its_output_leaves() {
             _ => step.read_for(HOUR),
         }
     });
-    let client = simulation.connect_over(Link {
+    let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 5000,
-        ..Link::ideal()
+        ..LinkProfile::ideal()
     });
     client.send(b"go");
     simulation.run_for(ms(4500));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
-use oneloop_sim::{Faults, Link, Random};
+use oneloop_sim::{Faults, LinkProfile, Rng};
 
 use super::population::Character;
 
@@ -59,53 +59,53 @@ pub struct Visitor {
     pub address: SocketAddr,
     /// The number of the listener that it connects to.
     pub listener: u16,
-    pub link: Link,
+    pub link: LinkProfile,
     /// How long after the one before it comes.
     pub pause: Duration,
     /// Decides all that it does.
-    pub random: Random,
+    pub random: Rng,
 }
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
-        Self::drawn(seed, &mut Random::new(seed))
+        Self::drawn(seed, &mut Rng::new(seed))
     }
 
     /// A plan by another source of chance; `seed` still decides who the clients are.
-    pub fn drawn(seed: u64, random: &mut Random) -> Self {
+    pub fn drawn(seed: u64, random: &mut Rng) -> Self {
         let config = config(random);
         Self {
             seed,
-            poller: random.pick(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
+            poller: random.choose(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
             faults: faults(random),
             limits: limits(random, &config),
             config,
             descriptors_max: random
-                .chance(0.2)
+                .random_bool(0.2)
                 .then(|| random.magnitude(1..=40) as usize),
-            listeners: random.pick(&[1, 1, 2, 3]),
-            finale: random.pick(&[Finale::Drain, Finale::Farewell]),
+            listeners: random.choose(&[1, 1, 2, 3]),
+            finale: random.choose(&[Finale::Drain, Finale::Farewell]),
             crowd: Crowd::drawn(random),
             clients: None,
-            panics: if random.chance(0.25) { 0.05 } else { 0.0 },
+            panics: if random.random_bool(0.25) { 0.05 } else { 0.0 },
         }
     }
 
     /// The client with this number. It is the same whoever else comes.
     pub fn visitor(&self, number: usize) -> Visitor {
         let mut random = match self.script_of(number) {
-            Some(script) => Random::scripted(script),
-            None => Random::new(self.seed.rotate_left(32) ^ (number as u64 + 1)),
+            Some(script) => Rng::scripted(script),
+            None => Rng::new(self.seed.rotate_left(32) ^ (number as u64 + 1)),
         };
-        let character = random.pick(&self.crowd.characters);
-        let host = 1 + random.within(1..=self.crowd.addresses) as u8;
+        let character = random.choose(&self.crowd.characters);
+        let host = 1 + random.range(1..=self.crowd.addresses) as u8;
         let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, host));
         Visitor {
             character,
             address: SocketAddr::new(ip, FIRST_PORT + number as u16),
             listener: random.below(self.listeners.into()) as u16,
             link: character.link(&mut random),
-            pause: random.up_to(self.crowd.pause),
+            pause: random.duration_up_to(self.crowd.pause),
             random,
         }
     }
@@ -161,33 +161,33 @@ pub fn number_of(address: SocketAddr) -> usize {
 }
 
 impl Crowd {
-    fn drawn(random: &mut Random) -> Self {
+    fn drawn(random: &mut Rng) -> Self {
         let mut characters: Vec<_> = Character::ALL
             .into_iter()
-            .filter(|_| random.chance(0.4))
+            .filter(|_| random.random_bool(0.4))
             .collect();
         if characters.is_empty() {
-            characters.push(random.pick(&Character::ALL));
+            characters.push(random.choose(&Character::ALL));
         }
         Self {
             characters,
             pause: Duration::from_micros(random.magnitude(100..=3_000_000)),
-            addresses: random.within(1..=8),
+            addresses: random.range(1..=8),
         }
     }
 }
 
-fn faults(random: &mut Random) -> Faults {
-    if random.chance(0.1) {
+fn faults(random: &mut Rng) -> Faults {
+    if random.random_bool(0.1) {
         Faults::NONE
     } else {
-        Faults::drawn(random)
+        Faults::sample(random)
     }
 }
 
-fn config(random: &mut Random) -> Config {
+fn config(random: &mut Rng) -> Config {
     Config {
-        framing: random.pick(&[
+        framing: random.choose(&[
             Framing::Auto,
             Framing::Auto,
             Framing::Line,
@@ -196,21 +196,21 @@ fn config(random: &mut Random) -> Config {
         quiet_gap: millis(random, 5..=100),
         name_timeout: millis(random, 1_000..=60_000),
         name_bytes_max: random.magnitude(4..=1024) as usize,
-        mistakes_max: random.within(0..=10) as u8,
+        mistakes_max: random.range(0..=10) as u8,
     }
 }
 
-fn limits(random: &mut Random, config: &Config) -> Limits {
+fn limits(random: &mut Rng, config: &Config) -> Limits {
     let name = config.name_bytes_max as u64;
     let mark = random.magnitude(1..=8192);
     let input = name + 2 + random.magnitude(1..=8192);
     Limits {
         connections_max: random.magnitude(1..=128) as usize,
         connections_per_address_max: random
-            .chance(0.3)
+            .random_bool(0.3)
             .then(|| random.magnitude(1..=16) as usize),
-        when_full: random.pick(&[WhenFull::Refuse, WhenFull::Queue]),
-        refusals_max: random.within(0..=16) as usize,
+        when_full: random.choose(&[WhenFull::Refuse, WhenFull::Queue]),
+        refusals_max: random.range(0..=16) as usize,
         backlog: random.magnitude(1..=128) as u32,
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
@@ -239,7 +239,7 @@ pub fn longest_answer(config: &Config) -> u64 {
     config.name_bytes_max as u64 + 128
 }
 
-fn millis(random: &mut Random, range: std::ops::RangeInclusive<u64>) -> Duration {
+fn millis(random: &mut Rng, range: std::ops::RangeInclusive<u64>) -> Duration {
     Duration::from_millis(random.magnitude(range))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop_sim::{Behaviour, Link, Random, Remote, Status};
+use oneloop_sim::{LinkProfile, RemotePeer, Rng, Script, Status};
 
 use super::plan::Visitor;
 
@@ -107,20 +107,20 @@ impl Character {
     ];
 
     /// The line to its home. The tutorial's client knows only good ones.
-    pub fn link(self, random: &mut Random) -> Link {
-        let link = Link::drawn(random);
+    pub fn link(self, random: &mut Rng) -> LinkProfile {
+        let link = LinkProfile::sample(random);
         match self {
             Self::Tutorial => {
                 let latency = (*link.latency.start()).min(Duration::from_millis(20));
-                Link {
+                LinkProfile {
                     latency: latency..=latency,
-                    ..Link::ideal()
+                    ..LinkProfile::ideal()
                 }
             }
             // Who sends much does so in segments of some size, or a run would consist of it.
             Self::Flooding | Self::Pipelining | Self::NeverReading | Self::SlowReading => {
                 let longest = (*link.segment_bytes.end()).max(512);
-                Link {
+                LinkProfile {
                     segment_bytes: longest / 2..=longest,
                     receive_buffer_bytes: link.receive_buffer_bytes.max(2048),
                     ..link
@@ -130,7 +130,7 @@ impl Character {
         }
     }
 
-    fn script(self, random: &mut Random) -> Vec<Step> {
+    fn script(self, random: &mut Rng) -> Vec<Step> {
         use Step as S;
         match self {
             Self::Polite => polite(random),
@@ -143,7 +143,10 @@ impl Character {
             Self::Resetting => interrupted(random, S::Reset),
             Self::Vanishing => interrupted(random, S::Vanish),
             Self::Flooding => flooding(random),
-            Self::Silent => vec![S::Sleep(random.up_to(Duration::from_secs(90))), S::Close],
+            Self::Silent => vec![
+                S::Sleep(random.duration_up_to(Duration::from_secs(90))),
+                S::Close,
+            ],
             Self::Babbling => babbling(random),
             Self::Rude => rude(random),
             Self::Talkative => talkative(random),
@@ -174,12 +177,12 @@ impl Player {
     }
 }
 
-impl Behaviour for Player {
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+impl Script for Player {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
         match remote.status() {
             Status::Connecting => return None,
             Status::Open => {}
-            Status::Failed(_) | Status::Left => return self.leave(remote),
+            Status::Failed(_) | Status::Closed => return self.leave(remote),
         }
         if let Some(mut visitor) = self.visitor.take() {
             let script = visitor.character.script(&mut visitor.random);
@@ -208,7 +211,7 @@ enum Heard {
 
 impl Player {
     /// Reads as its manner is.
-    fn listen(&mut self, remote: &mut Remote<'_>) -> Heard {
+    fn listen(&mut self, remote: &mut RemotePeer<'_>) -> Heard {
         match self.reading {
             Reading::All => {
                 remote.read(usize::MAX, &mut self.heard);
@@ -227,7 +230,7 @@ impl Player {
     }
 
     /// Does one step; if it is not done yet, it is the answer.
-    fn play(&mut self, step: Step, remote: &mut Remote<'_>) -> Option<Step> {
+    fn play(&mut self, step: Step, remote: &mut RemotePeer<'_>) -> Option<Step> {
         match step {
             Step::Send(bytes) => remote.send(&bytes),
             Step::Flood { bytes, line } => {
@@ -281,7 +284,7 @@ impl Player {
         None
     }
 
-    fn next_call(&self, remote: &Remote<'_>) -> Option<Time> {
+    fn next_call(&self, remote: &RemotePeer<'_>) -> Option<Time> {
         let reads = match self.reading {
             Reading::Slowly { .. } if remote.readable() > 0 => self.reads_again,
             _ => Time::UNBOUNDED,
@@ -290,7 +293,7 @@ impl Player {
         (next != Time::UNBOUNDED).then_some(next)
     }
 
-    fn leave(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+    fn leave(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
         if remote.status() == Status::Open {
             remote.close();
         }
@@ -301,7 +304,7 @@ impl Player {
 
 const QUESTION: &[u8] = b"What's your name?";
 
-fn polite(random: &mut Random) -> Vec<Step> {
+fn polite(random: &mut Rng) -> Vec<Step> {
     let mut script = Vec::new();
     for _ in 0..random.magnitude(1..=20) {
         script.push(Step::Expect(QUESTION));
@@ -314,57 +317,57 @@ fn polite(random: &mut Random) -> Vec<Step> {
     script
 }
 
-fn tutorial(random: &mut Random) -> Vec<Step> {
+fn tutorial(random: &mut Rng) -> Vec<Step> {
     let mut script = vec![Step::Read(Reading::Nothing), Step::Recv, Step::Recv];
-    for _ in 0..random.within(0..=5) {
+    for _ in 0..random.range(0..=5) {
         script.extend([Step::Send(name(random)), Step::Recv, Step::Recv]);
     }
     script.extend([Step::Send(b"exit".to_vec()), Step::Recv, Step::Close]);
     script
 }
 
-fn dripping(random: &mut Random) -> Vec<Step> {
+fn dripping(random: &mut Rng) -> Vec<Step> {
     let mut script = Vec::new();
     let pause = Duration::from_millis(random.magnitude(1..=3_000));
-    for _ in 0..random.within(1..=4) {
-        let bytes = if random.chance(0.7) {
+    for _ in 0..random.range(1..=4) {
+        let bytes = if random.random_bool(0.7) {
             line(random)
         } else {
             name(random)
         };
         for byte in bytes {
             script.push(Step::Send(vec![byte]));
-            script.push(Step::Sleep(random.up_to(pause)));
+            script.push(Step::Sleep(random.duration_up_to(pause)));
         }
     }
     script.push(Step::ExpectEnd);
     script
 }
 
-fn pipelining(random: &mut Random) -> Vec<Step> {
+fn pipelining(random: &mut Rng) -> Vec<Step> {
     let mut bytes = lines(random, 1000);
     bytes.extend(b"exit\n");
     vec![Step::Send(bytes), Step::ExpectEnd]
 }
 
-fn never_reading(random: &mut Random) -> Vec<Step> {
+fn never_reading(random: &mut Rng) -> Vec<Step> {
     let mut script = vec![Step::Read(Reading::Nothing)];
     for _ in 0..random.magnitude(1..=30) {
         script.push(Step::Send(lines(random, 100)));
         script.push(Step::Sleep(patience(random)));
     }
-    script.push(Step::Sleep(Duration::from_secs(random.within(1..=100))));
+    script.push(Step::Sleep(Duration::from_secs(random.range(1..=100))));
     script
 }
 
-fn slow_reading(random: &mut Random) -> Vec<Step> {
+fn slow_reading(random: &mut Rng) -> Vec<Step> {
     let bytes = random.magnitude(1..=2000) as usize;
     let every = Duration::from_millis(random.magnitude(1..=500));
     vec![
         Step::Read(Reading::Slowly { bytes, every }),
         Step::Send(lines(random, 300)),
         Step::Sleep(patience(random)),
-        Step::Read(random.pick(&[Reading::All, Reading::Nothing])),
+        Step::Read(random.choose(&[Reading::All, Reading::Nothing])),
         Step::Sleep(patience(random)),
         Step::Read(Reading::All),
         Step::Send(b"exit\n".to_vec()),
@@ -372,21 +375,21 @@ fn slow_reading(random: &mut Random) -> Vec<Step> {
     ]
 }
 
-fn half_closing(random: &mut Random) -> Vec<Step> {
+fn half_closing(random: &mut Rng) -> Vec<Step> {
     let mut bytes = lines(random, 20);
-    if random.chance(0.5) {
+    if random.random_bool(0.5) {
         bytes.extend(name(random));
     }
     let mut script = vec![Step::Send(bytes)];
-    if random.chance(0.5) {
+    if random.random_bool(0.5) {
         script.push(Step::Sleep(patience(random)));
     }
     script.extend([Step::Finish, Step::ExpectEnd]);
     script
 }
 
-fn interrupted(random: &mut Random, by: Step) -> Vec<Step> {
-    let mut script = if random.chance(0.5) {
+fn interrupted(random: &mut Rng, by: Step) -> Vec<Step> {
+    let mut script = if random.random_bool(0.5) {
         polite(random)
     } else {
         slow_reading(random)
@@ -396,9 +399,9 @@ fn interrupted(random: &mut Random, by: Step) -> Vec<Step> {
     script
 }
 
-fn flooding(random: &mut Random) -> Vec<Step> {
+fn flooding(random: &mut Rng) -> Vec<Step> {
     let mut script = Vec::new();
-    let newlines = random.chance(0.5);
+    let newlines = random.random_bool(0.5);
     for _ in 0..random.magnitude(1..=50) {
         let bytes = random.magnitude(1..=20_000) as usize;
         let line = if newlines {
@@ -407,18 +410,20 @@ fn flooding(random: &mut Random) -> Vec<Step> {
             bytes + 1
         };
         script.push(Step::Flood { bytes, line });
-        script.push(Step::Sleep(random.up_to(Duration::from_millis(20))));
+        script.push(Step::Sleep(
+            random.duration_up_to(Duration::from_millis(20)),
+        ));
     }
     script.push(Step::ExpectEnd);
     script
 }
 
-fn babbling(random: &mut Random) -> Vec<Step> {
+fn babbling(random: &mut Rng) -> Vec<Step> {
     let mut script = Vec::new();
-    for _ in 0..random.within(1..=14) {
+    for _ in 0..random.range(1..=14) {
         let length = random.magnitude(1..=200) as usize;
         let mut bytes: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
-        bytes.extend(random.pick(&[&b"\n"[..], b"\r\n", b"", b"\n\n", b"\r\r\n", b"\xC3"]));
+        bytes.extend(random.choose(&[&b"\n"[..], b"\r\n", b"", b"\n\n", b"\r\r\n", b"\xC3"]));
         script.push(Step::Send(bytes));
         script.push(Step::Sleep(patience(random)));
     }
@@ -427,33 +432,35 @@ fn babbling(random: &mut Random) -> Vec<Step> {
     script
 }
 
-fn rude(random: &mut Random) -> Vec<Step> {
+fn rude(random: &mut Rng) -> Vec<Step> {
     vec![
-        Step::Read(random.pick(&[Reading::All, Reading::Nothing])),
+        Step::Read(random.choose(&[Reading::All, Reading::Nothing])),
         Step::Send(lines(random, 10)),
         Step::Sleep(patience(random)),
         Step::Close,
     ]
 }
 
-fn talkative(random: &mut Random) -> Vec<Step> {
+fn talkative(random: &mut Rng) -> Vec<Step> {
     let mut script = vec![Step::Expect(QUESTION), Step::Send(b"exit\n".to_vec())];
-    for _ in 0..random.within(1..=5) {
-        script.push(Step::Sleep(random.up_to(Duration::from_millis(40))));
+    for _ in 0..random.range(1..=5) {
+        script.push(Step::Sleep(
+            random.duration_up_to(Duration::from_millis(40)),
+        ));
         script.push(Step::Send(b"And another thing:\n".to_vec()));
     }
     script.push(Step::ExpectEnd);
     script
 }
 
-fn patience(random: &mut Random) -> Duration {
-    if random.chance(0.3) {
+fn patience(random: &mut Rng) -> Duration {
+    if random.random_bool(0.3) {
         return Duration::ZERO;
     }
     Duration::from_micros(random.magnitude(1..=3_000_000))
 }
 
-fn lines(random: &mut Random, most: u64) -> Vec<u8> {
+fn lines(random: &mut Rng, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..random.magnitude(1..=most) {
         add_line(random, &mut bytes);
@@ -461,40 +468,40 @@ fn lines(random: &mut Random, most: u64) -> Vec<u8> {
     bytes
 }
 
-fn line(random: &mut Random) -> Vec<u8> {
+fn line(random: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     add_line(random, &mut bytes);
     bytes
 }
 
-fn name(random: &mut Random) -> Vec<u8> {
+fn name(random: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     add_name(random, &mut bytes);
     bytes
 }
 
-fn add_line(random: &mut Random, bytes: &mut Vec<u8>) {
-    if !random.chance(0.05) {
+fn add_line(random: &mut Rng, bytes: &mut Vec<u8>) {
+    if !random.random_bool(0.05) {
         add_name(random, bytes);
     }
-    bytes.extend_from_slice(random.pick(&[&b"\n"[..], b"\n", b"\r\n"]));
+    bytes.extend_from_slice(random.choose(&[&b"\n"[..], b"\n", b"\r\n"]));
 }
 
 /// A name of any length, sometimes one that is none.
-fn add_name(random: &mut Random, bytes: &mut Vec<u8>) {
-    if random.chance(0.8) {
+fn add_name(random: &mut Rng, bytes: &mut Vec<u8>) {
+    if random.random_bool(0.8) {
         // Mostly good ones, and each different, so that a mix-up shows.
-        bytes.extend_from_slice(random.pick(&NAMES[..6]));
+        bytes.extend_from_slice(random.choose(&NAMES[..6]));
         let mut tag = random.bits();
         for _ in 0..random.below(6) {
             bytes.push(b"0123456789abcdef"[(tag % 16) as usize]);
             tag /= 16;
         }
-    } else if random.chance(0.1) {
+    } else if random.random_bool(0.1) {
         let length = random.magnitude(1..=1100) as usize;
         bytes.resize(bytes.len() + length, b'n');
     } else {
-        bytes.extend_from_slice(random.pick(&NAMES));
+        bytes.extend_from_slice(random.choose(&NAMES));
     }
 }
 

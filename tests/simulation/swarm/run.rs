@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use oneloop::{Reactor, Time, Turn, Usage};
-use oneloop_sim::{Network, Random, Tally};
+use oneloop_sim::{CallCounts, Network, Rng};
 
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
@@ -71,7 +71,7 @@ struct Run<const EDGE: bool> {
     coming: Vec<Time>,
     turns: usize,
     quiet_turns: usize,
-    last_tally: Tally,
+    last_tally: CallCounts,
     last_turn: Time,
     draining: bool,
 }
@@ -96,9 +96,9 @@ pub fn run_script(bytes: &[u8], turns: usize) -> Report {
     let seed = plan
         .iter()
         .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
-    let mut plan = Plan::drawn(seed, &mut Random::scripted(plan));
+    let mut plan = Plan::drawn(seed, &mut Rng::scripted(plan));
     plan.clients = Some(clients.to_vec());
-    let chances = Random::scripted(chances);
+    let chances = Rng::scripted(chances);
     let order = Order {
         service: ServiceUnderTest::Greeting,
         seed,
@@ -113,11 +113,11 @@ pub fn run_script(bytes: &[u8], turns: usize) -> Report {
 }
 
 fn run_on<const EDGE: bool>(plan: Plan, order: &Order) -> Report {
-    let chances = Random::new(!plan.seed);
+    let chances = Rng::new(!plan.seed);
     play::<EDGE>(plan, chances, order)
 }
 
-fn play<const EDGE: bool>(plan: Plan, chances: Random, order: &Order) -> Report {
+fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let mut run = Run::<EDGE>::new(plan, chances, order);
     let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
     let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
@@ -132,13 +132,13 @@ fn play<const EDGE: bool>(plan: Plan, chances: Random, order: &Order) -> Report 
 }
 
 impl<const EDGE: bool> Run<EDGE> {
-    fn new(plan: Plan, chances: Random, order: &Order) -> Self {
-        let network = Network::with_random(chances);
+    fn new(plan: Plan, chances: Rng, order: &Order) -> Self {
+        let network = Network::with_rng(chances);
         if order.trace {
             network.record_trace();
         }
         let watch = Watch::new(&plan);
-        network.set_witness(watch.clone());
+        network.set_observer(watch.clone());
         let limits = plan.limits.clone();
         let reactor = Reactor::with_net(watch.service(), limits, network.clone());
         let mut reactor = reactor.expect("valid limits");
@@ -149,7 +149,7 @@ impl<const EDGE: bool> Run<EDGE> {
         let addresses = addresses.collect();
         network.set_faults(plan.faults);
         if let Some(most) = plan.descriptors_max {
-            network.set_descriptors_max(most);
+            network.set_fd_limit(most);
         }
         Self {
             only: order.only.clone(),
@@ -163,7 +163,7 @@ impl<const EDGE: bool> Run<EDGE> {
             coming: Vec::new(),
             turns: 0,
             quiet_turns: 0,
-            last_tally: Tally::default(),
+            last_tally: CallCounts::default(),
             last_turn: Time::START,
             draining: false,
         }
@@ -209,7 +209,7 @@ impl<const EDGE: bool> Run<EDGE> {
         self.turns += 1;
         // Without anybody there is nothing to wait for.
         self.network
-            .set_horizon(Some(self.network.time() + LONGEST_SLEEP));
+            .stop_poll_at(Some(self.network.time() + LONGEST_SLEEP));
         let turn = self.reactor.turn().map_err(|error| error.to_string())?;
         self.watch.turn_ends();
         self.check()?;
@@ -219,7 +219,7 @@ impl<const EDGE: bool> Run<EDGE> {
     fn let_everybody_leave(&mut self) -> Verdict {
         let begun = self.network.time();
         let turns = self.turns;
-        while self.reactor.open_connections() > 0 || self.network.next_due().is_some() {
+        while self.reactor.open_connections() > 0 || self.network.next_event_at().is_some() {
             self.turn()?;
             if self.turns > turns + FAREWELL_TURNS_MAX {
                 return Ok(()); // somebody has still much to say: the drain will end it
@@ -315,20 +315,20 @@ impl<const EDGE: bool> Run<EDGE> {
 
     /// What the calls themselves tell: nobody is forgotten, nothing is tried without a reason.
     fn check_tally(&mut self) -> Verdict {
-        let tally = self.network.tally();
-        if tally.longest_neglect > SLACK {
+        let tally = self.network.call_counts();
+        if tally.max_starvation > SLACK {
             return Err(format!(
                 "somebody was neglected for {:?}",
-                tally.longest_neglect
+                tally.max_starvation
             ));
         }
-        if let Some((peer, since)) = self.network.most_neglected()
+        if let Some((peer, since)) = self.network.most_starved()
             && self.network.time() - since > SLACK
         {
             return Err(format!("{peer} has been neglected since {since:?}"));
         }
         // But for one look before a deadline is acted on, and before a session is told of a drain.
-        if tally.unprovoked_reads > self.reactor.counters().looks {
+        if tally.reads_without_readiness > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
         // But for one look before a listener is closed.
@@ -337,7 +337,7 @@ impl<const EDGE: bool> Run<EDGE> {
         } else {
             0
         };
-        if tally.unprovoked_accepts > last_looks as u64 {
+        if tally.accepts_without_readiness > last_looks as u64 {
             return Err("a listener was asked that had no event".into());
         }
         self.check_queue()?;
@@ -357,10 +357,10 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 
     /// The loop rests when there is nothing to do.
-    fn check_rest(&mut self, tally: Tally) -> Verdict {
+    fn check_rest(&mut self, tally: CallCounts) -> Verdict {
         let before = std::mem::replace(&mut self.last_tally, tally);
         let idle = tally
-            == Tally {
+            == CallCounts {
                 polls: tally.polls,
                 ..before
             };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 use oneloop_greeting::{Framing, Greeter, Session};
-use oneloop_sim::{Behaviour, Random, Remote, Seen, Status, Witness};
+use oneloop_sim::{Observer, RemotePeer, Rng, Script, Status, Syscall};
 
 use super::door::{Admission, Door};
 use super::oracle::{Oracle, Rules, Verdict};
@@ -62,7 +62,7 @@ pub struct Watched {
     greeter: Greeter,
     watch: Watch,
     panics: f64,
-    random: Random,
+    random: Rng,
 }
 
 /// A session that knows whose it is.
@@ -97,7 +97,7 @@ impl Watch {
             greeter: Greeter::new(book.rules.config.clone()),
             watch: self.clone(),
             panics: book.plan.panics,
-            random: Random::new(!book.plan.seed),
+            random: Rng::new(!book.plan.seed),
         }
     }
 
@@ -277,27 +277,27 @@ impl Book {
     }
 }
 
-impl Witness for Watch {
-    fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>) {
+impl Observer for Watch {
+    fn observe(&mut self, now: Time, peer: SocketAddr, what: Syscall<'_>) {
         let mut book = self.0.borrow_mut();
         match what {
-            Seen::Accepted => {
+            Syscall::Accepted => {
                 let admission = book.door.accepted(peer);
                 book.accepted(now, peer, Some(admission));
             }
-            Seen::Shed => book.accepted(now, peer, None),
-            Seen::Closed => book.left(now, peer),
-            Seen::Registered | Seen::Connecting => {}
+            Syscall::Shed => book.accepted(now, peer, None),
+            Syscall::Closed => book.left(now, peer),
+            Syscall::Registered | Syscall::Connecting => {}
             what => book.note(peer, |dossier, rules| {
                 let oracle = &mut dossier.oracle;
                 match what {
-                    Seen::Read(bytes) => oracle.read(now, bytes),
-                    Seen::ReadEnd => oracle.read_end(now),
-                    Seen::ReadFailed(kind) => oracle.failed(now, kind, false),
-                    Seen::WriteFailed(kind) => oracle.failed(now, kind, true),
-                    Seen::Broken(kind) => oracle.failed(now, kind, false),
-                    Seen::Finished => oracle.finished(now),
-                    Seen::Wrote { bytes, offered } => {
+                    Syscall::Read(bytes) => oracle.read(now, bytes),
+                    Syscall::ReadEnd => oracle.read_end(now),
+                    Syscall::ReadFailed(kind) => oracle.failed(now, kind, false),
+                    Syscall::WriteFailed(kind) => oracle.failed(now, kind, true),
+                    Syscall::Broken(kind) => oracle.failed(now, kind, false),
+                    Syscall::Finished => oracle.finished(now),
+                    Syscall::Wrote { bytes, offered } => {
                         return oracle.wrote(rules, now, bytes, bytes.len() == offered);
                     }
                     _ => {}
@@ -307,13 +307,18 @@ impl Witness for Watch {
         }
     }
 
-    fn saw_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+    fn observe_accept(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        result: Result<SocketAddr, &Error>,
+    ) {
         let mut book = self.0.borrow_mut();
         let verdict = book.door.asked(now, address, result);
         book.judge(verdict);
     }
 
-    fn saw_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+    fn observe_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
         self.0.borrow_mut().door.shed(address, result);
     }
 }
@@ -326,12 +331,12 @@ pub struct Client {
     number: usize,
 }
 
-impl Behaviour for Client {
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+impl Script for Client {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
         if remote.status() == Status::Failed(ErrorKind::ConnectionReset) {
             self.watch.0.borrow_mut().was_reset(self.number);
         }
-        self.player.act(remote)
+        self.player.run(remote)
     }
 }
 
@@ -347,7 +352,7 @@ impl Service for Watched {
     }
 
     fn step(&mut self, watched: &mut WatchedSession, event: Event, cx: &mut Context<'_>) -> Next {
-        if self.panics > 0.0 && self.random.chance(self.panics) {
+        if self.panics > 0.0 && self.random.random_bool(self.panics) {
             self.watch.0.borrow_mut().panics(watched.peer);
             // Not `panic!`, which would tell about it on stderr.
             resume_unwind(Box::new("as planned"));

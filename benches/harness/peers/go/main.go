@@ -1,10 +1,10 @@
-// Go's net package on one processor: a goroutine per connection, a bufio.Reader to cut lines, and
-// one write for the names that one read brought.
+// Go's net package on one processor: a goroutine per connection, a bufio.Reader to split lines,
+// and one write for the names of one read.
 //
 // The listener's backlog is the system's (net.core.somaxconn), TCP_NODELAY is Go's default, and
 // keep-alive probes are off, because they would cost three system calls for each connection.
 //
-// What it lacks: deadlines, a limit on connections, checks of names, a drain, counters, logs. A
+// Not implemented: deadlines, a limit on connections, checks of names, a drain, counters, logs. A
 // name longer than the reader's buffer (4096 bytes) ends its connection.
 //
 // Build: go build -o greeting main.go
@@ -45,7 +45,7 @@ func main() {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
-			// Out of descriptors, most likely: someone has to leave first.
+			// Probably out of descriptors: wait for a connection to close.
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
@@ -88,7 +88,7 @@ func serve(conn net.Conn) {
 	}
 }
 
-// holdsLine tells whether another whole line can be read without waiting for the peer.
+// holdsLine returns true if a complete line is buffered.
 func holdsLine(reader *bufio.Reader) bool {
 	buffered, _ := reader.Peek(reader.Buffered())
 	return bytes.IndexByte(buffered, '\n') >= 0

@@ -27,7 +27,7 @@ pub(super) struct Layout {
     pub(super) reader: Reader,
 }
 
-/// What reads the log.
+/// The reader of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     /// A terminal that shows colours.

@@ -2,8 +2,8 @@
 //!
 //! The loop must not stop because the reader of its log has stopped reading: standard error is
 //! written without blocking, and lines that cannot be written wait in a bounded ring. If the ring
-//! is full, the oldest are dropped, counted, and reported when there is room again. Whatever the
-//! error, the next line and the next turn of the loop try again.
+//! is full, the oldest are dropped, counted, and reported when there is room again. After
+//! any error, the next line and the next turn of the loop try again.
 
 mod format;
 mod ring;
@@ -106,7 +106,8 @@ pub(crate) fn always(level: Level, message: &str, fields: &[(&str, Value<'_>)]) 
     }
 }
 
-/// Writes what waits, as far as it goes without blocking. Costs next to nothing if nothing waits.
+/// Writes the waiting lines, as far as possible without blocking. Costs next to nothing if none
+/// waits.
 pub(crate) fn pump() {
     if let Some(logger) = LOGGER.get()
         && logger.behind.load(Ordering::Relaxed)
@@ -115,7 +116,7 @@ pub(crate) fn pump() {
     }
 }
 
-/// Writes what waits, and gives a slow reader a moment.
+/// Writes the waiting lines, and gives a slow reader a moment.
 pub(crate) fn finish() {
     let Some(logger) = LOGGER.get() else { return };
     let deadline = Instant::now() + FINISH_WITHIN;
@@ -217,7 +218,7 @@ impl Output {
         self.line = line;
     }
 
-    /// Writes what waits.
+    /// Writes the waiting lines.
     fn pump(&mut self) -> Progress {
         loop {
             let result = if let Some(dropped) = self.ring.dropped() {

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_begun_line_is_kept_and_finished_before_the_report() {
+    fn begun_line_is_finished_before_the_report() {
         let mut ring = Ring::new(10);
         ring.push(b"one\n", 2);
         ring.push(b"two\n", 0);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_written_in_part_goes_on_before_the_lines() {
+    fn report_in_part_is_finished_before_the_lines() {
         let mut ring = Ring::new(4);
         ring.push(b"one\n", 0);
         ring.push(b"two\n", 0);

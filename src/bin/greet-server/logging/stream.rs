@@ -1,4 +1,4 @@
-//! Standard error as a stream that never blocks, whatever it is connected to.
+//! Standard error as a stream that never blocks: a file, a pipe, a terminal or a socket.
 
 use std::fs::File;
 use std::io;
@@ -55,7 +55,7 @@ impl Stream {
         options.open("/proc/self/fd/2").ok().map(Self::Reopened)
     }
 
-    /// Elsewhere, what is opened so shares its flags with the original.
+    /// Returns `None`: elsewhere, a stream that is opened so shares its flags with the original.
     #[cfg(not(target_os = "linux"))]
     fn reopened() -> Option<Self> {
         None

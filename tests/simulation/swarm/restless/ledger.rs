@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use oneloop::{EndReason, Time};
-use oneloop_sim::{Seen, Witness};
+use oneloop_sim::{Observer, Syscall};
 
 use super::load::Load;
 use super::model::Model;
@@ -174,24 +174,24 @@ impl Ledger {
     }
 }
 
-impl Witness for Shared {
-    fn saw(&mut self, now: Time, peer: SocketAddr, what: Seen<'_>) {
+impl Observer for Shared {
+    fn observe(&mut self, now: Time, peer: SocketAddr, what: Syscall<'_>) {
         let mut ledger = self.0.borrow_mut();
         ledger.now = now;
         match what {
-            Seen::Accepted => {
+            Syscall::Accepted => {
                 ledger.take_note_of_entering();
                 let _: Admission = ledger.door.accepted(peer);
                 ledger.entering = Some((peer, false));
             }
-            Seen::Registered => {
+            Syscall::Registered => {
                 if let Some((entering, registered)) = &mut ledger.entering
                     && *entering == peer
                 {
                     *registered = true;
                 }
             }
-            Seen::Closed => ledger.left(now, peer),
+            Syscall::Closed => ledger.left(now, peer),
             _ => {}
         }
         let Some(&number) = ledger.watched.get(&peer) else {
@@ -202,25 +202,30 @@ impl Witness for Shared {
         };
         let fails = |kind| !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted);
         match what {
-            Seen::Wrote { bytes, offered } => model.wrote(now, bytes.len() == offered),
-            Seen::WriteFailed(kind) if fails(kind) => model.broken = true,
-            Seen::WriteFailed(_) => model.wrote(now, false),
-            Seen::ReadFailed(kind) if fails(kind) => model.broken = true,
-            Seen::Broken(_) => model.broken = true,
-            Seen::Finished => model.is_finished = true,
-            Seen::Reset => model.was_reset = true,
+            Syscall::Wrote { bytes, offered } => model.wrote(now, bytes.len() == offered),
+            Syscall::WriteFailed(kind) if fails(kind) => model.broken = true,
+            Syscall::WriteFailed(_) => model.wrote(now, false),
+            Syscall::ReadFailed(kind) if fails(kind) => model.broken = true,
+            Syscall::Broken(_) => model.broken = true,
+            Syscall::Finished => model.is_finished = true,
+            Syscall::Reset => model.was_reset = true,
             _ => {}
         }
     }
 
-    fn saw_accept(&mut self, now: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+    fn observe_accept(
+        &mut self,
+        now: Time,
+        address: SocketAddr,
+        result: Result<SocketAddr, &Error>,
+    ) {
         let mut ledger = self.0.borrow_mut();
         ledger.take_note_of_entering();
         let verdict = ledger.door.asked(now, address, result);
         ledger.judge("the door", verdict);
     }
 
-    fn saw_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
+    fn observe_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
         let mut ledger = self.0.borrow_mut();
         ledger.take_note_of_entering();
         ledger.door.shed(address, result);

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop_sim::{Behaviour, Random, Remote, Status};
+use oneloop_sim::{RemotePeer, Rng, Script, Status};
 
 use super::ledger::Shared;
 use super::service::HEADER_BYTES;
@@ -14,7 +14,7 @@ use super::stream::{Stream, Way};
 #[derive(Debug)]
 pub struct FarEnd {
     shared: Shared,
-    random: Random,
+    random: Rng,
     /// Nothing until the conversation is known.
     streams: Option<(Stream, Stream)>,
     /// The conversation that it begins, as long as it has not.
@@ -36,7 +36,7 @@ enum Reads {
 
 impl FarEnd {
     /// One that connects, and names the conversation.
-    pub fn caller(shared: Shared, random: Random, conversation: u32) -> Self {
+    pub fn caller(shared: Shared, random: Rng, conversation: u32) -> Self {
         Self {
             begins: Some(conversation),
             ..Self::called(shared, random)
@@ -44,12 +44,12 @@ impl FarEnd {
     }
 
     /// One that is connected to.
-    pub fn called(shared: Shared, mut random: Random) -> Self {
+    pub fn called(shared: Shared, mut random: Rng) -> Self {
         Self {
             shared,
             streams: None,
             begins: None,
-            reads: random.pick(&[Reads::All, Reads::All, Reads::Little, Reads::Nothing]),
+            reads: random.choose(&[Reads::All, Reads::All, Reads::Little, Reads::Nothing]),
             life: random.magnitude(1..=40),
             acts_at: Time::START,
             random,
@@ -58,7 +58,7 @@ impl FarEnd {
         }
     }
 
-    fn hear(&mut self, remote: &mut Remote<'_>) {
+    fn hear(&mut self, remote: &mut RemotePeer<'_>) {
         let most = match self.reads {
             Reads::All => usize::MAX,
             Reads::Little => self.random.magnitude(1..=2000) as usize,
@@ -88,7 +88,7 @@ impl FarEnd {
         }
     }
 
-    fn begin(&mut self, remote: &mut Remote<'_>) {
+    fn begin(&mut self, remote: &mut RemotePeer<'_>) {
         if let Some(conversation) = self.begins.take() {
             remote.send(&conversation.to_be_bytes());
             let streams = (
@@ -99,7 +99,7 @@ impl FarEnd {
         }
     }
 
-    fn act_by_chance(&mut self, remote: &mut Remote<'_>) {
+    fn act_by_chance(&mut self, remote: &mut RemotePeer<'_>) {
         if self.life == 0 {
             self.is_over = true;
             return remote.close();
@@ -122,7 +122,7 @@ impl FarEnd {
             4..=8 => {
                 self.reads = self
                     .random
-                    .pick(&[Reads::All, Reads::Little, Reads::Nothing]);
+                    .choose(&[Reads::All, Reads::Little, Reads::Nothing]);
             }
             9..=30 => {
                 if let Some((_, output)) = &mut self.streams {
@@ -135,8 +135,8 @@ impl FarEnd {
     }
 }
 
-impl Behaviour for FarEnd {
-    fn act(&mut self, remote: &mut Remote<'_>) -> Option<Time> {
+impl Script for FarEnd {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
         match remote.status() {
             Status::Open if !self.is_over => {}
             Status::Connecting => return None,

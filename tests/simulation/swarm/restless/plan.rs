@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oneloop::{Limits, WhenFull};
-use oneloop_sim::{Faults, Link, Random};
+use oneloop_sim::{Faults, LinkProfile, Rng};
 
 use crate::swarm::plan::Poller;
 
@@ -16,7 +16,7 @@ pub struct Plan {
     pub limits: Limits,
     pub listeners: u16,
     pub descriptors_max: Option<usize>,
-    pub outbound_link: Link,
+    pub outbound_link: LinkProfile,
     /// How long after one client the next one comes, at most.
     pub pause: Duration,
     pub habits: Habits,
@@ -51,34 +51,34 @@ pub enum Finale {
 
 impl Plan {
     pub fn new(seed: u64) -> Self {
-        Self::drawn(seed, &mut Random::new(seed ^ SALT))
+        Self::drawn(seed, &mut Rng::new(seed ^ SALT))
     }
 
-    pub fn drawn(seed: u64, random: &mut Random) -> Self {
+    pub fn drawn(seed: u64, random: &mut Rng) -> Self {
         let limits = limits(random);
         Self {
             seed,
-            poller: random.pick(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
-            faults: match random.chance(0.2) {
+            poller: random.choose(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
+            faults: match random.random_bool(0.2) {
                 true => Faults::NONE,
-                false => Faults::drawn(random),
+                false => Faults::sample(random),
             },
-            listeners: random.pick(&[1, 2, 3]),
+            listeners: random.choose(&[1, 2, 3]),
             descriptors_max: random
-                .chance(0.2)
+                .random_bool(0.2)
                 .then(|| random.magnitude(2..=60) as usize),
-            outbound_link: Link::drawn(random),
+            outbound_link: LinkProfile::sample(random),
             pause: Duration::from_micros(random.magnitude(500..=1_000_000)),
             habits: Habits::drawn(random, &limits),
-            finale: random.pick(&[Finale::Drain, Finale::Drain, Finale::Drop]),
+            finale: random.choose(&[Finale::Drain, Finale::Drain, Finale::Drop]),
             limits,
         }
     }
 }
 
 impl Habits {
-    fn drawn(random: &mut Random, limits: &Limits) -> Self {
-        let mut at_times = |most: f64| match random.chance(0.5) {
+    fn drawn(random: &mut Rng, limits: &Limits) -> Self {
+        let mut at_times = |most: f64| match random.random_bool(0.5) {
             true => most * random.magnitude(1..=100) as f64 / 100.0,
             false => 0.0,
         };
@@ -99,7 +99,7 @@ impl Habits {
     }
 }
 
-fn limits(random: &mut Random) -> Limits {
+fn limits(random: &mut Rng) -> Limits {
     let input = random.magnitude(8..=8192) as usize;
     let mark = random.magnitude(1..=8192) as usize;
     let mut millis = |from, to| Duration::from_millis(random.magnitude(from..=to));
@@ -109,10 +109,10 @@ fn limits(random: &mut Random) -> Limits {
     Limits {
         connections_max: random.magnitude(1..=64) as usize,
         connections_per_address_max: random
-            .chance(0.3)
+            .random_bool(0.3)
             .then(|| random.magnitude(1..=16) as usize),
-        when_full: random.pick(&[WhenFull::Refuse, WhenFull::Queue]),
-        refusals_max: random.within(0..=8) as usize,
+        when_full: random.choose(&[WhenFull::Refuse, WhenFull::Queue]),
+        refusals_max: random.range(0..=8) as usize,
         backlog: random.magnitude(1..=64) as u32,
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
@@ -126,7 +126,7 @@ fn limits(random: &mut Random) -> Limits {
         write_progress_bytes: random.magnitude(1..=8192) as usize,
         linger_timeout: linger,
         linger_bytes_max: random.magnitude(1..=65_536) as usize,
-        outbound_max: random.within(0..=16) as usize,
+        outbound_max: random.range(0..=16) as usize,
         connect_timeout: connect,
         accept_retry: retry,
         drain_timeout: drain,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::{Reactor, Time, Turn, Usage};
-use oneloop_sim::{Link, Network, Random, Tally};
+use oneloop_sim::{CallCounts, LinkProfile, Network, Rng};
 
 use super::ledger::{Ledger, Shared};
 use super::peer::FarEnd;
@@ -29,7 +29,7 @@ struct Run<const EDGE: bool> {
     next_at: Time,
     turns: usize,
     quiet_turns: usize,
-    last_tally: Tally,
+    last_tally: CallCounts,
     last_turn: Time,
     is_draining: bool,
     /// How many steps there had been a turn ago.
@@ -39,19 +39,19 @@ struct Run<const EDGE: bool> {
 /// Runs a seed.
 pub fn run(order: &Order) -> Report {
     let plan = Plan::new(order.seed);
-    let chances = Random::new(!plan.seed);
+    let chances = Rng::new(!plan.seed);
     run_plan(plan, chances, order)
 }
 
 /// Runs a plan with other chances.
-pub fn run_plan(plan: Plan, chances: Random, order: &Order) -> Report {
+pub fn run_plan(plan: Plan, chances: Rng, order: &Order) -> Report {
     match plan.poller {
         Poller::Edge => play::<true>(plan, chances, order),
         Poller::Rearmed => play::<false>(plan, chances, order),
     }
 }
 
-fn play<const EDGE: bool>(plan: Plan, chances: Random, order: &Order) -> Report {
+fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let mut run = Run::<EDGE>::new(plan, chances, order);
     let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
     let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
@@ -69,13 +69,13 @@ fn play<const EDGE: bool>(plan: Plan, chances: Random, order: &Order) -> Report 
 }
 
 impl<const EDGE: bool> Run<EDGE> {
-    fn new(plan: Plan, chances: Random, order: &Order) -> Self {
-        let network = Network::<EDGE>::with_random(chances);
+    fn new(plan: Plan, chances: Rng, order: &Order) -> Self {
+        let network = Network::<EDGE>::with_rng(chances);
         if order.trace {
             network.record_trace();
         }
         let shared = Shared(Rc::new(Ledger::new(&plan).into()));
-        network.set_witness(shared.clone());
+        network.set_observer(shared.clone());
         let service = Restless::new(shared.clone(), network.clone(), plan.seed);
         let reactor = Reactor::with_net(service, plan.limits.clone(), network.clone());
         let mut reactor = reactor.expect("valid limits");
@@ -89,7 +89,7 @@ impl<const EDGE: bool> Run<EDGE> {
         network.set_faults(plan.faults);
         network.set_outbound_link(plan.outbound_link.clone());
         if let Some(most) = plan.descriptors_max {
-            network.set_descriptors_max(most);
+            network.set_fd_limit(most);
         }
         Self {
             only: order.only.clone(),
@@ -102,7 +102,7 @@ impl<const EDGE: bool> Run<EDGE> {
             next_at: Time::START,
             turns: 0,
             quiet_turns: 0,
-            last_tally: Tally::default(),
+            last_tally: CallCounts::default(),
             last_turn: Time::START,
             is_draining: false,
             steps: 0,
@@ -126,8 +126,8 @@ impl<const EDGE: bool> Run<EDGE> {
         while self.next_at <= now + self.plan.pause && self.next < CLIENTS_MAX {
             let number = self.next;
             let seed = self.plan.seed.rotate_left(32) ^ (number as u64 + 1);
-            let mut random = Random::new(seed);
-            self.next_at = self.next_at.max(now) + random.up_to(self.plan.pause);
+            let mut random = Rng::new(seed);
+            self.next_at = self.next_at.max(now) + random.duration_up_to(self.plan.pause);
             self.next += 1;
             if self
                 .only
@@ -138,8 +138,8 @@ impl<const EDGE: bool> Run<EDGE> {
             }
             let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1 + random.below(6) as u8));
             let from = SocketAddr::new(ip, 1024 + number as u16);
-            let to = random.pick(&self.addresses);
-            let link = Link::drawn(&mut random);
+            let to = random.choose(&self.addresses);
+            let link = LinkProfile::sample(&mut random);
             let shared = self.shared.clone();
             let peer = FarEnd::caller(shared, random, number as u32);
             self.network
@@ -151,9 +151,9 @@ impl<const EDGE: bool> Run<EDGE> {
         self.turns += 1;
         let horizon = self.network.time() + LONGEST_SLEEP;
         self.network
-            .set_horizon(Some(horizon.min(self.next_at.max(self.network.time()))));
+            .stop_poll_at(Some(horizon.min(self.next_at.max(self.network.time()))));
         if self.is_draining {
-            self.network.set_horizon(Some(horizon));
+            self.network.stop_poll_at(Some(horizon));
         }
         let ready = self.reactor.usage().ready;
         let turn = self.reactor.turn().map_err(|error| error.to_string())?;
@@ -220,8 +220,8 @@ impl<const EDGE: bool> Run<EDGE> {
         }
         drop(ledger);
         self.check_accounts()?;
-        let tally = self.network.tally();
-        if tally.unprovoked_reads > self.reactor.counters().looks {
+        let tally = self.network.call_counts();
+        if tally.reads_without_readiness > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
         if tally.abandoned > 0 && self.plan.limits.drain_timeout > SLACK * 3 {
@@ -309,9 +309,9 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 
     /// The loop rests when there is nothing to do.
-    fn check_rest(&mut self, tally: Tally) -> Verdict {
+    fn check_rest(&mut self, tally: CallCounts) -> Verdict {
         let before = std::mem::replace(&mut self.last_tally, tally);
-        let same = Tally {
+        let same = CallCounts {
             polls: tally.polls,
             ..before
         };

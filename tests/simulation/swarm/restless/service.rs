@@ -8,7 +8,7 @@ use std::time::Duration;
 use oneloop::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
 };
-use oneloop_sim::{Network, Random};
+use oneloop_sim::{Network, Rng};
 
 use super::ledger::Shared;
 use super::peer::FarEnd;
@@ -18,7 +18,7 @@ use super::stream::{Stream, Way};
 pub struct Restless<const EDGE: bool> {
     pub shared: Shared,
     network: Network<EDGE>,
-    random: Random,
+    random: Rng,
     sessions: u32,
     tags: u32,
     ids: Vec<(u32, SessionId)>,
@@ -40,7 +40,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         Self {
             shared,
             network,
-            random: Random::new(seed.rotate_left(17)),
+            random: Rng::new(seed.rotate_left(17)),
             sessions: 0,
             tags: 0,
             ids: Vec::new(),
@@ -50,7 +50,7 @@ impl<const EDGE: bool> Restless<EDGE> {
     /// Not `panic!`, which would write to stderr.
     fn panic_at_times(&mut self) {
         let chance = self.shared.0.borrow().plan.habits.panic;
-        if self.random.chance(chance) {
+        if self.random.random_bool(chance) {
             resume_unwind(Box::new("as planned"));
         }
     }
@@ -58,25 +58,25 @@ impl<const EDGE: bool> Restless<EDGE> {
     /// Does what any callback may do.
     fn stir(&mut self, cx: &mut ServiceContext) {
         let habits = self.shared.0.borrow().plan.habits;
-        if self.random.chance(habits.wake) {
+        if self.random.random_bool(habits.wake) {
             self.wake_some(cx);
         }
-        if self.random.chance(habits.timer) {
-            let at = cx.after(self.random.up_to(Duration::from_secs(5)));
-            let at = match self.random.chance(habits.past) {
+        if self.random.random_bool(habits.timer) {
+            let at = cx.after(self.random.duration_up_to(Duration::from_secs(5)));
+            let at = match self.random.random_bool(habits.past) {
                 true => Time::START,
                 false => at,
             };
             self.shared.0.borrow_mut().timer_asked = Some((at, cx.now()));
             cx.set_timer(at);
         }
-        if self.random.chance(habits.connect) {
+        if self.random.random_bool(habits.connect) {
             self.connect(cx);
         }
     }
 
     fn wake_some(&mut self, cx: &mut ServiceContext) {
-        for _ in 0..self.random.within(1..=3) {
+        for _ in 0..self.random.range(1..=3) {
             if self.ids.is_empty() {
                 return;
             }
@@ -103,7 +103,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         match self.random.below(8) {
             0 => address,
             1 => {
-                self.network.lose_calls_to(address);
+                self.network.drop_syns_to(address);
                 address
             }
             2 => {
@@ -114,7 +114,7 @@ impl<const EDGE: bool> Restless<EDGE> {
             _ => {
                 let shared = self.shared.clone();
                 let seed = self.random.bits();
-                let far_end = move || FarEnd::called(shared.clone(), Random::new(seed));
+                let far_end = move || FarEnd::called(shared.clone(), Rng::new(seed));
                 self.network.serve(address, far_end);
                 address
             }
@@ -123,11 +123,11 @@ impl<const EDGE: bool> Restless<EDGE> {
 
     fn next(&mut self, session: &mut Session, event: Event, cx: &Context<'_>) -> Next {
         let habits = self.shared.0.borrow().plan.habits;
-        if event == Event::Drain && !self.random.chance(habits.deaf_to_drain) {
+        if event == Event::Drain && !self.random.random_bool(habits.deaf_to_drain) {
             return Next::Close(CloseReason::Shutdown);
         }
-        if session.life == 0 || self.random.chance(habits.close) {
-            return Next::Close(self.random.pick(&[
+        if session.life == 0 || self.random.random_bool(habits.close) {
+            return Next::Close(self.random.choose(&[
                 CloseReason::Completed,
                 CloseReason::Eof,
                 CloseReason::ProtocolError,
@@ -136,13 +136,13 @@ impl<const EDGE: bool> Restless<EDGE> {
             ]));
         }
         session.life -= 1;
-        let until = match self.random.chance(habits.past) {
+        let until = match self.random.random_bool(habits.past) {
             true => Time::from_nanos(cx.now().as_nanos() / 2),
-            false => cx.after(self.random.up_to(habits.wait_max)),
+            false => cx.after(self.random.duration_up_to(habits.wait_max)),
         };
-        if self.random.chance(habits.flush) {
+        if self.random.random_bool(habits.flush) {
             Next::Flush
-        } else if self.random.chance(habits.pause) {
+        } else if self.random.random_bool(habits.pause) {
             Next::Pause { until }
         } else {
             Next::Read { until }
@@ -155,7 +155,7 @@ impl<const EDGE: bool> Restless<EDGE> {
             let ledger = self.shared.0.borrow();
             (ledger.plan.habits, ledger.plan.limits.output_bytes_max)
         };
-        if self.random.chance(habits.overflow) {
+        if self.random.random_bool(habits.overflow) {
             let mut ledger = self.shared.0.borrow_mut();
             if let Some(model) = ledger.models.get_mut(&session.number) {
                 model.overflowed = true;
@@ -165,7 +165,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         let Some(output) = &mut session.output else {
             return;
         };
-        if self.random.chance(0.5) {
+        if self.random.random_bool(0.5) {
             let bytes = self.random.magnitude(1..=habits.write_max) as usize;
             let bytes = output.take(bytes.min(most - HEADER_BYTES));
             let (front, back) = bytes.split_at(self.random.below(bytes.len() + 1));
@@ -190,7 +190,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         if !input.is_next(cx.input()) {
             return Err(format!("the input at {} is not its own", input.position));
         }
-        let taken = match self.random.chance(0.7) {
+        let taken = match self.random.random_bool(0.7) {
             true => cx.input().len(),
             false => self.random.below(cx.input().len() + 1),
         };
@@ -249,7 +249,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             };
             let verdict = model.stepped((cx.now(), ledger.turn), event, cx.input().len(), drains);
             let chance = ledger.plan.habits.panic;
-            model.panicked = self.random.chance(chance);
+            model.panicked = self.random.random_bool(chance);
             let panics = model.panicked;
             ledger.judge(&format!("session {number}"), verdict);
             if panics {
@@ -299,7 +299,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         self.panic_at_times();
         // Not again at once, or a drain would never be over.
         let habits = self.shared.0.borrow().plan.habits;
-        if self.random.chance(habits.wake) {
+        if self.random.random_bool(habits.wake) {
             self.wake_some(cx);
         }
     }
@@ -313,7 +313,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         };
         ledger.judge("the timer", verdict);
         let chance = ledger.plan.habits.panic;
-        if self.random.chance(chance) {
+        if self.random.random_bool(chance) {
             let again = cx.after(Duration::from_secs(1));
             ledger.timer = Some((again, again));
             drop(ledger);

@@ -90,12 +90,15 @@ fn is_source(path: &Path) -> bool {
         && !inside.components().any(|part| part.as_os_str() == "tests")
 }
 
-/// Returns the identifiers of a source in order, without comments.
+/// Returns the identifiers of a source in order, without comments and strings.
 fn words(source: &str) -> Vec<String> {
+    let without_strings = |line: &str| line.split('"').step_by(2).collect::<Vec<_>>().join(" ");
     let code = source
         .lines()
-        .map(|line| line.split("//").next().unwrap_or(""));
-    code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .map(|line| without_strings(line.split("//").next().unwrap_or("")));
+    let code: Vec<_> = code.collect();
+    code.iter()
+        .flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))
         .filter(|word| !word.is_empty())
         .map(String::from)
         .collect()

@@ -3,16 +3,17 @@
 //!
 //! `ONELOOP_BLESS=1 cargo test --test manual` writes them.
 
-#![cfg(all(feature = "client", feature = "server"))]
+#![cfg(all(feature = "client", feature = "load", feature = "server"))]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 /// Programs that can write their manual, each with its path.
-const PROGRAMS: [(&str, &str); 2] = [
+const PROGRAMS: [(&str, &str); 3] = [
     ("greet-server", env!("CARGO_BIN_EXE_greet-server")),
     ("greet-client", env!("CARGO_BIN_EXE_greet-client")),
+    ("greet-load", env!("CARGO_BIN_EXE_greet-load")),
 ];
 
 #[test]
@@ -49,6 +50,8 @@ fn the_manual_names_every_flag_and_exit_code() {
             .split_whitespace()
             .filter(|word| word.starts_with("--"));
         for flag in flags {
+            // The value of an option may be optional, as in `--option[=<VALUE>]`.
+            let flag = flag.split('[').next().unwrap_or(flag);
             let flag = flag.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
             assert!(manual.contains(flag), "{flag} in the manual of {name}");
         }

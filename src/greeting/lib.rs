@@ -11,6 +11,8 @@ mod swar;
 mod tests;
 mod wire;
 
+use std::cell::Cell;
+
 pub use config::Config;
 use framing::Delimiter;
 pub use framing::{Framing, UnknownFraming};
@@ -29,6 +31,8 @@ pub struct Greeter {
     /// The configured timeout in nanoseconds, added to the present at each exchange.
     name_timeout: u64,
     too_long: String,
+    /// Names greeted so far, in all sessions.
+    greeted: Cell<u64>,
 }
 
 /// The part of the input that was answered.
@@ -57,7 +61,15 @@ impl Greeter {
             name_timeout: u64::try_from(nanos).unwrap_or(u64::MAX),
             too_long: wire::too_long(config.name_bytes_max),
             config,
+            greeted: Cell::new(0),
         }
+    }
+
+    /// Returns how many names were greeted so far, in all sessions.
+    #[inline]
+    #[must_use]
+    pub fn greeted(&self) -> u64 {
+        self.greeted.get()
     }
 }
 
@@ -71,7 +83,7 @@ impl Service for Greeter {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
-        log::info!("Accept new connection from {}", peer.address);
+        log::info!(session = peer.id.number(); "Accept new connection from {}", peer.address);
         Session::new(self.config.framing.delimiter())
     }
 
@@ -117,7 +129,7 @@ impl Greeter {
         while let Some(line) = framing::plain_line(cx.input(), self.config.name_bytes_max)
             && line.text != wire::EXIT
         {
-            greet(line.text, Prompting::Now, cx);
+            self.greet(line.text, Prompting::Now, cx);
             cx.consume(line.bytes);
             if cx.input().is_empty() {
                 return Greeted::All;
@@ -284,24 +296,38 @@ impl Greeter {
             wire::EXIT => return close_with(wire::GOOD_BYE, CloseReason::Completed, cx),
             b"" => cx.write(prompting.suffix()),
             _ => match Name::parse(bytes, self.config.name_bytes_max) {
-                Ok(name) => greet(name.as_bytes(), prompting, cx),
-                Err(invalid) => self.reject(invalid, peer, prompting, cx)?,
+                Ok(name) => {
+                    self.greet(name.as_bytes(), prompting, cx);
+                    if log::log_enabled!(log::Level::Debug) {
+                        log_name(cx.id(), "answered", bytes);
+                    }
+                }
+                Err(invalid) => self.reject(invalid, bytes, peer, prompting, cx)?,
             },
         }
-        if log::log_enabled!(log::Level::Debug) {
-            log_answer(cx.id(), bytes);
-        }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn greet(&self, name: &[u8], prompting: Prompting, cx: &mut Context<'_>) {
+        let end = match prompting {
+            Prompting::Now => wire::HELLO_END_AND_QUESTION,
+            Prompting::Later => wire::HELLO_END,
+        };
+        cx.write_parts([wire::HELLO, name, end]);
+        self.greeted.set(self.greeted.get() + 1);
     }
 
     #[cold]
     fn reject(
         &self,
         invalid: InvalidName,
+        bytes: &[u8],
         peer: &mut PeerState,
         prompting: Prompting,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
+        log_name(cx.id(), "refused", bytes);
         let sorry = match invalid {
             InvalidName::TooLong => return self.reject_length(cx),
             InvalidName::NotUtf8 => wire::NOT_UTF8,
@@ -419,19 +445,10 @@ impl Prompting {
     }
 }
 
-#[inline(always)]
-fn greet(name: &[u8], prompting: Prompting, cx: &mut Context<'_>) {
-    let end = match prompting {
-        Prompting::Now => wire::HELLO_END_AND_QUESTION,
-        Prompting::Later => wire::HELLO_END,
-    };
-    cx.write_parts([wire::HELLO, name, end]);
-}
-
-/// Logs an answer, out of line because formatting needs registers.
+/// Logs a name, out of line because formatting needs registers.
 #[cold]
-fn log_answer(id: SessionId, bytes: &[u8]) {
-    log::debug!("{id}: answered \"{}\"", bytes.escape_ascii());
+fn log_name(id: SessionId, outcome: &str, bytes: &[u8]) {
+    log::debug!("{id}: {outcome} \"{}\"", bytes.escape_ascii());
 }
 
 fn close_with<T>(

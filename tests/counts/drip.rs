@@ -12,7 +12,7 @@ use oneloop::{
 
 use super::{at_most, lacks, skip};
 
-/// Acknowledges each step that brings input with one byte, and leaves the input unread if told so.
+/// Acknowledges each step that brings input with one byte, and leaves the input unread on request.
 struct Hoarder {
     hoards: bool,
 }

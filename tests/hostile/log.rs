@@ -357,11 +357,25 @@ fn f9_last_line_has_number_duration_and_bytes() {
     let second = server
         .log()
         .wait_for("is closed (finished) session=2 seconds=", 0);
-    assert!(second.ends_with(" bytes_in=14"), "{second}");
+    assert!(
+        second.ends_with(" names=1 bytes_in=14 bytes_out=69"),
+        "{second}"
+    );
     let first = server
         .log()
         .wait_for("is closed (finished) session=1 seconds=", 0);
-    assert!(first.ends_with(" bytes_in=11"), "{first}");
+    assert!(
+        first.ends_with(" names=1 bytes_in=11 bytes_out=66"),
+        "{first}"
+    );
+    let peers = server.log().lines();
+    let accepted = peers
+        .iter()
+        .filter(|line| line.contains("Accept new connection"));
+    let numbers: Vec<_> = accepted
+        .map(|line| line.rsplit_once(' ').expect("fields").1)
+        .collect();
+    assert_eq!(numbers, ["session=1", "session=2"]);
     let (_, seconds) = first.split_once("seconds=").expect("its time");
     let (seconds, _) = seconds.split_once(' ').expect("its end");
     let seconds: f64 = seconds.parse().expect("a number");

@@ -177,16 +177,21 @@ fn log_line_of_any_name_is_ascii_and_reversible() {
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&name, |name| {
-        let before = server.log().count(ANSWERED);
+        let expected = expected_reply(&name);
+        let outcome = if expected.starts_with(b"Hello ") {
+            ANSWERED
+        } else {
+            REFUSED
+        };
+        let before = server.log().count(outcome);
         let mut client = Client::welcomed(server.address());
         client.send([&name[..], b"\nexit\n"].concat());
         let reply = client.rest()?;
-        let expected = expected_reply(&name);
         prop_assert_eq!(
             reply,
             [&expected[..], QUESTION.as_bytes(), GOOD_BYE.as_bytes()].concat()
         );
-        let line = server.log().wait_for(ANSWERED, before);
+        let line = server.log().wait_for(outcome, before);
         prop_assert_eq!(logged_name(&line), name);
         Ok(())
     });
@@ -206,9 +211,10 @@ fn expected_reply(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Returns the name in a log line about an answer.
+/// Returns the name in a log line about an answer or a refusal.
 fn logged_name(line: &str) -> Vec<u8> {
-    let (_, name) = line.split_once(ANSWERED).expect("such a line");
+    let found = [ANSWERED, REFUSED].map(|outcome| line.split_once(outcome));
+    let (_, name) = found.into_iter().flatten().next().expect("such a line");
     unescape(name.strip_suffix('"').expect("a quoted name"))
 }
 
@@ -246,3 +252,4 @@ fn assert_log_is_printable(lines: &[String]) {
 }
 
 const ANSWERED: &str = ": answered \"";
+const REFUSED: &str = ": refused \"";

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::common::eventually;
+use crate::common::{Server, eventually};
 use crate::load::schema;
 use crate::load::standin::Standin;
 
@@ -166,6 +166,7 @@ fn wrong_answer_is_exit_code_1() {
     let standin = Standin::start(|peer| {
         peer.welcome();
         peer.serve_names(1);
+        let _ = peer.read_name();
         peer.send("Hello you!\n");
         peer.ignore();
     });
@@ -205,6 +206,19 @@ fn misuse_is_exit_code_2_with_a_remedy() {
         let output = output(arguments, 2);
         let message = text(&output.stderr);
         assert!(message.contains(advice), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn host_and_port_are_taken_in_any_form() {
+    let server = Server::start(&["--framing", "line"]);
+    let address = server.address();
+    let (port, pair) = (address.port().to_string(), address.to_string());
+    let named = format!("localhost:{port}");
+    for target in [&[&pair[..]][..], &["127.0.0.1", &port], &[&port], &[&named]] {
+        let report = output(&[target, &SHORT, &["--json", "-"]].concat(), 0);
+        let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+        assert_eq!(report["runs"][0]["plan"]["target"], pair[..], "{target:?}");
     }
 }
 

@@ -1,22 +1,27 @@
 //! The command line.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
 
-use greet_support::address::parse_address;
+use greet_support::address::{parse_address, to_connect_to};
+use greet_support::manual::{Generate, VERSION};
 
 /// A load generator for greeting servers that checks every byte of every answer.
 #[derive(Debug, Parser)]
-#[command(name = "greet-load", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(name = "greet-load", version = VERSION, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The server. Without it one is started on a free port, in another process, for as long as
     /// this takes.
-    #[arg(value_name = "ADDR", env = "GREET_LOAD_ADDR", value_parser = parse_address)]
-    pub(crate) target: Option<SocketAddr>,
+    #[arg(value_name = "ADDR", env = "GREET_LOAD_ADDR")]
+    address: Option<String>,
+
+    /// The server's port, if it is not part of ADDR.
+    #[arg(value_name = "PORT", requires = "address")]
+    port: Option<String>,
 
     /// The work of the connections: exchange names all the time, hold one whole conversation after
     /// the other, be idle and then prove to be alive, or some this and some that.
@@ -115,7 +120,7 @@ pub(crate) struct Args {
         long,
         value_name = "PID",
         env = "GREET_LOAD_SERVER_PID",
-        requires = "target"
+        requires = "address"
     )]
     pub(crate) server_pid: Option<u32>,
 
@@ -138,6 +143,10 @@ pub(crate) struct Args {
     /// No live view, even on a terminal.
     #[arg(short, long, env = "GREET_LOAD_QUIET")]
     pub(crate) quiet: bool,
+
+    /// Writes a manual page, or completions for a shell.
+    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
+    generate: Option<Generate>,
 
     /// Be the server that this program starts for itself.
     #[arg(long, hide = true, value_name = "FRAMING", exclusive = true)]
@@ -166,6 +175,15 @@ struct Sources(Vec<IpAddr>);
 struct Thresholds(Vec<Threshold>);
 
 impl Args {
+    /// Parses the command line and the environment; ends the program if they are wrong.
+    pub(crate) fn from_command_line() -> Self {
+        let args = Self::parse();
+        match args.generate {
+            Some(generate) => generate.run(Self::command()),
+            None => args,
+        }
+    }
+
     /// Ends the program with exit code 2 if the arguments contradict each other.
     pub(crate) fn check(&self) {
         if let Err(contradiction) = self.find_contradiction() {
@@ -198,6 +216,33 @@ impl Args {
             return Err("--active is for the scenario mixed".into());
         }
         Ok(())
+    }
+
+    /// Returns the server's address, if one is given. Of a name with several addresses it is the
+    /// first that accepts a connection, or the first of all.
+    ///
+    /// # Errors
+    /// If the address cannot be parsed, or the name cannot be resolved.
+    pub(crate) fn target(&self) -> Result<Option<SocketAddr>, String> {
+        let Some(address) = &self.address else {
+            return Ok(None);
+        };
+        let text = match &self.port {
+            Some(port) => format!("{address} {port}"),
+            None => address.clone(),
+        };
+        let found = to_connect_to(&text)
+            .map_err(str::to_owned)
+            .and_then(|address| address.resolve().map_err(|error| error.to_string()));
+        let addresses = found.map_err(|error| format!("{text}: {error}"))?;
+        let accepts = |address: &SocketAddr| {
+            TcpStream::connect_timeout(address, self.grace.min(CONNECT_TIMEOUT)).is_ok()
+        };
+        let reachable = match &addresses[..] {
+            [_] => None,
+            several => several.iter().copied().find(accepts),
+        };
+        Ok(reachable.or(addresses.first().copied()))
     }
 
     /// Returns one plan for each run, for a server at `target`.
@@ -410,6 +455,8 @@ const OPEN_IN_FLIGHT: u32 = 16;
 const NAMES_MAX: u32 = 400;
 const CONNECTIONS_MAX: u32 = 1_000_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The time that each address of a name has to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SOURCES_MAX: usize = 1 << 16;
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::Parser;
 use greet_support::descriptors;
 use oneloop_load::{self, Machine, Pinned, Process, Report, Server, Shape, Verdict};
 
@@ -32,7 +31,7 @@ use own_server::OwnServer;
 type Failure = String;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::from_command_line();
     if let Some(framing) = args.serve {
         return match own_server::serve(framing) {
             Ok(()) => ExitCode::SUCCESS,
@@ -56,13 +55,14 @@ fn report(args: &Args) -> Result<Verdict, Failure> {
 
 fn measure(args: &Args) -> Result<Report, Failure> {
     let interrupt = Interrupt::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
-    let own = match args.target {
+    let given = args.target()?;
+    let own = match given {
         Some(_) => None,
         None => Some(start_server(args)?),
     };
-    let target = args.target.or(own.as_ref().map(OwnServer::address));
+    let target = given.or(own.as_ref().map(OwnServer::address));
     let target = target.expect("an address, or a server of its own");
-    let server = server(args, own.as_ref());
+    let server = server(args, given, own.as_ref());
     let other = args.compare.and_then(listening_at);
     let servers: Vec<_> = server
         .pid()
@@ -107,8 +107,8 @@ fn start_server(args: &Args) -> Result<OwnServer, Failure> {
     })
 }
 
-fn server(args: &Args, own: Option<&OwnServer>) -> Server {
-    let found = || listening_at(args.target?);
+fn server(args: &Args, given: Option<SocketAddr>, own: Option<&OwnServer>) -> Server {
+    let found = || listening_at(given?);
     match (own, args.server_pid) {
         (Some(own), _) => Server::Own { pid: own.pid() },
         (None, Some(pid)) => Server::Known { pid },

@@ -22,6 +22,10 @@ pub(crate) struct Session {
     opened: Time,
     /// Bytes of input that the service has consumed, or had when it closed.
     bytes_in: u64,
+    /// Bytes of output that the service has written.
+    bytes_out: u64,
+    /// Names that the service has greeted.
+    names: u64,
 }
 
 impl Journal {
@@ -44,7 +48,7 @@ impl Journal {
         }
         self.named.push(protocol);
         warn!(
-            session:% = number(session);
+            session = session.number();
             "a client speaks {protocol} to the greeting port; its lines are taken for names, and \
              this is logged once"
         );
@@ -58,6 +62,8 @@ impl Service for Journal {
         Session {
             opened: cx.now(),
             bytes_in: 0,
+            bytes_out: 0,
+            names: 0,
             greeting: self.greeter.open(peer, cx),
         }
     }
@@ -68,6 +74,7 @@ impl Service for Journal {
         if session.bytes_in == 0 && unread > 0 {
             self.look(cx.input(), cx.id());
         }
+        let greeted = self.greeter.greeted();
         let next = self.greeter.step(&mut session.greeting, event, cx);
         // Unread input at the end was received, too.
         let rest = match next {
@@ -75,6 +82,8 @@ impl Service for Journal {
             _ => cx.input().len(),
         };
         session.bytes_in += (unread - rest) as u64;
+        session.bytes_out += cx.written() as u64;
+        session.names += self.greeter.greeted() - greeted;
         next
     }
 
@@ -84,9 +93,11 @@ impl Service for Journal {
         // To the millisecond.
         let seconds = (nanos / 1_000_000) as f64 / 1e3;
         info!(
-            session:% = number(peer.id),
+            session = peer.id.number(),
             seconds,
-            bytes_in = session.bytes_in;
+            names = session.names,
+            bytes_in = session.bytes_in,
+            bytes_out = session.bytes_out;
             "Connection from {} is closed ({why})",
             peer.address
         );
@@ -95,12 +106,4 @@ impl Service for Journal {
     fn refusal_message(&self, why: EndReason) -> &[u8] {
         self.greeter.refusal_message(why)
     }
-}
-
-/// Returns the number that other log lines name a session by.
-fn number(session: SessionId) -> String {
-    let shown = session.to_string();
-    shown
-        .trim_start_matches(|c: char| !c.is_ascii_digit())
-        .into()
 }

@@ -35,9 +35,7 @@ pub(super) fn comparison(
         page.push_labelled(&mut text, Style::Bad, "server", &target);
         push_faults(&mut text, run, page);
     }
-    for (weight, finding) in findings(runs) {
-        page.push_labelled(&mut text, weight.style(), weight.word(), &finding);
-    }
+    super::push_findings(&mut text, findings(runs), 0, page);
     text
 }
 

@@ -14,6 +14,7 @@ pub use run::step;
 pub(crate) use run::{PERCENTILES, describe, distributions, faults, latency_is};
 pub(crate) use sweep::{describe as describe_sweep, sweep_findings};
 
+use super::figures;
 use super::findings::Weight;
 use super::outcome::Outcome;
 use super::report::{Report, Shape, Verdict};
@@ -38,6 +39,42 @@ pub fn report(report: &Report, page: &Page) -> String {
     match page.height {
         Some(height) if text.lines().count() > height => repeat_headline(&text),
         _ => text,
+    }
+}
+
+/// Appends findings, as many as fit below the lines of `text` and `others` more.
+fn push_findings(
+    text: &mut String,
+    findings: impl IntoIterator<Item = (Weight, String)>,
+    others: usize,
+    page: &Page,
+) {
+    let taken = others + text.lines().count();
+    let room = page
+        .height
+        .map_or(usize::MAX, |height| height.saturating_sub(taken));
+    let blocks = findings.into_iter().map(|(weight, finding)| {
+        let mut block = String::new();
+        page.push_labelled(&mut block, weight.style(), weight.word(), &finding);
+        block
+    });
+    let blocks: Vec<String> = blocks.collect();
+    let lines = |blocks: &[String]| {
+        blocks
+            .iter()
+            .map(|block| block.lines().count())
+            .sum::<usize>()
+    };
+    let mut shown = blocks.len();
+    // The last line is then for the number of those that are not shown.
+    while shown > 0 && lines(&blocks[..shown]) + usize::from(shown < blocks.len()) > room {
+        shown -= 1;
+    }
+    text.extend(blocks[..shown].iter().map(String::as_str));
+    if shown < blocks.len() {
+        let more = figures::plural((blocks.len() - shown) as u64, "more remark");
+        let more = format!("{more}: see --html or --json");
+        page.push_labelled(text, Style::Faint, "", &more);
     }
 }
 
@@ -87,6 +124,33 @@ impl Weight {
         match self {
             Self::Note => Style::Faint,
             Self::Warning => Style::Warning,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_that_do_not_fit_are_counted() {
+        let findings = || (0..6).map(|number| (Weight::Warning, format!("remark {number}")));
+        for (height, shown) in [
+            (None, 6),
+            (Some(20), 6),
+            (Some(8), 6),
+            (Some(7), 4),
+            (Some(2), 0),
+        ] {
+            let page = Page {
+                height,
+                ..Page::PLAIN
+            };
+            let mut text = "headline\n".to_owned();
+            push_findings(&mut text, findings(), 1, &page);
+            assert_eq!(text.matches("warning").count(), shown, "{text}");
+            let counted = format!("{} more remarks", 6 - shown);
+            assert_eq!(text.contains(&counted), shown < 6, "{text}");
         }
     }
 }

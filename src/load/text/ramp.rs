@@ -3,6 +3,7 @@
 use super::page::{Page, Style};
 use super::table::{Cell, Head, Table};
 use crate::figures;
+use crate::findings::Weight;
 use crate::outcome::Outcome;
 use crate::ramp::{Knee, Ramp, rate};
 use crate::record::percentile;
@@ -16,17 +17,16 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
     }
     let mut details = format!("\n{more}");
     // Findings about the steps that fail are of no use.
-    for finding in knee.iter().flat_map(|knee| knee.run.findings()) {
-        let (style, text_of) = (
-            finding.weight.style(),
-            format!("at the knee: {}", finding.text),
-        );
-        page.push_labelled(&mut details, style, finding.weight.word(), &text_of);
-    }
-    if let (None, Some(run)) = (knee, runs.first()) {
-        super::run::push_faults(&mut details, run, page);
-        super::run::push_findings(&mut details, run, page);
-    }
+    let findings = match (knee, runs.first()) {
+        (Some(knee), _) => findings(knee.run, "at the knee: "),
+        (None, Some(first)) => {
+            super::run::push_faults(&mut details, first, page);
+            findings(first, "")
+        }
+        (None, None) => Vec::new(),
+    };
+    let others = text.lines().count() + ROWS_MIN + 3;
+    super::push_findings(&mut details, findings, others, page);
     let steps = Ramp::steps(runs);
     let others = text.lines().count() + details.lines().count() + 3;
     let room = page
@@ -44,6 +44,14 @@ pub(super) fn ramp(ramp: &Ramp, runs: &[Outcome], more: &str, page: &Page) -> St
         );
     }
     text + &details
+}
+
+/// Returns the findings of a run behind a prefix.
+fn findings(run: &Outcome, prefix: &str) -> Vec<(Weight, String)> {
+    let findings = run.findings().into_iter();
+    findings
+        .map(|finding| (finding.weight, format!("{prefix}{}", finding.text)))
+        .collect()
 }
 
 fn headline(knee: Option<Knee<'_>>, page: &Page) -> String {

@@ -30,7 +30,10 @@ pub(super) fn run(outcome: &Outcome, more: &str, page: &Page) -> String {
     push_costs(&mut details, outcome, page);
     push_faults(&mut details, outcome, page);
     details += more;
-    push_findings(&mut details, outcome, page);
+    let findings = outcome.findings().into_iter();
+    let findings = findings.map(|finding| (finding.weight, finding.text));
+    let others = figures.lines().count() + 1;
+    super::push_findings(&mut details, findings, others, page);
     let lines = |text: &str| text.lines().count();
     // Besides its rows it has a heading, and an empty line on either side.
     let rows = page.height.map_or(HISTOGRAM_MAX, |height| {
@@ -204,14 +207,6 @@ fn push_costs(text: &mut String, outcome: &Outcome, page: &Page) {
         if let Some(line) = line {
             page.push_labelled(text, Style::Faint, label, &line);
         }
-    }
-}
-
-/// Appends the findings.
-pub(super) fn push_findings(text: &mut String, outcome: &Outcome, page: &Page) {
-    for finding in outcome.findings() {
-        let style = finding.weight.style();
-        page.push_labelled(text, style, finding.weight.word(), &finding.text);
     }
 }
 

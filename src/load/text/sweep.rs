@@ -23,10 +23,9 @@ pub(super) fn sweep(outcomes: &[Outcome], more: &str, page: &Page) -> String {
     }
     text.push('\n');
     text += more;
-    for (weight, steps, finding) in sweep_findings(outcomes) {
-        let finding = format!("{steps}{finding}");
-        page.push_labelled(&mut text, weight.style(), weight.word(), &finding);
-    }
+    let findings = sweep_findings(outcomes).into_iter();
+    let findings = findings.map(|(weight, steps, text)| (weight, format!("{steps}{text}")));
+    super::push_findings(&mut text, findings, 0, page);
     text
 }
 

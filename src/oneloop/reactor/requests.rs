@@ -33,13 +33,15 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     #[cold]
     pub(crate) fn apply_requests(&mut self) {
-        let requests = std::mem::take(&mut self.core.scratch.service.requests);
+        let mut requests = std::mem::take(&mut self.core.scratch.service.requests);
         if let Some(timer) = requests.timer {
             self.timer = timer;
         }
-        for id in requests.wake {
+        for id in requests.wake.drain(..) {
             self.slots.notify(id, Flags::WAKE);
         }
+        // The list keeps its buffer: waking must not allocate.
+        self.core.scratch.service.requests.wake = requests.wake;
         for connect in requests.connect {
             self.connect_or_fail(connect);
         }

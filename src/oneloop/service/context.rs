@@ -126,6 +126,13 @@ impl<'a> Context<'a> {
         self.scratch.output.room()
     }
 
+    /// Returns how many bytes this step has written, also above the mark.
+    #[inline]
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.scratch.output.len()
+    }
+
     /// Returns the id of this session, for use by other sessions.
     #[inline]
     #[must_use]

@@ -170,6 +170,12 @@ impl SessionId {
         index: u32::MAX,
         generation: u32::MAX,
     };
+
+    /// Returns the number of the session, counted from the first one.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.generation
+    }
 }
 
 impl fmt::Display for SessionId {

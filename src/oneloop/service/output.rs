@@ -119,6 +119,12 @@ impl WriteBuf {
         self.mark.saturating_sub(self.filled)
     }
 
+    /// Returns how many bytes were written.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.filled
+    }
+
     /// Returns true if the output exceeded the maximum.
     pub(crate) fn has_overflowed(&self) -> bool {
         self.overflowed

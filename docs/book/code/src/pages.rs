@@ -193,7 +193,7 @@ impl Block {
     }
 }
 
-/// Returns a function of a source file, with the comment above it. The argument is `FILE@NAME`.
+/// Returns a function of a source file, without the comment above it. The argument is `FILE@NAME`.
 fn function(file: &str, name: &str) -> Result<String, String> {
     let path = repository_file(file)?;
     let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
@@ -201,13 +201,11 @@ fn function(file: &str, name: &str) -> Result<String, String> {
     let start = format!("fn {name}(");
     let head = lines.iter().position(|line| line.contains(&start));
     let head = head.ok_or_else(|| format!("{file} has no {start}"))?;
-    let is_above = |line: &&&str| line.trim_start().starts_with(['/', '#']);
-    let above = lines[..head].iter().rev().take_while(is_above).count();
     let indent = &lines[head][..lines[head].len() - lines[head].trim_start().len()];
     let end = format!("{indent}}}");
     let length = lines[head..].iter().position(|line| *line == end);
     let length = length.ok_or_else(|| format!("{file}: {name} does not end"))?;
-    let body = &lines[head - above..=head + length];
+    let body = &lines[head..=head + length];
     let cut = body
         .iter()
         .map(|line| line.get(indent.len()..).unwrap_or(""));

@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use oneloop_book::lab::{Program, greet_program, is_installed, programs, repository};
+use oneloop_book::lab::{Program, eventually, greet_program, is_installed, programs, repository};
 use oneloop_book::pages::{Block, pages};
 use oneloop_book::sniff;
 
@@ -109,10 +109,28 @@ fn obstacle(block: &Block) -> Option<String> {
     None
 }
 
+/// Returns `true` if strace can attach to a process that is not its child. Some systems allow that
+/// only to the superuser.
 fn may_trace() -> bool {
+    let mut target = Command::new("sleep").arg("60").spawn().expect("sleep");
+    let pid = target.id();
     let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "true"]);
-    strace.status().is_ok_and(|status| status.success())
+    strace.args(["-qq", "-o", "/dev/null", "-p", &pid.to_string()]);
+    let mut strace = strace.stderr(Stdio::null()).spawn().expect("strace");
+    let is_attached = eventually("strace attaches or ends", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let is_traced = status.lines().any(|line| {
+            let tracer = line.strip_prefix("TracerPid:");
+            tracer.is_some_and(|tracer| tracer.trim() != "0")
+        });
+        let has_ended = strace.try_wait().expect("waiting").is_some();
+        (is_traced || has_ended).then_some(is_traced)
+    });
+    for child in [&mut strace, &mut target] {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    is_attached
 }
 
 /// Splits a session into its commands and what each prints.

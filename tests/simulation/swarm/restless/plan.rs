@@ -135,4 +135,4 @@ fn limits(random: &mut Rng) -> Limits {
     }
 }
 
-const SALT: u64 = 0x5EED_0F_4E57_1E55;
+const SALT: u64 = 0x5EED_0F4E_571E_5500;

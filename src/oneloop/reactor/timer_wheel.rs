@@ -69,7 +69,7 @@ impl TimerWheel {
         }
     }
 
-    /// Inserts the deadline of `key`, and removes its former entry.
+    /// Inserts the deadline of `key`. A former entry is removed, unless it expires early enough.
     pub(crate) fn insert(&mut self, links: &mut impl Links, key: u32, deadline: Time, now: Time) {
         if now < self.next {
             // No entry expires before `now`, so the wheel may advance to it at once.
@@ -78,8 +78,9 @@ impl TimerWheel {
         // A deadline that has passed expires with the next batch. In the current one it would
         // expire, and be inserted again, without end.
         let (slot, expires_at) = self.place(deadline.max(now));
+        // An entry may expire within a tick after its deadline. It keeps its place: moved ahead at
+        // each call, the entry of a connection that is always busy would never expire.
         if links.link(key).expires_at <= expires_at {
-            // Inserted anew at each step, a deadline that has come would move away for ever.
             return;
         }
         self.remove(links, key);
@@ -330,6 +331,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn deadline_inserted_again_while_it_expires_is_not_postponed() {
+        let mut both = Both::new(1);
+        both.set(0, Time::from_nanos(5 << TICK_BITS | 1));
+        let deadline = both.oracle[&0];
+        let expires_at = both.slots.link(0).expires_at();
+        while both.now < expires_at {
+            // As a connection that is driven in every turn.
+            both.now = both.now + TICK / 4;
+            both.wheel.insert(&mut both.slots, 0, deadline, both.now);
+        }
+        assert_eq!(both.wheel.pop_expired(&mut both.slots, both.now), Some(0));
     }
 
     #[test]

@@ -372,6 +372,21 @@ mod tests {
     }
 
     #[test]
+    fn deadline_that_has_come_inserted_again_and_again_expires() {
+        let mut both = Both::new(1);
+        let due = Time::START + Duration::from_millis(100);
+        both.set(0, due);
+        both.now = due;
+        for _ in 0..3 {
+            // As a connection does that is driven several times in each tick.
+            both.wheel.insert(&mut both.slots, 0, due, both.now);
+            both.now = both.now + TICK / 2;
+        }
+        let (wheel, slots) = (&mut both.wheel, &mut both.slots);
+        assert_eq!(wheel.pop_expired(slots, both.now), Some(0));
+    }
+
+    #[test]
     fn slots_of_all_levels_due_at_one_tick_all_expire() {
         // Each is inserted so that its slot, of another level each time, begins at the same tick.
         let mut both = Both::new(4);

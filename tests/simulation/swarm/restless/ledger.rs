@@ -28,6 +28,8 @@ pub struct Ledger {
     pub load: Load,
     /// One that was accepted, until the loop has taken note of it, and whether it is registered.
     entering: Option<(SocketAddr, bool)>,
+    /// The connection that was accepted only to be shed.
+    shed: Option<SocketAddr>,
     pub wrong: Option<String>,
     /// Outbound connections that are neither made nor failed, by tag: since when.
     pub tags: HashMap<u32, Time>,
@@ -58,6 +60,7 @@ impl Ledger {
             models: HashMap::new(),
             watched: HashMap::new(),
             entering: None,
+            shed: None,
             wrong: None,
             tags: HashMap::new(),
             timer: None,
@@ -164,6 +167,9 @@ impl Ledger {
     }
 
     fn left(&mut self, now: Time, peer: SocketAddr) {
+        if self.shed.take() == Some(peer) {
+            return; // it frees no descriptor but the one in reserve
+        }
         match self.entering {
             // It could not be registered: the loop never took note of it.
             Some((entering, false)) if entering == peer => self.entering = None,
@@ -191,6 +197,7 @@ impl Observer for Shared {
                     *registered = true;
                 }
             }
+            Syscall::Shed => ledger.shed = Some(peer),
             Syscall::Closed => ledger.left(now, peer),
             _ => {}
         }

@@ -130,7 +130,7 @@ fn end(child: &mut Child) -> io::Result<()> {
     child.wait().map(drop)
 }
 
-/// Returns the path of the test program named in a message of cargo, if there is one.
+/// Returns the test program named in a message of cargo, if there is one.
 fn executable_of(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let is_test = message["profile"]["test"].as_bool()?;
@@ -141,5 +141,5 @@ fn executable_of(message: &str) -> Option<PathBuf> {
 /// Longest run of a suite: no suite takes half as long when it passes.
 const PATIENCE: Duration = Duration::from_secs(180);
 const GLANCE: Duration = Duration::from_millis(20);
-/// Variables that cargo sets for its children; another cargo would take them for its own settings.
+/// Variables that cargo sets for its children. A nested cargo would take them for its own settings.
 const NOT_PASSED_ON: [&str; 3] = ["CARGO_MANIFEST_DIR", "CARGO_BUILD_TARGET_DIR", "RUSTFLAGS"];

@@ -11,7 +11,7 @@ fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|number| (number % 251) as u8).collect()
 }
 
-/// Returns a client, and its server: answers any input with `bytes` bytes, then closes if `closes`.
+/// Returns a server and its client. Any input is answered with `bytes` bytes, then closed if `closes`.
 fn answering(limits: Limits, bytes: usize, closes: bool) -> (Simulation<Probe>, Client) {
     let mut simulation = simulate(limits, move |mut step| {
         if step.take().is_empty() {

@@ -315,7 +315,7 @@ impl Oracle {
         self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
-    /// Returns true if a whole name is unanswered, or one will be whole after a silence.
+    /// Returns true if a name is unanswered that is whole, or will be after a silence.
     fn owes_answer(&self, reading: &Reading) -> bool {
         let rest = &self.taken[reading.at..];
         match reading.ending {

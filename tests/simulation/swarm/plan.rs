@@ -233,8 +233,8 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
     }
 }
 
-/// Returns the longest output for one name, in bytes: its greeting or a complaint about it, and the
-/// question or last words.
+/// Returns the longest output for one name, in bytes. It is the greeting or a complaint, and the
+/// question or last message.
 pub fn longest_answer(config: &Config) -> u64 {
     config.name_bytes_max as u64 + 128
 }

@@ -344,8 +344,8 @@ impl<const EDGE: bool> Run<EDGE> {
         self.check_rest(tally)
     }
 
-    /// Checks that queued connections are accepted, unless the server is full or the listener backs
-    /// off.
+    /// Checks that queued connections are accepted in time. Those of a full server or a listener
+    /// that backs off may wait.
     fn check_queue(&self) -> Verdict {
         for &address in &self.addresses {
             let since = self.network.waiting_since(address);

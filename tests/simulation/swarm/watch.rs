@@ -253,7 +253,7 @@ impl Book {
     }
 
     /// Notes that a client's connection was reset. A client that follows the protocol must get the
-    /// server's last words instead.
+    /// server's last message instead.
     fn was_reset(&mut self, number: usize) {
         let visitor = self.plan.visitor(number);
         if !self.plan.breaks_nothing() || !self.plan.lingers_long_enough_for(&visitor) {

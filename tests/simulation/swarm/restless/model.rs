@@ -149,7 +149,7 @@ impl Model {
         }
     }
 
-    /// Notes the result of a step: `next`, and the number of bytes that it has not consumed.
+    /// Notes the result of a step and the size of the input not consumed.
     pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
         self.left = left;
         match next {

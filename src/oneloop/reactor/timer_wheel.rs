@@ -69,9 +69,8 @@ impl TimerWheel {
         }
     }
 
-    /// Inserts the deadline of `key`, and removes its former entry.
+    /// Inserts the deadline of `key`. A former entry is removed, unless it expires early enough.
     pub(crate) fn insert(&mut self, links: &mut impl Links, key: u32, deadline: Time, now: Time) {
-        self.remove(links, key);
         if now < self.next {
             // No entry expires before `now`, so the wheel may advance to it at once.
             self.tick = self.tick.max(now.as_nanos() >> TICK_BITS);
@@ -79,6 +78,12 @@ impl TimerWheel {
         // A deadline that has passed expires with the next batch. In the current one it would
         // expire, and be inserted again, without end.
         let (slot, expires_at) = self.place(deadline.max(now));
+        // An entry may expire within a tick after its deadline. It keeps its place: moved ahead at
+        // each call, the entry of a connection that is always busy would never expire.
+        if links.link(key).expires_at <= expires_at {
+            return;
+        }
+        self.remove(links, key);
         let head = self.heads[slot];
         *links.link(key) = Link {
             expires_at,
@@ -329,6 +334,20 @@ mod tests {
     }
 
     #[test]
+    fn deadline_inserted_again_while_it_expires_is_not_postponed() {
+        let mut both = Both::new(1);
+        both.set(0, Time::from_nanos(5 << TICK_BITS | 1));
+        let deadline = both.oracle[&0];
+        let expires_at = both.slots.link(0).expires_at();
+        while both.now < expires_at {
+            // As a connection that is driven in every turn.
+            both.now = both.now + TICK / 4;
+            both.wheel.insert(&mut both.slots, 0, deadline, both.now);
+        }
+        assert_eq!(both.wheel.pop_expired(&mut both.slots, both.now), Some(0));
+    }
+
+    #[test]
     fn past_deadline_inserted_again_does_not_stop_the_wheel() {
         let mut both = Both::new(2);
         both.now = Time::START + Duration::from_secs(10);
@@ -350,6 +369,21 @@ mod tests {
         }
         assert_eq!(fired[1], 1);
         assert!((50..=100).contains(&fired[0]), "fired {} times", fired[0]);
+    }
+
+    #[test]
+    fn deadline_that_has_come_inserted_again_and_again_expires() {
+        let mut both = Both::new(1);
+        let due = Time::START + Duration::from_millis(100);
+        both.set(0, due);
+        both.now = due;
+        for _ in 0..3 {
+            // As a connection does that is driven several times in each tick.
+            both.wheel.insert(&mut both.slots, 0, due, both.now);
+            both.now = both.now + TICK / 2;
+        }
+        let (wheel, slots) = (&mut both.wheel, &mut both.slots);
+        assert_eq!(wheel.pop_expired(slots, both.now), Some(0));
     }
 
     #[test]

@@ -274,8 +274,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_ups_in_reverse_order",
         file: "src/oneloop/reactor/requests.rs",
-        find: "for id in requests.wake {",
-        replace: "for id in requests.wake.into_iter().rev() {",
+        find: "for id in requests.wake.drain(..) {",
+        replace: "for id in requests.wake.drain(..).rev() {",
         suite: Suite::Scenario("events"),
     },
     Mutant {

@@ -318,11 +318,26 @@ fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
     simulation.run_for(MINUTE);
     assert_eq!(client.received().len(), 5000);
     let events = simulation.reactor().service().events(0);
-    let calls = &simulation.reactor().service().calls;
-    let at = calls
-        .iter()
-        .position(|c| matches!(c.1, Call::Step(_, Event::Timeout)))
-        .unwrap_or(6);
-    eprintln!("{:?}", &calls[at - 6..at + 3]);
     assert!(!events.contains(&Event::Timeout));
+}
+
+#[test]
+fn deadline_of_a_session_that_is_stepped_in_every_turn_comes() {
+    let due = Time::START + ms(20);
+    let mut simulation = simulate(Limits::default(), move |step| {
+        let id = step.cx.id();
+        step.cx.wake(id);
+        match step.event {
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            _ => Next::Read { until: due },
+        }
+    });
+    let _client = simulation.connect();
+    simulation.run_for(ms(100));
+    let ended = simulation
+        .reactor()
+        .service()
+        .time_of(Call::Step(0, Event::Timeout));
+    let ended = ended.expect("it has come by now");
+    assert!(ended - due < ms(3), "{ended:?}");
 }

@@ -201,7 +201,7 @@ fn write_deadline_is_shortened_when_the_server_is_full() {
         ..room_for(1)
     };
     let mut simulation = simulate(limits, |step| {
-        step.cx.write(&[b'x'; 200_000]);
+        step.cx.write(&[b'x'; 1_000_000]);
         step.read_for(HOUR)
     });
     let client = simulation.connect();
@@ -223,7 +223,7 @@ fn write_deadline_that_is_shortened_twice_is_shortened_from_what_it_was() {
     let mut simulation = simulate(limits, |mut step| {
         step.take();
         if step.number == 0 && step.event == Event::Open {
-            step.cx.write(&[b'x'; 200_000]);
+            step.cx.write(&[b'x'; 1_000_000]);
         }
         step.read_for(HOUR)
     });

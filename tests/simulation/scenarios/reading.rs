@@ -215,7 +215,7 @@ fn memory_of_input_and_output_is_given_back() {
     let mut simulation = simulate(input_max(100_000), |step| {
         if step.cx.input().len() >= 50_000 {
             step.cx.consume(step.cx.input().len());
-            step.cx.write(&[b'x'; 200_000]);
+            step.cx.write(&[b'x'; 1_000_000]);
         }
         step.read_for(HOUR)
     });
@@ -228,10 +228,10 @@ fn memory_of_input_and_output_is_given_back() {
     client.send(b"1");
     simulation.run_for(SECOND);
     let held = simulation.reactor().usage().buffered_bytes;
-    assert!((1..=200_000).contains(&held), "{held} bytes");
+    assert!((1..=1_000_000).contains(&held), "{held} bytes");
     client.resume_reading();
     simulation.run_for(SECOND);
-    assert_eq!(client.received().len(), 200_000);
+    assert_eq!(client.received().len(), 1_000_000);
     assert_eq!(simulation.reactor().usage().buffered_bytes, 0);
 }
 

@@ -137,7 +137,7 @@ fn output_that_is_taken_fast_at_first_and_then_too_slowly_ends() {
     };
     let mut simulation = simulate(limits, |step| {
         if step.event == Event::Open {
-            step.cx.write(&pattern(200_000));
+            step.cx.write(&pattern(60_000));
         }
         step.read_for(HOUR)
     });
@@ -159,7 +159,7 @@ fn output_that_a_peer_does_not_take_ends_after_its_time_with_a_reset() {
         write_timeout: 5 * SECOND,
         ..narrow(1000)
     };
-    let (mut simulation, client) = answering(limits, 200_000, false);
+    let (mut simulation, client) = answering(limits, 1_000_000, false);
     client.stop_reading();
     client.send(b"go");
     simulation.run_for(ms(4990));
@@ -208,22 +208,23 @@ fn output_that_is_taken_steadily_has_as_long_as_it_takes() {
     };
     let mut simulation = simulate(limits, |step| match step.event {
         Event::Open => {
-            step.cx.write(&pattern(200_000));
+            step.cx.write(&pattern(60_000));
             Next::Close(CloseReason::Completed)
         }
         _ => step.read_for(HOUR),
     });
-    // 4,096 bytes in four seconds: 196 seconds for all of it.
+    // 4,096 bytes in four seconds: 58 seconds for all of it.
     let client = simulation.connect_over(LinkProfile {
         bytes_per_second: 1024,
+        receive_buffer_bytes: 4096,
         ..LinkProfile::ideal()
     });
-    simulation.run_for(190 * SECOND);
+    simulation.run_for(50 * SECOND);
     assert_eq!(simulation.reactor().service().end(0), None);
     simulation.run_for(20 * SECOND);
     let end = simulation.reactor().service().end(0);
     assert_eq!(end, Some(EndReason::Completed));
-    assert_eq!(client.received(), pattern(200_000));
+    assert_eq!(client.received(), pattern(60_000));
 }
 
 #[test]
@@ -235,12 +236,13 @@ fn output_that_drips_away_more_slowly_than_that_ends() {
     };
     let mut simulation = simulate(limits, |step| {
         if step.event == Event::Open {
-            step.cx.write(&pattern(200_000));
+            step.cx.write(&pattern(60_000));
         }
         step.read_for(HOUR)
     });
     let _client = simulation.connect_over(LinkProfile {
         bytes_per_second: 700,
+        receive_buffer_bytes: 4096,
         ..LinkProfile::ideal()
     });
     simulation.run_for(20 * SECOND);
@@ -380,7 +382,7 @@ fn closing_after_the_peer_has_finished_waits_for_nothing() {
 
 #[test]
 fn reset_by_the_peer_ends_a_session_that_writes() {
-    let (mut simulation, client) = answering(narrow(1000), 200_000, false);
+    let (mut simulation, client) = answering(narrow(1000), 1_000_000, false);
     client.stop_reading();
     client.send(b"go");
     simulation.run_for(ms(10));

@@ -11,7 +11,8 @@ fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|number| (number % 251) as u8).collect()
 }
 
-/// Returns a server and its client. Any input is answered with `bytes` bytes, then closed if `closes`.
+/// Returns a server and its client. Any input is answered with `bytes` bytes, and the session then
+/// closes if `closes`.
 fn answering(limits: Limits, bytes: usize, closes: bool) -> (Simulation<Probe>, Client) {
     let mut simulation = simulate(limits, move |mut step| {
         if step.take().is_empty() {

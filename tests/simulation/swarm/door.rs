@@ -1,8 +1,8 @@
 //! Checks the loop's accepts against the limits alone.
 //!
 //! The door sees every attempt to accept and every socket that is closed. From the limits it
-//! derives which connections must be admitted, when a listener must not be polled, and when it must
-//! be polled again.
+//! derives which connections must be admitted, when the loop must not accept from a listener, and
+//! when it must try again.
 
 use std::collections::HashMap;
 use std::io;
@@ -33,7 +33,7 @@ struct Listening {
     asked: usize,
     /// Failed accepts since one succeeded, the queue was empty, or the listener began to back off.
     failures: usize,
-    /// End of its back-off; it must not be polled before.
+    /// End of its back-off; the loop must not accept from it before.
     rests_until: Time,
 }
 
@@ -79,7 +79,8 @@ impl Door {
     /// Checks an accept on a listener.
     ///
     /// # Errors
-    /// If the listener was backing off or polled too often, or the server was full.
+    /// If the listener was backing off or had used its accepts of the turn, or if a full server
+    /// must let connections queue.
     pub fn asked(
         &mut self,
         now: Time,
@@ -158,8 +159,7 @@ impl Door {
         self.admitted.len()
     }
 
-    /// Returns the time from which a listener should have been polled for a connection waiting
-    /// since `since`.
+    /// Returns the time since which an accept is due, if a connection has waited since `since`.
     pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
         if self.is_shut() {
             return None;

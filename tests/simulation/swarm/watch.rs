@@ -135,8 +135,8 @@ impl Watch {
         book.judge(verdict);
     }
 
-    /// Returns the time from which the listener at `address` should have been polled for a
-    /// connection that has waited there since `since`.
+    /// Returns the time since which an accept at `address` is due, if a connection has waited since
+    /// `since`.
     pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
         self.0.borrow().door.overdue_since(address, since)
     }

@@ -97,8 +97,8 @@ impl<const EDGE: bool> Restless<EDGE> {
         cx.connect(self.target(tag), None, tag);
     }
 
-    /// Chooses an address to connect to. It is a server of this network, the service itself, an address
-    /// without a server, or one that does not answer.
+    /// Chooses an address to connect to. It is a server of this network, the service itself, an
+    /// address without a server, or one that does not answer.
     fn target(&mut self, tag: u32) -> SocketAddr {
         let address = SocketAddr::from(([10, 9, (tag >> 8) as u8, tag as u8], 7000));
         match self.random.below(8) {

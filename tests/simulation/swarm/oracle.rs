@@ -433,6 +433,13 @@ impl Oracle {
         if feed.is_none() && self.drained && reading.ending != Ending::Line {
             candidates.push(everything(By::Drain));
         }
+        // A server that was held up for a quiet gap beyond the deadline takes the bytes that came
+        // meanwhile for a name: it cannot know when they came.
+        let (name, gap) = (rules.config.name_timeout, rules.config.quiet_gap);
+        let held_up = now >= self.last_spoken + name + gap;
+        if feed.is_none() && held_up && reading.ending != Ending::Line && !rest.is_empty() {
+            candidates.push(everything(By::Silence));
+        }
         candidates
     }
 

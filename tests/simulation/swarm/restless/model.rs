@@ -225,7 +225,14 @@ impl Model {
             {
                 Some("its deadline")
             }
-            Flush::Done if self.woken.is_some_and(late) => Some("its wake-up"),
+            // Output that had to wait came first.
+            Flush::Done
+                if self
+                    .woken
+                    .is_some_and(|since| late(since.max(self.asked_at))) =>
+            {
+                Some("its wake-up")
+            }
             Flush::Done
                 if !self.is_drained
                     && draining_since.is_some_and(|since| late(since.max(self.asked_at))) =>

@@ -1,5 +1,4 @@
-//! What the fuzz targets do with their bytes: plain functions, so that the corpus can be replayed
-//! without a fuzzer.
+//! Bodies of the fuzz targets, as plain functions: the corpus can be replayed without a fuzzer.
 
 use std::time::Duration;
 
@@ -9,8 +8,8 @@ use oneloop_sim::{Client, Simulation};
 
 use crate::swarm::run::run_script;
 
-/// However a peer's lines are cut into segments, it is served the same. The first byte says how
-/// they are cut.
+/// Checks that the segmentation of a peer's lines does not change the output. The first byte sets
+/// the segment length.
 pub fn framing(bytes: &[u8]) {
     let Some((&cut, bytes)) = bytes.split_first() else {
         return;
@@ -34,8 +33,8 @@ pub fn framing(bytes: &[u8]) {
     );
 }
 
-/// Whatever a peer does, and whenever: the session goes on or ends, and the server stops when it
-/// is told to. Each byte is one thing that happens.
+/// Checks that a session survives any input or ends, and that the server then drains. Each byte is
+/// one action of the peer or a wait.
 pub fn session(bytes: &[u8]) {
     let Some((&framing, bytes)) = bytes.split_first() else {
         return;
@@ -51,8 +50,8 @@ pub fn session(bytes: &[u8]) {
     assert!(heard.starts_with(b"Welcome!\n"));
 }
 
-/// A whole server among its clients, with a fault schedule and limits as the bytes say, and every
-/// invariant checked.
+/// Runs a whole server among its clients and checks every invariant. The bytes decide the fault
+/// schedule, the limits and the clients.
 pub fn reactor(bytes: &[u8]) {
     if let Err(wrong) = run_script(bytes, 200).verdict {
         panic!("{wrong}");
@@ -73,7 +72,7 @@ fn happen(byte: u8, client: &Client, simulation: &mut Simulation<Greeter>) {
     }
 }
 
-/// What a client hears that does as `body` says; then the server is stopped.
+/// Runs `body` with one client, drains the server, and returns the bytes that the client received.
 fn converse(
     framing: Framing,
     body: impl FnOnce(&Client, &mut Simulation<Greeter>) -> Turn,

@@ -1,5 +1,5 @@
-//! The operating system behind the same trait: what the loop relies on, and the simulated network
-//! imitates.
+//! Tests the operating system behind the `Net` trait: the properties that the loop relies on, and
+//! that the simulated network imitates.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ const BUFFERS: BufferSizes = BufferSizes {
     receive_bytes: 32 * 1024,
 };
 
-/// A listener on the operating system's network, and what to wait with.
+/// A listener on the operating system's network, and its poller.
 struct Kernel {
     os: Os,
     listener: <Os as Net>::Listener,
@@ -42,7 +42,7 @@ impl Kernel {
         Self::new("127.0.0.1:0", 16).expect("a loopback")
     }
 
-    /// Waits for an event of `token` that is as `wanted`.
+    /// Polls until `token` has an event that satisfies `wanted`.
     fn wait_for(&mut self, token: usize, wanted: impl Fn(Readiness) -> bool) {
         let mut events = <Os as Net>::Events::default();
         loop {
@@ -57,7 +57,7 @@ impl Kernel {
         }
     }
 
-    /// A connection: the loop's end, and the peer's.
+    /// Returns both ends of a new connection: the loop's and the peer's.
     fn connection(&mut self) -> (Stream, TcpStream) {
         let peer = TcpStream::connect(self.address).expect("a listener");
         peer.set_read_timeout(Some(PATIENCE)).expect("a socket");

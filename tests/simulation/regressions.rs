@@ -1,4 +1,4 @@
-//! What the simulation has found in the loop, each as small as it can be told.
+//! Defects that the simulation has found in the loop, each in its smallest form.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use oneloop_sim::{LinkProfile, Simulation};
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(10);
 
-/// Answers with more than the kernel takes at once, and waits for it to leave.
+/// Answers with more than the kernel takes at once, and waits until it is flushed.
 struct Verbose;
 
 impl Service for Verbose {
@@ -57,7 +57,7 @@ fn a_deadline_that_passes_while_output_leaves_does_not_come_after_it() {
     assert!(client.at_end());
 }
 
-/// Looks at its input only when it is offered it a second time.
+/// Consumes its input only when it is offered a second time.
 struct Hesitant;
 
 impl Service for Hesitant {
@@ -98,7 +98,7 @@ fn input_that_was_left_for_want_of_room_is_offered_again_before_it_is_too_much()
     assert_eq!(counters.ended(EndReason::Completed), 1);
 }
 
-/// Waits a minute, and gives up.
+/// Waits a minute, then closes.
 struct Patient;
 
 impl Service for Patient {
@@ -133,7 +133,7 @@ fn a_wait_that_is_shortened_twice_is_a_quarter_and_not_an_eighth() {
     assert!(clients.into_iter().all(|client| client.at_end()));
 }
 
-/// Waits for a point in time of its own, however often it is told before that it has come.
+/// Waits until a time of its own, however many timeout events come before it.
 struct Stubborn;
 
 impl Service for Stubborn {
@@ -166,7 +166,7 @@ fn a_session_that_does_not_heed_an_early_deadline_is_not_told_of_it_without_end(
     assert!(client.at_end());
 }
 
-/// Panics at its deadline, which comes to the first of its sessions alone.
+/// Panics at its deadline. Only the first of its sessions has a short one.
 #[derive(Default)]
 struct Fragile {
     sessions: u32,
@@ -194,7 +194,7 @@ fn events_are_acted_on_once_though_a_session_panics_behind_them() {
     let mut simulation = Simulation::new(Fragile::default(), Limits::default(), 1);
     let _fragile = simulation.connect();
     simulation.turn();
-    // Something comes ten times in a millisecond, in one of which the first has waited enough.
+    // Input arrives ten times per millisecond, also at the moment of the first one's deadline.
     let _others: Vec<_> = (0..500)
         .map(|number| {
             let latency = SHORT / 2 + Duration::from_micros(100) * number;
@@ -213,7 +213,7 @@ fn events_are_acted_on_once_though_a_session_panics_behind_them() {
     assert_eq!(counted, simulation.network().call_counts().events);
 }
 
-/// Says its last word at once, and it is more than the kernel takes at once.
+/// Closes at once, with more output than the kernel takes at once.
 struct Brief;
 
 impl Service for Brief {

@@ -56,7 +56,7 @@ enum Service {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // What panics in a run is reported by the run.
+    // The run itself reports its panics.
     std::panic::set_hook(Box::new(|_| {}));
     match args.seed {
         Some(seed) => replay(&args, seed),

@@ -37,7 +37,7 @@ fn restless(seed: u64) -> Order {
     }
 }
 
-/// Runs a seed; if an invariant breaks, panics with the line that replays it.
+/// Runs a seed. If an invariant breaks, panics with the line that replays it.
 fn hold(order: Order) -> Report {
     let report = run(&order);
     if report.verdict.is_err() {
@@ -46,7 +46,7 @@ fn hold(order: Order) -> Report {
     report
 }
 
-/// How many seeds are fixed: 60, unless the runner of the mutants asks for more.
+/// Returns the number of fixed seeds: 60, unless the runner of the mutants sets another.
 fn seeds() -> u64 {
     let asked = std::env::var("ONELOOP_SEEDS").ok();
     asked.map_or(60, |seeds| seeds.parse().expect("a number of seeds"))
@@ -110,8 +110,8 @@ fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
     }
 }
 
-/// A change that moves or renames must keep what happens, event for event. One that means to change
-/// it records the digests anew: `ONELOOP_RECORD=1 cargo test --test simulation digests`.
+/// A change that only moves or renames code must keep the order of all events. A change that means
+/// to alter it records the digests anew: `ONELOOP_RECORD=1 cargo test --test simulation digests`.
 #[test]
 fn digests_of_the_fixed_seeds_are_those_recorded() {
     let digest = |seed| format!("{seed} {:016x}\n", run(&order(seed)).digest);
@@ -127,7 +127,7 @@ fn digests_of_the_fixed_seeds_are_those_recorded() {
     assert_eq!(digests.lines().count(), recorded.lines().count());
 }
 
-/// A change that takes a mutant's text away fails here, and names it.
+/// Fails, and names the mutant, if a change has removed a mutant's text.
 #[test]
 fn every_mutant_applies() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
@@ -140,7 +140,7 @@ fn every_mutant_applies() {
     assert_eq!(names.len(), MUTANTS.len(), "two mutants have one name");
 }
 
-/// Takes minutes: `.ci/run` runs it. `cargo run -p oneloop-swarm --bin mutants -- --help` is for people.
+/// Takes minutes: `.ci/run` runs it. By hand: `cargo run -p oneloop-swarm --bin mutants -- --help`.
 #[test]
 #[ignore = "builds the library once for each mutant"]
 fn every_mutant_is_found() {

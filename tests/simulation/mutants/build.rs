@@ -1,4 +1,4 @@
-//! Building and running some of the tests in a copy of the tree.
+//! Builds and runs some of the tests in a copy of the tree.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::mutant::Suite;
 
-/// Which test program a suite is a part of.
+/// The test program that a suite is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Program {
     Unit(&'static str),
@@ -16,12 +16,12 @@ pub(crate) enum Program {
     Sockets(&'static str),
 }
 
-/// How a run of tests ended.
+/// The outcome of a run of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Run {
     Passed,
     Failed,
-    /// It was stopped after [`PATIENCE`].
+    /// Killed after [`PATIENCE`].
     Hung,
 }
 
@@ -41,7 +41,7 @@ impl Suite {
         }
     }
 
-    /// Runs it with the programs built in `tree`.
+    /// Runs the suite with the programs built in `tree`.
     ///
     /// # Errors
     /// If the program cannot be started.
@@ -73,7 +73,7 @@ impl Suite {
 }
 
 impl Program {
-    /// Builds it from `tree` into `target`. `None` if it does not build.
+    /// Builds the program from `tree` into `target`. Returns `None` if it does not build.
     ///
     /// # Errors
     /// If cargo cannot be started, or names no program.
@@ -111,14 +111,14 @@ impl Program {
     }
 }
 
-/// Lets a program begin a group, so that what it starts can be ended with it.
+/// Puts a program into its own process group, so that it is killed with its children.
 fn in_own_group(command: &mut Command) -> &mut Command {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     command
 }
 
-/// Ends a program and what it has started.
+/// Kills a program and its children.
 fn end(child: &mut Child) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -130,7 +130,7 @@ fn end(child: &mut Child) -> io::Result<()> {
     child.wait().map(drop)
 }
 
-/// The test program that a message of cargo names, if it does.
+/// Returns the test program named in a message of cargo, if there is one.
 fn executable_of(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let is_test = message["profile"]["test"].as_bool()?;
@@ -138,8 +138,8 @@ fn executable_of(message: &str) -> Option<PathBuf> {
     is_test.then(|| path.into())
 }
 
-/// No suite takes half as long when it passes.
+/// Longest run of a suite: no suite takes half as long when it passes.
 const PATIENCE: Duration = Duration::from_secs(180);
 const GLANCE: Duration = Duration::from_millis(20);
-/// What cargo tells its children, and other runs of it would take for themselves.
+/// Variables that cargo sets for its children. A nested cargo would take them for its own settings.
 const NOT_PASSED_ON: [&str; 3] = ["CARGO_MANIFEST_DIR", "CARGO_BUILD_TARGET_DIR", "RUSTFLAGS"];

@@ -22,15 +22,15 @@ impl Tree {
         Ok(Self(files))
     }
 
-    /// Returns a number that is another one if anything is another.
+    /// Returns a hash of all paths and contents.
     pub(crate) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.0.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Makes `to` the same as this tree. What is the same already is not touched, so that nothing is
-    /// built again for it.
+    /// Makes `to` the same as this tree. Files that are the same already are not touched, so that
+    /// they cause no rebuild.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -52,7 +52,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes one file of a copy what it is in this tree.
+    /// Restores one file of a copy.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -79,7 +79,7 @@ fn read_folder(
     Ok(())
 }
 
-/// Built files, and what no build reads.
+/// Returns true for folders that no build reads: build output, and hidden folders.
 fn is_left_out(folder: &OsStr) -> bool {
     folder == "target" || folder.as_encoded_bytes().starts_with(b".")
 }

@@ -1,7 +1,7 @@
 //! Plants the known mistakes one at a time in a copy of the tree, and expects tests to find each.
 //!
-//! The copies and the results are kept in `target/mutation`, so an interrupted run goes on where it
-//! was. Any change of the tree makes the results void.
+//! The copies and the results are kept in `target/mutation`, so that an interrupted run can be
+//! resumed. Any change of the tree makes the results void.
 
 mod build;
 mod copy;
@@ -30,10 +30,10 @@ struct Args {
     /// Mutants judged at the same time
     #[arg(long, default_value_t = 2)]
     workers: usize,
-    /// Begins no mutant after this many minutes; those left make the run fail
+    /// Begins no mutant after this many minutes; the run fails if any was not judged
     #[arg(long, default_value_t = 25)]
     minutes: u64,
-    /// Judges again what was judged before
+    /// Judges all mutants again, also those found by an earlier run
     #[arg(long)]
     fresh: bool,
     /// Prints the mutants and stops
@@ -89,7 +89,7 @@ fn judge(args: &Args, mutants: &[Mutant]) -> std::io::Result<Results> {
     Ok(results.into_inner().expect("no worker has panicked"))
 }
 
-/// Judges mutants until there are none, or the time is over.
+/// Judges mutants until none remains or the time is over.
 fn work<'a>(
     mut worker: Worker<'_>,
     queue: &Mutex<impl Iterator<Item = &'a Mutant>>,

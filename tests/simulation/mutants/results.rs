@@ -1,4 +1,4 @@
-//! What became of each mutant.
+//! The outcome of each mutant.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -8,18 +8,18 @@ use std::process::ExitCode;
 
 use crate::mutant::Mutant;
 
-/// What became of a mutant.
+/// The outcome of one mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Found,
     /// Its suite did not end.
     Hangs,
     Survived,
-    /// It proves nothing: the table must be mended.
+    /// It proves nothing: the table must be corrected.
     DoesNotBuild,
 }
 
-/// What is known of the mutants of one tree, in memory and in a file.
+/// The known outcomes for one tree, in memory and in a file.
 #[derive(Debug)]
 pub(crate) struct Results {
     file: File,
@@ -53,13 +53,13 @@ impl Results {
         Ok(Self { file, known })
     }
 
-    /// True if this mutant was found in this tree before.
+    /// Returns true if this mutant was found in this tree before.
     pub(crate) fn has(&self, mutant: &Mutant) -> bool {
         let outcome = self.known.get(mutant.name).map(|&(outcome, _)| outcome);
         outcome.is_some_and(Outcome::is_good)
     }
 
-    /// Adds what became of one.
+    /// Adds the outcome of a mutant.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -75,7 +75,7 @@ impl Results {
         Ok(())
     }
 
-    /// Prints the table, and fails unless every mutant was found.
+    /// Prints the table. Fails unless every mutant was found.
     pub(crate) fn report(&self, mutants: &[Mutant]) -> ExitCode {
         println!("| mutant | suite | outcome | seconds |\n|---|---|---|--:|");
         let mut found = 0;

@@ -3,7 +3,7 @@
 use super::mutant::{Mutant, Suite};
 
 pub(crate) const MUTANTS: &[Mutant] = &[
-    // What was known of the first edition.
+    // Mistakes known from the first edition.
     Mutant {
         name: "share_used_up_and_forgotten",
         file: "src/oneloop/reactor/slots.rs",
@@ -171,7 +171,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             events.nth(last);",
         suite: Suite::Scenario("panics"),
     },
-    // What survived the first edition's tests.
+    // Mistakes that survived the first edition's tests.
     Mutant {
         name: "event_after_panic_skipped",
         file: "src/oneloop/reactor/poll.rs",
@@ -781,7 +781,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
     },
-    // Of the second contract.
+    // Mistakes against the second contract.
     Mutant {
         name: "past_deadline_filed_in_the_past",
         file: "src/oneloop/reactor/timer_wheel.rs",

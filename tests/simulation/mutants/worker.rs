@@ -1,4 +1,4 @@
-//! A copy of the tree, in which one mutant after the other is judged.
+//! A copy of the tree, in which the mutants are judged one after the other.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::copy::Tree;
 use crate::mutant::Mutant;
 use crate::results::Outcome;
 
-/// A copy of the tree and what is built from it.
+/// A copy of the tree and its build.
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
     tree: &'a Tree,
@@ -57,10 +57,10 @@ impl<'a> Worker<'a> {
         Ok(worker)
     }
 
-    /// Builds and runs what the mutants need, without any mistake in it: it must pass.
+    /// Builds and runs each mutant's suite once without a mutant.
     ///
     /// # Errors
-    /// If it does not.
+    /// If a suite does not pass.
     pub(crate) fn build_all(&mut self, mutants: &[Mutant]) -> io::Result<()> {
         let mut passed = Vec::new();
         for mutant in mutants {

@@ -1,4 +1,4 @@
-//! Who is let in, who is refused, and when the loop asks again.
+//! Admission of connections, refusals, and retries of accept.
 
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ fn address_with_its_share_is_refused_and_served_again_when_one_leaves() {
     assert_eq!(counters.ended(EndReason::AddressLimit), 1);
 }
 
-/// A server whose accepts find no descriptor, since all are in use by `inside` connections.
+/// Returns a server without a free descriptor, and the one client that is connected.
 fn exhausted(retry: Duration, when_full: WhenFull) -> (oneloop_sim::Simulation<Probe>, Client) {
     let limits = Limits {
         accept_retry: retry,
@@ -213,7 +213,7 @@ fn accepting_without_descriptors_refuses_with_the_message() {
     let counters = simulation.reactor().counters();
     assert_eq!(counters.accepted, 6);
     assert_eq!(counters.ended(EndReason::ServerFull), 5);
-    // Once for each of them, and once for the empty queue.
+    // Once for each client, and once for the empty queue.
     assert_eq!(counters.accept_exhausted, before + 6);
 }
 

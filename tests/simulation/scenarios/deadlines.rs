@@ -1,4 +1,4 @@
-//! When a session's wait ends.
+//! The end of a session's wait.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use oneloop_sim::{Faults, LinkProfile, Network};
 
 use super::probe::*;
 
-/// Waits `wait` for input, and closes when it is over.
+/// Waits `wait` for input, then closes.
 fn patient(wait: Duration) -> impl FnMut(Step<'_, '_>) -> Next {
     move |mut step| {
         step.take();
@@ -151,9 +151,9 @@ fn poll_waits_from_the_present_and_not_from_the_turn_before() {
     let _client = simulation.connect();
     simulation.turn();
     let opened = simulation.network().time();
-    // Nothing more is announced: the next poll waits for the deadline.
+    // No more events are due: the next poll waits for the deadline.
     simulation.turn();
-    // Whoever embeds the loop has done other work for a while.
+    // The embedding program has done other work for a while.
     simulation.network().advance(ms(1500));
     while !matches!(
         simulation.reactor().service().events(0)[..],
@@ -264,7 +264,7 @@ fn wait_that_begins_late_in_a_long_turn_ends_late() {
     clients.iter().for_each(|client| client.send(b"x"));
     simulation.run_for(ms(1));
     let end_of_turn = simulation.network().time();
-    // The clock is read at every 64th event.
+    // The loop reads the clock at every 64th event.
     simulation.run_for(ms(490 - 64));
     assert!(!clients.last().unwrap().at_end());
     simulation.run_for(ms(1000));
@@ -289,7 +289,7 @@ fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
     let clock = Rc::clone(&network);
     let due = Time::START + ms(200);
     let (mut turn, mut steps, mut moved) = (Time::START, 0, false);
-    // Each step fills the output and leaves input, so that there is always a next one.
+    // Each step fills the output and keeps input, so that there is always a next one.
     let mut simulation = simulate(limits, move |step| {
         if step.event == Event::Data {
             step.cx.consume(1);
@@ -300,7 +300,7 @@ fn deadline_that_a_step_moves_once_it_has_come_is_not_told() {
                 network.advance(ms(20));
             }
         }
-        // Its turn, the look before the deadline, and the deadline itself.
+        // The step's turn, the look before the deadline, and the deadline itself.
         if step.cx.now() > turn {
             (turn, steps) = (step.cx.now(), 0);
         }

@@ -1,11 +1,11 @@
-//! How the loop stops.
+//! Draining and stopping.
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
 use oneloop_sim::{Faults, LinkProfile, Status};
 
 use super::probe::*;
 
-/// Echoes, and takes no notice of the drain.
+/// Echoes, and ignores the drain.
 fn stubborn(mut step: Step<'_, '_>) -> Next {
     let input = step.take();
     step.cx.write(&input);
@@ -44,7 +44,7 @@ fn drain_is_over_when_the_last_one_has_left() {
     simulation.run_for(SECOND);
     let begun = simulation.network().time();
     assert_eq!(simulation.drain(), Stopped { aborted: 0 });
-    // They linger for those who do not close.
+    // The connections linger until the peers close or `linger_timeout` ends.
     assert!(simulation.network().time() - begun <= 3 * SECOND);
     assert!(clients.iter().all(|client| client.at_end()));
     let ended = simulation.reactor().counters().ended(EndReason::Shutdown);
@@ -75,7 +75,7 @@ fn drain_answers_what_had_arrived_before_it_is_told() {
     let mut simulation = simulate(grace(SECOND), echo);
     let clients: Vec<_> = (0..100).map(|_| simulation.connect()).collect();
     simulation.run_for(SECOND);
-    // It has arrived, and no event has announced it.
+    // Input has arrived, but its event is late.
     simulation.network().set_faults(Faults {
         late_events: 1.0,
         ..Faults::NONE

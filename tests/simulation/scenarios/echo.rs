@@ -7,7 +7,7 @@ use oneloop_sim::{Faults, LinkProfile, Network, Rng, Simulation};
 
 use super::probe::*;
 
-/// As README has it.
+/// The server of README.
 struct Echo {
     lines: u64,
 }
@@ -36,7 +36,7 @@ impl Service for Echo {
     }
 }
 
-/// Buffers of any size that is valid.
+/// Draws buffer sizes from all that are valid.
 fn limits(random: &mut Rng) -> Limits {
     let input = random.magnitude(2..=20_000) as usize;
     let mark = random.magnitude(1..=20_000) as usize;

@@ -1,4 +1,4 @@
-//! Which events a session gets, and in which order.
+//! The events of a session, and their order.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use oneloop_sim::LinkProfile;
 
 use super::probe::*;
 
-/// A kernel that takes little at once, a byte at a time to a peer that is `latency` away.
+/// Returns limits for a kernel that takes little at once.
 fn narrow() -> Limits {
     Limits {
         send_buffer_bytes: 100,
@@ -42,7 +42,7 @@ fn wake_up_of_another_session_comes_once_for_several_calls() {
 }
 
 impl Step<'_, '_> {
-    /// The first session pauses, the others read.
+    /// Pauses the first session; the others read.
     fn pause_or_read(&self) -> Next {
         match self.number {
             0 => self.pause_for(HOUR),
@@ -87,7 +87,7 @@ fn wake_up_for_a_session_that_is_gone_concerns_nobody() {
     simulation.run_for(ms(10));
     gone.close();
     simulation.run_for(ms(10));
-    // Has its slot now.
+    // The successor reuses its slot.
     let _successor = simulation.connect();
     let waker = simulation.connect();
     waker.send(b"wake up");
@@ -220,7 +220,7 @@ fn wake_up_in_the_turn_of_a_deadline_comes_first_and_may_move_it() {
     });
     let _clients = [simulation.connect(), simulation.connect()];
     simulation.run_for(ms(100));
-    // Both deadlines have passed by the next turn but one.
+    // Both deadlines have passed by the turn after the next.
     simulation.network().advance(ms(898));
     simulation.run_for(10 * SECOND);
     let events = simulation.reactor().service().events(0);

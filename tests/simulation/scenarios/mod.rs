@@ -1,4 +1,5 @@
-//! Single scenarios: what the loop owes a service and its peers, each as small as it can be shown.
+//! Single scenarios: each checks one duty of the loop to a service or its peers, in its smallest
+//! form.
 
 mod accepting;
 mod deadlines;

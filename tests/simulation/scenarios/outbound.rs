@@ -1,4 +1,4 @@
-//! Connections that the service makes itself.
+//! Connections that the service makes.
 
 use std::io::ErrorKind;
 
@@ -7,7 +7,7 @@ use oneloop_sim::{LinkProfile, RemotePeer, Script, Simulation};
 
 use super::probe::*;
 
-/// Sends back what it gets.
+/// Echoes its input.
 struct Mirror;
 
 impl Script for Mirror {
@@ -22,7 +22,7 @@ impl Script for Mirror {
     }
 }
 
-/// A caller that says hello when it is connected, and closes at the answer.
+/// Returns a service that sends "hello" when it is connected, and closes at the answer.
 fn caller(limits: Limits) -> Simulation<Probe> {
     simulate(limits, |mut step| {
         let answer = step.take();

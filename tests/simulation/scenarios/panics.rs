@@ -9,7 +9,7 @@ use oneloop_sim::Status;
 
 use super::probe::*;
 
-/// Not `panic!`, which would write to stderr.
+/// Panics, but not by `panic!`, which would write to stderr.
 fn panics() -> ! {
     resume_unwind(Box::new("as planned"))
 }
@@ -62,7 +62,7 @@ fn panic_after_too_much_output_does_not_end_the_next_session() {
     for panicking in [0, 3] {
         clients[panicking].send(b"panic");
         simulation.run_for(ms(10));
-        // One answers, one does not.
+        // The first of them answers, the second does not.
         clients[1].send(b"more");
         clients[2].send(b"more");
         simulation.run_for(ms(10));

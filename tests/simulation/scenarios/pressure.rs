@@ -14,7 +14,7 @@ fn room_for(connections_max: usize) -> Limits {
     }
 }
 
-/// Waits a minute for input, and closes when it is over.
+/// Waits a minute for input, then closes.
 fn patient(mut step: Step<'_, '_>) -> Next {
     step.take();
     match step.event {
@@ -30,7 +30,7 @@ fn crowd(simulation: &mut Simulation<Probe>, clients: usize) -> Vec<Client> {
     crowd
 }
 
-/// How long a session that is opened now waits.
+/// Returns the length of the wait of a session that is opened now.
 fn wait_of_next(simulation: &mut Simulation<Probe>) -> Duration {
     let number = simulation.reactor().service().peers.len() as u32;
     let begun = simulation.network().time();
@@ -55,7 +55,7 @@ fn wait_is_whole_below_eighty_percent_then_half_then_a_quarter() {
             },
         });
         let mut probe_numbers = 100 - inside;
-        // Numbers are given in the order of opening: those before the last hundred are not used.
+        // Sessions are numbered in the order of opening; this uses up the numbers below 100.
         while probe_numbers > 0 {
             let gone = simulation.connect();
             simulation.run_for(ms(1));
@@ -84,7 +84,7 @@ fn wait_under_way_is_shortened_when_the_server_fills() {
         .reactor()
         .service()
         .time_of(Call::Step(0, Event::Timeout));
-    // A quarter of the fifty seconds that were left.
+    // A quarter of the fifty seconds that remained.
     let waited = ended.unwrap() - filled;
     assert!(about(ms(12_500)).contains(&waited), "{waited:?}");
 }
@@ -95,7 +95,8 @@ fn wait_that_is_nearly_over_is_not_lengthened_by_being_shortened_again() {
     let _eight = crowd(&mut simulation, 8);
     simulation.run_for(28 * SECOND);
     let filled = simulation.network().time();
-    // The eight have two of their thirty seconds left; a quarter of what they asked for is eight.
+    // The eight have two of their thirty seconds to go; a quarter of their requested wait would be
+    // eight.
     let _two = crowd(&mut simulation, 2);
     simulation.run_for(MINUTE);
     for number in 0..7 {
@@ -129,7 +130,7 @@ fn wait_stays_short_while_there_is_hardly_more_room() {
     let crowd = crowd(&mut simulation, 80);
     crowd[..4].iter().for_each(Client::reset);
     simulation.run_for(ms(100));
-    // 76 and the next one: with five more it would be 82.
+    // 76 and the next one: five more would be 82.
     let wait = wait_of_next(&mut simulation);
     assert!(about(MINUTE / 2).contains(&wait), "{wait:?}");
     crowd[4..6].iter().for_each(Client::reset);
@@ -142,7 +143,7 @@ fn wait_stays_short_while_there_is_hardly_more_room() {
 fn waits_of_more_slots_than_one_turn_looks_at_are_all_shortened() {
     let mut simulation = simulate(room_for(3000), patient);
     let _crowd = crowd(&mut simulation, 3000);
-    // A quarter of a minute, and two seconds for their peers to close.
+    // A quarter of a minute, and two seconds for the peers to close.
     simulation.run_for(18 * SECOND);
     assert_eq!(
         simulation.reactor().counters().ended(EndReason::Timeout),
@@ -173,7 +174,7 @@ fn input_that_drips_in_does_not_lengthen_a_wait_that_was_shortened() {
         step.take();
         match step.event {
             Event::Timeout => Next::Close(CloseReason::Timeout),
-            // The same moment each time.
+            // The same deadline each time.
             _ => Next::Read {
                 until: oneloop::Time::START + MINUTE,
             },
@@ -230,7 +231,7 @@ fn write_deadline_that_is_shortened_twice_is_shortened_from_what_it_was() {
     slow.stop_reading();
     simulation.run_for(ms(10));
     let mut crowd = crowd(&mut simulation, 15);
-    // To and fro over the threshold: each time waits are shortened anew.
+    // Cross the threshold several times: each time all waits are shortened anew.
     for _ in 0..5 {
         crowd.push(simulation.connect());
         simulation.run_for(ms(100));

@@ -1,4 +1,4 @@
-//! A service that does as a scenario says, and keeps a record of every call.
+//! A service that runs a scenario's closure, and records every call.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use oneloop::{
 };
 use oneloop_sim::Simulation;
 
-/// A service whose sessions are numbered from 0, in the order in which they are opened.
+/// A service whose sessions are numbered from 0, in the order of opening.
 pub(crate) struct Probe {
     act: Box<dyn FnMut(Step<'_, '_>) -> Next>,
-    /// Called with every call that is not about a session's step, once it is recorded.
+    /// Called after each recorded call, except steps.
     pub(crate) besides: Besides,
     pub(crate) refusal: Vec<u8>,
     pub(crate) calls: Vec<(Time, Call)>,
@@ -22,7 +22,7 @@ pub(crate) struct Probe {
 
 type Besides = Box<dyn FnMut(Call, &mut ServiceContext)>;
 
-/// A step of a session, as the scenario gets it.
+/// The arguments of a session's step.
 pub(crate) struct Step<'a, 'b> {
     pub(crate) number: u32,
     pub(crate) event: Event,
@@ -31,7 +31,7 @@ pub(crate) struct Step<'a, 'b> {
     pub(crate) cx: &'a mut Context<'b>,
 }
 
-/// A call of the loop.
+/// A call of the loop to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Open(u32),
@@ -42,7 +42,7 @@ pub(crate) enum Call {
     Draining(usize),
 }
 
-/// Builds a server whose sessions do as `act` says.
+/// Builds a server whose sessions run `act` at every step.
 pub(crate) fn simulate(
     limits: Limits,
     act: impl FnMut(Step<'_, '_>) -> Next + 'static,
@@ -75,7 +75,7 @@ impl Probe {
         self.calls.iter().filter_map(event).collect()
     }
 
-    /// Returns how a session ended, if it has.
+    /// Returns the reason for which a session ended, if it has.
     pub(crate) fn end(&self, number: u32) -> Option<EndReason> {
         self.calls.iter().find_map(|&(_, call)| match call {
             Call::Closed(of, why) if of == number => Some(why),
@@ -83,13 +83,13 @@ impl Probe {
         })
     }
 
-    /// Returns when a call was made first.
+    /// Returns the time of the first such call.
     pub(crate) fn time_of(&self, call: Call) -> Option<Time> {
         let found = self.calls.iter().find(|&&(_, made)| made == call);
         found.map(|&(when, _)| when)
     }
 
-    /// Returns how often a call was made.
+    /// Returns the number of such calls.
     pub(crate) fn count(&self, call: Call) -> usize {
         self.calls.iter().filter(|&&(_, made)| made == call).count()
     }
@@ -166,7 +166,7 @@ impl Step<'_, '_> {
     }
 }
 
-/// What a session does that sends back what it gets and waits for more.
+/// Echoes all input, and waits for more.
 pub(crate) fn echo(mut step: Step<'_, '_>) -> Next {
     let input = step.take();
     step.cx.write(&input);
@@ -186,7 +186,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// A server that is another one than that of the simulation.
+/// Address of a server other than the simulated one.
 pub(crate) const ELSEWHERE: &str = "10.0.0.9:7000";
 
 pub(crate) fn elsewhere() -> SocketAddr {

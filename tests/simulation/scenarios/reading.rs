@@ -1,4 +1,4 @@
-//! Input: what is unread, how much of it may be, and when it is offered.
+//! Unread input: its limits, and when it is offered.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! No connection holds up the others.
+//! Fairness: no connection holds up the others.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -65,7 +65,7 @@ fn share_of_a_turn_bounds_the_bytes_that_are_moved() {
         moved.iter().all(|bytes| (500..=1200).contains(bytes)),
         "{moved:?}"
     );
-    // What is left over needs no further event.
+    // The remaining input needs no further event.
     simulation.run_for(SECOND);
     assert_eq!(simulation.reactor().counters().bytes_in, 60_000);
 }

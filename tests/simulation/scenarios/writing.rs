@@ -1,4 +1,4 @@
-//! Output: how it leaves, how long it may take, and how a connection ends.
+//! Output: its flushing, its timeout, and the end of a connection.
 
 use std::io::ErrorKind;
 
@@ -11,7 +11,8 @@ fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|number| (number % 251) as u8).collect()
 }
 
-/// Answers any input with so many bytes, and closes if `closes`.
+/// Returns a server and its client. Any input is answered with `bytes` bytes, and the session then
+/// closes if `closes`.
 fn answering(limits: Limits, bytes: usize, closes: bool) -> (Simulation<Probe>, Client) {
     let mut simulation = simulate(limits, move |mut step| {
         if step.take().is_empty() {
@@ -104,7 +105,7 @@ fn output_of_one_session_that_was_too_much_does_not_end_the_next() {
     simulation.run_for(ms(10));
     clients[0].send(b"too much");
     simulation.run_for(ms(10));
-    // One that answers nothing, and one that answers.
+    // One session answers nothing, one answers.
     clients[2].send(b"quiet");
     simulation.run_for(ms(10));
     clients[1].send(b"loud");
@@ -115,7 +116,7 @@ fn output_of_one_session_that_was_too_much_does_not_end_the_next() {
     assert_eq!(clients[1].received(), b"loud");
 }
 
-/// Reads so many bytes each second, from a time on.
+/// Reads `.0` bytes each second, from the time `.1` on.
 struct Sipping(usize, Time);
 
 impl Script for Sipping {
@@ -264,8 +265,8 @@ fn room_that_came_in_time_is_used_though_its_event_is_late() {
         late_events: 1.0,
         ..Faults::NONE
     });
-    // Room for the rest comes when the first part has arrived: five milliseconds before the time
-    // is over, and its event up to thirty later.
+    // Room for the rest comes when the first part has arrived: five milliseconds before the
+    // timeout, and its event up to thirty later.
     let clients: Vec<_> = (0..200)
         .map(|_| {
             simulation.connect_over(LinkProfile {

@@ -1,7 +1,8 @@
-//! Who may come in, and how often the loop may ask: the rules of the door, kept on their own.
+//! Checks the loop's accepts against the limits alone.
 //!
-//! The door sees every attempt to accept and every socket that is closed. It knows from the limits
-//! alone who must be let in, when a listener must be left in peace, and when it must be asked again.
+//! The door sees every attempt to accept and every socket that is closed. From the limits it
+//! derives which connections must be admitted, when the loop must not accept from a listener, and
+//! when it must try again.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,31 +13,31 @@ use oneloop::{Limits, Time, WhenFull};
 
 use super::oracle::Verdict;
 
-/// All listeners, and the sockets that came in through them.
+/// All listeners, and the sockets accepted from them.
 #[derive(Debug)]
 pub struct Door {
     limits: Limits,
     listeners: HashMap<SocketAddr, Listening>,
     admitted: HashMap<SocketAddr, ()>,
     by_address: HashMap<IpAddr, usize>,
-    /// When a place became free, the last time that none was.
+    /// Time at which a place last became free after the server had been full.
     room_since: Time,
-    /// Those that are being turned away; true for one that is so for longer than this turn.
+    /// Connections that are being refused; true from the turn after the refusal on.
     refused: HashMap<SocketAddr, bool>,
 }
 
-/// What is known of one listener.
+/// The state of one listener.
 #[derive(Clone, Copy, Debug, Default)]
 struct Listening {
-    /// How often it was asked in this turn.
+    /// Number of accepts in this turn.
     asked: usize,
-    /// Accepts that have failed since one succeeded, the queue was empty, or it began to rest.
+    /// Failed accepts since one succeeded, the queue was empty, or the listener began to back off.
     failures: usize,
-    /// It is to be left in peace until then.
+    /// End of its back-off; the loop must not accept from it before.
     rests_until: Time,
 }
 
-/// Whether a connection must be let in.
+/// The decision about a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     Admitted,
@@ -55,15 +56,15 @@ impl Door {
         }
     }
 
-    /// A turn is over.
+    /// Notes the end of a turn.
     ///
     /// # Errors
-    /// If more linger at the door than may.
+    /// If more refused connections linger than `refusals_max`.
     pub fn turn_ends(&mut self) -> Verdict {
         for listening in self.listeners.values_mut() {
             listening.asked = 0;
         }
-        // One that stands in line is closed when its turn comes.
+        // A connection that is in the ready queue is closed in its turn.
         let linger = self.refused.values().filter(|&&lingers| lingers).count();
         self.refused
             .values_mut()
@@ -75,10 +76,11 @@ impl Door {
         Ok(())
     }
 
-    /// The loop has asked a listener for a connection.
+    /// Checks an accept on a listener.
     ///
     /// # Errors
-    /// If it had no right to.
+    /// If the listener was backing off or had used its accepts of the turn, or if a full server
+    /// must let connections queue.
     pub fn asked(
         &mut self,
         now: Time,
@@ -99,7 +101,7 @@ impl Door {
                     listening.rests_until = retry;
                 }
             }
-            // Unless one can be turned away instead.
+            // Unless a connection can be refused instead.
             Err(AcceptError::Exhausted) => {
                 if self.limits.when_full == WhenFull::Queue {
                     listening.failures = 0;
@@ -111,7 +113,7 @@ impl Door {
         verdict
     }
 
-    /// The loop has tried to turn away one that it has no descriptor for.
+    /// Notes an attempt to refuse a connection for which no descriptor is free.
     pub fn shed(&mut self, address: SocketAddr, result: Result<SocketAddr, &io::Error>) {
         let listening = self.listeners.entry(address).or_default();
         let failure = result.err().map(AcceptError::of);
@@ -123,7 +125,7 @@ impl Door {
         }
     }
 
-    /// A connection has been accepted: says what must become of it.
+    /// Notes an accepted connection, and returns the decision about it.
     pub fn accepted(&mut self, peer: SocketAddr) -> Admission {
         let from_there = self.by_address.entry(peer.ip()).or_default();
         let per_address = self.limits.connections_per_address_max;
@@ -137,7 +139,7 @@ impl Door {
         Admission::Admitted
     }
 
-    /// A socket of the loop's is closed: a descriptor is free, and there is no reason to rest.
+    /// Notes a closed socket: a descriptor is free, so no listener backs off any longer.
     pub fn closed(&mut self, now: Time, peer: SocketAddr) {
         if self.is_shut() {
             self.room_since = now;
@@ -152,12 +154,12 @@ impl Door {
         }
     }
 
-    /// How many are inside.
+    /// Returns the number of admitted connections.
     pub fn inside(&self) -> usize {
         self.admitted.len()
     }
 
-    /// Since when a listener ought to have been asked, if somebody has waited there since `since`.
+    /// Returns the time since which an accept is due, if a connection has waited since `since`.
     pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
         if self.is_shut() {
             return None;
@@ -166,7 +168,7 @@ impl Door {
         Some(since.max(listening.rests_until).max(self.room_since))
     }
 
-    /// True while the server is full and those who come are to wait.
+    /// Returns true while the server is full and new connections must wait.
     fn is_shut(&self) -> bool {
         let Limits {
             when_full,

@@ -1,10 +1,9 @@
-//! What a peer must be served, told from the protocol alone: an independent reading of it, which
-//! shares nothing with the server but the words.
+//! Checks one conversation against the protocol alone. The oracle shares nothing with the server
+//! but the words on the wire.
 //!
-//! The oracle sees what the server read from a connection, and when, and checks each message it
-//! writes. Where the protocol leaves a choice (did the silence come first, or the rest of the
-//! name?) it keeps every reading of what has happened that is still possible, and complains when
-//! none is left.
+//! The oracle sees each read and write of the server with its time, and checks every message. Where
+//! the protocol leaves a choice (did the silence come first, or the rest of the name?), the oracle
+//! keeps every reading that is still possible, and complains when none remains.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -17,34 +16,34 @@ use oneloop_greeting::{Config, Framing};
 pub struct Oracle {
     /// Every byte the server has read.
     taken: Vec<u8>,
-    /// When it read them: the time, and how many bytes there were in all after it.
+    /// The time of each read, and the number of bytes read in all after it.
     reads: Vec<(Time, usize)>,
     read_end: bool,
     drained: bool,
-    /// Written bytes that are no whole message yet.
+    /// Written bytes that do not form a whole message yet.
     unparsed: Vec<u8>,
     readings: Vec<Reading>,
-    /// When the last step towards the peer was made: something was read, or all that was owed
-    /// left.
+    /// Time of the last progress: input was read, or all pending output was flushed.
     last_progress: Time,
-    /// When the last word left.
+    /// Time at which the last message was flushed.
     last_said: Time,
-    /// When it was said; the kernel may have taken it later.
+    /// Time at which it was written; the kernel may have taken it later.
     last_spoken: Time,
-    /// When the last word left, if it did so at once: the gap before a question counts from then.
+    /// Time at which the last message was flushed, if that was at once: the gap before a question
+    /// starts here.
     gap_from: Option<Time>,
     owes_since: Option<Time>,
-    /// Since when the peer has not taken enough of it, and how much it has taken since.
+    /// Start of the current write stall, and the bytes that the peer has taken since.
     stalled: (Time, usize),
     finished_at: Option<Time>,
     closed_at: Time,
     broken: bool,
 }
 
-/// One way to understand what has happened.
+/// One possible interpretation of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Reading {
-    /// How much of the input has been answered.
+    /// Number of input bytes that have been answered.
     at: usize,
     ending: Ending,
     mistakes: u8,
@@ -60,20 +59,20 @@ enum Ending {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Nothing has been said.
+    /// Nothing has been sent.
     Begin,
-    /// Welcomed, or answered after a silence: the question comes next, by and by.
+    /// Welcomed, or answered after a silence: the question follows after the gap.
     Paused,
-    /// Answered a line: the question comes next, in the same write.
+    /// Answered a line: the question follows in the same write.
     MustAsk,
-    /// The question has been asked.
+    /// The question has been sent.
     Asked,
     /// The last name has been answered; nothing follows.
     Done,
     Over(EndReason),
 }
 
-/// How the end of a name was found.
+/// The way in which the end of a name was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Line,
@@ -82,14 +81,14 @@ enum By {
     Drain,
 }
 
-/// A name that may have been taken from the input.
+/// A name that the server may have taken from the input.
 struct Candidate<'a> {
     name: &'a [u8],
     at: usize,
     by: By,
 }
 
-/// What is said, in whole messages.
+/// A whole message of the server.
 #[derive(Debug, PartialEq, Eq)]
 enum Message<'a> {
     Welcome,
@@ -109,12 +108,12 @@ enum Last {
     Full,
 }
 
-/// What the oracle knows of the server's settings.
+/// The server's settings, and the tolerance.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub config: Config,
     pub limits: Limits,
-    /// By how much anything may be late.
+    /// Tolerance for every deadline.
     pub slack: Duration,
 }
 
@@ -188,10 +187,11 @@ impl Oracle {
         self.closed_at = now;
     }
 
-    /// The server has written `bytes`, `whole` if that is all it had.
+    /// Checks a write of `bytes`; `whole` if no output is pending after it.
     pub fn wrote(&mut self, rules: &Rules, now: Time, bytes: &[u8], whole: bool) -> Verdict {
         let at_once = whole && self.owes_since.is_none();
-        // While output is owed, nothing is added to it: all of it was said at one time.
+        // While output is pending, the server adds nothing to it: all of it was written at one
+        // time.
         let said = self.owes_since.unwrap_or(now);
         let mut unparsed = std::mem::take(&mut self.unparsed);
         unparsed.extend_from_slice(bytes);
@@ -218,7 +218,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Some output has not left.
+    /// Notes that output is pending.
     fn owes(&mut self, now: Time) {
         if self.owes_since.is_none() {
             self.owes_since = Some(now);
@@ -226,7 +226,7 @@ impl Oracle {
         }
     }
 
-    /// The server says why it has closed the connection.
+    /// Checks the reason for which the server closed the connection.
     pub fn closed(&self, rules: &Rules, why: EndReason) -> Verdict {
         let explained = match why {
             EndReason::Reset => self.broken,
@@ -259,7 +259,7 @@ impl Oracle {
         ))
     }
 
-    /// A connection that got no session is closed.
+    /// Checks the end of a connection that never had a session.
     pub fn turned_away(&self) -> Verdict {
         let told = self.is_over(EndReason::ServerFull);
         let cut_short = self.readings.iter().all(|r| r.stage == Stage::Begin);
@@ -270,7 +270,7 @@ impl Oracle {
         }
     }
 
-    /// Nobody waits for ever: whatever this connection waits for has come, or is bound to come.
+    /// Checks that no wait of this connection is overdue.
     pub fn check_patience(&self, rules: &Rules, now: Time) -> Verdict {
         let Some((wait, since, limit)) = self.wait(rules) else {
             return Ok(());
@@ -285,7 +285,7 @@ impl Oracle {
         ))
     }
 
-    /// What is waited for, since when, and how long that may take.
+    /// Returns the current wait, its start and its longest duration.
     fn wait(&self, rules: &Rules) -> Option<(&'static str, Time, Duration)> {
         let (limits, config) = (&rules.limits, &rules.config);
         if self.broken {
@@ -305,8 +305,8 @@ impl Oracle {
         Some(("its answer or question", since, config.quiet_gap))
     }
 
-    /// True if the peer had its time to take the output: less than usual if the server is nearly
-    /// full.
+    /// Returns true if the peer had its time to take the output. That time is shorter if the server
+    /// is nearly full.
     fn has_not_read_for_long(&self, rules: &Rules) -> bool {
         let least = rules
             .limits
@@ -315,7 +315,7 @@ impl Oracle {
         self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
-    /// True if there is a whole name that has not been answered, or will be one after a silence.
+    /// Returns true if a name is unanswered that is whole, or will be after a silence.
     fn owes_answer(&self, reading: &Reading) -> bool {
         let rest = &self.taken[reading.at..];
         match reading.ending {
@@ -329,7 +329,7 @@ impl Oracle {
         for reading in &self.readings {
             let mut after = Vec::new();
             self.follow(rules, now, reading, message, &mut after);
-            // Many ways may lead to the same state; kept apart, they would multiply at every name.
+            // Many paths may lead to the same state; kept apart, they would multiply at every name.
             after.retain(|reading| !next.contains(reading));
             next.append(&mut after);
         }
@@ -340,7 +340,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Adds every state in which `message` can leave one in the state `reading`.
+    /// Adds every state to which `message` can lead from the state `reading`.
     fn follow(
         &self,
         rules: &Rules,
@@ -403,7 +403,7 @@ impl Oracle {
         }
     }
 
-    /// Every name that the server may answer next.
+    /// Returns every name that the server may answer next.
     fn candidates(&self, rules: &Rules, now: Time, reading: &Reading) -> Vec<Candidate<'_>> {
         let rest = &self.taken[reading.at..];
         let feed = match reading.ending {
@@ -443,7 +443,7 @@ impl Oracle {
         candidates
     }
 
-    /// The names that a silence has ended, up to `most` bytes of the input.
+    /// Adds the names that a silence has ended, up to `most` bytes of the input.
     fn silences<'a>(
         &'a self,
         rules: &Rules,
@@ -467,8 +467,8 @@ impl Oracle {
         }
     }
 
-    /// True if the peer had its time: less of it than usual if the server is nearly full. A name
-    /// that was whole for long is not too late, it was overlooked.
+    /// Returns true if the peer had its time, which is shorter if the server is nearly full. A name
+    /// that has been whole for long is not too late: the server overlooked it.
     fn is_too_slow(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
         let least = rules
             .config
@@ -479,8 +479,8 @@ impl Oracle {
         now - self.last_spoken >= least && !overlooked
     }
 
-    /// A question keeps its distance from what was said before, unless the peer is a line peer,
-    /// or has said something since.
+    /// Returns true if the server may send the question now. It waits for the gap after the last
+    /// message, unless the peer sends lines or has sent something since.
     fn may_ask(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
         let hurried = reading.ending == Ending::Line || self.read_end || self.drained;
         let Some(from) = self.gap_from else {
@@ -490,7 +490,7 @@ impl Oracle {
         hurried || spoken || now - from >= rules.config.quiet_gap
     }
 
-    /// True if what comes next in the input is longer than a name may be, however it ends.
+    /// Returns true if the next name exceeds the limit, however it ends.
     fn is_too_long(&self, rules: &Rules, reading: &Reading) -> bool {
         let rest = &self.taken[reading.at..];
         let line = match reading.ending {
@@ -502,7 +502,7 @@ impl Oracle {
         line.len() > rules.config.name_bytes_max
     }
 
-    /// True if a server that stops owes this peer no answer any more.
+    /// Returns true if a draining server owes this peer no further answer.
     fn is_quiet(&self, reading: &Reading) -> bool {
         let rest = &self.taken[reading.at..];
         match reading.ending {
@@ -530,7 +530,7 @@ impl Oracle {
         self.readings.iter().any(|r| r.stage == Stage::Over(why))
     }
 
-    /// What there is to answer, for a complaint.
+    /// Describes the state for a complaint.
     fn picture(&self) -> String {
         let readings: Vec<_> = self
             .readings
@@ -556,7 +556,7 @@ impl Oracle {
     }
 }
 
-/// What the protocol says to a name, before any question.
+/// Returns the answer that the protocol requires to a name, before any question.
 fn answer<'a>(rules: &Rules, mistakes: u8, name: &'a [u8]) -> Option<Message<'a>> {
     let mistake = |message| {
         if mistakes + 1 >= rules.config.mistakes_max {
@@ -581,7 +581,7 @@ fn answer<'a>(rules: &Rules, mistakes: u8, name: &'a [u8]) -> Option<Message<'a>
     })
 }
 
-/// The state after `message`, if that is what the name must be answered with.
+/// Returns the state after `message`, if that is the required answer to the name.
 fn apply(
     before: &Reading,
     candidate: &Candidate<'_>,
@@ -594,7 +594,7 @@ fn apply(
         after.ending = Ending::Line;
     }
     match answer {
-        // An empty name: the question again, and nothing before it.
+        // An empty name: only the question is sent again.
         None if *message == Message::Question && candidate.by != By::End => {
             after.stage = Stage::Asked;
         }
@@ -620,7 +620,7 @@ fn apply(
     Some(after)
 }
 
-/// The first whole message of `bytes` and its length, if there is one.
+/// Returns the first whole message of `bytes` and its length, if there is one.
 fn next_message<'a>(
     bytes: &'a [u8],
     rules: &Rules,

@@ -1,4 +1,4 @@
-//! What one seed stands for: the weather, the limits, and who comes.
+//! Derives a whole run from one seed: the weather, the limits and the clients.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use oneloop_sim::{Faults, LinkProfile, Rng};
 
 use super::population::Character;
 
-/// Everything about a run but its chances.
+/// Everything about a run except its chances.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
@@ -18,33 +18,33 @@ pub struct Plan {
     pub limits: Limits,
     pub config: Config,
     pub descriptors_max: Option<usize>,
-    /// How many listeners the server has.
+    /// Number of the server's listeners.
     pub listeners: u16,
     pub finale: Finale,
     crowd: Crowd,
-    /// Decides, if it is given, which clients come and what they do: each has some of it.
+    /// Decides, if given, the clients and their actions: each client uses a part of it.
     pub clients: Option<Vec<u8>>,
-    /// How often a session panics in a step.
+    /// Probability that a session panics in a step.
     pub panics: f64,
 }
 
-/// Which kind of poller the network has.
+/// The kind of poller that the network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poller {
     Edge,
     Rearmed,
 }
 
-/// How a run ends.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finale {
-    /// The server is told to stop in the midst of it.
+    /// The server drains in the middle of the run.
     Drain,
-    /// Nobody comes any more; when everybody has left, the server is told to stop.
+    /// No more clients connect; the server drains once all have disconnected.
     Farewell,
 }
 
-/// Who comes, and how often.
+/// The kinds of clients, and their rate.
 #[derive(Clone, Debug)]
 struct Crowd {
     characters: Vec<Character>,
@@ -57,12 +57,12 @@ struct Crowd {
 pub struct Visitor {
     pub character: Character,
     pub address: SocketAddr,
-    /// The number of the listener that it connects to.
+    /// Number of the listener that it connects to.
     pub listener: u16,
     pub link: LinkProfile,
-    /// How long after the one before it comes.
+    /// Time between the previous client's connection and this one's.
     pub pause: Duration,
-    /// Decides all that it does.
+    /// Decides all its actions.
     pub random: Rng,
 }
 
@@ -71,7 +71,7 @@ impl Plan {
         Self::drawn(seed, &mut Rng::new(seed))
     }
 
-    /// A plan by another source of chance; `seed` still decides who the clients are.
+    /// Draws a plan from another source of chance; `seed` still decides the clients.
     pub fn drawn(seed: u64, random: &mut Rng) -> Self {
         let config = config(random);
         Self {
@@ -91,7 +91,7 @@ impl Plan {
         }
     }
 
-    /// The client with this number. It is the same whoever else comes.
+    /// Returns the client with this number. It does not depend on the other clients.
     pub fn visitor(&self, number: usize) -> Visitor {
         let mut random = match self.script_of(number) {
             Some(script) => Rng::scripted(script),
@@ -114,7 +114,7 @@ impl Plan {
         self.clients.as_ref()?.chunks(BYTES_PER_CLIENT).nth(number)
     }
 
-    /// True if nothing in this run keeps two writes from being two arrivals.
+    /// Returns true if no fault or limit of this run can merge two writes into one arrival.
     pub fn keeps_messages_apart(&self) -> bool {
         let Faults {
             short_writes,
@@ -126,7 +126,7 @@ impl Plan {
             && self.limits.send_buffer_bytes >= 4096
     }
 
-    /// True if what is on its way when the server closes arrives while it lingers.
+    /// Returns true if all bytes in flight when the server closes arrive while it lingers.
     pub fn lingers_long_enough_for(&self, visitor: &Visitor) -> bool {
         let bytes = match visitor.character {
             Character::Polite => LONGEST_NAME,
@@ -144,7 +144,7 @@ impl Plan {
         room > bytes && limits.linger_timeout > round
     }
 
-    /// True if no connection breaks but by its client's doing.
+    /// Returns true if a connection breaks only by its client's own action.
     pub fn breaks_nothing(&self) -> bool {
         let Faults {
             read_resets,
@@ -155,7 +155,7 @@ impl Plan {
     }
 }
 
-/// The number of the client at an address.
+/// Returns the number of the client at an address.
 pub fn number_of(address: SocketAddr) -> usize {
     usize::from(address.port() - FIRST_PORT)
 }
@@ -233,8 +233,8 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
     }
 }
 
-/// The most that is written for one name: its greeting or a complaint about it, and the question
-/// or last words.
+/// Returns the longest output for one name, in bytes. It is the greeting or a complaint, and the
+/// question or last message.
 pub fn longest_answer(config: &Config) -> u64 {
     config.name_bytes_max as u64 + 128
 }
@@ -243,13 +243,13 @@ fn millis(random: &mut Rng, range: std::ops::RangeInclusive<u64>) -> Duration {
     Duration::from_millis(random.magnitude(range))
 }
 
-/// In bytes: no client sends a longer one at once.
+/// In bytes: the longest name that a client sends at once.
 const LONGEST_NAME: u64 = 1200;
-/// In bytes: nor more behind its `exit`.
+/// In bytes: the most that a client sends after its `exit`.
 const LONGEST_TALK: u64 = 100;
-/// In bytes: nor more names in a row.
+/// In bytes: the most that a client sends as names in a row.
 const LONGEST_PIPELINE: u64 = 30_000;
 
 const FIRST_PORT: u16 = 1024;
-/// What decides the first things that a client does, and its line.
+/// Decides a client's link and its first actions.
 const BYTES_PER_CLIENT: usize = 24;

@@ -1,4 +1,4 @@
-//! Who comes: clients as they are, from polite to hostile, each a script drawn from its own chance.
+//! Clients, from polite to hostile: each is a script drawn from its own chance.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use oneloop_sim::{LinkProfile, RemotePeer, Rng, Script, Status};
 
 use super::plan::Visitor;
 
-/// What a client is like.
+/// The behaviour of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Character {
-    /// Waits for each question, answers with a line, and says `exit`.
+    /// Waits for each question, answers with a line, and sends `exit`.
     Polite,
     /// One `recv` is one message, and names have no line ending: the tutorial's client.
     Tutorial,
@@ -26,53 +26,53 @@ pub enum Character {
     HalfClosing,
     /// Resets the connection at some point.
     Resetting,
-    /// Falls silent, for ever and without a word, at some point.
+    /// Falls silent for ever at some point, without closing.
     Vanishing,
     /// Sends as fast as the network takes it, and reads.
     Flooding,
     /// Sends nothing.
     Silent,
-    /// Sends what are no names: broken text, control characters, nothing, far too much.
+    /// Sends invalid names: broken text, control characters, nothing, far too much.
     Babbling,
-    /// Closes without having read what came.
+    /// Closes without having read its input.
     Rude,
-    /// Goes on talking behind its `exit`, and reads to the end.
+    /// Sends more after its `exit`, and reads to the end.
     Talkative,
 }
 
 /// A client that follows its script.
 #[derive(Debug)]
 pub struct Player {
-    /// Who it is, until it is connected and its script is written: most calls of a flood are
-    /// never answered.
+    /// The client's data, until it is connected and its script is written: most connection attempts
+    /// of a flood are never answered.
     visitor: Option<Box<Visitor>>,
     script: std::vec::IntoIter<Step>,
     current: Option<Step>,
     reading: Reading,
-    /// When a pause is over.
+    /// End of the current pause.
     wakes: Time,
     reads_again: Time,
     heard: Vec<u8>,
-    /// How much of `heard` has been waited for.
+    /// Number of bytes of `heard` that the script has consumed.
     understood: usize,
 }
 
-/// One thing that a client does.
+/// One action of a client.
 #[derive(Clone, Debug)]
 pub enum Step {
     Send(Vec<u8>),
-    /// Sends so many bytes, with a line feed after every so many, or none.
+    /// Sends so many bytes, with a line feed after every `line` bytes, or none.
     Flood {
         bytes: usize,
         line: usize,
     },
     /// Waits until these bytes have come.
     Expect(&'static [u8]),
-    /// Waits for anything to come, and reads it in one go.
+    /// Waits for any bytes, and reads them in one call.
     Recv,
     Sleep(Duration),
     Read(Reading),
-    /// Waits for the end.
+    /// Waits for the end of the stream.
     ExpectEnd,
     Finish,
     Close,
@@ -80,7 +80,7 @@ pub enum Step {
     Vanish,
 }
 
-/// How a client reads besides what its script waits for.
+/// The way in which a client reads outside its script's waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     All,
@@ -106,7 +106,7 @@ impl Character {
         Self::Talkative,
     ];
 
-    /// The line to its home. The tutorial's client knows only good ones.
+    /// Returns the link to this client. The tutorial's client has good ones only.
     pub fn link(self, random: &mut Rng) -> LinkProfile {
         let link = LinkProfile::sample(random);
         match self {
@@ -117,7 +117,7 @@ impl Character {
                     ..LinkProfile::ideal()
                 }
             }
-            // Who sends much does so in segments of some size, or a run would consist of it.
+            // A client that sends much does so in larger segments, or a run would consist of it.
             Self::Flooding | Self::Pipelining | Self::NeverReading | Self::SlowReading => {
                 let longest = (*link.segment_bytes.end()).max(512);
                 LinkProfile {
@@ -210,7 +210,7 @@ enum Heard {
 }
 
 impl Player {
-    /// Reads as its manner is.
+    /// Reads according to its `reading`.
     fn listen(&mut self, remote: &mut RemotePeer<'_>) -> Heard {
         match self.reading {
             Reading::All => {
@@ -229,7 +229,7 @@ impl Player {
         }
     }
 
-    /// Does one step; if it is not done yet, it is the answer.
+    /// Does one step. Returns the step if it is not finished yet.
     fn play(&mut self, step: Step, remote: &mut RemotePeer<'_>) -> Option<Step> {
         match step {
             Step::Send(bytes) => remote.send(&bytes),
@@ -258,7 +258,7 @@ impl Player {
         None
     }
 
-    /// True if it must still wait.
+    /// Returns true if the client must still wait for `bytes`.
     fn expect(&mut self, bytes: &[u8]) -> bool {
         let heard = &self.heard[self.understood..];
         match heard
@@ -487,10 +487,10 @@ fn add_line(random: &mut Rng, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(random.choose(&[&b"\n"[..], b"\n", b"\r\n"]));
 }
 
-/// A name of any length, sometimes one that is none.
+/// Adds a name of any length, sometimes an invalid one.
 fn add_name(random: &mut Rng, bytes: &mut Vec<u8>) {
     if random.random_bool(0.8) {
-        // Mostly good ones, and each different, so that a mix-up shows.
+        // Mostly valid ones, and each different, so that a mix-up shows.
         bytes.extend_from_slice(random.choose(&NAMES[..6]));
         let mut tag = random.bits();
         for _ in 0..random.below(6) {

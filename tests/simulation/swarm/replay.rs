@@ -1,8 +1,9 @@
-//! From a failed seed to the fewest clients that still make it fail, and the line that replays it.
+//! Reduces a failed seed to the fewest clients that still fail, and prints the line that replays
+//! it.
 
 use super::run::{Order, Report, run};
 
-/// A failure as small as could be found.
+/// The smallest failure that was found.
 #[derive(Debug)]
 pub struct Failure {
     pub order: Order,
@@ -10,8 +11,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Looks for the smallest population with which the run still fails, by leaving out ever
-    /// smaller groups of clients.
+    /// Reduces the population as long as the run still fails, by leaving out ever smaller groups of
+    /// clients.
     pub fn smallest(order: &Order, report: Report) -> Self {
         let mut clients: Vec<usize> = match &order.only {
             Some(only) => only.clone(),
@@ -41,7 +42,7 @@ impl Failure {
         best
     }
 
-    /// The line that replays it exactly.
+    /// Returns the command line that replays it exactly.
     pub fn command(&self) -> String {
         let Order {
             service,
@@ -85,8 +86,7 @@ fn without(clients: &[usize], from: usize, group: usize) -> Vec<usize> {
     [&clients[..from], &clients[until..]].concat()
 }
 
-/// What went wrong, without the numbers: fewer clients must fail for the same reason, not for
-/// another one.
+/// Returns the failure without its numbers: a smaller run must fail for the same reason.
 fn kind_of(report: &Report) -> Option<String> {
     let wrong = report.verdict.as_ref().err()?;
     let words = wrong.split([':', '[', '"']).nth(1).unwrap_or(wrong);

@@ -1,4 +1,4 @@
-//! One run, from the first client to the last trace of the last one gone.
+//! Runs one seed, from the first client until the last connection has been cleaned up.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,29 +12,29 @@ use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
 use super::watch::{SLACK, Watch, Watched};
 
-/// What to run, and how to look at it.
+/// A run to make, and its options.
 #[derive(Clone, Debug)]
 pub struct Order {
     pub service: ServiceUnderTest,
     pub seed: u64,
     /// Turns of the loop before the finale begins.
     pub turns: usize,
-    /// The only clients that come; `None` for all.
+    /// The only clients that connect; `None` for all.
     pub only: Option<Vec<usize>>,
     pub trace: bool,
 }
 
-/// Which service is run.
+/// The service under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceUnderTest {
     /// The greeting server among clients.
     Greeting,
-    /// A service that does whatever a service may do: see [`super::restless`].
+    /// A service that does everything the contract allows: see [`super::restless`].
     Restless,
 }
 
 impl ServiceUnderTest {
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Greeting => "greeting",
@@ -43,11 +43,11 @@ impl ServiceUnderTest {
     }
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     pub verdict: Verdict,
-    /// Tells whether two runs are the same.
+    /// Differs between runs that differ.
     pub digest: u64,
     pub turns: usize,
     pub clients: usize,
@@ -55,19 +55,19 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run<const EDGE: bool> {
     plan: Plan,
     only: Option<Vec<usize>>,
     network: Network<EDGE>,
     reactor: Reactor<Watched, Network<EDGE>>,
     watch: Watch,
-    /// Where the server listens.
+    /// Addresses of the server's listeners.
     addresses: Vec<SocketAddr>,
-    /// The number of the next client, and when it comes.
+    /// Number of the next client, and the time of its connection.
     next: usize,
     next_at: Time,
-    /// When the clients come that have not come yet.
+    /// Connection times of the clients that are still to connect.
     coming: Vec<Time>,
     turns: usize,
     quiet_turns: usize,
@@ -88,8 +88,8 @@ pub fn run(order: &Order) -> Report {
     }
 }
 
-/// Runs what `bytes` decide: the first third the weather and the limits, the second one the clients,
-/// the last one the network's chances.
+/// Runs the bytes of a fuzz target. The first third decides the weather and the limits, the second
+/// the clients, the last the network's chances.
 pub fn run_script(bytes: &[u8], turns: usize) -> Report {
     let (plan, rest) = bytes.split_at(bytes.len() / 3);
     let (clients, chances) = rest.split_at(rest.len() / 2);
@@ -180,8 +180,8 @@ impl<const EDGE: bool> Run<EDGE> {
         self.drain()
     }
 
-    /// Lets the next clients come: some are always on their way, so that the loop is never woken
-    /// for our sake.
+    /// Starts the next clients. Some are always on their way, so that the loop never wakes because
+    /// of the test itself.
     fn invite(&mut self) {
         let now = self.network.time();
         self.coming.retain(|&when| when > now);
@@ -207,7 +207,7 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn turn(&mut self) -> Result<Turn, String> {
         self.turns += 1;
-        // Without anybody there is nothing to wait for.
+        // Without clients there is nothing to wait for.
         self.network
             .stop_poll_at(Some(self.network.time() + LONGEST_SLEEP));
         let turn = self.reactor.turn().map_err(|error| error.to_string())?;
@@ -246,7 +246,7 @@ impl<const EDGE: bool> Run<EDGE> {
         self.check_empty()
     }
 
-    /// Everybody has left, and left nothing behind.
+    /// Checks that no session, socket or buffer remains after the last client.
     fn check_empty(&self) -> Verdict {
         let usage = self.reactor.usage();
         let (sessions, sockets) = (self.watch.sessions(), self.watch.sockets());
@@ -258,7 +258,7 @@ impl<const EDGE: bool> Run<EDGE> {
         ))
     }
 
-    /// The invariants that hold after every turn.
+    /// Checks the invariants that hold after every turn.
     fn check(&mut self) -> Verdict {
         self.watch.verdict()?;
         self.check_accounts()?;
@@ -270,7 +270,7 @@ impl<const EDGE: bool> Run<EDGE> {
         Ok(())
     }
 
-    /// Everybody who came has left for a reason, or is here.
+    /// Checks that every connection is either open or counted as ended.
     fn check_accounts(&self) -> Verdict {
         let counters = self.reactor.counters();
         let open = self.reactor.open_connections();
@@ -293,7 +293,7 @@ impl<const EDGE: bool> Run<EDGE> {
         // A session does not begin an answer above the mark.
         let output_max = limits.output_bytes_mark + longest_answer(&self.plan.config) as usize;
         let bytes_max = limits.input_bytes_max + output_max;
-        // One that ended while it stood in the ready list is reaped when its turn comes.
+        // A connection that ended while it was in the ready queue is reaped in its turn.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let complaint = if usage.buffered_bytes_max > bytes_max {
             "more memory than allowed"
@@ -313,7 +313,7 @@ impl<const EDGE: bool> Run<EDGE> {
         Err(format!("{complaint}: {usage:?}"))
     }
 
-    /// What the calls themselves tell: nobody is forgotten, nothing is tried without a reason.
+    /// Checks the system calls: no connection is neglected, no call is made without a reason.
     fn check_tally(&mut self) -> Verdict {
         let tally = self.network.call_counts();
         if tally.max_starvation > SLACK {
@@ -327,11 +327,11 @@ impl<const EDGE: bool> Run<EDGE> {
         {
             return Err(format!("{peer} has been neglected since {since:?}"));
         }
-        // But for one look before a deadline is acted on, and before a session is told of a drain.
+        // Allowed: one look before a deadline fires, and before a session gets its drain event.
         if tally.reads_without_readiness > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
         }
-        // But for one look before a listener is closed.
+        // Allowed: one look before a listener is closed.
         let last_looks = if self.draining {
             self.addresses.len()
         } else {
@@ -344,7 +344,8 @@ impl<const EDGE: bool> Run<EDGE> {
         self.check_rest(tally)
     }
 
-    /// Who waits to be accepted is looked after, unless the server is full or the listener rests.
+    /// Checks that queued connections are accepted in time. Those of a full server or a listener
+    /// that backs off may wait.
     fn check_queue(&self) -> Verdict {
         for &address in &self.addresses {
             let since = self.network.waiting_since(address);
@@ -356,7 +357,7 @@ impl<const EDGE: bool> Run<EDGE> {
         Ok(())
     }
 
-    /// The loop rests when there is nothing to do.
+    /// Checks that the loop blocks when it has no work.
     fn check_rest(&mut self, tally: CallCounts) -> Verdict {
         let before = std::mem::replace(&mut self.last_tally, tally);
         let idle = tally
@@ -378,21 +379,22 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 }
 
-/// The text of a panic.
+/// Returns the text of a panic.
 pub fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no text".into())
 }
 
-/// How many clients are always on their way.
+/// Number of clients that are always on their way.
 const AHEAD: usize = 4;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-/// The longest script, the longest deadlines, and the kernel's patience with who has vanished.
+/// Covers the longest script, the longest deadlines, and the kernel's timeout for a peer that has
+/// vanished.
 const LONGEST_VISIT: Duration = Duration::from_secs(3600);
-/// Addresses have ports, and there are only so many.
+/// Bounded by the number of ports: each client has its own.
 const CLIENTS_MAX: usize = 20_000;
-/// A turn that takes longer than this has waited for something.
+/// A turn that takes longer than this has blocked in the poll.
 const NAP: Duration = Duration::from_micros(500);
 const FAREWELL_TURNS_MAX: usize = 2000;
 const QUIET_TURNS_MAX: usize = 200;

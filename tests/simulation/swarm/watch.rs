@@ -1,4 +1,4 @@
-//! Watching a server: one dossier for each client, and the first thing found wrong.
+//! Watches a server: keeps one dossier for each client, and the first violation.
 
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind};
@@ -16,13 +16,13 @@ use super::oracle::{Oracle, Rules, Verdict};
 use super::plan::{Plan, number_of};
 use super::population::{Character, Player};
 
-/// What is known of everybody.
+/// The state of all clients.
 #[derive(Debug)]
 pub struct Book {
     rules: Rules,
     plan: Plan,
     dossiers: Vec<Option<Dossier>>,
-    /// The numbers of those that are connected.
+    /// Numbers of the connected clients.
     present: Vec<usize>,
     door: Door,
     wrong: Option<String>,
@@ -31,18 +31,18 @@ pub struct Book {
     pub closed: u64,
 }
 
-/// One client's.
+/// The state of one client.
 #[derive(Debug)]
 struct Dossier {
     oracle: Oracle,
     stage: Stage,
-    /// What the door has decided; nothing for one that is shed.
+    /// The door's decision; `None` for a connection that was shed.
     admission: Option<Admission>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It has no session, for now or at all.
+    /// It has no session, either not yet or not at all.
     Accepted,
     Open,
     /// Its session has panicked.
@@ -52,11 +52,11 @@ enum Stage {
     Gone,
 }
 
-/// The book, in two hands: the network's witness and the service.
+/// The book, shared by the network's witness and the service.
 #[derive(Clone, Debug)]
 pub struct Watch(Rc<RefCell<Book>>);
 
-/// The greeting service, watched. Now and then a session of it panics.
+/// The greeting service, watched. Its sessions panic now and then.
 #[derive(Debug)]
 pub struct Watched {
     greeter: Greeter,
@@ -65,7 +65,7 @@ pub struct Watched {
     random: Rng,
 }
 
-/// A session that knows whose it is.
+/// A session that knows its peer.
 #[derive(Debug)]
 pub struct WatchedSession {
     session: Session,
@@ -101,12 +101,12 @@ impl Watch {
         }
     }
 
-    /// The first thing that was found wrong.
+    /// Returns the first violation.
     pub fn verdict(&self) -> Verdict {
         self.0.borrow().wrong.clone().map_or(Ok(()), Err)
     }
 
-    /// Looks whether anybody has waited for too long.
+    /// Checks that no wait is overdue.
     pub fn check_patience(&self, now: Time) -> Verdict {
         let book = self.0.borrow();
         for &number in &book.present {
@@ -128,15 +128,15 @@ impl Watch {
         }
     }
 
-    /// A turn of the loop is over.
+    /// Notes the end of a turn.
     pub fn turn_ends(&self) {
         let mut book = self.0.borrow_mut();
         let verdict = book.door.turn_ends();
         book.judge(verdict);
     }
 
-    /// Since when the listener at `address` ought to have been asked, if somebody has waited there
-    /// since `since`.
+    /// Returns the time since which an accept at `address` is due, if a connection has waited since
+    /// `since`.
     pub fn overdue_since(&self, address: SocketAddr, since: Time) -> Option<Time> {
         self.0.borrow().door.overdue_since(address, since)
     }
@@ -166,7 +166,7 @@ impl Book {
         }
     }
 
-    /// Notes what was found wrong, if it is the first thing.
+    /// Notes a violation, if it is the first.
     fn judge(&mut self, verdict: Verdict) {
         if let Err(wrong) = verdict {
             self.wrong.get_or_insert(wrong);
@@ -202,7 +202,7 @@ impl Book {
                 dossier.stage = Stage::Gone;
                 dossier.oracle.turned_away()
             }
-            // The service is told next.
+            // The service gets its call next.
             Stage::Open | Stage::Broken => {
                 dossier.oracle.socket_closed(now);
                 Ok(())
@@ -252,8 +252,8 @@ impl Book {
         });
     }
 
-    /// A client has found its connection reset. Nobody who does as he is told sees that instead of
-    /// the server's last words.
+    /// Notes that a client's connection was reset. A client that follows the protocol must get the
+    /// server's last message instead.
     fn was_reset(&mut self, number: usize) {
         let visitor = self.plan.visitor(number);
         if !self.plan.breaks_nothing() || !self.plan.lingers_long_enough_for(&visitor) {
@@ -269,7 +269,8 @@ impl Book {
         });
     }
 
-    /// The tutorial's client gets each message alone, so nothing can make it wait for ever.
+    /// Returns true for the tutorial's client if it gets each message alone: nothing can make it
+    /// wait for ever.
     fn must_not_hang(&self, number: usize) -> bool {
         self.plan.config.framing != Framing::Line
             && self.plan.keeps_messages_apart()
@@ -323,7 +324,7 @@ impl Observer for Watch {
     }
 }
 
-/// A client, watched.
+/// A watched client.
 #[derive(Debug)]
 pub struct Client {
     player: Player,
@@ -354,7 +355,7 @@ impl Service for Watched {
     fn step(&mut self, watched: &mut WatchedSession, event: Event, cx: &mut Context<'_>) -> Next {
         if self.panics > 0.0 && self.random.random_bool(self.panics) {
             self.watch.0.borrow_mut().panics(watched.peer);
-            // Not `panic!`, which would tell about it on stderr.
+            // Not `panic!`, which would write to stderr.
             resume_unwind(Box::new("as planned"));
         }
         self.greeter.step(&mut watched.session, event, cx)
@@ -386,5 +387,5 @@ impl Service for Watched {
     }
 }
 
-/// By how much anything may be late: events by 30 ms, the process by 200 ms now and then.
+/// Tolerance for every deadline: events may be late by 30 ms, the process now and then by 200 ms.
 pub const SLACK: Duration = Duration::from_secs(1);

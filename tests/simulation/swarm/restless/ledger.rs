@@ -1,5 +1,5 @@
-//! What is known of all sessions, calls and requests: the network's witness and the service write
-//! it, and whatever breaks a rule is noted.
+//! Records all sessions, connections and requests. The network's witness and the service write to
+//! the ledger, which notes every violation.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -17,7 +17,7 @@ use crate::swarm::door::{Admission, Door};
 use crate::swarm::oracle::Verdict;
 use crate::swarm::watch::SLACK;
 
-/// Everything that is known.
+/// The state of the run.
 #[derive(Debug)]
 pub struct Ledger {
     pub plan: Plan,
@@ -26,15 +26,16 @@ pub struct Ledger {
     watched: HashMap<SocketAddr, u32>,
     pub door: Door,
     pub load: Load,
-    /// One that was accepted, until the loop has taken note of it, and whether it is registered.
+    /// The address of a connection that was accepted but is not known to the loop yet, and true if
+    /// it is registered.
     entering: Option<(SocketAddr, bool)>,
     /// The connection that was accepted only to be shed.
     shed: Option<SocketAddr>,
     pub wrong: Option<String>,
-    /// Outbound connections that are neither made nor failed, by tag: since when.
+    /// Outbound connections in progress, by tag, and the time of each attempt.
     pub tags: HashMap<u32, Time>,
-    /// When the timer is due and when that was asked for, and what has been asked for since the
-    /// turn began.
+    /// The timer: the time it is due and the time it was set. `timer_asked` holds a timer set since
+    /// the turn began.
     pub timer: Option<(Time, Time)>,
     pub timer_asked: Option<(Time, Time)>,
     pub draining_since: Option<Time>,
@@ -46,7 +47,7 @@ pub struct Ledger {
     pub listeners: HashSet<SocketAddr>,
 }
 
-/// The ledger, in several hands.
+/// The ledger, shared by the network's witness, the service and the peers.
 #[derive(Clone, Debug)]
 pub struct Shared(pub Rc<RefCell<Ledger>>);
 
@@ -106,11 +107,12 @@ impl Ledger {
         self.judge(&format!("session {number}"), verdict);
     }
 
-    /// A step begins: not more of them than a share of the turn allows.
+    /// Counts a step. A session's steps in one turn must not exceed its budget.
     pub fn count_step(&mut self, number: u32) {
         let steps = self.steps.entry(number).or_default();
         *steps += 1;
-        // An event, its turn in line, the look before its deadline and the deadline: a share each.
+        // One budget each for an event, a turn in the ready queue, the look before a deadline, and
+        // the deadline.
         let most = 5 * (self.plan.limits.turn_bytes_max as u64 / 64 + 2);
         if *steps > most {
             let wrong = format!("session {number} was stepped {steps} times in one turn");
@@ -171,7 +173,7 @@ impl Ledger {
             return; // it frees no descriptor but the one in reserve
         }
         match self.entering {
-            // It could not be registered: the loop never took note of it.
+            // Its registration failed: the loop never knew it.
             Some((entering, false)) if entering == peer => self.entering = None,
             _ => self.take_note_of_entering(),
         }

@@ -1,14 +1,15 @@
-//! How much of a wait is granted, told from the rule alone: a half from 80 % of the connections that
-//! may be served, a quarter from 90 %, and the whole again when five percent fewer would be below.
+//! Computes the granted part of a wait from the rule alone: a half from 80 % of the connections
+//! that may be served, a quarter from 90 %. Waits become longer again once five percent more
+//! connections would still be below the threshold.
 
 use oneloop::{Limits, Time};
 
-/// What the loop must grant at present.
+/// The part of a wait that the loop must grant at present.
 #[derive(Debug)]
 pub struct Load {
     limits: Limits,
     halvings: u32,
-    /// Waits under way are to be shortened when the turn ends.
+    /// True if waits in progress are to be shortened at the end of the turn.
     pub sweeps: bool,
 }
 
@@ -21,7 +22,7 @@ impl Load {
         }
     }
 
-    /// So many connections are served now.
+    /// Sets the number of connections served now.
     pub fn set(&mut self, served: usize) {
         let at_least = self.demanded(served);
         if at_least > self.halvings {
@@ -33,7 +34,7 @@ impl Load {
         }
     }
 
-    /// When a wait until `until` that is asked for now must end.
+    /// Returns the end of a wait until `until` that is requested now.
     pub fn granted(&self, now: Time, until: Time) -> Time {
         if until <= now || until == Time::UNBOUNDED {
             return until;

@@ -1,5 +1,6 @@
-//! A service that wakes, connects, pauses, sets timers, asks for the past, writes too much and
-//! panics, among peers that check every byte: what the greeting service never does.
+//! A service that does everything the greeting service never does, among peers that check every
+//! byte: it wakes sessions, connects, pauses, sets timers, requests deadlines in the past, writes
+//! too much and panics.
 
 pub mod ledger;
 pub mod load;

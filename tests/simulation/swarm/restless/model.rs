@@ -1,4 +1,4 @@
-//! What the loop owes one session: which events may come next, and until when.
+//! Models the contract of one session: the events that may come next, and their deadlines.
 
 use std::net::SocketAddr;
 
@@ -8,34 +8,33 @@ use super::load::Load;
 use crate::swarm::oracle::Verdict;
 use crate::swarm::watch::SLACK;
 
-/// One session, as the contract has it.
+/// The state of one session, according to the contract.
 #[derive(Debug)]
 pub struct Model {
     pub peer: SocketAddr,
-    /// The network's witness reports on it: its peer has an address of its own.
+    /// True if its peer has an address of its own, so that the network's witness can report on it.
     pub is_watched: bool,
     is_open: bool,
     waits: Waits,
-    /// What was asked for, and what must be granted of it.
+    /// The requested deadline, and the one that must be granted.
     ask: Option<(Time, Time)>,
-    /// When it was asked for.
+    /// Time of the request.
     asked_at: Time,
-    /// Since when a wake-up is owed.
+    /// Time since which a wake-up is due.
     woken: Option<Time>,
-    /// In which turn it was asked for last, if another one may still come.
+    /// The turn of the last wake-up request, if another wake event may still come.
     woken_in: Option<u64>,
-    /// Since when it could be told that its output has left; while that is owed, nothing else may
-    /// be told.
+    /// The state of its flush event. While that event is due, no other event may come.
     flush: Flush,
     is_drained: bool,
     has_ended: bool,
-    /// How much input it left.
+    /// Number of bytes of input that it has not consumed.
     left: usize,
     closing: Option<EndReason>,
     pub panicked: bool,
     pub overflowed: bool,
     pub broken: bool,
-    /// Its sending side is shut down: the session is stepped no more.
+    /// True once its sending side is shut down: the session is not stepped again.
     pub is_finished: bool,
     pub was_reset: bool,
 }
@@ -49,11 +48,11 @@ enum Waits {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flush {
-    /// Nothing had to wait.
+    /// No output had to wait.
     Done,
-    /// Output waits.
+    /// Output is pending.
     Owed,
-    /// It has left, or there was none; the session is to be told.
+    /// All output is flushed, or there was none; the event is due.
     Untold { since: Time },
 }
 
@@ -81,10 +80,10 @@ impl Model {
         }
     }
 
-    /// The loop steps the session.
+    /// Checks a step of the session against the contract.
     ///
     /// # Errors
-    /// If it has no right to.
+    /// If the event must not come now.
     pub fn stepped(
         &mut self,
         (now, turn): (Time, u64),
@@ -103,7 +102,7 @@ impl Model {
             Event::Flushed => self.flush = Flush::Done,
             Event::Wake => {
                 self.woken = None;
-                // One that was asked for just now may become an event of its own.
+                // A wake-up requested just now may become an event of its own.
                 self.woken_in = self.woken_in.filter(|&asked| asked + 1 >= turn);
             }
             Event::Timeout => self.ask = None,
@@ -114,7 +113,7 @@ impl Model {
         Ok(())
     }
 
-    /// It is to be woken.
+    /// Notes that a wake-up is requested.
     pub fn wake(&mut self, now: Time, turn: u64) {
         self.woken.get_or_insert(now);
         self.woken_in = Some(turn);
@@ -137,7 +136,7 @@ impl Model {
                 self.waits != Waits::Flush && (due || !self.is_watched)
             }
             Event::Data => {
-                // What was left for want of room is offered again in a drain, too.
+                // Input kept because the output was full is offered again during a drain, too.
                 let over = self.has_ended || (self.is_drained && self.left == 0);
                 self.waits == Waits::Read && !over && input > 0
             }
@@ -150,7 +149,7 @@ impl Model {
         }
     }
 
-    /// The session has answered, and left so much input.
+    /// Notes the result of a step and the size of the input not consumed.
     pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
         self.left = left;
         match next {
@@ -178,14 +177,14 @@ impl Model {
         }
     }
 
-    /// Waits become shorter.
+    /// Shortens the wait in progress.
     pub fn shorten(&mut self, now: Time, load: &Load) {
         if let Some((until, due)) = &mut self.ask {
             *due = (*due).min(load.granted(now, *until));
         }
     }
 
-    /// The kernel has taken some of its output, `whole` if all.
+    /// Notes a write of its output; `whole` if all of it was taken.
     pub fn wrote(&mut self, now: Time, whole: bool) {
         let owed = self.flush == Flush::Owed;
         if !whole {
@@ -197,7 +196,7 @@ impl Model {
         }
     }
 
-    /// Since when its socket is to be read, if it is.
+    /// Returns the time since which its socket must be read, if it must.
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
         let reads = self.waits == Waits::Read && self.flush == Flush::Done;
         let over = self.has_ended || self.is_drained || self.closing.is_some() || self.broken;
@@ -206,10 +205,10 @@ impl Model {
         wants.then_some(self.asked_at)
     }
 
-    /// Nothing that is owed comes too late.
+    /// Checks that no event is overdue.
     ///
     /// # Errors
-    /// If something does.
+    /// If one is.
     pub fn check_patience(&self, now: Time, draining_since: Option<Time>) -> Verdict {
         let is_over = self.closing.is_some() || self.broken || self.panicked || self.overflowed;
         if !self.is_watched || is_over || self.is_finished {
@@ -245,10 +244,10 @@ impl Model {
         overdue.map_or(Ok(()), |what| Err(format!("{what} is overdue: {self:?}")))
     }
 
-    /// The connection has ended.
+    /// Checks the reason for which the connection ended.
     ///
     /// # Errors
-    /// If the reason does not explain it.
+    /// If the session's state does not explain it.
     pub fn closed(
         &self,
         why: EndReason,

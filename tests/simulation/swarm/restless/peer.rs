@@ -1,4 +1,4 @@
-//! The other ends: programs that check each byte they get, and do by chance what a program may do.
+//! Remote ends: programs that check each byte they receive and otherwise act by chance.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use super::ledger::Shared;
 use super::service::HEADER_BYTES;
 use super::stream::{Stream, Way};
 
-/// A far end, of a connection that either side has made.
+/// The remote end of a connection made by either side.
 #[derive(Debug)]
 pub struct FarEnd {
     shared: Shared,
     random: Rng,
-    /// Nothing until the conversation is known.
+    /// `None` until the conversation is known.
     streams: Option<(Stream, Stream)>,
-    /// The conversation that it begins, as long as it has not.
+    /// The conversation that it is about to begin.
     begins: Option<u32>,
     reads: Reads,
-    /// How many more times it acts.
+    /// Number of actions until it closes.
     life: u64,
     acts_at: Time,
     heard: Vec<u8>,
@@ -35,7 +35,7 @@ enum Reads {
 }
 
 impl FarEnd {
-    /// One that connects, and names the conversation.
+    /// Returns a peer that connects and names the conversation.
     pub fn caller(shared: Shared, random: Rng, conversation: u32) -> Self {
         Self {
             begins: Some(conversation),
@@ -43,7 +43,7 @@ impl FarEnd {
         }
     }
 
-    /// One that is connected to.
+    /// Returns a peer that the service connects to.
     pub fn called(shared: Shared, mut random: Rng) -> Self {
         Self {
             shared,

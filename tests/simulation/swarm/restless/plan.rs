@@ -1,4 +1,4 @@
-//! What one seed stands for, for the restless service.
+//! Derives a run of the restless service from one seed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use oneloop_sim::{Faults, LinkProfile, Rng};
 
 use crate::swarm::plan::Poller;
 
-/// Everything about a run but its chances.
+/// Everything about a run except its chances.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
@@ -17,13 +17,13 @@ pub struct Plan {
     pub listeners: u16,
     pub descriptors_max: Option<usize>,
     pub outbound_link: LinkProfile,
-    /// How long after one client the next one comes, at most.
+    /// Longest time between one client and the next.
     pub pause: Duration,
     pub habits: Habits,
     pub finale: Finale,
 }
 
-/// How often a session does what, in one step.
+/// Probabilities of a session's actions in one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
     pub panic: f64,
@@ -36,13 +36,13 @@ pub struct Habits {
     pub close: f64,
     pub overflow: f64,
     pub deaf_to_drain: f64,
-    /// The most that a step writes, as a rule.
+    /// Most bytes written in one step, as a rule.
     pub write_max: u64,
     /// The longest wait.
     pub wait_max: Duration,
 }
 
-/// How a run ends.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finale {
     Drain,

@@ -1,4 +1,4 @@
-//! One run of the restless service.
+//! Runs one seed of the restless service.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use crate::swarm::plan::Poller;
 use crate::swarm::run::{Order, Report, text_of};
 use crate::swarm::watch::SLACK;
 
-/// A run under way.
+/// A run in progress.
 struct Run<const EDGE: bool> {
     plan: Plan,
     only: Option<Vec<usize>>,
@@ -32,7 +32,7 @@ struct Run<const EDGE: bool> {
     last_tally: CallCounts,
     last_turn: Time,
     is_draining: bool,
-    /// How many steps there had been a turn ago.
+    /// Number of steps at the end of the last turn.
     steps: u64,
 }
 
@@ -120,7 +120,7 @@ impl<const EDGE: bool> Run<EDGE> {
         }
     }
 
-    /// Lets the next client come when its time has come.
+    /// Starts the next client once its time has come.
     fn invite(&mut self) {
         let now = self.network.time();
         while self.next_at <= now + self.plan.pause && self.next < CLIENTS_MAX {
@@ -195,7 +195,7 @@ impl<const EDGE: bool> Run<EDGE> {
         Ok(())
     }
 
-    /// Drops the reactor: the service gets back every session.
+    /// Drops the reactor, and checks that the service gets back every session.
     fn drop(self) -> Verdict {
         self.shared.0.borrow_mut().is_dropped = true;
         drop(self.reactor);
@@ -225,10 +225,10 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err("a connection was read that had no event".into());
         }
         if tally.abandoned > 0 && self.plan.limits.drain_timeout > SLACK * 3 {
-            // Unless no descriptor was to be had for them, or no time.
+            // Unless the loop had no descriptor for them, or no time.
             let exhausted = self.reactor.counters().accept_exhausted > 0;
             let failed = self.reactor.counters().accept_failures > 0;
-            // A full server lets them queue, and an accept that blocks needlessly hides them.
+            // A full server keeps them queued, and a needlessly blocking accept hides them.
             let hidden = self.plan.limits.when_full == oneloop::WhenFull::Queue
                 || self.plan.faults.needless_blocks > 0.0;
             if !exhausted && !failed && !hidden {
@@ -260,7 +260,7 @@ impl<const EDGE: bool> Run<EDGE> {
         Ok(())
     }
 
-    /// Nobody whose session wants input is left unread.
+    /// Checks that input is read and queued connections are accepted in time.
     fn check_neglect(&self) -> Verdict {
         let ledger = self.shared.0.borrow();
         let now = self.network.time();
@@ -290,7 +290,7 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn check_usage(&self) -> Verdict {
         let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
-        // One that ended while it stood in the ready list is reaped when its turn comes.
+        // A connection that ended while it was in the ready queue is reaped in its turn.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
         let complaint =
@@ -308,7 +308,7 @@ impl<const EDGE: bool> Run<EDGE> {
         Err(format!("{complaint}: {usage:?}"))
     }
 
-    /// The loop rests when there is nothing to do.
+    /// Checks that the loop blocks when it has no work.
     fn check_rest(&mut self, tally: CallCounts) -> Verdict {
         let before = std::mem::replace(&mut self.last_tally, tally);
         let same = CallCounts {
@@ -330,7 +330,7 @@ impl<const EDGE: bool> Run<EDGE> {
     fn last_steps(&mut self, steps: u64) -> u64 {
         let last = std::mem::replace(&mut self.steps, steps);
         let timers = self.shared.0.borrow().timer.is_some();
-        // A timer of the past comes again and again, as it was asked for.
+        // A timer in the past fires in every turn, as requested.
         if timers { u64::MAX } else { last }
     }
 }

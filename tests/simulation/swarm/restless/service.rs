@@ -1,4 +1,4 @@
-//! A service that does whatever a service may do, by chance.
+//! A service that does everything the contract allows, by chance.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,14 +24,14 @@ pub struct Restless<const EDGE: bool> {
     ids: Vec<(u32, SessionId)>,
 }
 
-/// A session: one end of a conversation.
+/// One end of a conversation.
 #[derive(Debug)]
 pub struct Session {
     number: u32,
-    /// What is read, once it is known which conversation this is.
+    /// The stream to read, once the conversation is known.
     input: Option<Stream>,
     output: Option<Stream>,
-    /// How many more steps it takes before it closes.
+    /// Number of steps until it closes.
     life: u64,
 }
 
@@ -47,7 +47,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
-    /// Not `panic!`, which would write to stderr.
+    /// Panics now and then. Not by `panic!`, which would write to stderr.
     fn panic_at_times(&mut self) {
         let chance = self.shared.0.borrow().plan.habits.panic;
         if self.random.random_bool(chance) {
@@ -55,7 +55,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
-    /// Does what any callback may do.
+    /// Does things that every callback may do.
     fn stir(&mut self, cx: &mut ServiceContext) {
         let habits = self.shared.0.borrow().plan.habits;
         if self.random.random_bool(habits.wake) {
@@ -97,7 +97,8 @@ impl<const EDGE: bool> Restless<EDGE> {
         cx.connect(self.target(tag), None, tag);
     }
 
-    /// A server of our own, ourselves, no server, or one that does not answer.
+    /// Chooses an address to connect to. It is a server of this network, the service itself, an
+    /// address without a server, or one that does not answer.
     fn target(&mut self, tag: u32) -> SocketAddr {
         let address = SocketAddr::from(([10, 9, (tag >> 8) as u8, tag as u8], 7000));
         match self.random.below(8) {
@@ -149,7 +150,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
-    /// Writes some of the conversation.
+    /// Writes the next part of the conversation.
     fn write(&mut self, session: &mut Session, cx: &mut Context<'_>) {
         let (habits, most) = {
             let ledger = self.shared.0.borrow();
@@ -173,7 +174,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
-    /// Looks at the input: it must be what comes next, all of it.
+    /// Reads all input, and checks that it continues the stream.
     fn read(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), String> {
         if session.input.is_none() {
             let Some((header, _)) = cx.input().split_first_chunk::<HEADER_BYTES>() else {
@@ -253,7 +254,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             let panics = model.panicked;
             ledger.judge(&format!("session {number}"), verdict);
             if panics {
-                // Its output must not come to light anywhere.
+                // This output must not appear anywhere.
                 cx.write(b"of a session that panicked");
                 resume_unwind(Box::new("as planned"));
             }
@@ -297,7 +298,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         let who = format!("connection {tag}");
         self.shared.0.borrow_mut().judge(&who, verdict);
         self.panic_at_times();
-        // Not again at once, or a drain would never be over.
+        // Does not connect again at once, or a drain would never end.
         let habits = self.shared.0.borrow().plan.habits;
         if self.random.random_bool(habits.wake) {
             self.wake_some(cx);
@@ -336,7 +337,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
 }
 
 impl<const EDGE: bool> Restless<EDGE> {
-    /// The end that has connected names the conversation first.
+    /// Names the conversation: the connecting end does so first.
     fn header(&mut self, session: &Session, cx: &mut Context<'_>) -> Result<(), String> {
         let tag = cx_tag(session).ok_or("only an outbound session begins")?;
         cx.write(&tag.to_be_bytes());
@@ -348,8 +349,8 @@ fn cx_tag(session: &Session) -> Option<u32> {
     session.output.as_ref().map(Stream::conversation)
 }
 
-/// Conversations of outbound connections have numbers from here on.
+/// First conversation number of outbound connections.
 pub const OUTBOUND: u32 = 1 << 24;
 pub const HEADER_BYTES: usize = 4;
-/// So many sessions can be woken, some of which are gone.
+/// Number of session ids kept for wake-ups; some of the sessions have ended.
 const IDS_MAX: usize = 40;

@@ -1,7 +1,7 @@
-//! Bytes that depend on their conversation and their place in it, so that a byte that is lost,
-//! repeated, or of another conversation shows.
+//! Bytes that depend on their conversation and position, so that a lost, repeated or foreign byte
+//! shows.
 
-/// One direction of one conversation, read or written up to a place.
+/// One direction of one conversation, read or written up to a position.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     conversation: u32,
@@ -9,7 +9,7 @@ pub struct Stream {
     pub position: u64,
 }
 
-/// Which way the bytes go.
+/// The direction of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From the end that connected.
@@ -33,7 +33,7 @@ impl Stream {
         self.conversation
     }
 
-    /// Returns the next bytes, and counts them.
+    /// Returns the next bytes and advances past them.
     pub fn take(&mut self, bytes: usize) -> Vec<u8> {
         let from = self.position;
         self.position += bytes as u64;
@@ -42,7 +42,7 @@ impl Stream {
             .collect()
     }
 
-    /// True if `bytes` are what comes next.
+    /// Returns true if `bytes` continue the stream from its position.
     pub fn is_next(&self, bytes: &[u8]) -> bool {
         let places = self.position..;
         bytes

@@ -141,8 +141,12 @@ impl Model {
                 self.waits == Waits::Read && !over && input > 0
             }
             Event::Eof => {
-                let again = self.has_ended && (self.left == 0 || self.waits != Waits::Read);
-                !self.is_drained && !again
+                // Input that was left is offered again with the end behind it, also in a drain.
+                let is_offered_again = self.left > 0 && self.waits == Waits::Read;
+                match self.has_ended {
+                    true => is_offered_again,
+                    false => !self.is_drained,
+                }
             }
             Event::Drain => drains && !self.is_drained,
             _ => true,

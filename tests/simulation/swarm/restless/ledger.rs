@@ -28,6 +28,8 @@ pub struct Ledger {
     pub load: Load,
     /// One that was accepted, until the loop has taken note of it, and whether it is registered.
     entering: Option<(SocketAddr, bool)>,
+    /// One that is refused for want of a descriptor, until it is closed.
+    shed: Option<SocketAddr>,
     pub wrong: Option<String>,
     /// Outbound connections that are neither made nor failed, by tag: since when.
     pub tags: HashMap<u32, Time>,
@@ -58,6 +60,7 @@ impl Ledger {
             models: HashMap::new(),
             watched: HashMap::new(),
             entering: None,
+            shed: None,
             wrong: None,
             tags: HashMap::new(),
             timer: None,
@@ -191,6 +194,9 @@ impl Observer for Shared {
                     *registered = true;
                 }
             }
+            Syscall::Shed => ledger.shed = Some(peer),
+            // One that was refused for want of a descriptor never had one.
+            Syscall::Closed if ledger.shed == Some(peer) => ledger.shed = None,
             Syscall::Closed => ledger.left(now, peer),
             _ => {}
         }

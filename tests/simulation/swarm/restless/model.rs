@@ -143,7 +143,8 @@ impl Model {
             }
             Event::Eof => {
                 let again = self.has_ended && (self.left == 0 || self.waits != Waits::Read);
-                !self.is_drained && !again
+                // What was left for want of room is offered again in a drain, too.
+                (!self.is_drained || self.left > 0) && !again
             }
             Event::Drain => drains && !self.is_drained,
             _ => true,

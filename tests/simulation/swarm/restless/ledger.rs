@@ -29,11 +29,7 @@ pub struct Ledger {
     /// The address of a connection that was accepted but is not known to the loop yet, and true if
     /// it is registered.
     entering: Option<(SocketAddr, bool)>,
-<<<<<<< HEAD
     /// The connection that was accepted only to be shed.
-=======
-    /// One that is refused for want of a descriptor, until it is closed.
->>>>>>> sim
     shed: Option<SocketAddr>,
     pub wrong: Option<String>,
     /// Outbound connections in progress, by tag, and the time of each attempt.
@@ -204,11 +200,6 @@ impl Observer for Shared {
                 }
             }
             Syscall::Shed => ledger.shed = Some(peer),
-<<<<<<< HEAD
-=======
-            // One that was refused for want of a descriptor never had one.
-            Syscall::Closed if ledger.shed == Some(peer) => ledger.shed = None,
->>>>>>> sim
             Syscall::Closed => ledger.left(now, peer),
             _ => {}
         }

@@ -141,18 +141,12 @@ impl Model {
                 self.waits == Waits::Read && !over && input > 0
             }
             Event::Eof => {
-<<<<<<< HEAD
                 // Input that was left is offered again with the end behind it, also in a drain.
                 let is_offered_again = self.left > 0 && self.waits == Waits::Read;
                 match self.has_ended {
                     true => is_offered_again,
                     false => !self.is_drained,
                 }
-=======
-                let again = self.has_ended && (self.left == 0 || self.waits != Waits::Read);
-                // What was left for want of room is offered again in a drain, too.
-                (!self.is_drained || self.left > 0) && !again
->>>>>>> sim
             }
             Event::Drain => drains && !self.is_drained,
             _ => true,

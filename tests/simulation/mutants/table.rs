@@ -719,7 +719,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "outbound_error_taken_for_connected",
         file: "src/oneloop/reactor/lifecycle.rs",
         find: "Ok(false) => connection.flags.remove(Flags::WRITABLE),",
-        replace: "Ok(false) => self.open(connection, id),",
+        replace: "Ok(false) => self.open_session(connection, id),",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::connection::{Flags, Phase};
+use super::core::{Core, Slot};
 use super::{Reactor, Stopped, Turn};
 use crate::net::Net;
 use crate::service::{EndReason, Service, Time};
@@ -61,40 +62,41 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Aborts all unfinished connections, because the drain has timed out.
     pub(crate) fn abort_unfinished(&mut self) {
         self.listeners.clear();
-        self.slots.clear_ready();
         let mut aborted = 0;
-        for index in 0..self.slots.end() {
-            let Some(connection) = self.slots.get_mut(index) else {
-                continue;
-            };
+        self.end_all(|core, connection| {
             if connection.phase == Phase::Connecting {
                 let error = io::Error::new(io::ErrorKind::TimedOut, STOPPING);
-                self.core.connect_failed(connection, &error);
-            } else if connection.is_unfinished() {
+                core.connect_failed(connection, &error);
+            } else {
                 connection.abort(EndReason::DrainTimeout);
                 aborted += 1;
             }
-            connection.phase = Phase::Dead;
-            self.slots.rearm_or_retire(index, self.core.now());
-        }
+        });
         if let Some(drain) = &mut self.drain {
             drain.aborted += aborted;
         }
     }
+
+    /// Ends every connection now; `abort` decides how an unfinished one ends.
+    fn end_all(&mut self, mut abort: impl FnMut(&mut Core<S, N>, &mut Slot<S, N>)) {
+        self.slots.clear_ready();
+        for index in 0..self.slots.end() {
+            let Some(connection) = self.slots.get_mut(index) else {
+                continue;
+            };
+            if connection.is_unfinished() {
+                abort(&mut self.core, connection);
+            }
+            connection.phase = Phase::Dead;
+            self.slots.rearm_or_retire(index, self.core.now());
+        }
+    }
 }
+
 impl<S: Service, N: Net> Drop for Reactor<S, N> {
     /// Ends every connection, so that the service gets back every session.
     fn drop(&mut self) {
-        self.slots.clear_ready();
-        for index in 0..self.slots.end() {
-            if let Some(connection) = self.slots.get_mut(index) {
-                if connection.is_unfinished() {
-                    connection.abort(EndReason::Dropped);
-                }
-                connection.phase = Phase::Dead;
-                self.slots.rearm_or_retire(index, self.core.now());
-            }
-        }
+        self.end_all(|_, connection| connection.abort(EndReason::Dropped));
         self.reap();
     }
 }

@@ -695,7 +695,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_cut_off_without_a_word",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "                self.core.connect_failed(connection, &error);",
+        find: "                core.connect_failed(connection, &error);",
         replace: "                let _ = error;
                 connection.abort(EndReason::ConnectFailed);",
         suite: Suite::Scenario("outbound"),
@@ -703,8 +703,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_cut_off_counted_as_cut",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "                self.core.connect_failed(connection, &error);",
-        replace: "                self.core.connect_failed(connection, &error);
+        find: "                core.connect_failed(connection, &error);",
+        replace: "                core.connect_failed(connection, &error);
                 aborted += 1;",
         suite: Suite::Scenario("outbound"),
     },
@@ -896,11 +896,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sessions_lost_when_dropped",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "                if connection.is_unfinished() {
-                    connection.abort(EndReason::Dropped);
-                }
-                connection.phase = Phase::Dead;",
-        replace: "                connection.phase = Phase::Dead;",
+        find: "self.end_all(|_, connection| connection.abort(EndReason::Dropped));",
+        replace: "self.end_all(|_, _| {});",
         suite: Suite::Scenario("events"),
     },
     Mutant {

@@ -15,7 +15,10 @@ pub mod reactor;
 pub mod service;
 pub mod testing;
 
-pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
+pub use reactor::{
+    BuildError, Builder, Counters, InvalidLimits, Limits, Listen, Reactor, Stopped, Turn, Usage,
+    WhenFull,
+};
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, PeerAddress,
     Service, ServiceContext, SessionId, Tag, Time,

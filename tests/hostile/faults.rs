@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::net::{BufferSizes, Connecting, ListenAt, ListenOptions, Net, Os, Readiness, Token};
 use oneloop::{Address, PeerAddress, Time};
 
 /// The operating system's network, with the faults of a [`Plan`].
@@ -105,14 +105,14 @@ impl Net for Faulty {
 
     fn listen(
         &mut self,
-        address: SocketAddr,
+        at: ListenAt,
         options: &ListenOptions,
         token: Token,
     ) -> io::Result<Self::Listener> {
-        self.os.listen(address, options, token)
+        self.os.listen(at, options, token)
     }
 
-    fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr> {
+    fn local_addr(&self, listener: &Self::Listener) -> Address {
         self.os.local_addr(listener)
     }
 

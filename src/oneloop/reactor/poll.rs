@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use super::accept::Listener;
 use super::connection::Flags;
 use super::drive::Outcome;
 use super::token::{self, Source};
@@ -58,12 +57,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
             return Some(Duration::ZERO);
         }
         let mut next = self.slots.next_deadline().min(self.timer);
-        if let Some(drain) = self.drain {
-            next = next.min(drain.deadline);
+        if let Some(drain) = &self.drain {
+            next = next.min(drain.next_at());
         }
-        if self.may_accept() {
-            let retries = self.listeners.iter().map(Listener::retry_at);
-            next = retries.fold(next, Time::min);
+        for (index, listener) in self.listeners.iter().enumerate() {
+            if self.may_accept(index) {
+                next = next.min(listener.retry_at());
+            }
         }
         // The clock is read again: the turn may have been long, and a program that embeds the loop
         // may have done other work since.

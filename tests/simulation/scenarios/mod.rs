@@ -8,6 +8,7 @@ mod echo;
 mod events;
 mod greeting;
 mod identity;
+mod listeners;
 mod outbound;
 mod panics;
 mod pressure;

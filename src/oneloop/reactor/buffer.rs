@@ -1,10 +1,22 @@
 //! Buffered input and pending output of a connection.
 
+use crate::service::Time;
+
 /// Unread input and unsent output of one connection. Freed as soon as both are empty.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) input: ReadBuf,
     pub(crate) output: PendingOutput,
+    /// The write deadline of the pending output.
+    pub(crate) write_deadline: Deadline,
+}
+
+/// A deadline, as requested and as in effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) requested: Time,
+    /// The requested one, or an earlier one under load.
+    pub(crate) effective: Time,
 }
 
 /// Input that the session has not consumed. New input is read behind it, without a copy.
@@ -23,6 +35,15 @@ pub(crate) struct PendingOutput {
     sent: usize,
     /// The value of `sent` when the write deadline was set.
     sent_at_deadline: usize,
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Self {
+            requested: Time::NEVER,
+            effective: Time::NEVER,
+        }
+    }
 }
 
 impl Buffers {
@@ -107,9 +128,15 @@ impl PendingOutput {
         &self.buffer[self.sent..]
     }
 
-    /// Sets the pending output of an empty buffer: `buffer` from `sent` on.
-    pub(crate) fn set(&mut self, (buffer, sent): (Vec<u8>, usize)) {
-        debug_assert!(self.is_empty(), "output is kept only when there is none");
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() - self.sent
+    }
+
+    /// Appends `buffer` from `sent` on to the pending output.
+    pub(crate) fn append(&mut self, (buffer, sent): (Vec<u8>, usize)) {
+        if !self.is_empty() {
+            return self.buffer.extend_from_slice(&buffer[sent..]);
+        }
         *self = Self {
             buffer,
             sent,
@@ -173,7 +200,7 @@ mod tests {
     #[test]
     fn output_progress_counts_from_the_last_deadline() {
         let mut unsent = PendingOutput::default();
-        unsent.set((vec![0; 100], 10));
+        unsent.append((vec![0; 100], 10));
         unsent.advance(9);
         assert!(!unsent.has_progressed(10));
         unsent.advance(1);

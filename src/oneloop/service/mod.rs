@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
-pub(crate) use requests::Connect;
+pub(crate) use requests::{Connect, Control};
 pub use time::Time;
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.
@@ -40,8 +40,9 @@ pub trait Service {
 
     /// Handles `event` and returns what the session waits for next.
     ///
-    /// The output is empty at every call: a session is not stepped while it has pending output. A
-    /// panic here ends only this session, with [`EndReason::Panicked`].
+    /// A session is not stepped while it has pending output, unless it is in full duplex (see
+    /// [`Context::set_duplex`]). A panic here ends only this session, with
+    /// [`EndReason::Panicked`].
     fn step(&mut self, session: &mut Self::Session, event: Event, cx: &mut Context<'_>) -> Next;
 
     /// Takes back a session whose connection has ended. Called exactly once for every session that
@@ -116,17 +117,20 @@ pub enum Event {
     /// The operating system has taken all output.
     ///
     /// It comes after [`Next::Flush`], and after every other step whose output the operating system
-    /// did not take at once; a deadline returned from that step is discarded.
+    /// did not take at once; a deadline returned from that step is discarded, except in full
+    /// duplex.
     Flushed,
     /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
     /// than requested when the server is nearly full (see `Limits`).
     Timeout,
-    /// Another session, or this one, called [`ServiceContext::wake`] for this session.
+    /// Another session, or this one, called [`ServiceContext::wake`] for this session, or
+    /// [`ServiceContext::wake_all`].
     Wake,
     /// The server is stopping: answer the unread input, say goodbye, and close.
     ///
-    /// Input that had arrived before the drain has been read and stepped; no more is read. Comes at
-    /// most once.
+    /// Input that had arrived before the drain has been read and stepped. A session whose work is
+    /// not done returns [`Next::Read`] and is read on, until it closes or `Limits::drain_timeout`
+    /// has elapsed. Comes at most once.
     Drain,
 }
 
@@ -155,6 +159,9 @@ pub enum Next {
     /// discarded for a short time, so that the peer gets all output and no reset; then the
     /// connection is closed.
     Close(CloseReason),
+    /// The end, at once and with a reset, so that the peer cannot mistake the data it has received
+    /// for complete data. Unsent output is discarded. The reason is [`EndReason::Aborted`].
+    Abort,
 }
 
 /// Identifies one session. The id stays unique after the session's slot is reused.

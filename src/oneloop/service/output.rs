@@ -10,6 +10,8 @@ pub(crate) struct WriteBuf {
     filled: usize,
     mark: usize,
     max: usize,
+    /// The length up to which there is room: the mark, less the pending output.
+    room_end: usize,
     overflowed: bool,
 }
 
@@ -20,6 +22,7 @@ impl WriteBuf {
             filled: 0,
             mark,
             max,
+            room_end: mark,
             overflowed: false,
         }
     }
@@ -83,9 +86,15 @@ impl WriteBuf {
         self.filled = 0;
     }
 
+    /// Sets how many bytes of earlier output are pending. They leave less room.
+    pub(crate) fn set_pending(&mut self, bytes: usize) {
+        self.room_end = self.mark.saturating_sub(bytes);
+    }
+
     /// Clears the contents and the overflow, and frees memory beyond the mark.
     pub(crate) fn reset(&mut self) {
         self.filled = 0;
+        self.room_end = self.mark;
         self.overflowed = false;
         if self.buffer.len() != self.mark {
             self.buffer = vec![0; self.mark].into();
@@ -116,7 +125,7 @@ impl WriteBuf {
     /// Returns how many more bytes fit below the mark.
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.mark.saturating_sub(self.filled)
+        self.room_end.saturating_sub(self.filled)
     }
 
     /// Returns how many bytes were written.

@@ -226,17 +226,10 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("reading"),
     },
     Mutant {
-        name: "drain_goes_on_reading",
-        file: "src/oneloop/reactor/connection.rs",
-        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
-        suite: Suite::Scenario("draining"),
-    },
-    Mutant {
         name: "end_of_stream_told_again",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::PAUSED;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -875,8 +868,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "paused_session_read",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let relevant = Flags::READABLE | Flags::DRAINING | Flags::EOF;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::EOF;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -947,7 +940,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "has_room_above_the_mark",
         file: "src/oneloop/service/output.rs",
-        find: "self.mark.saturating_sub(self.filled)",
+        find: "self.room_end.saturating_sub(self.filled)",
         replace: "self.max.saturating_sub(self.filled)",
         suite: Suite::Unit("oneloop", "service"),
     },

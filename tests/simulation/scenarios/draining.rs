@@ -139,9 +139,10 @@ fn session_that_reads_on_in_a_drain_gets_its_input() {
     client.send(b"half a request");
     simulation.run_for(SECOND);
     client.send(b", and its rest.");
-    client.finish();
     simulation.run_for(SECOND);
     assert_eq!(client.received(), b"half a request, and its rest.");
+    client.close();
+    simulation.run_for(SECOND);
     let probe = simulation.reactor().service();
     let events = [Event::Open, Event::Drain, Event::Data, Event::Data];
     assert_eq!(probe.events(0), events);

@@ -261,9 +261,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_up_forgets_its_session",
         file: "src/oneloop/reactor/slots.rs",
-        find: "            connection.flags.add(pending);
-            self.enqueue(id.index);",
-        replace: "            connection.flags.add(pending);",
+        find: "            connection.flags.add(Flags::WAKE);
+            self.wake_slot(id.index);",
+        replace: "            connection.flags.add(Flags::WAKE);",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -378,15 +378,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sweep_lengthens",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
-        replace: "self.deadline = pressure.scale(self.requested_deadline);",
+        find: "let wait = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "let wait = pressure.scale(self.requested_deadline);",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "sweep_shortens_what_is_short",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
-        replace: "self.deadline = self.deadline.min(pressure.scale(self.deadline));",
+        find: "let wait = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "let wait = self.deadline.min(pressure.scale(self.deadline));",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
@@ -772,7 +772,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "lingering_after_the_peer_has_finished",
         file: "src/oneloop/reactor/lifecycle.rs",
         find: "if connection.flags.has(Flags::EOF)
-            || self.net.shutdown_write",
+            || !finished && self.net.shutdown_write",
         replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
     },

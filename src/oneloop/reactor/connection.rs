@@ -1,14 +1,13 @@
 //! One connection's slot, and so the memory of an idle connection.
 
-use std::net::SocketAddr;
 use std::ops::BitOr;
 
 use super::buffer::{Buffers, Deadline};
-use super::compact_addr::CompactAddr;
+use super::ends::Ends;
 use super::pressure::Pressure;
 use super::timer_wheel::Link;
 use crate::net::Readiness;
-use crate::service::{EndReason, Event, Next, Peer, SessionId, Time};
+use crate::service::{EndReason, Event, Next, Time};
 
 /// A connection in the slab.
 #[derive(Debug)]
@@ -16,13 +15,13 @@ pub(crate) struct Connection<Stream, Session> {
     pub(crate) stream: Stream,
     /// Distinguishes this connection from earlier ones in the same slot.
     pub(crate) generation: u32,
-    address: CompactAddr,
+    pub(crate) ends: Ends,
     /// `None` until the connection is established, and for one that is refused.
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
     pub(crate) origin: Origin,
-    /// The tag of an outbound connection.
-    pub(crate) tag: u32,
+    /// The index of the listener that has accepted it; 0 for an outbound connection.
+    pub(crate) listener: u16,
     /// The reason of its end, once that is decided.
     pub(crate) reason: Option<EndReason>,
     pub(crate) flags: Flags,
@@ -69,20 +68,16 @@ pub(crate) enum Phase {
 pub(crate) struct Flags(u16);
 
 impl<Stream, Session> Connection<Stream, Session> {
-    pub(crate) fn new(
-        stream: Stream,
-        generation: u32,
-        address: SocketAddr,
-        (phase, origin): (Phase, Origin),
-    ) -> Self {
+    /// Creates a connection for a slot, which sets its generation.
+    pub(crate) fn new(stream: Stream, ends: Ends, (phase, origin): (Phase, Origin)) -> Self {
         Self {
             stream,
-            generation,
-            address: address.into(),
+            generation: 0,
+            ends,
             session: None,
             phase,
             origin,
-            tag: 0,
+            listener: 0,
             reason: None,
             // A new socket is writable, most likely.
             flags: Flags::WRITABLE,
@@ -90,23 +85,6 @@ impl<Stream, Session> Connection<Stream, Session> {
             deadline: Time::NEVER,
             link: Link::UNLINKED,
             buffers: None,
-        }
-    }
-
-    /// Returns the peer's address.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address.into()
-    }
-
-    /// Returns the peer, as passed to the service, of the connection in slot `index`.
-    pub(crate) fn peer(&self, index: u32) -> Peer {
-        Peer {
-            id: SessionId {
-                index,
-                generation: self.generation,
-            },
-            address: self.address(),
-            tag: (self.origin == Origin::Outbound).then_some(self.tag),
         }
     }
 

@@ -75,7 +75,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         // The list keeps its buffer: waking must not allocate.
         self.core.scratch.service.requests.wake = requests.wake;
         for connect in requests.connect {
-            self.connect_or_fail(connect);
+            self.connect_or_fail(&connect);
         }
         if requests.drain {
             self.drain();

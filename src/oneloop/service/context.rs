@@ -1,14 +1,13 @@
 //! The session's view of its connection, and its requests to the loop.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::output::WriteBuf;
-use super::requests::{Connect, Control, Requests};
+use super::requests::{Control, Requests};
 use super::shared::Shared;
-use super::{SessionId, Time};
+use super::{Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
 ///
@@ -205,8 +204,8 @@ impl<'a> Context<'a> {
     }
 
     /// Opens an outbound connection. See [`ServiceContext::connect`].
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
-        self.scratch.service.connect(to, from, tag);
+    pub fn connect(&mut self, connect: Connect) {
+        self.scratch.service.connect(connect);
     }
 
     /// Sets the service's timer. See [`ServiceContext::set_timer`].
@@ -260,12 +259,12 @@ impl ServiceContext {
         self.requests.controls.push((session, Control::Abort));
     }
 
-    /// Opens a connection to `to`, from the local address `from` if one is given.
+    /// Opens an outbound connection.
     ///
-    /// It becomes a session of this service ([`Peer::tag`](super::Peer::tag) carries `tag`), or
+    /// It becomes a session of this service ([`Peer::tag`](super::Peer::tag) is its tag), or
     /// [`connect_failed`](super::Service::connect_failed) is called.
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
-        self.requests.connect.push(Connect { to, from, tag });
+    pub fn connect(&mut self, connect: Connect) {
+        self.requests.connect.push(connect);
     }
 
     /// Sets the timer: [`Service::on_timer`](super::Service::on_timer) is called at `at`. There is

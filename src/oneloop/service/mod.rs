@@ -6,23 +6,25 @@
 //!
 //! Nothing in this module may name a socket, mio or a clock.
 
+mod connect;
 mod context;
 mod end;
 mod output;
+mod peer;
 mod requests;
 mod shared;
 mod time;
 
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub(crate) use output::Segment;
-pub(crate) use requests::{Connect, Control};
+pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
+pub(crate) use requests::Control;
 pub use shared::Shared;
 pub use time::Time;
 
@@ -34,6 +36,12 @@ pub trait Service {
     /// The state of one connection. It lives in the connection's slot, so every idle connection
     /// pays for its size.
     type Session;
+
+    /// Handles the start of the loop. Called once, when its first turn begins: a place to set a
+    /// timer, or to connect. Nothing has been accepted yet.
+    fn started(&mut self, cx: &mut ServiceContext) {
+        let _ = cx;
+    }
 
     /// Creates the session of a new connection. [`Event::Open`] follows at once, with the first
     /// opportunity to write.
@@ -60,16 +68,17 @@ pub trait Service {
         let _ = (session, peer, reason, cx);
     }
 
-    /// Returns the message for a connection that the loop refuses. Default: empty.
+    /// Returns the message for a connection to this `listener` that the loop refuses. Default:
+    /// empty.
     ///
     /// `reason` is [`EndReason::ServerFull`] or [`EndReason::AddressLimit`].
-    fn refusal_message(&self, reason: EndReason) -> &[u8] {
-        let _ = reason;
+    fn refusal_message(&self, listener: ListenerId, reason: EndReason) -> &[u8] {
+        let _ = (listener, reason);
         b""
     }
 
     /// Handles the failure of an outbound connection with this `tag`. It had no session.
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
         let _ = (tag, error, cx);
     }
 
@@ -84,18 +93,6 @@ pub trait Service {
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let _ = (open, grace, cx);
     }
-}
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Peer {
-    /// The id of the peer's session.
-    pub id: SessionId,
-    /// The peer's address.
-    pub address: SocketAddr,
-    /// The tag given with [`ServiceContext::connect`]. `None` for an accepted connection.
-    pub tag: Option<u32>,
 }
 
 /// An event of a session.
@@ -165,32 +162,4 @@ pub enum Next {
     /// The end, at once and with a reset, so that the peer cannot mistake the data it has received
     /// for complete data. Unsent output is discarded. The reason is [`EndReason::Aborted`].
     Abort,
-}
-
-/// Identifies one session. The id stays unique after the session's slot is reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SessionId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
-
-impl SessionId {
-    /// The id during calls that do not belong to a session.
-    pub(crate) const NONE: Self = Self {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
-
-    /// Returns the number of the session, counted from the first one.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.generation
-    }
-}
-
-impl fmt::Display for SessionId {
-    /// Formats the number of the session, counted from the first one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "session {}", self.generation)
-    }
 }

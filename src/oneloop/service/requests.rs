@@ -1,9 +1,8 @@
 //! Requests from sessions to the loop.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
 
-use super::{SessionId, Time};
+use super::{Connect, SessionId, Time};
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
 ///
@@ -29,14 +28,6 @@ pub(crate) enum Control {
     Finish,
     /// End it at once, with a reset.
     Abort,
-}
-
-/// A request for an outbound connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Connect {
-    pub(crate) to: SocketAddr,
-    pub(crate) from: Option<IpAddr>,
-    pub(crate) tag: u32,
 }
 
 impl Requests {

@@ -627,9 +627,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_without_time_limit",
         file: "src/oneloop/reactor/connect.rs",
-        find: "        connection.set_deadline(deadline, &self.core.pressure);
+        find: "        connection.set_deadline(self.core.now() + timeout, &self.core.pressure);
         connection.flags.remove(Flags::WRITABLE);",
-        replace: "        let _ = deadline;
+        replace: "        let _ = timeout;
         connection.flags.remove(Flags::WRITABLE);",
         suite: Suite::Scenario("outbound"),
     },
@@ -664,7 +664,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_leak_without_registration",
         file: "src/oneloop/reactor/connect.rs",
-        find: "            self.release_admission(to, Origin::Outbound);
+        find: "            self.release_admission(remote, Origin::Outbound);
             return Err",
         replace: "            return Err",
         suite: Suite::Scenario("outbound"),
@@ -706,15 +706,43 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_ticket_lost",
         file: "src/oneloop/reactor/connect.rs",
-        find: "connection.tag = tag;",
-        replace: "let _ = tag;",
+        find: "let ends = Ends::outbound(remote, connect.tag);",
+        replace: "let ends = Ends::outbound(remote, Default::default());",
         suite: Suite::Scenario("outbound"),
+    },
+    Mutant {
+        name: "outbound_time_of_its_own_ignored",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "let timeout = connect.timeout.unwrap_or(self.core.limits.connect_timeout);",
+        replace: "let timeout = self.core.limits.connect_timeout;",
+        suite: Suite::Scenario("identity"),
+    },
+    Mutant {
+        name: "outbound_buffers_of_its_own_ignored",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "connect.send_buffer_bytes.unwrap_or(sizes.send_bytes)",
+        replace: "sizes.send_bytes",
+        suite: Suite::Scenario("identity"),
+    },
+    Mutant {
+        name: "outbound_without_its_local_address",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "connection.ends.set_local(local);",
+        replace: "let _ = local;",
+        suite: Suite::Scenario("identity"),
+    },
+    Mutant {
+        name: "start_repeated",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "        self.is_new = false;",
+        replace: "",
+        suite: Suite::Scenario("identity"),
     },
     Mutant {
         name: "outbound_error_taken_for_connected",
         file: "src/oneloop/reactor/lifecycle.rs",
-        find: "Ok(false) => connection.flags.remove(Flags::WRITABLE),",
-        replace: "Ok(false) => self.open_session(connection, id),",
+        find: "Ok(Connecting::InProgress) => connection.flags.remove(Flags::WRITABLE),",
+        replace: "Ok(Connecting::InProgress) => self.open_session(connection, id),",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {

@@ -8,6 +8,7 @@ mod duplex;
 mod echo;
 mod events;
 mod greeting;
+mod identity;
 mod outbound;
 mod panics;
 mod pressure;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use oneloop::framing::{HttpHead, Scanned};
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Reactor};
-use oneloop::{Service, ServiceContext, Time};
+use oneloop::{Service, ServiceContext, Shared, Time};
 
 /// A longer head, or one with more fields, is answered with 431.
 const HEADS: HttpHead = HttpHead::new(8 * 1024);
@@ -31,7 +31,7 @@ struct Http {
 struct Page {
     path: &'static str,
     head: String,
-    body: Vec<u8>,
+    body: Shared, // in memory once, however many connections wait for it
 }
 
 /// One connection, and the end of the time for the request at hand.
@@ -80,7 +80,10 @@ impl Http {
         let pages = pages.into_iter().map(|(path, bytes)| Page {
             path,
             head: format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n"),
-            body: (0..bytes).map(|at| b'a' + (at % 23) as u8).collect(),
+            body: (0..bytes)
+                .map(|at| b'a' + (at % 23) as u8)
+                .collect::<Vec<_>>()
+                .into(),
         });
         Self {
             pages: pages.collect(),
@@ -122,7 +125,7 @@ impl Http {
         match (request.method, page) {
             ("GET", Some(page)) => {
                 cx.write_parts([page.head.as_bytes(), end]);
-                cx.write(&page.body);
+                cx.write_shared(page.body.clone());
             }
             ("HEAD", Some(page)) => cx.write_parts([page.head.as_bytes(), end]),
             ("GET" | "HEAD", None) => write_status("404 Not Found", end, cx),

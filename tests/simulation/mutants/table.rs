@@ -1101,5 +1101,40 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
             self.wakes_left -= 1;",
         suite: Suite::Scenario("duplex"),
+    // The framings.
+    Mutant {
+        name: "framed_length_compared_before_its_adjustment",
+        file: "src/oneloop/framing/length.rs",
+        find: "Ok(body) if body <= self.max =>",
+        replace: "Ok(body) if value <= self.max as u64 =>",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "delimiter_searched_from_the_start_again",
+        file: "src/oneloop/framing/delimited.rs",
+        find: "scanned.set(window.len());",
+        replace: "scanned.set(0);",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "delimiter_in_two_pieces_missed",
+        file: "src/oneloop/framing/search.rs",
+        find: ".saturating_sub(length - 1)",
+        replace: ".saturating_sub(length.min(0))",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "encoder_without_the_maximum",
+        file: "src/oneloop/framing/mod.rs",
+        find: "if length > max {",
+        replace: "if false && length > max {",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "delimiter_begun_in_the_body_encoded",
+        file: "src/oneloop/framing/delimited.rs",
+        find: "|| begins_in(body, delimiter)",
+        replace: "|| (false && begins_in(body, delimiter))",
+        suite: Suite::Unit("oneloop", "framing"),
     },
 ];

@@ -1101,6 +1101,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
             self.wakes_left -= 1;",
         suite: Suite::Scenario("duplex"),
+    },
     // The framings.
     Mutant {
         name: "framed_length_compared_before_its_adjustment",

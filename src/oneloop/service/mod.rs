@@ -139,6 +139,7 @@ pub enum Event {
 /// The first two carry their deadline ([`Time::UNBOUNDED`] is the only exception); the loop's write
 /// deadline bounds the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Next {
     /// More input, at most until the deadline.
     Read {

@@ -165,6 +165,7 @@ impl Model {
             }
             Next::Close(why) => self.closing = Some(why.into()),
             Next::Abort => self.closing = Some(EndReason::Aborted),
+            other => panic!("no session of the swarm returns {other:?}"),
         }
     }
 

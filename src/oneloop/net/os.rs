@@ -5,7 +5,7 @@ mod listener;
 mod unix;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -335,6 +335,14 @@ impl Net for Os {
     #[inline]
     fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
         stream.write(bytes)
+    }
+
+    fn write_vectored(
+        &mut self,
+        stream: &mut TcpStream,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        stream.write_vectored(slices)
     }
 
     fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {

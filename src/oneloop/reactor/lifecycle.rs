@@ -154,7 +154,7 @@ impl<S: Service, N: Net> Core<S, N> {
     pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>) {
         match connection.phase {
             Phase::Connecting => self.connect_failed(connection, &ErrorKind::TimedOut.into()),
-            Phase::Live if !connection.has_pending_output() => {
+            Phase::Live if connection.write_deadline() > self.now() => {
                 connection.flags.add(Flags::DEADLINE)
             }
             // The last output was flushed just before the deadline.
@@ -168,8 +168,9 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Shuts down our side once all output is flushed, and lingers until the peer finishes.
     pub(crate) fn shutdown_write(&mut self, connection: &mut Slot<S, N>) -> Progress {
         // If the peer has finished already, closing has the same effect and cannot cause a reset.
+        let finished = connection.flags.has(Flags::FINISHED);
         if connection.flags.has(Flags::EOF)
-            || self.net.shutdown_write(&mut connection.stream).is_err()
+            || !finished && self.net.shutdown_write(&mut connection.stream).is_err()
         {
             connection.phase = Phase::Dead;
             return Progress::None;

@@ -76,6 +76,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     dispatched: usize,
     /// The number of timers that may still fire in this turn.
     deadlines_left: usize,
+    /// The number of woken sessions that may still be driven in this turn.
+    wakes_left: usize,
     slots: Slots<N::Stream, S::Session>,
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
@@ -127,6 +129,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             events: N::Events::default(),
             dispatched: 0,
             deadlines_left: 0,
+            wakes_left: 0,
             slots: Slots::new(slots),
             listeners: Vec::new(),
             admission: Admission::default(),

@@ -12,6 +12,7 @@ mod end;
 mod output;
 mod peer;
 mod requests;
+mod shared;
 mod time;
 
 use std::io;
@@ -21,7 +22,10 @@ pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub(crate) use output::Segment;
 pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
+pub(crate) use requests::Control;
+pub use shared::Shared;
 pub use time::Time;
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.
@@ -47,8 +51,9 @@ pub trait Service {
 
     /// Handles `event` and returns what the session waits for next.
     ///
-    /// The output is empty at every call: a session is not stepped while it has pending output. A
-    /// panic here ends only this session, with [`EndReason::Panicked`].
+    /// A session is not stepped while it has pending output, unless it is in full duplex (see
+    /// [`Context::set_duplex`]). A panic here ends only this session, with
+    /// [`EndReason::Panicked`].
     fn step(&mut self, session: &mut Self::Session, event: Event, cx: &mut Context<'_>) -> Next;
 
     /// Takes back a session whose connection has ended. Called exactly once for every session that
@@ -112,17 +117,20 @@ pub enum Event {
     /// The operating system has taken all output.
     ///
     /// It comes after [`Next::Flush`], and after every other step whose output the operating system
-    /// did not take at once; a deadline returned from that step is discarded.
+    /// did not take at once; a deadline returned from that step is discarded, except in full
+    /// duplex.
     Flushed,
     /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
     /// than requested when the server is nearly full (see `Limits`).
     Timeout,
-    /// Another session, or this one, called [`ServiceContext::wake`] for this session.
+    /// Another session, or this one, called [`ServiceContext::wake`] for this session, or
+    /// [`ServiceContext::wake_all`].
     Wake,
     /// The server is stopping: answer the unread input, say goodbye, and close.
     ///
-    /// Input that had arrived before the drain has been read and stepped; no more is read. Comes at
-    /// most once.
+    /// Input that had arrived before the drain has been read and stepped. A session whose work is
+    /// not done returns [`Next::Read`] and is read on, until it closes or `Limits::drain_timeout`
+    /// has elapsed. Comes at most once.
     Drain,
 }
 
@@ -131,6 +139,7 @@ pub enum Event {
 /// The first two carry their deadline ([`Time::UNBOUNDED`] is the only exception); the loop's write
 /// deadline bounds the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Next {
     /// More input, at most until the deadline.
     Read {
@@ -151,4 +160,7 @@ pub enum Next {
     /// discarded for a short time, so that the peer gets all output and no reset; then the
     /// connection is closed.
     Close(CloseReason),
+    /// The end, at once and with a reset, so that the peer cannot mistake the data it has received
+    /// for complete data. Unsent output is discarded. The reason is [`EndReason::Aborted`].
+    Abort,
 }

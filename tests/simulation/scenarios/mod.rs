@@ -4,6 +4,7 @@
 mod accepting;
 mod deadlines;
 mod draining;
+mod duplex;
 mod echo;
 mod events;
 mod greeting;

@@ -1138,4 +1138,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "|| (false && begins_in(body, delimiter))",
         suite: Suite::Unit("oneloop", "framing"),
     },
+    Mutant {
+        name: "step_without_room_followed_by_nothing",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if output.room() == 0 && !connection.has_input() {",
+        replace: "if false && !connection.has_input() {",
+        suite: Suite::Scenario("writing"),
+    },
 ];

@@ -337,6 +337,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("draining"),
     },
     Mutant {
+        name: "drain_cuts_at_half_its_time",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let deadline = self.core.update_now() + grace;",
+        replace: "let deadline = self.core.update_now() + grace / 2;",
+        suite: Suite::Seeds(60),
+    },
+    Mutant {
         name: "waits_never_calm_down",
         file: "src/oneloop/reactor/pressure.rs",
         find: "self.halvings = self.halvings.min(hysteresis);",

@@ -26,7 +26,8 @@ pub struct Book {
     present: Vec<usize>,
     door: Door,
     wrong: Option<String>,
-    draining: bool,
+    /// Time at which the drain began.
+    draining_since: Option<Time>,
     pub opened: u64,
     pub closed: u64,
 }
@@ -85,7 +86,7 @@ impl Watch {
             present: Vec::new(),
             door: Door::new(&plan.limits),
             wrong: None,
-            draining: false,
+            draining_since: None,
             opened: 0,
             closed: 0,
         })))
@@ -179,8 +180,8 @@ impl Book {
             self.dossiers.resize_with(number + 1, || None);
         }
         let (mut oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
-        if self.draining {
-            oracle.draining();
+        if let Some(since) = self.draining_since {
+            oracle.draining(since);
         }
         self.dossiers[number] = Some(Dossier {
             oracle,
@@ -378,9 +379,9 @@ impl Service for Watched {
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let mut book = self.watch.0.borrow_mut();
-        book.draining = true;
+        book.draining_since = Some(cx.now());
         for dossier in book.dossiers.iter_mut().flatten() {
-            dossier.oracle.draining();
+            dossier.oracle.draining(cx.now());
         }
         drop(book);
         self.greeter.draining(open, grace, cx);

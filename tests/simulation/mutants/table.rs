@@ -220,10 +220,17 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "exactly_full_input_ends",
         file: "src/oneloop/reactor/drive.rs",
         find: "            Ok(_) => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         replace: "            _ => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "byte_beyond_the_maximum_not_counted",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "self.counters.bytes_in += 1;",
+        replace: "",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "drain_goes_on_reading",

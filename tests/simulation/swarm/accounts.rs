@@ -6,14 +6,14 @@ use oneloop_sim::Network;
 use super::oracle::Verdict;
 
 /// Checks that every connection is either open or counted as ended and holds one descriptor, and
-/// that the loop has counted its turns, events and bytes as the network has.
+/// that the loop has counted its turns, steps, events and bytes as the service and the network have.
 ///
 /// # Errors
 /// If a number differs from the number that it must equal.
 pub(super) fn check<S: Service, const EDGE: bool>(
     reactor: &Reactor<S, Network<EDGE>>,
     network: &Network<EDGE>,
-    turns: usize,
+    (turns, steps): (usize, u64),
 ) -> Verdict {
     let (counters, counted) = (reactor.counters(), network.call_counts());
     let open = reactor.open_connections() as u64;
@@ -23,6 +23,7 @@ pub(super) fn check<S: Service, const EDGE: bool>(
     let descriptors = network.descriptors_open() as u64;
     same("connections", "sockets", (open, descriptors))?;
     same("turns", "turns made", (counters.turns, turns as u64))?;
+    same("steps", "steps of the service", (counters.steps, steps))?;
     same(
         "events",
         "events reported",

@@ -262,7 +262,11 @@ impl<const EDGE: bool> Run<EDGE> {
     /// Checks the invariants that hold after every turn.
     fn check(&mut self) -> Verdict {
         self.watch.verdict()?;
-        accounts::check(&self.reactor, &self.network, self.turns)?;
+        accounts::check(
+            &self.reactor,
+            &self.network,
+            (self.turns, self.watch.steps()),
+        )?;
         self.check_tally()?;
         if self.turns.is_multiple_of(8) {
             self.watch.check_patience(self.network.time())?;

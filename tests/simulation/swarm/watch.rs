@@ -30,6 +30,7 @@ pub struct Book {
     draining_since: Option<Time>,
     pub opened: u64,
     pub closed: u64,
+    steps: u64,
 }
 
 /// The state of one client.
@@ -89,6 +90,7 @@ impl Watch {
             draining_since: None,
             opened: 0,
             closed: 0,
+            steps: 0,
         })))
     }
 
@@ -145,6 +147,11 @@ impl Watch {
     pub fn sessions(&self) -> u64 {
         let book = self.0.borrow();
         book.opened - book.closed
+    }
+
+    /// Returns the number of steps of all sessions.
+    pub fn steps(&self) -> u64 {
+        self.0.borrow().steps
     }
 
     pub fn sockets(&self) -> usize {
@@ -354,6 +361,7 @@ impl Service for Watched {
     }
 
     fn step(&mut self, watched: &mut WatchedSession, event: Event, cx: &mut Context<'_>) -> Next {
+        self.watch.0.borrow_mut().steps += 1;
         if self.panics > 0.0 && self.random.random_bool(self.panics) {
             self.watch.0.borrow_mut().panics(watched.peer);
             // Not `panic!`, which would write to stderr.

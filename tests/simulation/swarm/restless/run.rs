@@ -220,7 +220,8 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err(wrong.clone());
         }
         drop(ledger);
-        accounts::check(&self.reactor, &self.network, self.turns)?;
+        let steps = self.shared.0.borrow().steps_in_all;
+        accounts::check(&self.reactor, &self.network, (self.turns, steps))?;
         let tally = self.network.call_counts();
         if tally.reads_without_readiness > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());

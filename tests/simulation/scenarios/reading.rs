@@ -253,3 +253,19 @@ fn input_left_before_a_pause_is_offered_again_after_it() {
     simulation.run_for(2 * SECOND);
     assert_eq!(client.received(), b"left");
 }
+
+#[test]
+fn exchange_costs_one_read_and_one_write() {
+    let mut simulation = simulate(Limits::default(), echo);
+    let client = simulation.connect();
+    simulation.run_for(SECOND);
+    let before = simulation.network().call_counts();
+    for _ in 0..100 {
+        client.send(b"ping");
+        simulation.run_for(ms(1));
+        assert_eq!(client.received(), b"ping");
+    }
+    let after = simulation.network().call_counts();
+    assert_eq!(after.reads - before.reads, 100);
+    assert_eq!(after.writes - before.writes, 100);
+}

@@ -269,3 +269,18 @@ fn exchange_costs_one_read_and_one_write() {
     assert_eq!(after.reads - before.reads, 100);
     assert_eq!(after.writes - before.writes, 100);
 }
+
+#[test]
+fn end_noticed_in_a_pause_comes_once_though_input_is_left_unread() {
+    let mut simulation = simulate(Limits::default(), |step| match step.event {
+        Event::Open => step.pause_for(HOUR),
+        Event::Timeout => Next::Close(CloseReason::Timeout),
+        _ => step.read_for(SECOND),
+    });
+    let client = simulation.connect();
+    client.send(b"abc");
+    client.finish();
+    simulation.run_for(MINUTE);
+    let events = simulation.reactor().service().events(0);
+    assert_eq!(events, [Event::Open, Event::Eof, Event::Timeout]);
+}

@@ -52,7 +52,7 @@ impl Stream {
         let byte = |at: usize| {
             (self.seed as usize)
                 .wrapping_mul(31)
-                .wrapping_add(at * at >> 3)
+                .wrapping_add((at * at) >> 3)
         };
         (from..self.position).map(|at| byte(at) as u8).collect()
     }
@@ -124,7 +124,7 @@ fn side(random: &mut Rng, seed: u64, way: u64) -> Side {
         unsent,
         answers: false,
         reads_late: random.random_bool(0.2),
-        resets_at: random.random_bool(0.1).then(|| unsent / 2),
+        resets_at: random.random_bool(0.1).then_some(unsent / 2),
         finished: false,
         end: Rc::default(),
     }

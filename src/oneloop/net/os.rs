@@ -1,6 +1,8 @@
 //! The real network: mio's poller, socket2's socket options.
 
 mod listener;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
 #[cfg(unix)]
 mod unix;
 
@@ -125,6 +127,18 @@ impl Os {
     #[cfg(unix)]
     pub fn write_watch(&self) -> io::Result<WriteWatch> {
         self.poll.registry().try_clone().map(WriteWatch)
+    }
+
+    /// Returns the poller's descriptor.
+    #[cfg(unix)]
+    pub(crate) fn poller(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(self.poll.registry())
+    }
+
+    /// Makes SIGINT and SIGTERM stop the loop.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) fn stop_on_signals(&mut self) -> io::Result<()> {
+        signals::stop_on_signals(self)
     }
 
     /// Empties the wake pipes: a write to a full pipe would not wake the loop.

@@ -12,6 +12,7 @@ mod connection;
 mod core;
 mod counters;
 mod drive;
+mod embedding;
 mod ends;
 mod guard;
 mod lifecycle;
@@ -30,6 +31,7 @@ mod write;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use log::warn;
 
@@ -71,6 +73,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     core: Core<S, N>,
     /// True until the first turn.
     is_new: bool,
+    /// The longest wait of this turn, if it has a bound.
+    wait_max: Option<Duration>,
     events: N::Events,
     /// The number of events dispatched so far in this turn.
     dispatched: usize,
@@ -126,6 +130,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(Self {
             core: Core::new(service, net, limits),
             is_new: true,
+            wait_max: None,
             events: N::Events::default(),
             dispatched: 0,
             deadlines_left: 0,

@@ -28,7 +28,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if self.is_new {
             self.start();
         }
-        let timeout = self.timeout();
+        let mut timeout = self.timeout();
+        if let Some(most) = self.wait_max {
+            timeout = Some(timeout.map_or(most, |timeout| timeout.min(most)));
+        }
         let mut polled = self.core.net.poll(&mut self.events, timeout);
         if is_interrupted(&polled) {
             // Poll again, without waiting: input that arrived meanwhile must be read before timers

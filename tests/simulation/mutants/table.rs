@@ -889,6 +889,27 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Sockets("listeners", "unix"),
     },
     Mutant {
+        name: "second_signal_waits",
+        file: "src/oneloop/net/os/signals.rs",
+        find: "        flag::register(signal, Arc::clone(&repeated))?;\n",
+        replace: "",
+        suite: Suite::Sockets("embedding", "signal"),
+    },
+    Mutant {
+        name: "ignored_signal_caught",
+        file: "src/oneloop/net/os/signals.rs",
+        find: "            continue;\n",
+        replace: "",
+        suite: Suite::Sockets("embedding", "signal"),
+    },
+    Mutant {
+        name: "host_sleeps_before_the_start",
+        file: "src/oneloop/reactor/embedding.rs",
+        find: "true => Some(Duration::ZERO),",
+        replace: "true => self.timeout(),",
+        suite: Suite::Sockets("embedding", "host"),
+    },
+    Mutant {
         name: "no_nodelay",
         file: "src/oneloop/net/os.rs",
         find: "    socket.set_tcp_nodelay(true)

@@ -1155,8 +1155,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "step_without_room_followed_by_nothing",
         file: "src/oneloop/reactor/write.rs",
-        find: "if output.room() == 0 && !connection.has_input() {",
-        replace: "if false && !connection.has_input() {",
+        find: "if output.room() == 0 && !offered_again {",
+        replace: "if false && !offered_again {",
         suite: Suite::Scenario("writing"),
     },
 ];

@@ -156,7 +156,8 @@ impl Model {
         load: &Load,
     ) {
         self.left = left;
-        if left == 0 && !has_room {
+        let offered_again = left > 0 && !matches!(next, Next::Pause { .. });
+        if !has_room && !offered_again {
             self.flush = Flush::Untold { since: now };
         }
         match next {

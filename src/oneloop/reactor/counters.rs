@@ -62,6 +62,8 @@ pub struct Usage {
     pub refused: usize,
     /// Connections with a timer.
     pub deadlines: usize,
+    /// Timers of sessions, set with [`Context::set_timer`](crate::Context::set_timer).
+    pub timers: usize,
     /// Length of the ready queue.
     pub ready: usize,
     /// Addresses whose connections are counted.

@@ -67,6 +67,9 @@ impl<S: Service, N: Net> Core<S, N> {
         if let Some(event) = connection.next_event(self.now()) {
             return self.step_buffered(connection, id, event);
         }
+        if let Some(key) = self.scratch.service.timers.take_due(id) {
+            return self.step_buffered(connection, id, Event::Timer(key));
+        }
         if connection.wants_reading() {
             return match connection.has_input() {
                 false => self.receive(connection, id),
@@ -272,7 +275,12 @@ impl<S: Service, N: Net> Core<S, N> {
         if self.scratch.output.room() == 0 && connection.has_input() {
             connection.flags.add(Flags::REDELIVER);
         }
-        self.conclude(connection, next, event)
+        let progress = self.conclude(connection, next, event);
+        // A timer that became due while the session could not be stepped comes next.
+        match self.scratch.service.timers.has_due() {
+            true => Progress::Made,
+            false => progress,
+        }
     }
 
     /// Applies the session's answer: sets its deadline, and writes its output.

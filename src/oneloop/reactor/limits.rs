@@ -73,7 +73,7 @@ pub struct Limits {
     pub turn_bytes_max: usize,
     /// The most connections accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,
-    /// The most timers fired in one turn. Default 256: some 2 ms.
+    /// The most deadlines fired in one turn, and the most timers. Default 256: some 2 ms each.
     pub turn_deadlines_max: usize,
     /// The time in which a peer must accept [`write_progress_bytes`](Self::write_progress_bytes) of
     /// its pending output, or all of it if that is less. Default 30 s.

@@ -13,6 +13,7 @@ mod core;
 mod counters;
 mod drive;
 mod guard;
+mod keyed_timers;
 mod lifecycle;
 mod limits;
 mod log_limiter;
@@ -33,7 +34,7 @@ use log::warn;
 
 use self::core::Core;
 use crate::net::{ListenOptions, Net, Os};
-use crate::service::{Service, Time};
+use crate::service::Service;
 use accept::Listener;
 use admission::Admission;
 use log_limiter::LogLimiter;
@@ -73,7 +74,6 @@ pub struct Reactor<S: Service, N: Net = Os> {
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
     last_generation: u32,
-    timer: Time,
     drain: Option<Drain>,
     /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
@@ -123,7 +123,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
             listeners: Vec::new(),
             admission: Admission::default(),
             last_generation: 0,
-            timer: Time::NEVER,
             drain: None,
             sweep: None,
             accept_log: LogLimiter::default(),
@@ -218,6 +217,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             refused: self.admission.refused,
             ready: self.slots.ready(),
             addresses: self.admission.addresses(),
+            timers: self.core.scratch.service.timers.of_sessions(),
             ..Usage::default()
         };
         self.slots.measure(&mut usage);

@@ -15,6 +15,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Drives the connections that have events.
     pub(crate) fn dispatch_events(&mut self) {
         self.slots.begin_turn();
+        self.core.scratch.service.timers.begin_turn();
         self.catch_session_panics(Self::dispatch);
         self.core.counters.events += std::mem::take(&mut self.dispatched) as u64;
     }
@@ -47,7 +48,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if at_once || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
-        let mut next = self.slots.next_deadline().min(self.timer);
+        let mut next = self.slots.next_deadline();
+        next = next.min(self.core.scratch.service.timers.next());
         if let Some(drain) = self.drain {
             next = next.min(drain.deadline);
         }

@@ -1,25 +1,13 @@
 //! The last phase of a turn: requests from sessions and from other threads.
 
-use std::time::Duration;
-
 use super::Reactor;
 use super::connection::Flags;
 use crate::net::Net;
-use crate::service::{Service, Time};
+use crate::service::Service;
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Carries out the requests of sessions and of other threads.
     pub(crate) fn run_requests(&mut self) {
-        let now = self.core.now();
-        if self.timer <= now {
-            self.timer = Time::NEVER;
-            let called = self
-                .core
-                .call("on_timer", |service, cx| service.on_timer(cx));
-            if called.is_none() {
-                self.timer = now + TIMER_RETRY;
-            }
-        }
         if !self.core.scratch.service.requests.is_empty() {
             self.apply_requests();
         }
@@ -34,9 +22,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[cold]
     pub(crate) fn apply_requests(&mut self) {
         let mut requests = std::mem::take(&mut self.core.scratch.service.requests);
-        if let Some(timer) = requests.timer {
-            self.timer = timer;
-        }
         for id in requests.wake.drain(..) {
             self.slots.notify(id, Flags::WAKE);
         }
@@ -50,6 +35,3 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 }
-
-/// The delay until a timer callback that panicked is called again.
-const TIMER_RETRY: Duration = Duration::from_secs(1);

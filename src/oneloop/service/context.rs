@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::output::WriteBuf;
 use super::requests::{Connect, Requests};
+use super::timers::{TimerId, Timers};
 use super::{SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
@@ -27,6 +28,7 @@ pub struct Context<'a> {
 pub struct ServiceContext {
     pub(crate) now: Time,
     pub(crate) requests: Requests,
+    pub(crate) timers: Timers,
 }
 
 /// The state that the loop lends to the session being stepped. One is enough, since sessions are
@@ -46,6 +48,7 @@ impl Scratch {
             service: ServiceContext {
                 now: Time::START,
                 requests: Requests::default(),
+                timers: Timers::default(),
             },
             current: SessionId::NONE,
             output: WriteBuf::new(mark, max),
@@ -140,8 +143,29 @@ impl<'a> Context<'a> {
         self.scratch.current
     }
 
+    /// Sets a timer of this session: [`Event::Timer`](super::Event::Timer) with this `key` comes at
+    /// `at`. A timer with the same key that is still set moves.
+    ///
+    /// A session may have any number of timers, besides the deadline of its wait. Unlike that one,
+    /// they are never shortened under load. A timer is not early, and is late only as far as the
+    /// loop is: it comes after input that arrived before it, waits until the session may be
+    /// stepped ([`Event::Flushed`](super::Event::Flushed) comes first), and comes in the next turn
+    /// if `at` has passed. [`Time::UNBOUNDED`] cancels the timer. The loop frees all timers of a
+    /// session when it ends.
+    pub fn set_timer(&mut self, key: u32, at: Time) {
+        let now = self.now();
+        let id = TimerId::Session(self.id(), key);
+        self.scratch.service.timers.set(id, at, now);
+    }
+
+    /// Cancels a timer of this session: its event does not come. Does nothing if none is set.
+    pub fn cancel_timer(&mut self, key: u32) {
+        let id = TimerId::Session(self.id(), key);
+        self.scratch.service.timers.cancel(id);
+    }
+
     // The methods of `ServiceContext`, repeated: through `DerefMut` a call such as
-    // `cx.set_timer(cx.now())` would borrow the context twice.
+    // `cx.set_service_timer(1, cx.now())` would borrow the context twice.
 
     /// Steps another session soon. See [`ServiceContext::wake`].
     pub fn wake(&mut self, session: SessionId) {
@@ -153,9 +177,14 @@ impl<'a> Context<'a> {
         self.scratch.service.connect(to, from, tag);
     }
 
-    /// Sets the service's timer. See [`ServiceContext::set_timer`].
-    pub fn set_timer(&mut self, at: Time) {
-        self.scratch.service.set_timer(at);
+    /// Sets a timer of the service. See [`ServiceContext::set_service_timer`].
+    pub fn set_service_timer(&mut self, key: u64, at: Time) {
+        self.scratch.service.set_service_timer(key, at);
+    }
+
+    /// Cancels a timer of the service. See [`ServiceContext::cancel_service_timer`].
+    pub fn cancel_service_timer(&mut self, key: u64) {
+        self.scratch.service.cancel_service_timer(key);
     }
 
     /// Stops the server. See [`ServiceContext::drain`].
@@ -196,10 +225,18 @@ impl ServiceContext {
         self.requests.connect.push(Connect { to, from, tag });
     }
 
-    /// Sets the timer: [`Service::on_timer`](super::Service::on_timer) is called at `at`. There is
-    /// one timer; setting it again moves it.
-    pub fn set_timer(&mut self, at: Time) {
-        self.requests.timer = Some(at);
+    /// Sets a timer of the service: [`Service::on_timer`](super::Service::on_timer) is called with
+    /// `key` at `at`. A timer with the same key that is still set moves.
+    ///
+    /// The service may have any number of timers. A timer is not early, and is late only as far as
+    /// the loop is; it comes in the next turn if `at` has passed. [`Time::UNBOUNDED`] cancels it.
+    pub fn set_service_timer(&mut self, key: u64, at: Time) {
+        self.timers.set(TimerId::Service(key), at, self.now);
+    }
+
+    /// Cancels a timer of the service. Does nothing if none with this key is set.
+    pub fn cancel_service_timer(&mut self, key: u64) {
+        self.timers.cancel(TimerId::Service(key));
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).

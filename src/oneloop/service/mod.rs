@@ -11,6 +11,7 @@ mod end;
 mod output;
 mod requests;
 mod time;
+mod timers;
 
 use std::fmt;
 use std::io;
@@ -22,6 +23,7 @@ pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub(crate) use requests::Connect;
 pub use time::Time;
+pub(crate) use timers::{Place, TimerId};
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.
 ///
@@ -69,10 +71,11 @@ pub trait Service {
         let _ = (tag, error, cx);
     }
 
-    /// Handles the timer set with [`ServiceContext::set_timer`]. If it panics, it is called again a
-    /// second later.
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        let _ = cx;
+    /// Handles the timer with this `key`, set with [`ServiceContext::set_service_timer`].
+    ///
+    /// If it panics, it is called again a second later, unless it had set the timer itself.
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        let _ = (key, cx);
     }
 
     /// Handles the start of a drain: `open` connections have `grace` to finish. Called once, before
@@ -123,6 +126,11 @@ pub enum Event {
     Timeout,
     /// Another session, or this one, called [`ServiceContext::wake`] for this session.
     Wake,
+    /// The timer with this key, set with [`Context::set_timer`], is due. It is no longer set.
+    ///
+    /// It is independent of the wait: a session that answers with the deadline of its last answer
+    /// goes on with the same wait.
+    Timer(u32),
     /// The server is stopping: answer the unread input, say goodbye, and close.
     ///
     /// Input that had arrived before the drain has been read and stepped; no more is read. Comes at
@@ -158,7 +166,9 @@ pub enum Next {
 }
 
 /// Identifies one session. The id stays unique after the session's slot is reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Its order has no meaning: it is for ordered maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     pub(crate) index: u32,
     pub(crate) generation: u32,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{SessionId, Time};
+use super::SessionId;
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
 ///
@@ -14,7 +14,6 @@ pub(crate) struct Requests {
     /// The length of `wake` at which duplicates are removed next.
     wake_checked_at: usize,
     pub(crate) connect: Vec<Connect>,
-    pub(crate) timer: Option<Time>,
     pub(crate) drain: bool,
 }
 
@@ -34,10 +33,9 @@ impl Requests {
             wake,
             wake_checked_at: _,
             connect,
-            timer,
             drain,
         } = self;
-        wake.is_empty() && connect.is_empty() && timer.is_none() && !drain
+        wake.is_empty() && connect.is_empty() && !drain
     }
 
     /// Requests that a session be woken. The list stays within twice the number of different

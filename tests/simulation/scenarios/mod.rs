@@ -13,4 +13,5 @@ mod pressure;
 mod probe;
 mod reading;
 mod shares;
+mod timers;
 mod writing;

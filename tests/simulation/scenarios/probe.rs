@@ -38,7 +38,7 @@ pub(crate) enum Call {
     Step(u32, Event),
     Closed(u32, EndReason),
     ConnectFailed(u32, ErrorKind),
-    Alarm,
+    Timer(u64),
     Draining(usize),
 }
 
@@ -134,8 +134,8 @@ impl Service for Probe {
         self.note(Call::ConnectFailed(tag, error.kind()), cx);
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        self.note(Call::Alarm, cx);
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        self.note(Call::Timer(key), cx);
     }
 
     fn draining(&mut self, open: usize, _: Duration, cx: &mut ServiceContext) {

@@ -2,7 +2,7 @@
 //! the ledger, which notes every violation.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -34,13 +34,13 @@ pub struct Ledger {
     pub wrong: Option<String>,
     /// Outbound connections in progress, by tag, and the time of each attempt.
     pub tags: HashMap<u32, Time>,
-    /// The timer: the time it is due and the time it was set. `timer_asked` holds a timer set since
-    /// the turn began.
-    pub timer: Option<(Time, Time)>,
-    pub timer_asked: Option<(Time, Time)>,
+    /// The timers of the service by key: the time each is due and the time it was set.
+    pub timers: BTreeMap<u64, (Time, Time)>,
     pub draining_since: Option<Time>,
     pub is_dropped: bool,
     pub timeouts: usize,
+    /// Number of timers of the service that have come in this turn.
+    pub timers_fired: usize,
     pub turn: u64,
     steps: HashMap<u32, u64>,
     pub ended: HashMap<u32, (EndReason, u64)>,
@@ -64,11 +64,11 @@ impl Ledger {
             shed: None,
             wrong: None,
             tags: HashMap::new(),
-            timer: None,
-            timer_asked: None,
+            timers: BTreeMap::new(),
             draining_since: None,
             is_dropped: false,
             timeouts: 0,
+            timers_fired: 0,
             turn: 0,
             steps: HashMap::new(),
             ended: HashMap::new(),
@@ -131,14 +131,17 @@ impl Ledger {
                 model.shorten(now, &self.load);
             }
         }
-        if let Some(at) = self.timer_asked.take() {
-            self.timer = Some(at);
-        }
         self.steps.clear();
         let timeouts = std::mem::take(&mut self.timeouts);
         let most = self.plan.limits.turn_deadlines_max + ready_before;
         if timeouts > most {
             let wrong = format!("{timeouts} deadlines in one turn, {most} are allowed");
+            self.wrong.get_or_insert(wrong);
+        }
+        let timers = std::mem::take(&mut self.timers_fired);
+        let most = self.plan.limits.turn_deadlines_max;
+        if timers > most {
+            let wrong = format!("{timers} timers in one turn, {most} are allowed");
             self.wrong.get_or_insert(wrong);
         }
     }
@@ -154,12 +157,18 @@ impl Ledger {
                 return Err(format!("connection {tag} is neither made nor failed"));
             }
         }
-        match self.timer {
-            Some((at, asked)) if self.now - at.max(asked) > SLACK => {
-                Err(format!("the timer of {at:?} is overdue"))
+        for (key, &(at, asked)) in &self.timers {
+            if self.now - at.max(asked) > SLACK {
+                return Err(format!("the timer {key} of {at:?} is overdue"));
             }
-            _ => Ok(()),
         }
+        Ok(())
+    }
+
+    /// Returns the number of timers that sessions have set.
+    pub fn session_timers(&self) -> usize {
+        let timers = |model: &Model| model.timers.len();
+        self.models.values().map(timers).sum()
     }
 
     fn take_note_of_entering(&mut self) {

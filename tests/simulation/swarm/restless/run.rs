@@ -300,6 +300,8 @@ impl<const EDGE: bool> Run<EDGE> {
                 "more connections than allowed"
             } else if usage.deadlines > usage.connections {
                 "a deadline without a connection"
+            } else if usage.timers > self.shared.0.borrow().session_timers() {
+                "a timer without a session"
             } else if usage.ready > usage.connections {
                 "the ready list names who is gone"
             } else {
@@ -329,7 +331,7 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn last_steps(&mut self, steps: u64) -> u64 {
         let last = std::mem::replace(&mut self.steps, steps);
-        let timers = self.shared.0.borrow().timer.is_some();
+        let timers = !self.shared.0.borrow().timers.is_empty();
         // A timer in the past fires in every turn, as requested.
         if timers { u64::MAX } else { last }
     }

@@ -33,6 +33,8 @@ pub struct Session {
     output: Option<Stream>,
     /// Number of steps until it closes.
     life: u64,
+    /// Its last answer, if that was a wait with a deadline.
+    last: Option<Next>,
 }
 
 impl<const EDGE: bool> Restless<EDGE> {
@@ -67,8 +69,18 @@ impl<const EDGE: bool> Restless<EDGE> {
                 true => Time::START,
                 false => at,
             };
-            self.shared.0.borrow_mut().timer_asked = Some((at, cx.now()));
-            cx.set_timer(at);
+            let key = self.random.below(TIMERS) as u64;
+            self.shared
+                .0
+                .borrow_mut()
+                .timers
+                .insert(key, (at, cx.now()));
+            cx.set_service_timer(key, at);
+            if self.random.random_bool(0.2) {
+                let key = self.random.below(TIMERS) as u64;
+                self.shared.0.borrow_mut().timers.remove(&key);
+                cx.cancel_service_timer(key);
+            }
         }
         if self.random.random_bool(habits.connect) {
             self.connect(cx);
@@ -122,8 +134,38 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
+    /// Sets, moves and cancels timers of the session.
+    fn set_timers(&mut self, number: u32, cx: &mut Context<'_>) {
+        let habits = self.shared.0.borrow().plan.habits;
+        while self.random.random_bool(habits.session_timer) {
+            let key = self.random.below(TIMERS) as u32;
+            let at = match self.random.random_bool(habits.past) {
+                true => Time::from_nanos(cx.now().as_nanos() / 2),
+                false => cx.after(self.random.duration_up_to(habits.wait_max)),
+            };
+            let cancels = self.random.random_bool(0.2);
+            let mut ledger = self.shared.0.borrow_mut();
+            let timers = ledger
+                .models
+                .get_mut(&number)
+                .map(|model| &mut model.timers);
+            if cancels {
+                cx.cancel_timer(key);
+                timers.map(|timers| timers.remove(&key));
+            } else {
+                cx.set_timer(key, at);
+                timers.map(|timers| timers.insert(key, (at, cx.now())));
+            }
+        }
+    }
+
     fn next(&mut self, session: &mut Session, event: Event, cx: &Context<'_>) -> Next {
         let habits = self.shared.0.borrow().plan.habits;
+        if let (Event::Timer(_), Some(last)) = (event, session.last)
+            && self.random.random_bool(0.5)
+        {
+            return last; // and the same wait goes on
+        }
         if event == Event::Drain && !self.random.random_bool(habits.deaf_to_drain) {
             return Next::Close(CloseReason::Shutdown);
         }
@@ -234,6 +276,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             input,
             output,
             life: self.random.magnitude(1..=60),
+            last: None,
         }
     }
 
@@ -271,7 +314,9 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         self.shared.0.borrow_mut().judge(&who, verdict);
         self.write(session, cx);
         self.stir(cx);
+        self.set_timers(number, cx);
         let next = self.next(session, event, cx);
+        session.last = matches!(next, Next::Read { .. } | Next::Pause { .. }).then_some(next);
         let ledger = &mut *self.shared.0.borrow_mut();
         if let Some(model) = ledger.models.get_mut(&number) {
             model.answered(cx.now(), next, cx.input().len(), &ledger.load);
@@ -305,18 +350,18 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
         let mut ledger = self.shared.0.borrow_mut();
-        let due = ledger.timer.take();
-        let verdict = match due {
+        ledger.timers_fired += 1;
+        let verdict = match ledger.timers.remove(&key) {
             Some((at, _)) if at <= cx.now() => Ok(()),
             due => Err(format!("it comes at {:?}, asked for was {due:?}", cx.now())),
         };
-        ledger.judge("the timer", verdict);
+        ledger.judge(&format!("the timer {key}"), verdict);
         let chance = ledger.plan.habits.panic;
         if self.random.random_bool(chance) {
             let again = cx.after(Duration::from_secs(1));
-            ledger.timer = Some((again, again));
+            ledger.timers.insert(key, (again, again));
             drop(ledger);
             resume_unwind(Box::new("as planned"));
         }
@@ -352,5 +397,7 @@ fn cx_tag(session: &Session) -> Option<u32> {
 /// First conversation number of outbound connections.
 pub const OUTBOUND: u32 = 1 << 24;
 pub const HEADER_BYTES: usize = 4;
+/// Number of different keys of timers.
+const TIMERS: usize = 4;
 /// Number of session ids kept for wake-ups; some of the sessions have ended.
 const IDS_MAX: usize = 40;

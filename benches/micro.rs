@@ -215,6 +215,10 @@ impl Net for MockNet {
         self.now
     }
 
+    fn seed(&mut self) -> u64 {
+        0
+    }
+
     fn stop_requested(&self) -> bool {
         false
     }

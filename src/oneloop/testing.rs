@@ -104,6 +104,11 @@ impl Harness {
         next
     }
 
+    /// Sets the seed of [`ServiceContext::random`]; it is 0 at first.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.scratch.service.random = seed;
+    }
+
     /// Sets the current time.
     pub fn set_now(&mut self, now: Time) {
         self.scratch.service.now = now;

@@ -242,6 +242,12 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow().now
     }
 
+    fn seed(&mut self) -> u64 {
+        // Of a copy, so that a service that draws no numbers changes no run.
+        let mut rng = self.world.borrow().rng.clone();
+        rng.fork().fork().bits()
+    }
+
     fn stop_requested(&self) -> bool {
         self.world.borrow().stop != Stop::NotAsked
     }

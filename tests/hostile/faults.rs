@@ -99,6 +99,10 @@ impl Net for Faulty {
         self.os.now()
     }
 
+    fn seed(&mut self) -> u64 {
+        self.os.seed()
+    }
+
     fn stop_requested(&self) -> bool {
         self.os.stop_requested()
     }

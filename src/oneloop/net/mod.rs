@@ -54,6 +54,9 @@ pub trait Net {
     /// Returns the current time.
     fn now(&mut self) -> Time;
 
+    /// Returns the seed of the random numbers that services draw. The loop calls it once.
+    fn seed(&mut self) -> u64;
+
     /// Returns true once a stop of the loop was requested from outside.
     fn stop_requested(&self) -> bool;
 

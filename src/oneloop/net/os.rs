@@ -1,6 +1,7 @@
 //! The real network: mio's poller, socket2's socket options.
 
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -222,6 +223,11 @@ impl Net for Os {
     #[inline]
     fn now(&mut self) -> Time {
         Time::START + self.started.elapsed()
+    }
+
+    fn seed(&mut self) -> u64 {
+        // The keys of a hash map's hasher are random: std has no other source that is stable.
+        RandomState::new().build_hasher().finish()
     }
 
     #[inline]

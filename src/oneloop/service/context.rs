@@ -29,6 +29,8 @@ pub struct ServiceContext {
     pub(crate) now: Time,
     pub(crate) requests: Requests,
     pub(crate) timers: Timers,
+    /// The state of the generator of random numbers.
+    pub(crate) random: u64,
 }
 
 /// The state that the loop lends to the session being stepped. One is enough, since sessions are
@@ -49,6 +51,7 @@ impl Scratch {
                 now: Time::START,
                 requests: Requests::default(),
                 timers: Timers::default(),
+                random: 0,
             },
             current: SessionId::NONE,
             output: WriteBuf::new(mark, max),
@@ -192,6 +195,11 @@ impl<'a> Context<'a> {
         self.scratch.service.drain();
     }
 
+    /// Returns a random number. See [`ServiceContext::random`].
+    pub fn random(&mut self) -> u64 {
+        self.scratch.service.random()
+    }
+
     /// Returns the current time. See [`ServiceContext::now`].
     #[inline]
     #[must_use]
@@ -244,7 +252,27 @@ impl ServiceContext {
         self.requests.drain = true;
     }
 
-    /// Returns the current time. It is read once for each batch of events, not for each call.
+    /// Returns 64 random bits, for delays that differ, ids and samples.
+    ///
+    /// A service that draws all its random numbers here is determined by one seed under
+    /// simulation; outside, the operating system gives the seed when the loop is created. The
+    /// numbers are of good quality but predictable from a few of them: they are no secrets.
+    pub fn random(&mut self) -> u64 {
+        // Sebastiano Vigna's splitmix64: one word of state, all seeds of equal quality.
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.random;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    /// Returns the current time: the only clock of a service, because under simulation it is
+    /// virtual.
+    ///
+    /// Its unit is the nanosecond, and it is never rounded. It is read once for each batch of
+    /// events, at most 64 of them, not for each call: steps of one batch have the same time. Waits
+    /// end with the precision of the poller, a millisecond on all systems: never before their
+    /// time.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
@@ -304,6 +332,22 @@ mod tests {
         });
         assert_eq!(room, [8, 3, 0]);
         assert_eq!(output, b"abcdefghijk12");
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_the_seed() {
+        let mut scratch = Scratch::new(8, 8);
+        // The published first values of splitmix64 for the seed 1234567.
+        scratch.service.random = 1_234_567;
+        let first = [(); 3].map(|()| scratch.service.random());
+        assert_eq!(
+            first,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
     }
 
     #[test]

@@ -571,6 +571,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("timers"),
     },
     Mutant {
+        name: "random_numbers_without_seed",
+        file: "src/oneloop/reactor/core.rs",
+        find: "scratch.service.random = net.seed();",
+        replace: "let _ = net.seed();",
+        suite: Suite::Scenario("chance"),
+    },
+    Mutant {
         name: "poll_waits_from_a_stale_clock",
         file: "src/oneloop/reactor/poll.rs",
         find: "next - self.core.net.now()",

@@ -2,6 +2,7 @@
 //! form.
 
 mod accepting;
+mod chance;
 mod deadlines;
 mod draining;
 mod echo;

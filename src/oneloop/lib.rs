@@ -15,7 +15,10 @@ pub mod reactor;
 pub mod service;
 pub mod testing;
 
-pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
+pub use reactor::{
+    CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Pool, Reactor, Reply,
+    ReplyError, Stopped, Turn, Usage, WhenFull,
+};
 pub use service::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
 };

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use oneloop::Time;
-use oneloop::net::{BufferSizes, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::net::{BufferSizes, Jobs, ListenOptions, Net, Os, Readiness, Token, WakeFn};
 
 /// The operating system's network, with the faults of a [`Plan`].
 #[derive(Debug)]
@@ -101,6 +101,14 @@ impl Net for Faulty {
 
     fn seed(&mut self) -> u64 {
         self.os.seed()
+    }
+
+    fn waker(&mut self) -> WakeFn {
+        self.os.waker()
+    }
+
+    fn start_workers(&mut self, jobs: &Jobs, name: &str, workers: usize) -> io::Result<()> {
+        self.os.start_workers(jobs, name, workers)
     }
 
     fn stop_requested(&self) -> bool {

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -13,7 +14,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{BufferSizes, ListenOptions, Net, Readiness, Time, Token, errno};
+use super::{BufferSizes, Jobs, ListenOptions, Net, Readiness, Time, Token, WakeFn, errno};
 
 /// The operating system's network.
 #[derive(Debug)]
@@ -228,6 +229,27 @@ impl Net for Os {
     fn seed(&mut self) -> u64 {
         // The keys of a hash map's hasher are random: std has no other source that is stable.
         RandomState::new().build_hasher().finish()
+    }
+
+    fn waker(&mut self) -> WakeFn {
+        let waker = Arc::clone(&self.stopper.waker);
+        // A loop that could not be woken looks in its next turn.
+        Arc::new(move || drop(waker.wake()))
+    }
+
+    fn start_workers(&mut self, jobs: &Jobs, name: &str, workers: usize) -> io::Result<()> {
+        for number in 0..workers {
+            let jobs = jobs.clone();
+            let work = move || {
+                while let Some(job) = jobs.wait() {
+                    job.run();
+                }
+            };
+            thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(work)?;
+        }
+        Ok(())
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 mod accept;
 mod admission;
 mod buffer;
+mod calls;
 mod compact_addr;
 mod connect;
 mod connection;
@@ -13,11 +14,13 @@ mod core;
 mod counters;
 mod drive;
 mod guard;
+mod handle;
 mod keyed_timers;
 mod lifecycle;
 mod limits;
 mod log_limiter;
 mod poll;
+mod pool;
 mod pressure;
 mod requests;
 mod shutdown;
@@ -37,12 +40,15 @@ use crate::net::{ListenOptions, Net, Os};
 use crate::service::Service;
 use accept::Listener;
 use admission::Admission;
+use calls::Receiver;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
 
 pub use counters::{Counters, Usage};
+pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
+pub use pool::{JobPanicked, Pool};
 
 /// A single-threaded server, and client, for one [`Service`].
 ///
@@ -74,6 +80,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
     last_generation: u32,
+    /// The calls of other threads, if there is a handle.
+    receiver: Option<Box<Receiver<S>>>,
     drain: Option<Drain>,
     /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
@@ -123,6 +131,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             listeners: Vec::new(),
             admission: Admission::default(),
             last_generation: 0,
+            receiver: None,
             drain: None,
             sweep: None,
             accept_log: LogLimiter::default(),
@@ -177,7 +186,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.reap();
         self.accept()?;
         self.run_requests();
-        Ok(self.progress())
+        let turn = self.progress();
+        if turn != Turn::Running {
+            self.close_calls();
+        }
+        Ok(turn)
     }
 
     /// Returns the service.

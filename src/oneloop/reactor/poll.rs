@@ -45,7 +45,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Returns how long the poll may wait; `None` sets no bound.
     pub(crate) fn timeout(&mut self) -> Option<Duration> {
         let at_once = self.slots.ready() > 0 || !self.core.scratch.service.requests.is_empty();
-        if at_once || self.sweep.is_some() {
+        let has_calls = self
+            .receiver
+            .as_ref()
+            .is_some_and(|receiver| receiver.has_calls());
+        if at_once || has_calls || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
         let mut next = self.slots.next_deadline();

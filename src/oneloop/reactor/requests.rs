@@ -8,6 +8,9 @@ use crate::service::Service;
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Carries out the requests of sessions and of other threads.
     pub(crate) fn run_requests(&mut self) {
+        if self.receiver.is_some() {
+            self.run_calls();
+        }
         if !self.core.scratch.service.requests.is_empty() {
             self.apply_requests();
         }

@@ -124,6 +124,8 @@ fn limits(random: &mut Rng) -> Limits {
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=32) as usize,
         turn_deadlines_max: random.magnitude(1..=32) as usize,
+        turn_calls_max: random.magnitude(1..=32) as usize,
+        calls_max: random.magnitude(1..=64) as usize,
         write_timeout: write,
         write_progress_bytes: random.magnitude(1..=8192) as usize,
         linger_timeout: linger,

@@ -21,6 +21,12 @@ pub struct Plan {
     pub pause: Duration,
     pub habits: Habits,
     pub finale: Finale,
+    /// Longest time between one call of another thread and the next; `None` for no calls.
+    pub call_pause: Option<Duration>,
+    /// The threads of the pool, and the most jobs under way; `None` for no pool.
+    pub pool: Option<(usize, usize)>,
+    /// Longest time that a job takes.
+    pub job_time: Duration,
 }
 
 /// Probabilities of a session's actions in one step.
@@ -31,6 +37,7 @@ pub struct Habits {
     pub timer: f64,
     pub session_timer: f64,
     pub connect: f64,
+    pub job: f64,
     pub past: f64,
     pub pause: f64,
     pub flush: f64,
@@ -46,7 +53,10 @@ pub struct Habits {
 /// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finale {
+    /// By a signal.
     Drain,
+    /// By a handle.
+    Stop,
     Drop,
 }
 
@@ -71,7 +81,14 @@ impl Plan {
             outbound_link: LinkProfile::sample(random),
             pause: Duration::from_micros(random.magnitude(500..=1_000_000)),
             habits: Habits::drawn(random, &limits),
-            finale: random.choose(&[Finale::Drain, Finale::Drain, Finale::Drop]),
+            finale: random.choose(&[Finale::Drain, Finale::Stop, Finale::Drop]),
+            call_pause: random
+                .random_bool(0.5)
+                .then(|| Duration::from_micros(random.magnitude(20..=1_000_000))),
+            pool: random
+                .random_bool(0.5)
+                .then(|| (random.range(1..=4) as usize, random.range(1..=16) as usize)),
+            job_time: Duration::from_micros(random.magnitude(1..=200_000)),
             limits,
         }
     }
@@ -89,6 +106,7 @@ impl Habits {
             timer: at_times(0.3),
             session_timer: at_times(0.6),
             connect: at_times(0.2),
+            job: at_times(0.3),
             past: at_times(0.5),
             pause: at_times(0.5),
             flush: at_times(0.4),

@@ -6,7 +6,8 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+    CloseReason, Context, EndReason, Event, JobPanicked, Next, Peer, Pool, Service, ServiceContext,
+    SessionId, Time,
 };
 use oneloop_sim::{Network, Rng};
 
@@ -22,6 +23,8 @@ pub struct Restless<const EDGE: bool> {
     sessions: u32,
     tags: u32,
     ids: Vec<(u32, SessionId)>,
+    pub pool: Option<Pool<Self>>,
+    jobs: u64,
 }
 
 /// One end of a conversation.
@@ -46,6 +49,8 @@ impl<const EDGE: bool> Restless<EDGE> {
             sessions: 0,
             tags: 0,
             ids: Vec::new(),
+            pool: None,
+            jobs: 0,
         }
     }
 
@@ -85,6 +90,46 @@ impl<const EDGE: bool> Restless<EDGE> {
         if self.random.random_bool(habits.connect) {
             self.connect(cx);
         }
+        if self.random.random_bool(habits.job) {
+            self.start_job(cx);
+        }
+    }
+
+    /// Handles the call of another thread with this number, and returns the number.
+    pub fn called(&mut self, number: u64, cx: &mut ServiceContext) -> u64 {
+        self.shared.0.borrow_mut().called(number);
+        self.panic_at_times();
+        self.stir(cx);
+        number
+    }
+
+    fn start_job(&mut self, cx: &mut ServiceContext) {
+        let Some(pool) = &self.pool else {
+            return;
+        };
+        let number = self.jobs;
+        let panics = self.random.random_bool(0.1);
+        let job = move || match panics {
+            true => resume_unwind(Box::new("as planned")),
+            false => number,
+        };
+        let outcome = pool.run(job, move |service: &mut Self, result, cx| {
+            let verdict = match result {
+                Ok(result) if result == number && !panics => Ok(()),
+                Err(JobPanicked) if panics => Ok(()),
+                result => Err(format!("it brings {result:?}, panics: {panics}")),
+            };
+            let mut ledger = service.shared.0.borrow_mut();
+            ledger.judge(&format!("the job {number}"), verdict);
+            ledger.job_ended(number);
+            drop(ledger);
+            service.panic_at_times();
+            service.stir(cx);
+        });
+        let mut ledger = self.shared.0.borrow_mut();
+        let verdict = ledger.job_started(number, outcome, cx.now());
+        ledger.judge(&format!("the job {number}"), verdict);
+        self.jobs += 1;
     }
 
     fn wake_some(&mut self, cx: &mut ServiceContext) {

@@ -11,6 +11,7 @@ mod events;
 mod greeting;
 mod handles;
 mod identity;
+mod memory;
 mod outbound;
 mod panics;
 mod pools;

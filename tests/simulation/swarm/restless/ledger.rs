@@ -51,7 +51,10 @@ pub struct Ledger {
     /// Number of timers of the service that have come in this turn.
     pub timers_fired: usize,
     pub turn: u64,
+    /// Steps of this turn, by session.
     steps: HashMap<u32, u64>,
+    /// Steps in all.
+    pub steps_in_all: u64,
     pub ended: HashMap<u32, (EndReason, u64)>,
     pub listeners: HashSet<SocketAddr>,
 }
@@ -85,6 +88,7 @@ impl Ledger {
             timers_fired: 0,
             turn: 0,
             steps: HashMap::new(),
+            steps_in_all: 0,
             ended: HashMap::new(),
             listeners: HashSet::new(),
         }
@@ -202,6 +206,7 @@ impl Ledger {
 
     /// Counts a step. A session's steps in one turn must not exceed its budget.
     pub fn count_step(&mut self, number: u32) {
+        self.steps_in_all += 1;
         let steps = self.steps.entry(number).or_default();
         *steps += 1;
         // One budget each for an event, a turn in the ready queue, the look before a deadline, and

@@ -2,10 +2,9 @@
 //!
 //! `cargo run --release -p oneloop --example http -- 127.0.0.1:8080`, then `curl -i 127.0.0.1:8080`
 //!
-//! A connection waits for the head of a request, which it answers, and then for the request's body,
-//! which it discards. Pipelined requests need no state: they are unread input, which the loop
-//! presents again when there is room for the next answer. A slow reader needs none either: the loop
-//! does not step its session until it has taken its output.
+//! A connection waits for the head of a request, answers it, and then discards the request's body.
+//! Pipelined requests and slow readers need no state: unread input is presented again when there is
+//! room for the next answer, and a session is not stepped until its output was taken.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -56,10 +55,7 @@ enum Stop {
     /// The request is refused with this status. Where the next one begins is not known.
     Refused(&'static str),
 }
-
 const BAD_REQUEST: Stop = Stop::Refused("400 Bad Request");
-const LENGTH_REQUIRED: Stop = Stop::Refused("411 Length Required");
-const BODY_TOO_LARGE: Stop = Stop::Refused("413 Content Too Large");
 const HEAD_TOO_LARGE: Stop = Stop::Refused("431 Request Header Fields Too Large");
 
 /// The parts of a request on which its answer depends.
@@ -76,20 +72,15 @@ const KEEP_ALIVE: End = b"\r\n";
 const CLOSE: End = b"Connection: close\r\n\r\n";
 
 impl Http {
-    /// Creates a service with a page of so many bytes at each path.
     fn new(pages: impl IntoIterator<Item = (&'static str, usize)>) -> Self {
-        let pages = pages.into_iter().map(|(path, bytes)| Page {
-            path,
-            head: format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n"),
-            body: (0..bytes)
-                .map(|at| b'a' + (at % 23) as u8)
-                .collect::<Vec<_>>()
-                .into(),
+        let pages = pages.into_iter().map(|(path, bytes)| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n");
+            let body: Vec<u8> = (0..bytes).map(|at| b'a' + (at % 23) as u8).collect();
+            let body = body.into();
+            Page { path, head, body }
         });
-        Self {
-            pages: pages.collect(),
-            draining: false,
-        }
+        let (pages, draining) = (pages.collect(), false);
+        Self { pages, draining }
     }
 
     fn serve(&self, state: &mut State, cx: &mut Context<'_>) -> Result<(), Stop> {
@@ -164,14 +155,13 @@ impl Service for Http {
         if cx.written() > 0 || event == Event::Flushed {
             connection.until = cx.after(PATIENCE);
         }
+        let until = connection.until;
         let is_idle = matches!(connection.state, State::Head(_)) && cx.input().is_empty();
         match event {
             Event::Eof => Next::Close(CloseReason::Eof),
             Event::Timeout => Next::Close(CloseReason::Timeout),
             _ if self.draining && is_idle => Next::Close(CloseReason::Shutdown),
-            _ => Next::Read {
-                until: connection.until,
-            },
+            _ => Next::Read { until },
         }
     }
 
@@ -204,7 +194,7 @@ impl<'a> Request<'a> {
                 lengths += 1;
                 request.body_bytes = content_length(field.value)?;
             } else if field.name.eq_ignore_ascii_case("Transfer-Encoding") {
-                return Err(LENGTH_REQUIRED);
+                return Err(Stop::Refused("411 Length Required"));
             } else if field.name.eq_ignore_ascii_case("Connection") && lists(field.value, "close") {
                 request.end = CLOSE;
             }
@@ -217,7 +207,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Writes an answer without a body.
 fn write_status(status: &str, end: End, cx: &mut Context<'_>) {
     let length = b"\r\nContent-Length: 0\r\n";
     cx.write_parts([b"HTTP/1.1 ", status.as_bytes(), length, end]);
@@ -225,11 +214,10 @@ fn write_status(status: &str, end: End, cx: &mut Context<'_>) {
 
 /// Returns the path of a target: `/a?b` and `http://host/a` both have `/a`.
 fn path(target: &str) -> &str {
-    let target = target.split('?').next().unwrap_or_default();
-    match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
-        None => target,
-    }
+    let path = target
+        .strip_prefix("http://")
+        .map_or(target, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
+    path.split('?').next().unwrap_or_default()
 }
 
 /// Parses a length that is digits and nothing else, without a sign.
@@ -237,12 +225,9 @@ fn content_length(value: &[u8]) -> Result<usize, Stop> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD_REQUEST);
     }
-    let length = str::from_utf8(value)
-        .ok()
-        .and_then(|digits| digits.parse().ok());
-    length
-        .filter(|&bytes| bytes <= BODY_BYTES_MAX)
-        .ok_or(BODY_TOO_LARGE)
+    let digits = str::from_utf8(value).unwrap_or_default();
+    let length = digits.parse().ok().filter(|&bytes| bytes <= BODY_BYTES_MAX);
+    length.ok_or(Stop::Refused("413 Content Too Large"))
 }
 
 /// Returns true if a list such as `close, upgrade` contains `option`.

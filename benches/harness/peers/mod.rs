@@ -53,6 +53,8 @@ enum Recipe {
     },
     Example {
         name: &'static str,
+        /// The program that runs it, with its arguments; empty if it runs by itself.
+        tool: Vec<String>,
     },
     Foreign(Foreign),
 }
@@ -205,7 +207,15 @@ impl Peer {
 
     /// Returns an example of the library. It takes its address as the first argument.
     pub const fn example(name: &'static str) -> Self {
-        let recipe = Recipe::Example { name };
+        let tool = Vec::new();
+        let recipe = Recipe::Example { name, tool };
+        Self { name, recipe }
+    }
+
+    /// Returns an example under a tool that observes it.
+    pub fn example_under(tool: &[&str], name: &'static str) -> Self {
+        let tool = tool.iter().map(ToString::to_string).collect();
+        let recipe = Recipe::Example { name, tool };
         Self { name, recipe }
     }
 
@@ -252,7 +262,10 @@ impl Peer {
             Recipe::Go { folder } => build::go(self.name, folder)?,
             Recipe::Rust { name, source } => build::program(name, source)?,
             Recipe::Python { source } => return build::python(source),
-            Recipe::Example { name } => build::example(name)?,
+            Recipe::Example { name, tool } => {
+                let program = build::example(name)?.display().to_string();
+                return Ok([tool, &[program, ANY_PORT.to_owned()][..]].concat());
+            }
             Recipe::Foreign(_) => unreachable!("it is started with an address"),
             Recipe::Program { path, arguments } => {
                 return Ok([&[path.display().to_string()], &arguments[..]].concat());

@@ -17,6 +17,6 @@ pub mod testing;
 
 pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Shared,
-    Time,
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId,
+    SessionLimits, Shared, Time,
 };

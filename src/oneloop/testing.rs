@@ -1,5 +1,6 @@
 //! Steps a session by hand, without a loop and without a network.
 
+use crate::reactor::Limits;
 use crate::service::{Context, Event, Next, Peer, Scratch, Service, SessionId, Time};
 
 /// One connection of a unit test: presents input and time to a session, and returns its output.
@@ -36,6 +37,7 @@ pub struct Harness {
     peer: Peer,
     input: Vec<u8>,
     output: Vec<u8>,
+    input_max: usize,
     had_room: bool,
 }
 
@@ -44,20 +46,33 @@ impl Harness {
     /// [`Time::START`], from 127.0.0.1:42101.
     #[must_use]
     pub fn new() -> Self {
-        let limits = crate::Limits::default();
-        Self::with_output(limits.output_bytes_mark, limits.output_bytes_max)
+        Self::with_limits(&Limits::default())
     }
 
     /// Returns a connection whose session has room for `mark` bytes of output, and may write `max`
     /// bytes in one step.
     #[must_use]
     pub fn with_output(mark: usize, max: usize) -> Self {
+        Self::with_limits(&Limits {
+            output_bytes_mark: mark,
+            output_bytes_max: max,
+            ..Limits::default()
+        })
+    }
+
+    /// Returns a connection whose session gets these limits.
+    ///
+    /// They are not checked, and bound the input only as far as the test does: see
+    /// [`input_max`](Self::input_max).
+    #[must_use]
+    pub fn with_limits(limits: &Limits) -> Self {
         let id = SessionId {
             index: 3,
             generation: 1,
         };
         Self {
-            scratch: Scratch::new(mark, max),
+            scratch: Scratch::new(limits.for_sessions()),
+            input_max: limits.input_bytes_max,
             peer: Peer {
                 id,
                 address: ([127, 0, 0, 1], 42_101).into(),
@@ -89,12 +104,26 @@ impl Harness {
         self.scratch.current = self.peer.id;
         let mut cx = Context::new(&self.input, &mut self.scratch);
         let next = service.step(session, event, &mut cx);
-        let unread = cx.input().len();
+        let (available, unread) = (self.input.len(), cx.input().len());
         self.input.drain(..self.input.len() - unread);
         self.had_room = self.scratch.output.room() > 0;
         self.output.extend(self.scratch.output.slices().flatten());
-        self.scratch.output.reset();
+        self.update_input_max(unread < available);
+        self.scratch.reset();
         next
+    }
+
+    /// Applies the rule of [`Context::raise_input_max`].
+    fn update_input_max(&mut self, has_consumed: bool) {
+        let raised = self.scratch.take_input_max();
+        if has_consumed {
+            self.input_max = self.scratch.limits.input_bytes_max;
+        }
+        if let Some(raised) = raised
+            && !self.input.is_empty()
+        {
+            self.input_max = raised;
+        }
     }
 
     /// Sets the current time.
@@ -111,6 +140,12 @@ impl Harness {
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         &self.input
+    }
+
+    /// Returns the most unread input that the loop would hold now for this session.
+    #[must_use]
+    pub fn input_max(&self) -> usize {
+        self.input_max
     }
 
     /// Returns true if the last step did not fill its output up to the mark.

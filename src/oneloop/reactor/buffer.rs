@@ -18,6 +18,8 @@ pub(crate) struct ReadBuf {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// The session's own maximum, for the message at hand.
+    raised_max: Option<usize>,
 }
 
 /// Output that the operating system has not taken yet: a queue of segments.
@@ -65,8 +67,24 @@ impl ReadBuf {
         (self.start, self.end) = (0, bytes.len());
     }
 
+    /// Returns true if there is no space for more: there are `max` unread bytes, or as many as the
+    /// raised maximum.
+    pub(crate) fn is_full(&self, max: usize) -> bool {
+        self.len() >= self.raised_max.unwrap_or(max)
+    }
+
+    /// Raises the maximum until input is consumed.
+    pub(crate) fn raise_max(&mut self, max: Option<usize>) {
+        if max.is_some() && !self.is_empty() {
+            self.raised_max = max;
+        }
+    }
+
     /// Drops all but the last `left` unread bytes, and frees memory far beyond that.
     pub(crate) fn keep_last(&mut self, left: usize) {
+        if left < self.len() {
+            self.raised_max = None;
+        }
         self.start = self.end - left;
         if left == 0 {
             *self = Self::default();
@@ -76,11 +94,13 @@ impl ReadBuf {
         }
     }
 
-    /// Returns space to read into, behind the unread bytes; empty if there are `max` unread bytes.
+    /// Returns space to read into, behind the unread bytes; empty if it [is
+    /// full](Self::is_full).
     ///
     /// The buffer doubles, so a byte is copied about once on its way to `max`. When it cannot grow
     /// any more, the unread bytes are moved to its front.
     pub(crate) fn space(&mut self, max: usize) -> &mut [u8] {
+        let max = self.raised_max.unwrap_or(max).max(self.len());
         let behind = self.buffer.len() - self.end;
         if behind < READ_AT_LEAST.min(max - self.len()) {
             if self.start >= self.len() || self.buffer.len() >= max {

@@ -29,7 +29,7 @@ impl<S: Service, N: Net> Core<S, N> {
             service,
             net,
             counters: Counters::default(),
-            scratch: Scratch::new(limits.output_bytes_mark, limits.output_bytes_max),
+            scratch: Scratch::new(limits.for_sessions()),
             pressure: Pressure::new(&limits),
             input: vec![0; limits.input_bytes_max.min(READ_BYTES_MAX)].into(),
             limits,

@@ -33,14 +33,14 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     #[inline(never)]
     pub(crate) fn send_mixed(&mut self, connection: &mut Slot<S, N>) -> bool {
-        let output = &mut self.scratch.output;
+        let output = &self.scratch.output;
         if output.has_overflowed() {
             return self.overflowed(connection);
         }
         let written = write_slices(&mut self.net, &mut connection.stream, output.slices());
         if matches!(written, Ok(bytes) if bytes == output.len()) {
             self.counters.bytes_out += output.len() as u64;
-            output.reset();
+            self.scratch.reset();
             return true;
         }
         self.save_unsent(connection, written);
@@ -51,7 +51,7 @@ impl<S: Service, N: Net> Core<S, N> {
     /// complete.
     #[cold]
     pub(crate) fn overflowed(&mut self, connection: &mut Slot<S, N>) -> bool {
-        self.scratch.output.reset();
+        self.scratch.reset();
         connection.abort(EndReason::OutputOverflow);
         false
     }
@@ -61,9 +61,7 @@ impl<S: Service, N: Net> Core<S, N> {
     pub(crate) fn save_unsent(&mut self, connection: &mut Slot<S, N>, written: io::Result<usize>) {
         let sent = written.unwrap_or_else(|error| Self::write_failed(connection, &error));
         self.counters.bytes_out += sent as u64;
-        if connection.phase == Phase::Dead {
-            self.scratch.output.reset();
-        } else {
+        if connection.phase != Phase::Dead {
             let buffers = connection.buffers.get_or_insert_default();
             let keep = |segment| buffers.output.append(segment);
             self.scratch.output.take_from(sent, keep);
@@ -71,6 +69,7 @@ impl<S: Service, N: Net> Core<S, N> {
                 self.widen_send_buffer(connection);
             }
         }
+        self.scratch.reset();
     }
 
     /// Gives a connection with much pending output a send buffer that large output fills.

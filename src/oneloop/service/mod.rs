@@ -8,6 +8,7 @@
 
 mod context;
 mod end;
+mod limits;
 mod output;
 mod requests;
 mod shared;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub use limits::SessionLimits;
 pub(crate) use output::Segment;
 pub(crate) use requests::Connect;
 pub use shared::Shared;

@@ -30,6 +30,11 @@ pub struct Model {
     has_ended: bool,
     /// Number of bytes of input that it has not consumed.
     left: usize,
+    /// Number of bytes of input at its last step.
+    offered: usize,
+    /// The input maximum that it has raised its own to: by its last step, and at present.
+    pub raised: Option<usize>,
+    input_max: Option<usize>,
     closing: Option<EndReason>,
     pub panicked: bool,
     pub overflowed: bool,
@@ -71,6 +76,9 @@ impl Model {
             is_drained: false,
             has_ended: false,
             left: 0,
+            offered: 0,
+            raised: None,
+            input_max: None,
             closing: None,
             panicked: false,
             overflowed: false,
@@ -91,6 +99,7 @@ impl Model {
         input: usize,
         drains: bool,
     ) -> Verdict {
+        self.offered = input;
         let right = self.may(now, event, input, drains);
         if !right {
             return Err(format!(
@@ -156,6 +165,14 @@ impl Model {
     /// Notes the result of a step and the size of the input not consumed.
     pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
         self.left = left;
+        if left < self.offered {
+            self.input_max = None;
+        }
+        if let Some(raised) = self.raised.take()
+            && left > 0
+        {
+            self.input_max = Some(raised);
+        }
         match next {
             Next::Read { until } => {
                 self.waits = Waits::Read;
@@ -200,12 +217,18 @@ impl Model {
         }
     }
 
+    /// Returns the most unread input that may be held for it.
+    pub fn input_max(&self, limits: &Limits) -> usize {
+        let max = self.input_max.unwrap_or(limits.input_bytes_max);
+        max.max(self.left)
+    }
+
     /// Returns the time since which its socket must be read, if it must.
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
         let reads = self.waits == Waits::Read && self.flush == Flush::Done;
         let over = self.has_ended || self.is_drained || self.closing.is_some() || self.broken;
         let over = over || self.panicked || self.overflowed || self.is_finished;
-        let wants = reads && !over && self.left < limits.input_bytes_max && self.is_open;
+        let wants = reads && !over && self.left < self.input_max(limits) && self.is_open;
         wants.then_some(self.asked_at)
     }
 
@@ -264,7 +287,7 @@ impl Model {
             EndReason::Reset => self.broken || !self.is_watched,
             EndReason::WriteTimeout => self.flush == Flush::Owed || !self.is_watched,
             EndReason::InputOverflow => {
-                self.left == limits.input_bytes_max && self.closing.is_none()
+                self.left == self.input_max(limits) && self.closing.is_none()
             }
             EndReason::DrainTimeout => drain_is_over,
             EndReason::Dropped => is_dropped,

@@ -168,3 +168,60 @@ impl Default for Harness {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ServiceContext, Shared};
+
+    /// Answers with the input between two copied words, shared; waits for as many bytes as the
+    /// first one is a multiple of 100.
+    struct Frames;
+
+    impl Service for Frames {
+        type Session = ();
+
+        fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+
+        fn step(&mut self, (): &mut (), _: Event, cx: &mut Context<'_>) -> Next {
+            let length = cx
+                .input()
+                .first()
+                .map_or(0, |&first| 100 * usize::from(first));
+            if cx.input().len() < length {
+                assert!(cx.raise_input_max(length));
+            } else {
+                cx.write(b"head ");
+                cx.write_shared(Shared::from(&cx.input()[..length]));
+                cx.write(b" foot");
+                cx.consume(length);
+            }
+            Next::Read {
+                until: Time::UNBOUNDED,
+            }
+        }
+    }
+
+    #[test]
+    fn harness_keeps_the_rules_of_shared_output_and_raised_input() {
+        let mut harness = Harness::with_limits(&Limits {
+            input_bytes_max: 200,
+            input_bytes_hard_max: Some(1000),
+            ..Limits::default()
+        });
+        let mut session = harness.open(&mut Frames);
+        assert_eq!(harness.input_max(), 200);
+        harness.receive(&[3; 299]);
+        harness.step(&mut Frames, &mut session, Event::Data);
+        assert_eq!(harness.input_max(), 300);
+        assert_eq!(harness.take_output(), b"");
+        harness.receive(&[3; 2]);
+        harness.step(&mut Frames, &mut session, Event::Data);
+        assert_eq!(
+            harness.take_output(),
+            [b"head ", &[3; 300][..], b" foot"].concat()
+        );
+        assert_eq!((harness.unread(), harness.input_max()), (&[3][..], 200));
+        assert!(harness.had_room());
+    }
+}

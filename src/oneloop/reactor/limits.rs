@@ -40,8 +40,8 @@ pub struct Limits {
     pub backlog: u32,
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
     ///
-    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection
-    /// with more than 64 KiB of pending output gets 256 KiB if this is less.
+    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection gets
+    /// 256 KiB if this is less, once a part of 48 KiB of output or more has to wait.
     pub send_buffer_bytes: u32,
     /// The most unread bytes the kernel holds from a peer, as `SO_RCVBUF` takes it.
     ///

@@ -65,14 +65,14 @@ impl<S: Service, N: Net> Core<S, N> {
             let buffers = connection.buffers.get_or_insert_default();
             let keep = |segment| buffers.output.append(segment);
             self.scratch.output.take_from(sent, keep);
-            if buffers.output.len() > LARGE_OUTPUT_BYTES {
+            if sent + buffers.output.len() >= LARGE_OUTPUT_BYTES {
                 self.widen_send_buffer(connection);
             }
         }
         self.scratch.reset();
     }
 
-    /// Gives a connection with much pending output a send buffer that large output fills.
+    /// Gives a connection whose output is large a send buffer that it can fill.
     ///
     /// With the default buffer one segment of 64 KiB is under way at a time on a loopback, and
     /// waits for an acknowledgement that Linux delays by 40 ms: two replies of 1 MB a second.
@@ -164,5 +164,8 @@ fn write_slices<'a, N: Net>(
 /// The most slices of one write. Linux takes up to 1,024; a step that writes shared bytes has few.
 const SLICES_PER_WRITE: usize = 32;
 
-/// Pending output above which a send buffer of the default size is too small: it holds as much.
-const LARGE_OUTPUT_BYTES: usize = 64 * 1024;
+/// Output from which a send buffer of the default size is too small, if a part of it is pending.
+///
+/// Such a buffer holds one segment of 64 KiB. A stream of chunks of that size then waits for each
+/// acknowledgement; at 48 KiB it does not.
+const LARGE_OUTPUT_BYTES: usize = 48 * 1024;

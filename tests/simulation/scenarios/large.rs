@@ -258,6 +258,33 @@ fn stream_of_shared_chunks_takes_one_write_for_each() {
     assert_eq!(simulation.network().call_counts().writes, 100);
 }
 
+/// Returns how much of an output of `bytes` bytes leaves while its peer does not read.
+fn taken_of(bytes: usize) -> u64 {
+    let bytes = Shared::from(pattern(bytes));
+    let mut simulation = simulate(Limits::default(), move |step| {
+        if step.event == Event::Open {
+            step.cx.write_shared(bytes.clone());
+        }
+        step.read_for(HOUR)
+    });
+    let client = simulation.connect_over(LinkProfile {
+        receive_buffer_bytes: 1,
+        ..LinkProfile::ideal()
+    });
+    client.stop_reading();
+    simulation.run_for(SECOND);
+    simulation.reactor().counters().bytes_out
+}
+
+#[test]
+fn large_output_gets_a_large_send_buffer() {
+    const DEFAULT: u64 = 32 * 1024;
+    assert_eq!(taken_of(48 * 1024 - 1), DEFAULT);
+    assert_eq!(taken_of(48 * 1024), 48 * 1024);
+    assert_eq!(taken_of(64 * 1024), 64 * 1024);
+    assert_eq!(taken_of(500_000), 256 * 1024);
+}
+
 fn raising(most: usize, hard: usize) -> Limits {
     Limits {
         input_bytes_max: most,

@@ -1,7 +1,9 @@
 //! Steps a session by hand, without a loop and without a network.
 
+use std::net::SocketAddr;
+
 use crate::reactor::Limits;
-use crate::service::{Context, Event, Next, Peer, Scratch, Service, SessionId, Time};
+use crate::service::{Context, Event, ListenerId, Next, Peer, Scratch, Service, SessionId, Time};
 
 /// One connection of a unit test: presents input and time to a session, and returns its output.
 ///
@@ -43,7 +45,7 @@ pub struct Harness {
 
 impl Harness {
     /// Returns a connection with the output limits of [`Limits::default`](crate::Limits), at
-    /// [`Time::START`], from 127.0.0.1:42101.
+    /// [`Time::START`], from 127.0.0.1:42101 to a listener without a name at 127.0.0.1:6000.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limits(&Limits::default())
@@ -75,7 +77,9 @@ impl Harness {
             input_max: limits.input_bytes_max,
             peer: Peer {
                 id,
-                address: ([127, 0, 0, 1], 42_101).into(),
+                address: SocketAddr::from(([127, 0, 0, 1], 42_101)).into(),
+                local: Some(SocketAddr::from(([127, 0, 0, 1], 6000))),
+                listener: Some(ListenerId { index: 0, name: "" }),
                 tag: None,
             },
             input: Vec::new(),
@@ -179,11 +183,14 @@ mod tests {
     struct Frames;
 
     impl Service for Frames {
-        type Session = ();
+        /// The frames answered.
+        type Session = usize;
 
-        fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+        fn open(&mut self, _: Peer, _: &mut ServiceContext) -> usize {
+            0
+        }
 
-        fn step(&mut self, (): &mut (), _: Event, cx: &mut Context<'_>) -> Next {
+        fn step(&mut self, answered: &mut usize, _: Event, cx: &mut Context<'_>) -> Next {
             let length = cx
                 .input()
                 .first()
@@ -195,6 +202,7 @@ mod tests {
                 cx.write_shared(Shared::from(&cx.input()[..length]));
                 cx.write(b" foot");
                 cx.consume(length);
+                *answered += 1;
             }
             Next::Read {
                 until: Time::UNBOUNDED,
@@ -222,6 +230,6 @@ mod tests {
             [b"head ", &[3; 300][..], b" foot"].concat()
         );
         assert_eq!((harness.unread(), harness.input_max()), (&[3][..], 200));
-        assert!(harness.had_room());
+        assert!(harness.had_room() && session == 1);
     }
 }

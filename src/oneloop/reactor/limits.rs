@@ -41,7 +41,7 @@ pub struct Limits {
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
     ///
     /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection gets
-    /// 256 KiB if this is less, once a part of 48 KiB of output or more has to wait.
+    /// 256 KiB if this is less, once a part of 64 KiB of output or more has to wait.
     pub send_buffer_bytes: u32,
     /// The most unread bytes the kernel holds from a peer, as `SO_RCVBUF` takes it.
     ///
@@ -322,6 +322,21 @@ mod tests {
         for bytes in [0, 1, 10_000, 512 << 20, usize::MAX] {
             let limits = Limits::for_messages_up_to(bytes);
             assert_eq!(limits.validate(), Ok(()), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn limits_for_messages_let_a_message_pass_in_both_directions() {
+        for bytes in [0, 10_000, 1 << 20, 512 << 20] {
+            let limits = Limits::for_messages_up_to(bytes);
+            // A whole read fits behind the longest message that is not complete yet.
+            assert!(limits.input_bytes_max >= bytes + 64 * 1024);
+            assert!(limits.output_bytes_max >= limits.output_bytes_mark + limits.input_bytes_max);
+            assert!(limits.input_bytes_max + limits.output_bytes_max <= 4 * bytes + (2 << 20));
+            assert!(limits.output_bytes_mark >= 64 * 1024);
+            assert!(limits.turn_bytes_max >= 256 * 1024);
+            assert!(limits.send_buffer_bytes >= 256 * 1024);
+            assert!(limits.receive_buffer_bytes >= 256 * 1024);
         }
     }
 

@@ -36,6 +36,11 @@ impl<S: Service, N: Net> Core<S, N> {
         if output.has_overflowed() {
             return self.overflowed(connection);
         }
+        if output.room() == 0 && !connection.has_input() {
+            // It may have more to write than there was room for.
+            connection.flags.add(Flags::FLUSHED);
+        }
+        let output = &mut self.scratch.output;
         let written = write_slices(&mut self.net, &mut connection.stream, output.slices());
         if matches!(written, Ok(bytes) if bytes == output.len()) {
             self.counters.bytes_out += output.len() as u64;
@@ -207,5 +212,5 @@ const SLICES_PER_WRITE: usize = 32;
 /// Output from which a send buffer of the default size is too small, if a part of it is pending.
 ///
 /// Such a buffer holds one segment of 64 KiB. A stream of chunks of that size then waits for each
-/// acknowledgement; at 48 KiB it does not.
-const LARGE_OUTPUT_BYTES: usize = 48 * 1024;
+/// acknowledgement; one of shorter chunks does not.
+const LARGE_OUTPUT_BYTES: usize = 64 * 1024;

@@ -181,7 +181,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "output_kept_after_panic",
         file: "src/oneloop/reactor/guard.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::Panicked);",
         replace: "        connection.abort(EndReason::Panicked);",
         suite: Suite::Scenario("panics"),
@@ -206,26 +206,33 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "input_never_full",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() == self.limits.input_bytes_max + 1",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() > self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "input_full_a_byte_early",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() + 1 >= self.limits.input_bytes_max",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() + 1 >= self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "exactly_full_input_ends",
         file: "src/oneloop/reactor/drive.rs",
         find: "            Ok(_) => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         replace: "            _ => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "byte_beyond_the_maximum_not_counted",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "self.counters.bytes_in += 1;",
+        replace: "",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "end_of_stream_told_again",
@@ -330,6 +337,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "let deadline = self.core.update_now() + grace;",
         replace: "let deadline = self.core.now() + grace;",
         suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_cuts_at_half_its_time",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let deadline = self.core.update_now() + grace;",
+        replace: "let deadline = self.core.update_now() + grace / 2;",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "waits_never_calm_down",
@@ -852,7 +866,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_stays_for_the_next",
         file: "src/oneloop/reactor/write.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::OutputOverflow);",
         replace: "        self.scratch.output.clear();
         connection.abort(EndReason::OutputOverflow);",
@@ -1235,5 +1249,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "|| begins_in(body, delimiter)",
         replace: "|| (false && begins_in(body, delimiter))",
         suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "step_without_room_followed_by_nothing",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if output.room() == 0 && !connection.has_input() {",
+        replace: "if false && !connection.has_input() {",
+        suite: Suite::Scenario("writing"),
     },
 ];

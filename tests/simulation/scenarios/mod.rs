@@ -10,6 +10,7 @@ mod events;
 mod greeting;
 mod identity;
 mod large;
+mod memory;
 mod outbound;
 mod panics;
 mod pressure;

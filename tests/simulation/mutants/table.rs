@@ -181,7 +181,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "output_kept_after_panic",
         file: "src/oneloop/reactor/guard.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::Panicked);",
         replace: "        connection.abort(EndReason::Panicked);",
         suite: Suite::Scenario("panics"),
@@ -206,16 +206,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "input_never_full",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() == self.limits.input_bytes_max + 1",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() > self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "input_full_a_byte_early",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() + 1 >= self.limits.input_bytes_max",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() + 1 >= self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
@@ -1025,7 +1025,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_stays_for_the_next",
         file: "src/oneloop/reactor/write.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::OutputOverflow);",
         replace: "        self.scratch.output.clear();
         connection.abort(EndReason::OutputOverflow);",
@@ -1153,6 +1153,104 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "if self.wake.last() == Some(&session) {",
         replace: "if !self.wake.is_empty() {",
         suite: Suite::Scenario("events"),
+    },
+    Mutant {
+        name: "shared_output_not_counted_to_the_maximum",
+        file: "src/oneloop/service/output.rs",
+        find: "if self.accept(bytes.len()) {",
+        replace: "if self.accept(0) {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_leaves_room",
+        file: "src/oneloop/service/output.rs",
+        find: "            Form::Mixed => self.len(),",
+        replace: "            Form::Mixed => 0,",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_before_what_precedes_it",
+        file: "src/oneloop/service/output.rs",
+        find: "let behind = self.mixed.copied.filled;",
+        replace: "let behind = 0;",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_copied",
+        file: "src/oneloop/service/output.rs",
+        find: "if bytes.len() < SHARED_AT_LEAST {",
+        replace: "if bytes.len() < SHARED_AT_LEAST * 10_000 {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "sent_part_of_shared_output_sent_again",
+        file: "src/oneloop/service/output.rs",
+        find: "keep(Segment::Shared(bytes.slice(start..)));",
+        replace: "keep(Segment::Shared(bytes.slice(..)));",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "segments_in_reverse",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.segments.push_back(segment);",
+        replace: "self.segments.push_front(segment);",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "pending_segments_after_the_sent_ones_lost",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "            sent -= length;
+            self.segments.pop_front();",
+        replace: "            sent -= length;
+            self.segments.truncate(1);
+            self.segments.pop_front();",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "slices_written_but_the_first",
+        file: "src/oneloop/net/os.rs",
+        find: "stream.write_vectored(slices)",
+        replace: "stream.write_vectored(&slices[1..])",
+        suite: Suite::Scenario("kernel"),
+    },
+    Mutant {
+        name: "raised_input_maximum_stays",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "        if left < self.len() {
+            self.raised_max = None;
+        }
+",
+        replace: "",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "raised_input_maximum_for_the_next",
+        file: "src/oneloop/service/context.rs",
+        find: "        self.output.reset();
+        self.input_max = None;",
+        replace: "        self.output.reset();",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "input_maximum_raised_above_the_hard_one",
+        file: "src/oneloop/service/context.rs",
+        find: "if bytes > limits.input_bytes_hard_max {",
+        replace: "if bytes > limits.input_bytes_hard_max + 1 {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "input_maximum_passed_after_it_fell_back",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "let end = self.buffer.len().min(self.start + max);",
+        replace: "let end = self.buffer.len();",
+        suite: Suite::Unit("oneloop", "buffer"),
+    },
+    Mutant {
+        name: "large_output_in_a_small_send_buffer",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if sent + buffers.output.len() >= LARGE_OUTPUT_BYTES {",
+        replace: "if buffers.output.len() >= LARGE_OUTPUT_BYTES {",
+        suite: Suite::Scenario("large"),
     },
     // Both directions at once, finished sending sides, aborts, wake-ups within the turn.
     Mutant {

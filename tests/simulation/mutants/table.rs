@@ -1153,6 +1153,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Unit("oneloop", "framing"),
     },
     Mutant {
+        name: "step_without_room_followed_by_nothing",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if output.room() == 0 && !connection.has_input() {",
+        replace: "if false && !connection.has_input() {",
+    },
+    Mutant {
         name: "end_in_a_pause_told_twice",
         file: "src/oneloop/reactor/connection.rs",
         find: "if self.flags.take(Flags::PAUSED) && !seen {",

@@ -1334,7 +1334,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "output_of_an_aborted_step_sent",
         file: "src/oneloop/reactor/drive.rs",
         find: "        if connection.phase == Phase::Dead {
-            self.scratch.output.reset();
+            self.scratch.reset();
             return false;
         }
         self.send(connection)",
@@ -1414,6 +1414,69 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/write.rs",
         find: "if output.room() == 0 && !offered_again {",
         replace: "if false && !offered_again {",
+        suite: Suite::Scenario("writing"),
+    },
+    Mutant {
+        name: "end_in_a_pause_told_twice",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "if self.flags.take(Flags::PAUSED) && !seen {",
+        replace: "if self.flags.take(Flags::PAUSED) || !seen {",
+        suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "large_input_buffer_kept",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "left < self.buffer.len() / 8 {",
+        replace: "left < self.buffer.len() / 8 && false {",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "input_copied_after_each_message",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.buffer.len() > READ_AT_LEAST && left",
+        replace: "self.buffer.len() > READ_AT_LEAST || left",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "closing_keeps_unread_input",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "buffers.input.keep_last(0);",
+        replace: "",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "large_output_keeps_a_small_send_buffer",
+        file: "src/oneloop/reactor/write.rs",
+        find: "            self.widen_send_buffer(connection);",
+        replace: "",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "late_comers_accepted_in_a_drain_without_end",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "*left -= 1;",
+        replace: "let _ = left;",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_over_while_others_wait_in_the_queue",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.slots.is_empty() && !self.listens() =>",
+        replace: "self.slots.is_empty() =>",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "short_read_not_taken_for_the_last",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "N::SHORT_READ_DRAINS && bytes < asked &&",
+        replace: "N::SHORT_READ_DRAINS && bytes > asked &&",
+        suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "interrupted_read_ends_lingering",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "                ErrorKind::Interrupted => {}\n",
+        replace: "",
         suite: Suite::Scenario("writing"),
     },
 ];

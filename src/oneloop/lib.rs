@@ -18,10 +18,10 @@ pub mod service;
 pub mod testing;
 
 pub use reactor::{
-    BuildError, Builder, Counters, InvalidLimits, Limits, Listen, Reactor, Stopped, Turn, Usage,
-    WhenFull,
+    BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
+    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
 };
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, PeerAddress,
-    Service, ServiceContext, SessionId, Shared, Tag, Time,
+    Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
 };

@@ -74,6 +74,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.core.net.close(connection.stream);
         }
         self.release_admission(claim);
+        self.core.cancel_timers(peer.id);
         if let Some(session) = connection.session {
             self.core.call("closed", |service, cx| {
                 service.closed(session, peer, reason, cx);

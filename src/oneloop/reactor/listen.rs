@@ -165,6 +165,12 @@ impl Listen {
     }
 }
 
+impl From<Address> for Listen {
+    fn from(address: Address) -> Self {
+        Self::new(ListenAt::Address(address))
+    }
+}
+
 impl From<SocketAddr> for Listen {
     fn from(address: SocketAddr) -> Self {
         Self::tcp(address)

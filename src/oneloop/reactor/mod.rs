@@ -7,6 +7,7 @@ mod accept;
 mod admission;
 mod buffer;
 mod builder;
+mod calls;
 mod connect;
 mod connection;
 mod core;
@@ -15,11 +16,14 @@ mod drive;
 mod embedding;
 mod ends;
 mod guard;
+mod handle;
+mod keyed_timers;
 mod lifecycle;
 mod limits;
 mod listen;
 mod log_limiter;
 mod poll;
+mod pool;
 mod pressure;
 mod requests;
 mod shutdown;
@@ -37,9 +41,10 @@ use log::warn;
 
 use self::core::Core;
 use crate::net::{Net, Os};
-use crate::service::{Address, ListenerId, Service, Time};
+use crate::service::{Address, ListenerId, Service};
 use accept::Listener;
 use admission::{Admission, Places};
+use calls::Receiver;
 use ends::ListenerInfo;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
@@ -47,8 +52,10 @@ use slots::Slots;
 
 pub use builder::{BuildError, Builder};
 pub use counters::{Counters, Usage};
+pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
 pub use listen::Listen;
+pub use pool::{JobPanicked, Pool};
 
 /// A single-threaded server, and client, for one [`Service`].
 ///
@@ -86,7 +93,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
     last_generation: u32,
-    timer: Time,
+    /// The calls of other threads, if there is a handle.
+    receiver: Option<Box<Receiver<S>>>,
     drain: Option<Drain>,
     /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
@@ -139,7 +147,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             listeners: Vec::new(),
             admission: Admission::default(),
             last_generation: 0,
-            timer: Time::NEVER,
+            receiver: None,
             drain: None,
             sweep: None,
             accept_log: LogLimiter::default(),
@@ -236,7 +244,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.reap();
         self.accept()?;
         self.run_requests();
-        Ok(self.progress())
+        let turn = self.progress();
+        if turn != Turn::Running {
+            self.close_calls();
+        }
+        Ok(turn)
     }
 
     /// Returns the service.
@@ -276,6 +288,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             refused: self.admission.refused,
             ready: self.slots.ready(),
             addresses: self.admission.addresses(),
+            timers: self.core.scratch.service.timers.of_sessions(),
             ..Usage::default()
         };
         self.slots.measure(&mut usage);

@@ -20,8 +20,7 @@ use oneloop_bench::peers::{Contest, Peer, Running};
 fn main() {
     let sizes = Sizes::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
-    // Not earlier: builds of peers would inherit the core.
-    oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
+    oneloop_bench::peers::pin_clients();
     let mut criterion = Criterion::default().configure_from_args();
     exchange(&mut criterion, &contest, &sizes);
     active_among_idle(&mut criterion, &contest, &sizes);
@@ -44,7 +43,7 @@ struct Sizes {
 impl Sizes {
     /// Returns all sizes, or minimal ones when the benchmarks are only tested.
     fn of_this_run() -> Self {
-        let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
+        let most = oneloop_bench::peers::connections_max();
         let is_told = |what| std::env::args().any(|argument| argument == what);
         if is_told("--bench") && !is_told("--test") {
             Self {
@@ -210,5 +209,3 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
 const ACTIVE_AMONG_IDLE: usize = 100;
 const PIPELINING: usize = 100;
 const CONVERSATIONS_AT_ONCE: u64 = 64;
-/// Descriptors that are not connections.
-const SPARE_DESCRIPTORS: usize = 500;

@@ -1,7 +1,6 @@
 //! The service of a [`Fleet`](super::Fleet): its clients.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,7 +8,9 @@ use oneloop::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId,
 };
 
-use super::{Work, wire};
+use oneloop_client::{Client, Message, Name, Unexpected};
+
+use super::Work;
 
 /// All clients.
 pub struct Callers {
@@ -38,32 +39,6 @@ pub enum Conduct {
     /// Send one name and `exit` in one write.
     Blurt,
 }
-
-/// One client.
-pub struct Caller {
-    /// Its number, with which its names begin.
-    number: u32,
-    /// The number of names sent.
-    sent: u32,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The greeting has not arrived yet.
-    Connecting,
-    /// No answer is pending.
-    Idle,
-    /// `owed` answers are pending.
-    Asking { owed: u32 },
-    /// `exit` was sent.
-    Exiting,
-    /// The goodbye has arrived.
-    Done,
-}
-
-/// Error of an unexpected answer.
-struct Wrong;
 
 impl Callers {
     pub fn new(patience: Duration) -> Self {
@@ -96,128 +71,88 @@ impl Callers {
     }
 
     /// Sends as many names as the work wants and the output holds.
-    fn ask(&mut self, caller: &mut Caller, cx: &mut Context<'_>) {
-        let room = (cx.room() / wire::ASKED_BYTES) as u32;
-        let names = u64::from(self.depth.min(room)).min(self.unsent) as u32;
+    fn ask(&mut self, client: &mut Client, cx: &mut Context<'_>) {
+        let room = (cx.room() / (Name::BYTES + LINE_END.len())) as u32;
+        let names = u64::from(self.depth.min(room)).min(self.unsent);
         for _ in 0..names {
-            cx.write(&wire::asked(caller.number, caller.sent));
-            caller.sent = caller.sent.wrapping_add(1);
+            client.send_name(LINE_END, cx);
         }
-        self.unsent -= u64::from(names);
-        caller.state = match names {
-            0 => State::Idle,
-            owed => State::Asking { owed },
-        };
+        self.unsent -= names;
     }
 
-    /// Reads all input: it may contain several messages.
-    fn read(&mut self, caller: &mut Caller, cx: &mut Context<'_>) -> Result<(), Wrong> {
-        while !cx.input().is_empty() {
-            let unread = cx.input().len();
-            self.read_one(caller, cx)?;
-            if cx.input().len() == unread {
-                break;
+    /// Receives all messages that have arrived.
+    fn read(&mut self, client: &mut Client, cx: &mut Context<'_>) -> Result<(), Unexpected> {
+        while let Some(message) = client.receive(cx)? {
+            match message {
+                Message::Greeting => self.was_greeted(client, cx),
+                Message::Answer(_) => {
+                    self.unanswered -= 1;
+                    if client.in_flight() == 0 {
+                        self.was_answered(client, cx);
+                    }
+                }
+                Message::GoodBye => {}
             }
         }
         Ok(())
     }
 
-    fn read_one(&mut self, caller: &mut Caller, cx: &mut Context<'_>) -> Result<(), Wrong> {
-        match caller.state {
-            State::Connecting if take(wire::GREETING, cx)? => self.was_greeted(caller, cx),
-            State::Asking { owed } => return self.read_answers(caller, owed, cx),
-            State::Exiting if take(wire::GOOD_BYE, cx)? => caller.state = State::Done,
-            State::Idle | State::Done => return Err(Wrong),
-            State::Connecting | State::Exiting => {}
-        }
-        Ok(())
-    }
-
-    fn was_greeted(&mut self, caller: &mut Caller, cx: &mut Context<'_>) {
-        caller.state = State::Idle;
+    fn was_greeted(&mut self, client: &mut Client, cx: &mut Context<'_>) {
         match self.conduct {
             Conduct::Stay => {
                 self.greeted.push(cx.id());
                 // The loop turns once more for newly assigned work.
                 cx.set_timer(cx.now());
             }
-            Conduct::Converse => self.ask(caller, cx),
+            Conduct::Converse => self.ask(client, cx),
             Conduct::Blurt => {
-                self.ask(caller, cx);
-                cx.write(wire::EXIT);
+                self.ask(client, cx);
+                client.send_exit(LINE_END, cx);
             }
         }
     }
 
-    fn read_answers(
-        &mut self,
-        caller: &mut Caller,
-        mut owed: u32,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Wrong> {
-        while owed > 0 {
-            let number = caller.sent.wrapping_sub(owed);
-            if !take(&wire::answer(caller.number, number), cx)? {
-                break;
-            }
-            owed -= 1;
-            self.unanswered -= 1;
-        }
-        caller.state = State::Asking { owed };
-        if owed == 0 {
-            self.was_answered(caller, cx);
-        }
-        Ok(())
-    }
-
-    fn was_answered(&mut self, caller: &mut Caller, cx: &mut Context<'_>) {
+    fn was_answered(&mut self, client: &mut Client, cx: &mut Context<'_>) {
         match self.conduct {
-            Conduct::Stay => self.ask(caller, cx),
-            Conduct::Converse => {
-                caller.state = State::Exiting;
-                cx.write(wire::EXIT);
-            }
-            Conduct::Blurt => caller.state = State::Exiting,
+            Conduct::Stay => self.ask(client, cx),
+            Conduct::Converse => client.send_exit(LINE_END, cx),
+            Conduct::Blurt => {}
         }
         if self.unanswered == 0 {
             cx.set_timer(cx.now());
         }
     }
 
-    fn wrong(&mut self, caller: &Caller, what: &str, input: &[u8]) -> Next {
-        let (number, state) = (caller.number, caller.state);
+    fn wrong(&mut self, client: &Client, cause: &str, input: &[u8]) -> Next {
         let shown = String::from_utf8_lossy(&input[..input.len().min(100)]);
-        let fault = format!("client {number} was {state:?} when {what}; unread: {shown:?}");
+        let fault = format!("{cause}: {client:?}, unread: {shown:?}");
         self.fault.get_or_insert(fault);
         Next::Close(CloseReason::ProtocolError)
     }
 }
 
 impl Service for Callers {
-    type Session = Caller;
+    type Session = Client;
 
-    fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Caller {
-        Caller {
-            number: peer.tag.expect("all connections are outbound"),
-            sent: 0,
-            state: State::Connecting,
-        }
+    fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Client {
+        Client::new(peer.tag.expect("all connections are outbound"), 0)
     }
 
-    fn step(&mut self, caller: &mut Caller, event: Event, cx: &mut Context<'_>) -> Next {
+    fn step(&mut self, client: &mut Client, event: Event, cx: &mut Context<'_>) -> Next {
+        let is_idle = client.is_talking() && client.in_flight() == 0;
         match event {
-            Event::Data if self.read(caller, cx).is_err() => {
-                return self.wrong(caller, "unexpected input arrived", cx.input());
+            Event::Data if self.read(client, cx).is_err() => {
+                return self.wrong(client, "unexpected input", cx.input());
             }
-            Event::Wake if caller.state == State::Idle => self.ask(caller, cx),
-            Event::Eof if caller.state == State::Done => {
+            Event::Wake if is_idle => self.ask(client, cx),
+            Event::Eof if client.has_parted() => {
                 return Next::Close(CloseReason::Completed);
             }
             Event::Eof => {
-                return self.wrong(caller, "the server hung up", cx.input());
+                return self.wrong(client, "unexpected end of the stream", cx.input());
             }
-            Event::Timeout if caller.state != State::Idle => {
-                return self.wrong(caller, "a minute had passed", cx.input());
+            Event::Timeout if !is_idle => {
+                return self.wrong(client, "no answer within a minute", cx.input());
             }
             _ => {}
         }
@@ -225,9 +160,9 @@ impl Service for Callers {
         Next::Read { until }
     }
 
-    fn closed(&mut self, caller: Caller, _: Peer, reason: EndReason, _: &mut ServiceContext) {
+    fn closed(&mut self, client: Client, _: Peer, reason: EndReason, _: &mut ServiceContext) {
         if reason != EndReason::Completed {
-            self.wrong(&caller, &format!("it ended: {reason}"), b"");
+            self.wrong(&client, &format!("unexpected end, {reason}"), b"");
         }
     }
 
@@ -239,28 +174,12 @@ impl Service for Callers {
     /// Wakes the clients that take part in the work.
     fn on_timer(&mut self, cx: &mut ServiceContext) {
         if self.unsent > 0 {
-            for &caller in &self.greeted[self.active.clone()] {
-                cx.wake(caller);
+            for &client in &self.greeted[self.active.clone()] {
+                cx.wake(client);
             }
         }
     }
 }
 
-/// Consumes `expected` from the input. Returns false if it is incomplete.
-#[inline]
-fn take(expected: &[u8], cx: &mut Context<'_>) -> Result<bool, Wrong> {
-    let input = cx.input();
-    if let Some(whole) = input.get(..expected.len()) {
-        cx.consume(expected.len());
-        return if whole == expected {
-            Ok(true)
-        } else {
-            Err(Wrong)
-        };
-    }
-    if expected.starts_with(input) {
-        Ok(false)
-    } else {
-        Err(Wrong)
-    }
-}
+/// Every server of the comparison takes lines.
+const LINE_END: &[u8] = b"\n";

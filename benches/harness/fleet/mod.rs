@@ -4,12 +4,6 @@
 //! then exchanges a given number of names on some of them, so that only exchanges are timed. It
 //! verifies every byte of the answers: a wrong answer is an error.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "included by path; each benchmark and test uses a part of it"
-)]
-
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -18,11 +12,8 @@ use std::time::{Duration, Instant};
 use oneloop::{EndReason, Limits, Reactor};
 
 mod callers;
-mod machine;
-mod wire;
 
 use callers::{Callers, Conduct};
-pub use machine::{descriptors, pin_to};
 
 /// Connections to one server, all of them greeted.
 pub struct Fleet {

@@ -10,8 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::client::{hello, reply};
-use common::{Client, GOOD_BYE, PATIENCE, QUESTION, Server, WELCOME};
+use common::{Client, GOOD_BYE, PATIENCE, QUESTION, Server, WELCOME, hello, reply};
 
 #[test]
 fn the_demonstration_with_one_client() {

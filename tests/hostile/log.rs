@@ -13,8 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 
-use crate::common::client::reply;
-use crate::common::{CONTROL_CHARACTER, Client, PATIENCE, QUESTION, Server, eventually};
+use crate::common::{CONTROL_CHARACTER, Client, PATIENCE, QUESTION, Server, eventually, reply};
 
 /// A server with a standard error that the test reads, or not.
 struct Logging {

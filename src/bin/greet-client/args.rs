@@ -12,7 +12,8 @@ use simple_logger::SimpleLogger;
 
 use crate::wire::Framing;
 use greet_support::address::{self, Address};
-use greet_support::manual::{Generate, VERSION};
+use greet_support::VERSION;
+use greet_support::manual::Manual;
 
 /// The command line, checked.
 #[derive(Debug)]
@@ -73,9 +74,8 @@ struct CommandLine {
     #[arg(short, long)]
     verbose: bool,
 
-    /// Writes a manual page, or completions for a shell.
-    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
-    generate: Option<Generate>,
+    #[command(flatten)]
+    manual: Manual,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,9 +92,7 @@ impl Args {
     /// Parses the command line and the environment; ends the program if they are wrong.
     pub(crate) fn from_command_line() -> Self {
         let given = CommandLine::parse();
-        if let Some(generate) = given.generate {
-            generate.run(CommandLine::command());
-        }
+        given.manual.run_if_asked(CommandLine::command);
         if given.verbose {
             start_log();
         }

@@ -340,12 +340,15 @@ fn read_line(mut stream: impl io::Read) -> String {
 
 #[test]
 fn closed_standard_error_leaves_the_code() {
-    let (reader, writer) = io::pipe().expect("pipes can be made");
-    drop(reader);
-    let server = speaker("");
-    let mut command = client(&[&server.address()]);
-    command.stdout(Stdio::piped()).stderr(writer);
-    assert_eq!(finish(Running::start_as_is(&mut command)).code, Some(5));
+    for verbose in [false, true] {
+        let (reader, writer) = io::pipe().expect("pipes can be made");
+        drop(reader);
+        let server = speaker("");
+        let mut command = client(&[&server.address()]);
+        command.args(verbose.then_some("--verbose"));
+        command.stdout(Stdio::piped()).stderr(writer);
+        assert_eq!(finish(Running::start_as_is(&mut command)).code, Some(5));
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
 
-use greet_support::address::{parse_address, to_connect_to};
 use greet_support::VERSION;
+use greet_support::address::{parse_address, to_connect_to};
 use greet_support::manual::Manual;
 
 /// A load generator for greeting servers that checks every byte of every answer.

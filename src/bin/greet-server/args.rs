@@ -9,9 +9,9 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::logging::LogFormat;
+use greet_support::VERSION;
 use greet_support::address::Address;
 use greet_support::descriptors::Allowance;
-use greet_support::VERSION;
 use greet_support::manual::Manual;
 
 /// A greeting server: one thread, one loop, every client.

@@ -186,6 +186,30 @@ fn netcat_prints_all_replies_and_the_goodbye() {
 }
 
 #[test]
+fn session_of_the_readme_prints_what_the_readme_shows() {
+    let readme = include_str!("../README.md");
+    let command = readme.lines().find(|line| line.starts_with("printf "));
+    let command = command.expect("a session to paste");
+    let (_, shown) = readme
+        .split_once("The last command prints\n\n```text\n")
+        .expect("its output");
+    let (shown, _) = shown.split_once("\n```").expect("its end");
+    if netcat_flags() != Some(vec!["-N"]) {
+        println!("skipped: there is no nc with -N");
+        return;
+    }
+    let server = Server::start(&[]);
+    let port = server.address().port().to_string();
+    let pasted = command.replace("6000", &port);
+    assert!(pasted.contains(&format!("127.0.0.1 {port}")), "{pasted}");
+    let output = Command::new("sh").args(["-c", &pasted]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{shown}\n")
+    );
+}
+
+#[test]
 fn telnet_prints_all_replies_and_the_goodbye() {
     let server = Server::start(&[]);
     if Command::new("telnet").arg("-?").output().is_err() {

@@ -1,10 +1,12 @@
 //! The rate that a server keeps up with.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oneloop_load::{Pace, Plan, Scenario};
 
+use crate::common::GOOD_BYE;
 use crate::load::program::{File, assert_valid, output, text};
 use crate::load::standin::Standin;
 use crate::{plan, run};
@@ -82,6 +84,36 @@ fn ramp_draws_the_knee() {
     assert_eq!(report["shape"], "ramp");
     let page = html.read();
     assert!(page.contains("var(--knee)") && page.contains("Latency by rate"));
+}
+
+#[test]
+fn errors_end_a_ramp() {
+    let served = AtomicUsize::new(0);
+    let standin = Standin::start(move |peer| {
+        peer.welcome();
+        while let Some(name) = peer.read_name().filter(|name| name != "exit") {
+            match served.fetch_add(1, Ordering::Relaxed) {
+                ..500 => peer.answer(&name),
+                _ => peer.answer("another name"),
+            }
+        }
+        peer.send(GOOD_BYE);
+    });
+    let address = standin.address.to_string();
+    let ramp = [
+        "--ramp-rate=500",
+        "-d",
+        "200ms",
+        "--warm-up",
+        "10ms",
+        "--grace",
+        "500ms",
+        "--until",
+        "errors>0",
+    ];
+    let report = text(&output(&[&[&address[..]], &ramp[..]].concat(), 0).stdout);
+    assert!(report.starts_with("knee at "), "{report}");
+    assert!(report.contains("errors>0"), "{report}");
 }
 
 #[test]

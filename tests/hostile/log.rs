@@ -355,7 +355,7 @@ fn f9_three_clients_at_once_can_be_followed() {
     }
     clients[1].send("a\x07b\n");
     clients[1].expect([CONTROL_CHARACTER, QUESTION].concat());
-    clients.map(Client::leave);
+    clients.into_iter().for_each(Client::leave);
     assert_eq!(server.terminate(), Some(0));
     let lines = server.log().lines();
     let of_session = |number: usize| {

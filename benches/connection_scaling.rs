@@ -81,11 +81,7 @@ impl Sizes {
 fn exchange(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for connections in sizes.possible("exchange", sizes.active) {
         let mut group = group(criterion, &format!("exchange/{connections}"));
-        let work = Work {
-            active: 0..connections,
-            depth: 1,
-            exchanges: connections as u64,
-        };
+        let work = Work::rounds(connections, 1, 1);
         for peer in contest.with_room_for(connections) {
             bench_work(&mut group, peer, connections, &work);
         }
@@ -97,11 +93,7 @@ fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes
     for idle in sizes.possible("active_among_idle", sizes.idle) {
         let mut group = group(criterion, &format!("active_among_idle/{idle}"));
         let active = ACTIVE_AMONG_IDLE.min(idle);
-        let work = Work {
-            active: 0..active,
-            depth: 1,
-            exchanges: active as u64,
-        };
+        let work = Work::rounds(active, 1, 1);
         for peer in contest.with_room_for(idle + active) {
             bench_work(&mut group, peer, idle + active, &work);
         }
@@ -113,11 +105,7 @@ fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes
 fn pipelined(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for &depth in sizes.depth {
         let mut group = group(criterion, &format!("pipelined/{depth}"));
-        let work = Work {
-            active: 0..PIPELINING,
-            depth,
-            exchanges: PIPELINING as u64 * u64::from(depth),
-        };
+        let work = Work::rounds(PIPELINING, depth, 1);
         for peer in contest.with_room_for(PIPELINING) {
             bench_work(&mut group, peer, PIPELINING, &work);
         }

@@ -13,7 +13,7 @@ use oneloop_client::{Client, Message, Name, Unexpected};
 use super::Work;
 
 /// All clients.
-pub struct Callers {
+pub struct Clients {
     /// The behaviour of a greeted client.
     pub conduct: Conduct,
     /// The first error.
@@ -40,7 +40,7 @@ pub enum Conduct {
     Blurt,
 }
 
-impl Callers {
+impl Clients {
     pub fn new(patience: Duration) -> Self {
         Self {
             conduct: Conduct::Stay,
@@ -131,7 +131,7 @@ impl Callers {
     }
 }
 
-impl Service for Callers {
+impl Service for Clients {
     type Session = Client;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Client {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId,
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Tag,
 };
 
 use oneloop_client::{Client, Message, Name, Unexpected};
@@ -135,7 +135,8 @@ impl Service for Clients {
     type Session = Client;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Client {
-        Client::new(peer.tag.expect("all connections are outbound"), 0)
+        let tag = peer.tag.expect("all connections are outbound");
+        Client::new(tag.value() as u32, 0)
     }
 
     fn step(&mut self, client: &mut Client, event: Event, cx: &mut Context<'_>) -> Next {
@@ -166,7 +167,7 @@ impl Service for Clients {
         }
     }
 
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, _: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, _: &mut ServiceContext) {
         self.fault
             .get_or_insert(format!("client {tag} cannot connect: {error}"));
     }

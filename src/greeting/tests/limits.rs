@@ -173,11 +173,16 @@ fn too_long_reply_contains_configured_limit() {
 #[test]
 fn refused_connection_gets_full_message() {
     use oneloop::Service;
+    let peer = oneloop::testing::Harness::new().peer();
+    let listener = peer.listener.expect("an accepted connection");
     for reason in [
         oneloop::service::EndReason::ServerFull,
         oneloop::service::EndReason::AddressLimit,
     ] {
-        assert_eq!(Greeter::default().refusal_message(reason), FULL.as_bytes());
+        assert_eq!(
+            Greeter::default().refusal_message(listener, reason),
+            FULL.as_bytes()
+        );
     }
 }
 

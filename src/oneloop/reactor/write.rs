@@ -1,6 +1,6 @@
 //! Writing: the output of a step, and pending output.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 
 use super::buffer::Buffers;
 use super::connection::{Connection, Flags, Phase};
@@ -15,9 +15,9 @@ impl<S: Service, N: Net> Core<S, N> {
     /// all.
     #[inline(always)]
     pub(crate) fn send(&mut self, connection: &mut Slot<S, N>) -> bool {
-        let output = self.scratch.output.as_slice();
+        let output = self.scratch.output.as_plain();
         if output.is_empty() {
-            return !self.scratch.output.has_overflowed() || self.overflowed(connection);
+            return self.scratch.output.is_plain() || self.send_mixed(connection);
         }
         let written = self.net.write(&mut connection.stream, output);
         if matches!(written, Ok(bytes) if bytes == output.len()) {
@@ -25,8 +25,24 @@ impl<S: Service, N: Net> Core<S, N> {
             self.scratch.output.clear();
             return true;
         }
-        self.save_unsent(connection, written);
-        false
+        self.save_unsent(connection, written)
+    }
+
+    /// Writes output that is not plain, as [`send`](Self::send) does.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn send_mixed(&mut self, connection: &mut Slot<S, N>) -> bool {
+        let output = &mut self.scratch.output;
+        if output.has_overflowed() {
+            return self.overflowed(connection);
+        }
+        let written = write_slices(&mut self.net, &mut connection.stream, output.slices());
+        if matches!(written, Ok(bytes) if bytes == output.len()) {
+            self.counters.bytes_out += output.len() as u64;
+            output.reset();
+            return true;
+        }
+        self.save_unsent(connection, written)
     }
 
     /// Ends a connection whose step wrote more than the maximum. A part of the output would look
@@ -38,19 +54,37 @@ impl<S: Service, N: Net> Core<S, N> {
         false
     }
 
-    /// Moves the unsent output of a step to the connection.
+    /// Moves the unsent output of a step to the connection. Returns true if there is none to move,
+    /// because the session has finished sending.
     #[cold]
-    pub(crate) fn save_unsent(&mut self, connection: &mut Slot<S, N>, written: io::Result<usize>) {
+    pub(crate) fn save_unsent(
+        &mut self,
+        connection: &mut Slot<S, N>,
+        written: io::Result<usize>,
+    ) -> bool {
         let sent = written.unwrap_or_else(|error| Self::write_failed(connection, &error));
         self.counters.bytes_out += sent as u64;
-        if connection.phase == Phase::Dead {
+        let finished = connection.flags.has(Flags::FINISHED);
+        if finished || connection.phase == Phase::Dead {
             self.scratch.output.reset();
+            return finished;
+        }
+        let buffers = connection.buffers.get_or_insert_default();
+        let keep = |segment| buffers.output.append(segment);
+        self.scratch.output.take_from(sent, keep);
+        if buffers.output.len() > LARGE_OUTPUT_BYTES {
+            self.widen_send_buffer(connection);
+        }
+        false
+    }
+
+    /// Appends the output of a step to the pending output of a connection in full duplex.
+    pub(crate) fn append_pending(&mut self, connection: &mut Slot<S, N>) {
+        let bytes = connection.pending_output() + self.scratch.output.len();
+        if self.scratch.output.has_overflowed() || bytes > self.limits.output_bytes_max {
+            self.overflowed(connection);
         } else {
-            let buffers = connection.buffers.get_or_insert_default();
-            buffers.output.set(self.scratch.output.take_from(sent));
-            if buffers.output.unsent().len() > LARGE_OUTPUT_BYTES {
-                self.widen_send_buffer(connection);
-            }
+            self.save_unsent(connection, Ok(0));
         }
     }
 
@@ -73,26 +107,28 @@ impl<S: Service, N: Net> Core<S, N> {
     /// deadline must not run before the peer has received the output to answer.
     #[cold]
     pub(crate) fn await_flush(&mut self, connection: &mut Slot<S, N>) {
-        if connection.phase == Phase::Live {
-            connection.apply(Next::Flush, false);
+        if connection.is_duplex() {
+            connection.flags.add(Flags::FLUSHED);
+        } else {
+            connection.clear_deadline();
+            if connection.phase == Phase::Live {
+                connection.apply(Next::Flush, false);
+            }
         }
         let deadline = self.now() + self.limits.write_timeout;
-        connection.set_deadline(deadline, &self.pressure);
+        connection.set_write_deadline(deadline, &self.pressure);
     }
 
     /// Writes pending output.
     #[cold]
     pub(crate) fn flush(&mut self, connection: &mut Slot<S, N>) -> Progress {
-        if !connection.flags.has(Flags::WRITABLE) {
-            return Progress::None;
-        }
         let Connection {
             stream, buffers, ..
         } = connection;
         let Some(Buffers { output, .. }) = buffers.as_deref_mut() else {
             return Progress::None;
         };
-        match self.net.write(stream, output.unsent()) {
+        match write_slices(&mut self.net, stream, output.slices()) {
             Ok(bytes) => {
                 self.counters.bytes_out += bytes as u64;
                 output.advance(bytes);
@@ -100,9 +136,12 @@ impl<S: Service, N: Net> Core<S, N> {
                 if output.is_empty() {
                     connection.clear_deadline();
                     connection.free_buffers();
+                    if connection.flags.has(Flags::FINISHED) {
+                        self.finish_sending(connection);
+                    }
                 } else if progressed {
                     let deadline = self.now() + self.limits.write_timeout;
-                    connection.set_deadline(deadline, &self.pressure);
+                    connection.set_write_deadline(deadline, &self.pressure);
                 }
             }
             Err(error) => {
@@ -112,17 +151,57 @@ impl<S: Service, N: Net> Core<S, N> {
         Progress::Made
     }
 
+    /// Finishes sending for a session that reads on.
+    pub(crate) fn finish(&mut self, connection: &mut Slot<S, N>) {
+        if connection.phase != Phase::Live || connection.flags.has(Flags::FINISHED) {
+            return;
+        }
+        connection.flags.add(Flags::FINISHED);
+        if !connection.has_pending_output() {
+            self.finish_sending(connection);
+        }
+    }
+
+    fn finish_sending(&mut self, connection: &mut Slot<S, N>) {
+        // If the connection is broken, the next read returns the error.
+        let _ = self.net.shutdown_write(&mut connection.stream);
+    }
+
     /// Handles the error of a write. Returns 0, the bytes written.
     #[cold]
     pub(crate) fn write_failed(connection: &mut Slot<S, N>, error: &io::Error) -> usize {
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::WRITABLE),
+            // The session has finished sending, and its output is discarded.
+            _ if connection.flags.has(Flags::FINISHED) && !connection.has_pending_output() => {}
             _ => connection.abort(EndReason::Reset),
         }
         0
     }
 }
+
+/// Writes slices in one system call: all of them, or the first ones of very many.
+fn write_slices<'a, N: Net>(
+    net: &mut N,
+    stream: &mut N::Stream,
+    mut slices: impl Iterator<Item = &'a [u8]>,
+) -> io::Result<usize> {
+    let mut vector = [IoSlice::new(&[]); SLICES_PER_WRITE];
+    let places = vector.iter_mut();
+    let filled = places
+        .zip(&mut slices)
+        .map(|(place, slice)| *place = IoSlice::new(slice))
+        .count();
+    match &vector[..filled] {
+        [] => Ok(0),
+        [slice] => net.write(stream, slice),
+        slices => net.write_vectored(stream, slices),
+    }
+}
+
+/// The most slices of one write. Linux takes up to 1,024; a step that writes shared bytes has few.
+const SLICES_PER_WRITE: usize = 32;
 
 /// Pending output above which a send buffer of the default size is too small: it holds as much.
 const LARGE_OUTPUT_BYTES: usize = 64 * 1024;

@@ -6,7 +6,8 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+    CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, Service,
+    ServiceContext, SessionId, Tag, Time,
 };
 use oneloop_sim::{Network, Rng};
 
@@ -94,7 +95,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         let tag = self.tags;
         self.tags += 1;
         self.shared.0.borrow_mut().tags.insert(tag, cx.now());
-        cx.connect(self.target(tag), None, tag);
+        cx.connect(Connect::tcp(self.target(tag)).tag(Tag::new(tag.into())));
     }
 
     /// Chooses an address to connect to. It is a server of this network, the service itself, an
@@ -161,7 +162,11 @@ impl<const EDGE: bool> Restless<EDGE> {
             if let Some(model) = ledger.models.get_mut(&session.number) {
                 model.overflowed = true;
             }
-            return cx.write(&vec![0; most + 1]);
+            let much = vec![0; most + 1];
+            return match self.random.random_bool(0.5) {
+                true => cx.write(&much),
+                false => cx.write_shared(much.into()),
+            };
         }
         let Some(output) = &mut session.output else {
             return;
@@ -169,9 +174,30 @@ impl<const EDGE: bool> Restless<EDGE> {
         if self.random.random_bool(0.5) {
             let bytes = self.random.magnitude(1..=habits.write_max) as usize;
             let bytes = output.take(bytes.min(most - HEADER_BYTES));
-            let (front, back) = bytes.split_at(self.random.below(bytes.len() + 1));
-            cx.write_parts([front, back]);
+            match self.random.random_bool(0.5) {
+                true => self.write_copied(&bytes, cx),
+                false => self.write_mixed(bytes.into(), cx),
+            }
         }
+    }
+
+    fn write_copied(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let (front, back) = bytes.split_at(self.random.below(bytes.len() + 1));
+        cx.write_parts([front, back]);
+    }
+
+    /// Writes some parts as shared bytes, the others copied.
+    fn write_mixed(&mut self, bytes: oneloop::Shared, cx: &mut Context<'_>) {
+        let mut from = 0;
+        for _ in 0..self.random.range(1..=PARTS_MAX) {
+            let to = from + self.random.below(bytes.len() - from + 1);
+            match self.random.random_bool(0.3) {
+                true => cx.write(&bytes[from..to]),
+                false => cx.write_shared(bytes.slice(from..to)),
+            }
+            from = to;
+        }
+        cx.write_shared(bytes.slice(from..));
     }
 
     /// Reads all input, and checks that it continues the stream.
@@ -205,7 +231,8 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Session {
-        if let Some(tag) = peer.tag {
+        let tag = peer.tag.map(|tag| tag.value() as u32);
+        if let Some(tag) = tag {
             let known = self.shared.0.borrow_mut().tags.remove(&tag).is_some();
             let verdict = known
                 .then_some(())
@@ -220,9 +247,10 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         if self.ids.len() > IDS_MAX {
             self.ids.remove(0);
         }
-        self.shared.0.borrow_mut().opened(number, peer.address);
+        let address = peer.address.socket_addr().expect("an IP address");
+        self.shared.0.borrow_mut().opened(number, address);
         self.stir(cx);
-        let (input, output) = match peer.tag {
+        let (input, output) = match tag {
             Some(tag) => (
                 Some(Stream::new(OUTBOUND + tag, Way::Down)),
                 Some(Stream::new(OUTBOUND + tag, Way::Up)),
@@ -288,11 +316,12 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         self.stir(cx);
     }
 
-    fn refusal_message(&self, _: EndReason) -> &[u8] {
+    fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {
         b""
     }
 
-    fn connect_failed(&mut self, tag: u32, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
+        let tag = tag.value() as u32;
         let known = self.shared.0.borrow_mut().tags.remove(&tag).is_some();
         let verdict = known.then_some(()).ok_or_else(|| "it failed twice".into());
         let who = format!("connection {tag}");
@@ -352,5 +381,8 @@ fn cx_tag(session: &Session) -> Option<u32> {
 /// First conversation number of outbound connections.
 pub const OUTBOUND: u32 = 1 << 24;
 pub const HEADER_BYTES: usize = 4;
+
+/// The most parts but one of a step's shared output.
+const PARTS_MAX: u64 = 5;
 /// Number of session ids kept for wake-ups; some of the sessions have ended.
 const IDS_MAX: usize = 40;

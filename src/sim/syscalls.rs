@@ -239,6 +239,7 @@ impl World {
         match &result {
             Ok(0) => self.observe(at, Syscall::ReadEnd),
             Ok(bytes) => {
+                self.call_counts.bytes_read += *bytes as u64;
                 self.observe(at, Syscall::Read(&buffer[..*bytes]));
                 self.schedule_transmit(at.other());
             }
@@ -254,6 +255,7 @@ impl World {
         self.note_blocked_write(at, bytes.len(), result.as_ref().ok().copied());
         match &result {
             Ok(taken) => {
+                self.call_counts.bytes_written += *taken as u64;
                 let (bytes, offered) = (&bytes[..*taken], bytes.len());
                 self.observe(at, Syscall::Wrote { bytes, offered });
             }

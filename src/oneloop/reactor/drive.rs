@@ -169,6 +169,7 @@ impl<S: Service, N: Net> Core<S, N> {
         match self.net.read(&mut connection.stream, &mut self.input[..1]) {
             Ok(0) => self.read_end(connection, id),
             Ok(_) => {
+                self.counters.bytes_in += 1;
                 connection.close(EndReason::InputOverflow);
                 self.await_flush(connection);
                 Progress::Made

@@ -306,6 +306,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_for_messages_let_a_message_pass_in_both_directions() {
+        for bytes in [0, 10_000, 1 << 20, 512 << 20] {
+            let limits = Limits::for_messages_up_to(bytes);
+            // A whole read fits behind the longest message that is not complete yet.
+            assert!(limits.input_bytes_max >= bytes + 64 * 1024);
+            assert!(limits.output_bytes_max >= limits.output_bytes_mark + limits.input_bytes_max);
+            assert!(limits.input_bytes_max + limits.output_bytes_max <= 4 * bytes + (2 << 20));
+            assert!(limits.output_bytes_mark >= 64 * 1024);
+            assert!(limits.turn_bytes_max >= 256 * 1024);
+            assert!(limits.send_buffer_bytes >= 256 * 1024);
+            assert!(limits.receive_buffer_bytes >= 256 * 1024);
+        }
+    }
+
+    #[test]
     fn invalid_limits_are_rejected_by_name() {
         type Change = fn(&mut Limits);
         let changes: [(&str, Change); 16] = [

@@ -331,10 +331,12 @@ mod tests {
             cx.write_parts([b"abc", b"de"]);
             room.push(cx.room());
             assert!(cx.has_room());
+            assert_eq!(cx.written(), 5);
             cx.write(b"fghijk");
             room.push(cx.room());
             assert!(!cx.has_room());
             write!(cx, "{}", 12);
+            assert_eq!(cx.written(), 13);
             room
         });
         assert_eq!(room, [8, 3, 0]);

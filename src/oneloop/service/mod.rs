@@ -118,7 +118,8 @@ pub enum Event {
     ///
     /// It comes after [`Next::Flush`], and after every other step whose output the operating system
     /// did not take at once; a deadline returned from that step is discarded, except in full
-    /// duplex.
+    /// duplex. It also comes after a step that left no room and no unread input: a session that has
+    /// more to write stops when there is no room (see [`Context::has_room`]), and goes on here.
     Flushed,
     /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
     /// than requested when the server is nearly full (see `Limits`).

@@ -222,10 +222,17 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "exactly_full_input_ends",
         file: "src/oneloop/reactor/drive.rs",
         find: "            Ok(_) => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         replace: "            _ => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "byte_beyond_the_maximum_not_counted",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "self.counters.bytes_in += 1;",
+        replace: "",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "end_of_stream_told_again",
@@ -330,6 +337,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "let deadline = self.core.update_now() + grace;",
         replace: "let deadline = self.core.now() + grace;",
         suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_cuts_at_half_its_time",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let deadline = self.core.update_now() + grace;",
+        replace: "let deadline = self.core.update_now() + grace / 2;",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "waits_never_calm_down",
@@ -1137,5 +1151,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "|| begins_in(body, delimiter)",
         replace: "|| (false && begins_in(body, delimiter))",
         suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "step_without_room_followed_by_nothing",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if output.room() == 0 && !connection.has_input() {",
+        replace: "if false && !connection.has_input() {",
+        suite: Suite::Scenario("writing"),
     },
 ];

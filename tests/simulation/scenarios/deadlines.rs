@@ -341,3 +341,16 @@ fn deadline_of_a_session_that_is_stepped_in_every_turn_comes() {
     let ended = ended.expect("it has come by now");
     assert!(ended - due < ms(3), "{ended:?}");
 }
+
+#[test]
+fn deadline_that_moves_on_with_each_message_causes_no_look_and_no_event() {
+    let mut simulation = simulate(Limits::default(), echo);
+    let client = simulation.connect();
+    for _ in 0..60 {
+        client.send(b"still here");
+        simulation.run_for(10 * SECOND);
+    }
+    assert_eq!(simulation.reactor().counters().looks, 0);
+    let events = simulation.reactor().service().events(0);
+    assert_eq!(events.len(), 1 + 60, "{events:?}");
+}

@@ -9,6 +9,7 @@ mod echo;
 mod events;
 mod greeting;
 mod identity;
+mod memory;
 mod outbound;
 mod panics;
 mod pressure;

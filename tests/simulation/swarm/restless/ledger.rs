@@ -42,7 +42,10 @@ pub struct Ledger {
     pub is_dropped: bool,
     pub timeouts: usize,
     pub turn: u64,
+    /// Steps of this turn, by session.
     steps: HashMap<u32, u64>,
+    /// Steps in all.
+    pub steps_in_all: u64,
     pub ended: HashMap<u32, (EndReason, u64)>,
     pub listeners: HashSet<SocketAddr>,
 }
@@ -71,6 +74,7 @@ impl Ledger {
             timeouts: 0,
             turn: 0,
             steps: HashMap::new(),
+            steps_in_all: 0,
             ended: HashMap::new(),
             listeners: HashSet::new(),
         }
@@ -109,6 +113,7 @@ impl Ledger {
 
     /// Counts a step. A session's steps in one turn must not exceed its budget.
     pub fn count_step(&mut self, number: u32) {
+        self.steps_in_all += 1;
         let steps = self.steps.entry(number).or_default();
         *steps += 1;
         // One budget each for an event, a turn in the ready queue, the look before a deadline, and

@@ -146,9 +146,19 @@ impl Model {
         }
     }
 
-    /// Notes the result of a step and the size of the input not consumed.
-    pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
+    /// Notes the result of a step, the size of the input not consumed, and whether there is room for
+    /// more output.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        next: Next,
+        (left, has_room): (usize, bool),
+        load: &Load,
+    ) {
         self.left = left;
+        if left == 0 && !has_room {
+            self.flush = Flush::Untold { since: now };
+        }
         match next {
             Next::Read { until } => {
                 self.waits = Waits::Read;

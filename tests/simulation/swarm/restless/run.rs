@@ -12,6 +12,7 @@ use super::ledger::{Ledger, Shared};
 use super::peer::FarEnd;
 use super::plan::{Finale, Plan};
 use super::service::Restless;
+use crate::swarm::accounts;
 use crate::swarm::oracle::Verdict;
 use crate::swarm::plan::Poller;
 use crate::swarm::run::{Order, Report, text_of};
@@ -219,7 +220,8 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err(wrong.clone());
         }
         drop(ledger);
-        self.check_accounts()?;
+        let steps = self.shared.0.borrow().steps_in_all;
+        accounts::check(&self.reactor, &self.network, (self.turns, steps))?;
         let tally = self.network.call_counts();
         if tally.reads_without_readiness > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
@@ -241,23 +243,6 @@ impl<const EDGE: bool> Run<EDGE> {
             self.check_usage()?;
         }
         self.check_rest(tally)
-    }
-
-    fn check_accounts(&self) -> Verdict {
-        let counters = self.reactor.counters();
-        let open = self.reactor.open_connections();
-        let came = counters.accepted + counters.connecting;
-        if came != counters.ended_in_all() + open as u64 {
-            return Err(format!(
-                "{came} came, {open} are open, {:?}",
-                counters.ended
-            ));
-        }
-        let descriptors = self.network.descriptors_open();
-        if descriptors != open {
-            return Err(format!("{descriptors} sockets for {open} connections"));
-        }
-        Ok(())
     }
 
     /// Checks that input is read and queued connections are accepted in time.

@@ -302,7 +302,8 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         let next = self.next(session, event, cx);
         let ledger = &mut *self.shared.0.borrow_mut();
         if let Some(model) = ledger.models.get_mut(&number) {
-            model.answered(cx.now(), next, cx.input().len(), &ledger.load);
+            let left = (cx.input().len(), cx.has_room());
+            model.answered(cx.now(), next, left, &ledger.load);
         }
         next
     }

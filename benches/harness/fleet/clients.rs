@@ -102,7 +102,7 @@ impl Clients {
             Conduct::Stay => {
                 self.greeted.push(cx.id());
                 // The loop turns once more for newly assigned work.
-                cx.set_timer(cx.now());
+                cx.set_service_timer(WORK, cx.now());
             }
             Conduct::Converse => self.ask(client, cx),
             Conduct::Blurt => {
@@ -119,7 +119,7 @@ impl Clients {
             Conduct::Blurt => {}
         }
         if self.unanswered == 0 {
-            cx.set_timer(cx.now());
+            cx.set_service_timer(WORK, cx.now());
         }
     }
 
@@ -173,7 +173,7 @@ impl Service for Clients {
     }
 
     /// Wakes the clients that take part in the work.
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, _: u64, cx: &mut ServiceContext) {
         if self.unsent > 0 {
             for &client in &self.greeted[self.active.clone()] {
                 cx.wake(client);
@@ -184,3 +184,6 @@ impl Service for Clients {
 
 /// Every server of the comparison takes lines.
 const LINE_END: &[u8] = b"\n";
+
+/// The key of the timer that looks for work.
+const WORK: u64 = 0;

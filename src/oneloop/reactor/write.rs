@@ -36,7 +36,8 @@ impl<S: Service, N: Net> Core<S, N> {
         if output.has_overflowed() {
             return self.overflowed(connection);
         }
-        if output.room() == 0 && !connection.has_input() {
+        let offered_again = connection.has_input() && !connection.flags.has(Flags::PAUSED);
+        if output.room() == 0 && !offered_again {
             // It may have more to write than there was room for.
             connection.flags.add(Flags::FLUSHED);
         }

@@ -1,0 +1,36 @@
+//! Speaks Redis' protocol: `cargo run --release -p oneloop --example resp -- 127.0.0.1:6379`, then
+//! `redis-cli` or `redis-benchmark`. A second argument is the largest value in bytes.
+//!
+//! Read [`service`] first. A request goes from the input through [`request`] to [`data`], and back
+//! as a [`reply`].
+
+mod data;
+mod reply;
+mod request;
+mod service;
+
+use oneloop::{Limits, Reactor};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: resp ADDRESS:PORT [VALUE_BYTES_MAX]";
+    let address = arguments.next().ok_or(usage)?;
+    let value_max = arguments
+        .next()
+        .map_or(Ok(512 << 20), |bytes| bytes.parse())?;
+    let limits = Limits::for_messages_up_to(value_max);
+    let resp = service::Resp {
+        value_max,
+        ..Default::default()
+    };
+    let mut reactor = Reactor::new(resp, limits)?;
+    println!("listening on {}", reactor.listen(address.parse()?)?);
+    let stopper = reactor.net().stopper();
+    let mut signals = signal_hook::iterator::Signals::new([2, 15])?;
+    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.run()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

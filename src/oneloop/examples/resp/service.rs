@@ -1,0 +1,262 @@
+//! The service: a session for each client, and what all of them share.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use oneloop::SessionId;
+use oneloop::{CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext};
+use smallvec::SmallVec;
+
+use super::data::Database;
+use super::reply::{OK, Outcome, Reply};
+use super::request::{self, Args};
+
+/// A server that answers as Redis does.
+#[derive(Default)]
+pub(crate) struct Resp {
+    /// The longest value, in bytes.
+    pub(crate) value_max: usize,
+    databases: [Database; 16],
+    /// The sessions that listen to each channel.
+    listeners: HashMap<Vec<u8>, Vec<SessionId>>,
+    /// The messages that each listener has yet to send. A message is held once.
+    inboxes: HashMap<SessionId, VecDeque<Rc<[u8]>>>,
+    clients: usize,
+}
+
+/// The state of one client's connection.
+#[derive(Default)]
+pub(crate) struct Session {
+    mode: Mode,
+    database: usize,
+    name: Vec<u8>,
+    /// The least input that can hold a whole request.
+    awaited: usize,
+}
+
+/// What a client does now.
+#[derive(Default, PartialEq)]
+enum Mode {
+    /// It sends commands: the session waits for input.
+    #[default]
+    Commands,
+    /// It listens to this many channels: the session waits for messages too. Each one wakes it.
+    Subscribed(i64),
+    /// It has sent QUIT: the session waits for nothing but the departure of its last reply.
+    Leaving,
+}
+
+impl Service for Resp {
+    type Session = Session;
+
+    fn open(&mut self, _: Peer, cx: &mut ServiceContext) -> Session {
+        if self.clients == 0 {
+            cx.set_timer(cx.after(SWEEP));
+        }
+        self.clients += 1;
+        Session::default()
+    }
+
+    fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
+        let listens = matches!(session.mode, Mode::Subscribed(_));
+        let has_messages = listens && self.deliver(cx);
+        let mut args = Args::new();
+        while session.mode != Mode::Leaving && cx.has_room() && cx.input().len() >= session.awaited
+        {
+            match request::parse(cx.input(), &mut args, &mut session.awaited, self.value_max) {
+                Ok(None) => {}
+                Ok(Some(length)) => {
+                    cx.consume(length);
+                    session.awaited = 1;
+                    let outcome = self.run(session, &args, cx);
+                    outcome.unwrap_or_else(Reply::Error).write(cx);
+                }
+                Err(reason) => {
+                    Reply::Error(format!("ERR Protocol error: {reason}").into()).write(cx);
+                    return Next::Close(CloseReason::ProtocolError);
+                }
+            }
+        }
+        match event {
+            _ if session.mode == Mode::Leaving => Next::Close(CloseReason::Completed),
+            // Without room there may be more requests, and the event comes again.
+            Event::Eof if cx.has_room() => Next::Close(CloseReason::Eof),
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            Event::Drain => Next::Close(CloseReason::Shutdown),
+            _ if has_messages => Next::Flush,
+            _ => Next::Read {
+                until: cx.after(SILENCE_MAX),
+            },
+        }
+    }
+
+    fn closed(&mut self, session: Session, peer: Peer, _: EndReason, _: &mut ServiceContext) {
+        self.clients -= 1;
+        if let Mode::Subscribed(_) = session.mode {
+            self.inboxes.remove(&peer.id);
+            self.listeners.retain(|_, ids| {
+                ids.retain(|id| *id != peer.id);
+                !ids.is_empty()
+            });
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut ServiceContext) {
+        let now = cx.now();
+        self.databases
+            .iter_mut()
+            .for_each(|database| database.sweep(now));
+        if self.clients > 0 {
+            cx.set_timer(cx.after(SWEEP));
+        }
+    }
+}
+
+impl Resp {
+    /// Runs a command. Those on data are the database's.
+    fn run<'d>(
+        &'d mut self,
+        session: &mut Session,
+        args: &[&'d [u8]],
+        cx: &mut Context<'_>,
+    ) -> Outcome<'d> {
+        let Some((name, args)) = args.split_first() else {
+            return Ok(Reply::Several(Vec::new())); // an empty line
+        };
+        let lower: SmallVec<[u8; 16]> = name.iter().map(u8::to_ascii_lowercase).collect();
+        match (&*lower, args, &mut session.mode) {
+            (b"quit", _, mode) => *mode = Mode::Leaving,
+            (b"subscribe", [_, ..], mode) => return Ok(self.subscribe(mode, args, cx.id())),
+            (b"ping", [] | [_], Mode::Subscribed(_)) => {
+                let text = Reply::text(args.first().copied().unwrap_or_default());
+                return Ok(Reply::Array(vec![Reply::text(b"pong"), text]));
+            }
+            (_, _, Mode::Subscribed(_)) => return Err(not_now(&lower)),
+            (b"ping", [], _) => return Ok(Reply::Simple("PONG")),
+            (b"ping" | b"echo", [text], _) => return Ok(Reply::text(text)),
+            (b"publish", [channel, text], _) => return Ok(self.publish(channel, text, cx)),
+            (b"select", [number], _) => match request::number(number)? {
+                number @ 0..16 => session.database = number as usize,
+                _ => return Err("ERR DB index is out of range".into()),
+            },
+            (b"flushall", [], _) => self.databases = Default::default(),
+            (b"client", [sub], _) if is(sub, "id") => {
+                return Ok(Reply::Integer(cx.id().number().into()));
+            }
+            (b"client", [sub, name], _) if is(sub, "setname") => session.name = name.to_vec(),
+            (b"client", [sub], _) if is(sub, "getname") => match &*session.name {
+                [] => return Ok(Reply::Nil),
+                name => return Ok(Reply::copy(name)),
+            },
+            // There is nothing to configure, but clients ask.
+            (b"config", [sub, name], _) if is(sub, "get") => {
+                return Ok(Reply::Array(vec![Reply::text(name), Reply::text(b"")]));
+            }
+            (b"command", ..) => return Ok(Reply::Array(Vec::new())),
+            (b"info", ..) => {
+                let info = format!("# Clients\r\nconnected_clients:{}\r\n", self.clients);
+                return Ok(Reply::copy(info.as_bytes()));
+            }
+            _ => {
+                let database = &mut self.databases[session.database];
+                database.now = cx.now();
+                return database.run(name, &lower, args);
+            }
+        }
+        OK
+    }
+
+    fn subscribe(&mut self, mode: &mut Mode, channels: &[&[u8]], id: SessionId) -> Reply<'static> {
+        let mut count = if let Mode::Subscribed(count) = *mode {
+            count
+        } else {
+            0
+        };
+        let replies = channels.iter().map(|channel| {
+            let ids = self.listeners.entry(channel.to_vec()).or_default();
+            if !ids.contains(&id) {
+                ids.push(id);
+                count += 1;
+            }
+            let name = Reply::text(b"subscribe");
+            Reply::Array(vec![name, Reply::copy(channel), Reply::Integer(count)])
+        });
+        let replies = Reply::Several(replies.collect());
+        *mode = Mode::Subscribed(count);
+        replies
+    }
+
+    /// Puts a message into the inbox of each listener, and wakes it. Replies with their number.
+    fn publish(&mut self, channel: &[u8], text: &[u8], cx: &mut Context<'_>) -> Reply<'static> {
+        let head = format!("*3\r\n$7\r\nmessage\r\n${}\r\n", channel.len());
+        let middle = format!("\r\n${}\r\n", text.len());
+        let parts = [head.as_bytes(), channel, middle.as_bytes(), text, b"\r\n"];
+        let message: Rc<[u8]> = parts.concat().into();
+        let ids = self.listeners.get(channel).map_or(&[][..], Vec::as_slice);
+        for &id in ids {
+            let inbox = self.inboxes.entry(id).or_default();
+            inbox.push_back(Rc::clone(&message));
+            cx.wake(id);
+        }
+        Reply::Integer(ids.len() as i64)
+    }
+
+    /// Sends a listener its messages while there is room. Returns true if some are left.
+    fn deliver(&mut self, cx: &mut Context<'_>) -> bool {
+        let inbox = self.inboxes.entry(cx.id()).or_default();
+        while cx.has_room()
+            && let Some(message) = inbox.pop_front()
+        {
+            cx.write(&message);
+        }
+        !inbox.is_empty()
+    }
+}
+
+fn is(text: &[u8], name: &str) -> bool {
+    text.eq_ignore_ascii_case(name.as_bytes())
+}
+
+fn not_now(name: &[u8]) -> Cow<'static, str> {
+    let name = String::from_utf8_lossy(name);
+    format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+         are allowed in this context"
+    )
+    .into()
+}
+
+/// Returns the error of a command that is unknown, or has no form with these arguments.
+pub(crate) fn misuse(name: &[u8], lower: &[u8], args: &[&[u8]]) -> Cow<'static, str> {
+    let name = String::from_utf8_lossy(name);
+    let lower = String::from_utf8_lossy(lower);
+    match args {
+        [sub, ..] if lower == "client" || lower == "config" => {
+            let (sub, group) = (String::from_utf8_lossy(sub), lower.to_uppercase());
+            format!("ERR unknown subcommand '{sub:.128}'. Try {group} HELP.")
+        }
+        _ if COMMANDS.split_whitespace().any(|known| known == lower) => {
+            format!("ERR wrong number of arguments for '{lower}' command")
+        }
+        _ => {
+            let mut shown = String::new();
+            for arg in args.iter().map(|arg| String::from_utf8_lossy(arg)) {
+                if let Some(left @ 1..) = 128_usize.checked_sub(shown.len()) {
+                    shown += &format!("'{arg:.left$}' ");
+                }
+            }
+            format!("ERR unknown command '{name:.128}', with args beginning with: {shown}")
+        }
+    }
+    .into()
+}
+
+/// The commands that need arguments.
+const COMMANDS: &str = "get set incr incrby decr decrby mget mset del exists expire ttl lpush rpush \
+                        lpop lrange sadd hset hget ping echo publish subscribe select client config";
+/// How often expired keys are removed.
+const SWEEP: Duration = Duration::from_secs(10);
+/// The time after which a silent client is taken for dead.
+const SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);

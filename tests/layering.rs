@@ -15,6 +15,12 @@ fn contract_names_no_socket_poller_clock_or_loop() {
 }
 
 #[test]
+fn framing_names_no_other_module() {
+    let rest = ["service", "net", "reactor", "layer", "Service", "Reactor"];
+    assert_names_none_of("src/oneloop/framing", &[SOCKETS, CLOCKS, &rest]);
+}
+
+#[test]
 fn loop_names_no_socket_of_its_own() {
     assert_names_none_of("src/oneloop/reactor", &[SOCKETS, CLOCKS]);
 }

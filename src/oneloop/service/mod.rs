@@ -10,6 +10,7 @@ mod context;
 mod end;
 mod output;
 mod requests;
+mod shared;
 mod time;
 
 use std::fmt;
@@ -20,7 +21,9 @@ use std::time::Duration;
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub(crate) use output::Segment;
 pub(crate) use requests::Connect;
+pub use shared::Shared;
 pub use time::Time;
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.

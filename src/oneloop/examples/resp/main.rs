@@ -19,11 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .next()
         .map_or(Ok(512 << 20), |bytes| bytes.parse())?;
     let limits = Limits::for_messages_up_to(value_max);
-    let resp = service::Resp {
-        value_max,
-        ..Default::default()
-    };
-    let mut reactor = Reactor::new(resp, limits)?;
+    let mut reactor = Reactor::new(service::Resp::new(value_max), limits)?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
     let stopper = reactor.net().stopper();
     let mut signals = signal_hook::iterator::Signals::new([2, 15])?;

@@ -17,7 +17,7 @@ use super::request::{self, Args};
 #[derive(Default)]
 pub(crate) struct Resp {
     /// The longest value, in bytes.
-    pub(crate) value_max: usize,
+    value_max: usize,
     databases: [Database; 16],
     /// The sessions that listen to each channel.
     listeners: HashMap<Vec<u8>, Vec<SessionId>>,
@@ -115,6 +115,13 @@ impl Service for Resp {
 }
 
 impl Resp {
+    pub(crate) fn new(value_max: usize) -> Self {
+        Self {
+            value_max,
+            ..Self::default()
+        }
+    }
+
     /// Runs a command. Those on data are the database's.
     fn run<'d>(
         &'d mut self,

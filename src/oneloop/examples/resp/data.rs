@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use oneloop::Time;
 
-use super::reply::{OK, Outcome, Reply};
+use super::reply::{OK, Outcome, Reply, Text};
 use super::request::number;
 use super::service::misuse;
-
-/// A string of any bytes.
-type Text = Box<[u8]>;
 
 /// A value. A command for one kind fails on the others.
 enum Value {
@@ -31,7 +28,7 @@ pub(crate) struct Database {
 
 impl Database {
     /// Runs a command on keys and texts.
-    pub(crate) fn run(&mut self, typed: &[u8], name: &[u8], args: &[&[u8]]) -> Outcome<'_> {
+    pub(crate) fn run(&mut self, typed: &[u8], name: &[u8], args: &[&[u8]]) -> Outcome {
         match (name, args) {
             (b"get", [key]) => self.text(key),
             (b"set", [key, value, options @ ..]) => self.set_if(key, value, options),
@@ -62,7 +59,7 @@ impl Database {
     }
 
     /// Runs a command on a list, a set or a hash.
-    fn run_on_collection(&mut self, typed: &[u8], name: &[u8], args: &[&[u8]]) -> Outcome<'_> {
+    fn run_on_collection(&mut self, typed: &[u8], name: &[u8], args: &[&[u8]]) -> Outcome {
         match (name, args) {
             (b"lpush" | b"rpush", [key, values @ ..]) if !values.is_empty() => {
                 let Value::List(list) = self.get_or(key, new_list) else {
@@ -83,7 +80,7 @@ impl Database {
                 if list.is_empty() {
                     self.remove(key);
                 }
-                Ok(popped.map_or(Reply::Nil, |text| Reply::Text(text.into_vec().into())))
+                Ok(popped.map_or(Reply::Nil, Reply::Text))
             }
             (b"lrange", [key, start, stop]) => self.range(key, number(start)?, number(stop)?),
             (b"sadd", [key, members @ ..]) if !members.is_empty() => {
@@ -101,7 +98,9 @@ impl Database {
                 count(old.filter(Option::is_none))
             }
             (b"hget", [key, field]) => match self.get(key) {
-                Some((Value::Hash(hash), _)) => Ok(hash.get(*field).map_or(Reply::Nil, text)),
+                Some((Value::Hash(hash), _)) => {
+                    Ok(hash.get(*field).cloned().map_or(Reply::Nil, Reply::Text))
+                }
                 Some(_) => WRONG_KIND,
                 None => Ok(Reply::Nil),
             },
@@ -109,15 +108,15 @@ impl Database {
         }
     }
 
-    fn text(&self, key: &[u8]) -> Outcome<'_> {
+    fn text(&self, key: &[u8]) -> Outcome {
         match self.get(key) {
-            Some((Value::Text(value), _)) => Ok(text(value)),
+            Some((Value::Text(value), _)) => Ok(Reply::Text(value.clone())),
             Some(_) => WRONG_KIND,
             None => Ok(Reply::Nil),
         }
     }
 
-    fn set_if(&mut self, key: &[u8], value: &[u8], options: &[&[u8]]) -> Outcome<'_> {
+    fn set_if(&mut self, key: &[u8], value: &[u8], options: &[&[u8]]) -> Outcome {
         let (mut must_exist, mut expires) = (None, Time::UNBOUNDED);
         let mut options = options.iter();
         while let Some(option) = options.next() {
@@ -141,7 +140,7 @@ impl Database {
         OK
     }
 
-    fn add(&mut self, key: &[u8], more: Option<i64>) -> Outcome<'_> {
+    fn add(&mut self, key: &[u8], more: Option<i64>) -> Outcome {
         let more = more.ok_or("ERR decrement would overflow")?;
         let Value::Text(text) = self.get_or(key, || Value::Text(b"0"[..].into())) else {
             return WRONG_KIND;
@@ -152,7 +151,7 @@ impl Database {
         Ok(Reply::Integer(sum))
     }
 
-    fn expire(&mut self, key: &[u8], seconds: i64) -> Outcome<'_> {
+    fn expire(&mut self, key: &[u8], seconds: i64) -> Outcome {
         let millis = seconds.checked_mul(1000);
         let millis = millis.ok_or("ERR invalid expire time in 'expire' command")?;
         let expires = self.now + Duration::from_millis(millis.max(0) as u64);
@@ -160,7 +159,7 @@ impl Database {
         count(entry.map(|entry| entry.1 = expires).iter())
     }
 
-    fn range(&self, key: &[u8], start: i64, stop: i64) -> Outcome<'_> {
+    fn range(&self, key: &[u8], start: i64, stop: i64) -> Outcome {
         let list = match self.get(key) {
             Some((Value::List(list), _)) => list,
             Some(_) => return WRONG_KIND,
@@ -178,7 +177,7 @@ impl Database {
         let start = place(start).clamp(0, length);
         let end = place(stop).saturating_add(1).clamp(start, length);
         let texts = list.range(start as usize..end as usize);
-        Ok(Reply::Array(texts.map(text).collect()))
+        Ok(Reply::Array(texts.cloned().map(Reply::Text).collect()))
     }
 
     /// Returns the value of `key`, and when it expires. One that has expired counts as absent.
@@ -217,15 +216,11 @@ fn new_list() -> Value {
     Value::List(VecDeque::new())
 }
 
-fn count(items: impl Iterator) -> Outcome<'static> {
+fn count(items: impl Iterator) -> Outcome {
     Ok(Reply::Integer(items.count() as i64))
 }
 
-fn text(text: &Text) -> Reply<'_> {
-    Reply::text(text)
-}
-
 const SYNTAX: &str = "ERR syntax error";
-const WRONG_KIND: Outcome<'static> = Err(std::borrow::Cow::Borrowed(
+const WRONG_KIND: Outcome = Err(std::borrow::Cow::Borrowed(
     "WRONGTYPE Operation against a key holding the wrong kind of value",
 ));

@@ -1,53 +1,52 @@
 //! Replies, and how they are written.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use oneloop::Context;
 
+/// A string of any bytes. A reply shares it with the data: it is never copied.
+pub(crate) type Text = Arc<[u8]>;
 /// The reply to a command, or the text of an error.
-pub(crate) type Outcome<'d> = Result<Reply<'d>, Cow<'static, str>>;
+pub(crate) type Outcome = Result<Reply, Cow<'static, str>>;
 
-/// A reply, which may borrow from the data.
-pub(crate) enum Reply<'d> {
+pub(crate) enum Reply {
     Nil,
     Simple(&'static str),
     Integer(i64),
-    Text(Cow<'d, [u8]>),
+    Text(Text),
     Array(Vec<Self>),
-    Error(Cow<'static, str>),
-    /// Several replies to one command, or none.
+    /// Several replies to one command.
     Several(Vec<Self>),
+    Error(Cow<'static, str>),
 }
 
-pub(crate) const OK: Outcome<'static> = Ok(Reply::Simple("OK"));
+pub(crate) const OK: Outcome = Ok(Reply::Simple("OK"));
 
-impl<'d> Reply<'d> {
-    pub(crate) fn text(text: &'d [u8]) -> Self {
-        Self::Text(Cow::Borrowed(text))
+impl Reply {
+    pub(crate) fn text(text: &[u8]) -> Self {
+        Self::Text(text.into())
     }
 
-    pub(crate) fn copy(text: &[u8]) -> Self {
-        Self::Text(Cow::Owned(text.to_vec()))
-    }
-
-    pub(crate) fn write(&self, cx: &mut Context<'_>) {
+    pub(crate) fn write(self, cx: &mut Context<'_>) {
         match self {
             Self::Nil => cx.write(b"$-1\r\n"),
             Self::Simple(text) => cx.write_parts([b"+", text.as_bytes(), b"\r\n"]),
-            Self::Integer(number) => write_number(b":", *number, cx),
+            Self::Integer(number) => write_number(b":", number, cx),
             Self::Text(text) => {
                 write_number(b"$", text.len() as i64, cx);
-                cx.write_parts([text, b"\r\n"]);
+                cx.write_shared(text.into());
+                cx.write(b"\r\n");
             }
             Self::Array(items) => {
                 write_number(b"*", items.len() as i64, cx);
-                items.iter().for_each(|item| item.write(cx));
+                items.into_iter().for_each(|item| item.write(cx));
             }
+            Self::Several(replies) => replies.into_iter().for_each(|reply| reply.write(cx)),
             Self::Error(text) => {
                 let line = text.replace(['\r', '\n'], " ");
                 cx.write_parts([b"-", line.as_bytes(), b"\r\n"]);
             }
-            Self::Several(replies) => replies.iter().for_each(|reply| reply.write(cx)),
         }
     }
 }

@@ -123,12 +123,7 @@ impl Resp {
     }
 
     /// Runs a command. Those on data are the database's.
-    fn run<'d>(
-        &'d mut self,
-        session: &mut Session,
-        args: &[&'d [u8]],
-        cx: &mut Context<'_>,
-    ) -> Outcome<'d> {
+    fn run(&mut self, session: &mut Session, args: &[&[u8]], cx: &mut Context<'_>) -> Outcome {
         let Some((name, args)) = args.split_first() else {
             return Ok(Reply::Several(Vec::new())); // an empty line
         };
@@ -155,7 +150,7 @@ impl Resp {
             (b"client", [sub, name], _) if is(sub, "setname") => session.name = name.to_vec(),
             (b"client", [sub], _) if is(sub, "getname") => match &*session.name {
                 [] => return Ok(Reply::Nil),
-                name => return Ok(Reply::copy(name)),
+                name => return Ok(Reply::text(name)),
             },
             // There is nothing to configure, but clients ask.
             (b"config", [sub, name], _) if is(sub, "get") => {
@@ -164,7 +159,7 @@ impl Resp {
             (b"command", ..) => return Ok(Reply::Array(Vec::new())),
             (b"info", ..) => {
                 let info = format!("# Clients\r\nconnected_clients:{}\r\n", self.clients);
-                return Ok(Reply::copy(info.as_bytes()));
+                return Ok(Reply::text(info.as_bytes()));
             }
             _ => {
                 let database = &mut self.databases[session.database];
@@ -175,7 +170,7 @@ impl Resp {
         OK
     }
 
-    fn subscribe(&mut self, mode: &mut Mode, channels: &[&[u8]], id: SessionId) -> Reply<'static> {
+    fn subscribe(&mut self, mode: &mut Mode, channels: &[&[u8]], id: SessionId) -> Reply {
         let mut count = if let Mode::Subscribed(count) = *mode {
             count
         } else {
@@ -188,7 +183,7 @@ impl Resp {
                 count += 1;
             }
             let name = Reply::text(b"subscribe");
-            Reply::Array(vec![name, Reply::copy(channel), Reply::Integer(count)])
+            Reply::Array(vec![name, Reply::text(channel), Reply::Integer(count)])
         });
         let replies = Reply::Several(replies.collect());
         *mode = Mode::Subscribed(count);
@@ -196,7 +191,7 @@ impl Resp {
     }
 
     /// Puts a message into the inbox of each listener, and wakes it. Replies with their number.
-    fn publish(&mut self, channel: &[u8], text: &[u8], cx: &mut Context<'_>) -> Reply<'static> {
+    fn publish(&mut self, channel: &[u8], text: &[u8], cx: &mut Context<'_>) -> Reply {
         let head = format!("*3\r\n$7\r\nmessage\r\n${}\r\n", channel.len());
         let middle = format!("\r\n${}\r\n", text.len());
         let parts = [head.as_bytes(), channel, middle.as_bytes(), text, b"\r\n"];

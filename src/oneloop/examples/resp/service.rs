@@ -135,7 +135,9 @@ impl Resp {
                 let text = Reply::text(args.first().copied().unwrap_or_default());
                 return Ok(Reply::Array(vec![Reply::text(b"pong"), text]));
             }
-            (_, _, Mode::Subscribed(_)) => return Err(not_now(&lower)),
+            (lower, _, Mode::Subscribed(_)) if lower != b"ping" && is_known(lower) => {
+                return Err(not_now(lower));
+            }
             (b"ping", [], _) => return Ok(Reply::Simple("PONG")),
             (b"ping" | b"echo", [text], _) => return Ok(Reply::text(text)),
             (b"publish", [channel, text], _) => return Ok(self.publish(channel, text, cx)),
@@ -152,9 +154,11 @@ impl Resp {
                 [] => return Ok(Reply::Nil),
                 name => return Ok(Reply::text(name)),
             },
-            // There is nothing to configure, but clients ask.
             (b"config", [sub, name], _) if is(sub, "get") => {
-                return Ok(Reply::Array(vec![Reply::text(name), Reply::text(b"")]));
+                let value = CONFIG.iter().find(|(known, _)| is(name, known));
+                let pair = value
+                    .map(|(name, value)| [name, value].map(|text| Reply::text(text.as_bytes())));
+                return Ok(Reply::Array(pair.into_iter().flatten().collect()));
             }
             (b"command", ..) => return Ok(Reply::Array(Vec::new())),
             (b"info", ..) => {
@@ -239,7 +243,7 @@ pub(crate) fn misuse(name: &[u8], lower: &[u8], args: &[&[u8]]) -> Cow<'static, 
             let (sub, group) = (String::from_utf8_lossy(sub), lower.to_uppercase());
             format!("ERR unknown subcommand '{sub:.128}'. Try {group} HELP.")
         }
-        _ if COMMANDS.split_whitespace().any(|known| known == lower) => {
+        _ if is_known(lower.as_bytes()) => {
             format!("ERR wrong number of arguments for '{lower}' command")
         }
         _ => {
@@ -255,9 +259,15 @@ pub(crate) fn misuse(name: &[u8], lower: &[u8], args: &[&[u8]]) -> Cow<'static, 
     .into()
 }
 
-/// The commands that need arguments.
+fn is_known(name: &[u8]) -> bool {
+    COMMANDS.split_whitespace().any(|known| is(name, known))
+}
+
 const COMMANDS: &str = "get set incr incrby decr decrby mget mset del exists expire ttl lpush rpush \
-                        lpop lrange sadd hset hget ping echo publish subscribe select client config";
+                        lpop lrange sadd hset hget ping echo publish subscribe select flushall \
+                        client config command info quit";
+/// There is nothing to configure, but clients ask.
+const CONFIG: [(&str, &str); 2] = [("save", ""), ("appendonly", "no")];
 /// How often expired keys are removed.
 const SWEEP: Duration = Duration::from_secs(10);
 /// The time after which a silent client is taken for dead.

@@ -19,6 +19,6 @@ pub mod testing;
 
 pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Shared,
-    Time,
+    Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, PeerAddress,
+    Service, ServiceContext, SessionId, Shared, Tag, Time,
 };

@@ -15,6 +15,8 @@ pub(crate) struct WriteBuf {
     form: Form,
     /// The part of the mark that is left for `plain`.
     mark_left: usize,
+    /// The length of earlier output that is pending. It takes up a part of the mark.
+    pending: usize,
     mixed: Mixed,
     mark: usize,
     max: usize,
@@ -70,6 +72,7 @@ impl WriteBuf {
             plain: Filled::with_space(mark),
             form: Form::Plain,
             mark_left: mark,
+            pending: 0,
             mixed: Mixed::default(),
             mark,
             max,
@@ -136,10 +139,18 @@ impl WriteBuf {
         }
     }
 
+    /// Sets the length of earlier output that is pending.
+    pub(crate) fn set_pending(&mut self, bytes: usize) {
+        self.pending = bytes;
+        self.update_mark_left();
+    }
+
     fn update_mark_left(&mut self) {
-        if self.form == Form::Mixed {
-            self.mark_left = self.mark.saturating_sub(self.len());
-        }
+        let beside_plain = match self.form {
+            Form::Mixed => self.len(),
+            Form::Plain | Form::Overflowed => 0,
+        };
+        self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);
     }
 
     /// Clears plain output.
@@ -156,7 +167,7 @@ impl WriteBuf {
             self.mixed.shared_bytes = 0;
         }
         self.form = Form::Plain;
-        self.mark_left = self.mark;
+        (self.mark_left, self.pending) = (self.mark, 0);
         self.plain.filled = 0;
         if self.plain.buffer.len() != self.mark {
             self.plain = Filled::with_space(self.mark);

@@ -4,9 +4,11 @@
 mod accepting;
 mod deadlines;
 mod draining;
+mod duplex;
 mod echo;
 mod events;
 mod greeting;
+mod identity;
 mod outbound;
 mod panics;
 mod pressure;

@@ -80,7 +80,7 @@ impl Database {
                 if list.is_empty() {
                     self.remove(key);
                 }
-                Ok(popped.map_or(Reply::Nil, Reply::Text))
+                Ok(text_or_nil(popped))
             }
             (b"lrange", [key, start, stop]) => self.range(key, number(start)?, number(stop)?),
             (b"sadd", [key, members @ ..]) if !members.is_empty() => {
@@ -98,13 +98,11 @@ impl Database {
                 count(old.filter(Option::is_none))
             }
             (b"hget", [key, field]) => match self.get(key) {
-                Some((Value::Hash(hash), _)) => {
-                    Ok(hash.get(*field).cloned().map_or(Reply::Nil, Reply::Text))
-                }
+                Some((Value::Hash(hash), _)) => Ok(text_or_nil(hash.get(*field).cloned())),
                 Some(_) => WRONG_KIND,
                 None => Ok(Reply::Nil),
             },
-            _ => Err(misuse(typed, name, args)),
+            _ => Err(misuse(typed, args)),
         }
     }
 
@@ -167,13 +165,7 @@ impl Database {
         };
         // Negative places count from the end.
         let length = list.len() as i64;
-        let place = |at: i64| {
-            if at < 0 {
-                at.saturating_add(length)
-            } else {
-                at
-            }
-        };
+        let place = |at: i64| at + if at < 0 { length } else { 0 };
         let start = place(start).clamp(0, length);
         let end = place(stop).saturating_add(1).clamp(start, length);
         let texts = list.range(start as usize..end as usize);
@@ -214,6 +206,10 @@ impl Database {
 
 fn new_list() -> Value {
     Value::List(VecDeque::new())
+}
+
+fn text_or_nil(text: Option<Text>) -> Reply {
+    text.map_or(Reply::Nil, Reply::Text)
 }
 
 fn count(items: impl Iterator) -> Outcome {

@@ -1,11 +1,13 @@
 //! Requests: arrays of strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`), or lines typed by a human.
 
-use std::ops::RangeInclusive;
-
 use smallvec::SmallVec;
 
 /// A command's name and arguments, where they are in the input: nothing is copied.
 pub(crate) type Args<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// The outcome of parsing: nothing if the input is incomplete, or the violation of the protocol.
+pub(crate) type Parsed<T> = Result<Option<T>, String>;
+type Range = std::ops::RangeInclusive<i64>;
 
 /// Splits the request at the front of `input` into `args`. Returns its length, or `None` if it is
 /// incomplete: then `awaited` becomes the least input with which it can be complete.
@@ -14,7 +16,7 @@ pub(crate) fn parse<'a>(
     args: &mut Args<'a>,
     awaited: &mut usize,
     value_max: usize,
-) -> Result<Option<usize>, String> {
+) -> Parsed<usize> {
     args.clear();
     *awaited = input.len() + 1;
     if input.first().is_some_and(|&byte| byte != b'*') {
@@ -46,11 +48,7 @@ pub(crate) fn parse<'a>(
 }
 
 /// Parses a letter, a number and CRLF. Returns the number and the length of the line.
-fn parse_number(
-    input: &[u8],
-    what: &str,
-    range: RangeInclusive<i64>,
-) -> Result<Option<(i64, usize)>, String> {
+fn parse_number(input: &[u8], what: &str, range: Range) -> Parsed<(i64, usize)> {
     let line = &input[..input.len().min(NUMBER_MAX)];
     match line.iter().position(|&byte| byte == b'\r') {
         Some(end) if end + 2 > input.len() => Ok(None),
@@ -65,16 +63,16 @@ fn parse_number(
 }
 
 /// Splits a line into words.
-fn parse_line<'a>(input: &'a [u8], args: &mut Args<'a>) -> Result<Option<usize>, String> {
-    let Some(end) = memchr::memchr(b'\n', input) else {
-        let fits = input.len() < LINE_MAX;
-        return fits
-            .then_some(None)
-            .ok_or("too big inline request".to_owned());
-    };
-    let words = input[..end].split(u8::is_ascii_whitespace);
-    args.extend(words.filter(|word| !word.is_empty()));
-    Ok(Some(end + 1))
+fn parse_line<'a>(input: &'a [u8], args: &mut Args<'a>) -> Parsed<usize> {
+    match memchr::memchr(b'\n', input) {
+        None if input.len() < LINE_MAX => Ok(None),
+        None => Err("too big inline request".to_owned()),
+        Some(end) => {
+            let words = input[..end].split(u8::is_ascii_whitespace);
+            args.extend(words.filter(|word| !word.is_empty()));
+            Ok(Some(end + 1))
+        }
+    }
 }
 
 /// Parses an integer as Redis does: without spaces, plus or leading zeros.
@@ -88,11 +86,7 @@ pub(crate) fn integer(text: &[u8]) -> Option<i64> {
         b'0'..=b'9' => number.checked_mul(10)?.checked_sub((digit - b'0').into()),
         _ => None,
     })?;
-    if digits.len() < text.len() {
-        Some(negative)
-    } else {
-        negative.checked_neg()
-    }
+    negative.checked_mul(if text.len() > digits.len() { 1 } else { -1 })
 }
 
 /// Parses an integer argument.

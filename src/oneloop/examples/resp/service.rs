@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::SessionId;
 use oneloop::{CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext};
+use oneloop::{SessionId, Time};
 use smallvec::SmallVec;
 
 use super::data::Database;
-use super::reply::{OK, Outcome, Reply};
+use super::reply::{OK, Outcome, Reply, Text};
 use super::request::{self, Args};
 
 /// A server that answers as Redis does.
@@ -21,9 +20,15 @@ pub(crate) struct Resp {
     databases: [Database; 16],
     /// The sessions that listen to each channel.
     listeners: HashMap<Vec<u8>, Vec<SessionId>>,
-    /// The messages that each listener has yet to send. A message is held once.
-    inboxes: HashMap<SessionId, VecDeque<Rc<[u8]>>>,
-    clients: usize,
+    inboxes: HashMap<SessionId, Inbox>,
+    draining: bool,
+}
+
+/// The messages that a listener has yet to send. All listeners share the bytes of a message.
+#[derive(Default)]
+struct Inbox {
+    messages: VecDeque<Text>,
+    bytes: usize,
 }
 
 /// The state of one client's connection.
@@ -51,11 +56,11 @@ enum Mode {
 impl Service for Resp {
     type Session = Session;
 
-    fn open(&mut self, _: Peer, cx: &mut ServiceContext) -> Session {
-        if self.clients == 0 {
-            cx.set_timer(cx.after(SWEEP));
-        }
-        self.clients += 1;
+    fn started(&mut self, cx: &mut ServiceContext) {
+        cx.set_timer(cx.after(SWEEP));
+    }
+
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) -> Session {
         Session::default()
     }
 
@@ -81,11 +86,12 @@ impl Service for Resp {
         }
         match event {
             _ if session.mode == Mode::Leaving => Next::Close(CloseReason::Completed),
-            // Without room there may be more requests, and the event comes again.
-            Event::Eof if cx.has_room() => Next::Close(CloseReason::Eof),
+            // Input that is left for lack of room comes again, and so does this event.
+            Event::Eof if cx.has_room() || cx.input().is_empty() => Next::Close(CloseReason::Eof),
             Event::Timeout => Next::Close(CloseReason::Timeout),
-            Event::Drain => Next::Close(CloseReason::Shutdown),
             _ if has_messages => Next::Flush,
+            // A request that has arrived in part is still served.
+            _ if self.draining && cx.input().is_empty() => Next::Close(CloseReason::Shutdown),
             _ => Next::Read {
                 until: cx.after(SILENCE_MAX),
             },
@@ -93,7 +99,6 @@ impl Service for Resp {
     }
 
     fn closed(&mut self, session: Session, peer: Peer, _: EndReason, _: &mut ServiceContext) {
-        self.clients -= 1;
         if let Mode::Subscribed(_) = session.mode {
             self.inboxes.remove(&peer.id);
             self.listeners.retain(|_, ids| {
@@ -108,9 +113,11 @@ impl Service for Resp {
         self.databases
             .iter_mut()
             .for_each(|database| database.sweep(now));
-        if self.clients > 0 {
-            cx.set_timer(cx.after(SWEEP));
-        }
+        cx.set_timer(cx.after(SWEEP));
+    }
+
+    fn draining(&mut self, _: usize, _: Duration, _: &mut ServiceContext) {
+        self.draining = true;
     }
 }
 
@@ -136,7 +143,8 @@ impl Resp {
                 return Ok(Reply::Array(vec![Reply::text(b"pong"), text]));
             }
             (lower, _, Mode::Subscribed(_)) if lower != b"ping" && is_known(lower) => {
-                return Err(not_now(lower));
+                let name = String::from_utf8_lossy(lower);
+                return Err(format!("ERR Can't execute '{name}': {NOT_NOW}").into());
             }
             (b"ping", [], _) => return Ok(Reply::Simple("PONG")),
             (b"ping" | b"echo", [text], _) => return Ok(Reply::text(text)),
@@ -155,14 +163,14 @@ impl Resp {
                 name => return Ok(Reply::text(name)),
             },
             (b"config", [sub, name], _) if is(sub, "get") => {
-                let value = CONFIG.iter().find(|(known, _)| is(name, known));
-                let pair = value
-                    .map(|(name, value)| [name, value].map(|text| Reply::text(text.as_bytes())));
-                return Ok(Reply::Array(pair.into_iter().flatten().collect()));
+                let found = CONFIG.iter().filter(|[known, _]| is(name, known)).flatten();
+                let texts = found.map(|text| Reply::text(text.as_bytes()));
+                return Ok(Reply::Array(texts.collect()));
             }
             (b"command", ..) => return Ok(Reply::Array(Vec::new())),
             (b"info", ..) => {
-                let info = format!("# Clients\r\nconnected_clients:{}\r\n", self.clients);
+                let uptime = cx.now().since(Time::START).as_secs();
+                let info = format!("# Server\r\nuptime_in_seconds:{uptime}\r\n");
                 return Ok(Reply::text(info.as_bytes()));
             }
             _ => {
@@ -199,12 +207,16 @@ impl Resp {
         let head = format!("*3\r\n$7\r\nmessage\r\n${}\r\n", channel.len());
         let middle = format!("\r\n${}\r\n", text.len());
         let parts = [head.as_bytes(), channel, middle.as_bytes(), text, b"\r\n"];
-        let message: Rc<[u8]> = parts.concat().into();
+        let message = Text::from(parts.concat());
         let ids = self.listeners.get(channel).map_or(&[][..], Vec::as_slice);
         for &id in ids {
             let inbox = self.inboxes.entry(id).or_default();
-            inbox.push_back(Rc::clone(&message));
-            cx.wake(id);
+            inbox.messages.push_back(message.clone());
+            inbox.bytes += message.len();
+            match inbox.bytes {
+                ..INBOX_BYTES_MAX => cx.wake(id),
+                _ => cx.abort(id), // it does not read: memory is for those that do
+            }
         }
         Reply::Integer(ids.len() as i64)
     }
@@ -213,11 +225,12 @@ impl Resp {
     fn deliver(&mut self, cx: &mut Context<'_>) -> bool {
         let inbox = self.inboxes.entry(cx.id()).or_default();
         while cx.has_room()
-            && let Some(message) = inbox.pop_front()
+            && let Some(message) = inbox.messages.pop_front()
         {
-            cx.write(&message);
+            inbox.bytes -= message.len();
+            cx.write_shared(message.into());
         }
-        !inbox.is_empty()
+        !inbox.messages.is_empty()
     }
 }
 
@@ -225,49 +238,41 @@ fn is(text: &[u8], name: &str) -> bool {
     text.eq_ignore_ascii_case(name.as_bytes())
 }
 
-fn not_now(name: &[u8]) -> Cow<'static, str> {
-    let name = String::from_utf8_lossy(name);
-    format!(
-        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
-         are allowed in this context"
-    )
-    .into()
+fn is_known(name: &[u8]) -> bool {
+    COMMANDS.split_whitespace().any(|known| is(name, known))
 }
 
 /// Returns the error of a command that is unknown, or has no form with these arguments.
-pub(crate) fn misuse(name: &[u8], lower: &[u8], args: &[&[u8]]) -> Cow<'static, str> {
-    let name = String::from_utf8_lossy(name);
-    let lower = String::from_utf8_lossy(lower);
-    match args {
-        [sub, ..] if lower == "client" || lower == "config" => {
-            let (sub, group) = (String::from_utf8_lossy(sub), lower.to_uppercase());
-            format!("ERR unknown subcommand '{sub:.128}'. Try {group} HELP.")
-        }
-        _ if is_known(lower.as_bytes()) => {
-            format!("ERR wrong number of arguments for '{lower}' command")
-        }
-        _ => {
-            let mut shown = String::new();
-            for arg in args.iter().map(|arg| String::from_utf8_lossy(arg)) {
-                if let Some(left @ 1..) = 128_usize.checked_sub(shown.len()) {
-                    shown += &format!("'{arg:.left$}' ");
-                }
+pub(crate) fn misuse(name: &[u8], args: &[&[u8]]) -> Cow<'static, str> {
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let (name, lower) = (text(name), text(name).to_lowercase());
+    if is_known(lower.as_bytes()) {
+        return match args {
+            [sub, ..] if matches!(&*lower, "client" | "config") => {
+                let (sub, group) = (text(sub), lower.to_uppercase());
+                format!("ERR unknown subcommand '{sub:.128}'. Try {group} HELP.").into()
             }
-            format!("ERR unknown command '{name:.128}', with args beginning with: {shown}")
+            _ => format!("ERR wrong number of arguments for '{lower}' command").into(),
+        };
+    }
+    let mut shown = String::new();
+    for arg in args.iter().map(|arg| text(arg)) {
+        if let Some(left @ 1..) = 128_usize.checked_sub(shown.len()) {
+            shown += &format!("'{arg:.left$}' ");
         }
     }
-    .into()
-}
-
-fn is_known(name: &[u8]) -> bool {
-    COMMANDS.split_whitespace().any(|known| is(name, known))
+    format!("ERR unknown command '{name:.128}', with args beginning with: {shown}").into()
 }
 
 const COMMANDS: &str = "get set incr incrby decr decrby mget mset del exists expire ttl lpush rpush \
                         lpop lrange sadd hset hget ping echo publish subscribe select flushall \
                         client config command info quit";
+const NOT_NOW: &str = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
+                       in this context";
 /// There is nothing to configure, but clients ask.
-const CONFIG: [(&str, &str); 2] = [("save", ""), ("appendonly", "no")];
+const CONFIG: [[&str; 2]; 2] = [["save", ""], ["appendonly", "no"]];
+/// The most that waits for a listener, as in Redis.
+const INBOX_BYTES_MAX: usize = 32 << 20;
 /// How often expired keys are removed.
 const SWEEP: Duration = Duration::from_secs(10);
 /// The time after which a silent client is taken for dead.

@@ -18,14 +18,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let value_max = arguments
         .next()
         .map_or(Ok(512 << 20), |bytes| bytes.parse())?;
-    let limits = Limits::for_messages_up_to(value_max);
-    let mut reactor = Reactor::new(service::Resp::new(value_max), limits)?;
+    let mut reactor = Reactor::new(service::Resp::new(value_max), limits(value_max))?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
     let stopper = reactor.net().stopper();
     let mut signals = signal_hook::iterator::Signals::new([2, 15])?;
     std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
     reactor.run()?;
     Ok(())
+}
+
+/// A reply may be long: LRANGE returns many values.
+fn limits(value_max: usize) -> Limits {
+    Limits {
+        output_bytes_max: 1 << 30,
+        ..Limits::for_messages_up_to(value_max)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::service::{Context, Event, ListenerId, Next, Peer, Scratch, Service, SessionId, Time};
+use crate::service::{
+    Context, Event, ListenerId, Next, Peer, Scratch, Service, ServiceContext, SessionId, Time,
+    TimerId,
+};
 
 /// One connection of a unit test: presents input and time to a session, and returns its output.
 ///
@@ -91,6 +94,10 @@ impl Harness {
         event: Event,
     ) -> Next {
         self.scratch.current = self.peer.id;
+        if let Event::Timer(key) = event {
+            let id = TimerId::Session(self.peer.id, key);
+            self.scratch.service.timers.cancel(id);
+        }
         let mut cx = Context::new(&self.input, &mut self.scratch);
         let next = service.step(session, event, &mut cx);
         let unread = cx.input().len();
@@ -101,9 +108,36 @@ impl Harness {
         next
     }
 
+    /// Sets the seed of [`ServiceContext::random`]; it is 0 at first.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.scratch.service.random = seed;
+    }
+
     /// Sets the current time.
     pub fn set_now(&mut self, now: Time) {
         self.scratch.service.now = now;
+    }
+
+    /// Returns the context for calls of the service outside a step, such as
+    /// [`Service::on_timer`].
+    pub fn service_context(&mut self) -> &mut ServiceContext {
+        &mut self.scratch.service
+    }
+
+    /// Returns when the session's timer with this key is due, if it is set.
+    ///
+    /// The test steps the session at that time, with [`Event::Timer`].
+    #[must_use]
+    pub fn timer(&self, key: u32) -> Option<Time> {
+        let id = TimerId::Session(self.peer.id, key);
+        self.scratch.service.timers.get(id)
+    }
+
+    /// Returns when the service's timer with this key is due, if it is set.
+    #[must_use]
+    pub fn service_timer(&self, key: u64) -> Option<Time> {
+        let id = TimerId::Service(key);
+        self.scratch.service.timers.get(id)
     }
 
     /// Takes the output written since the last call.

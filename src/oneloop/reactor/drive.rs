@@ -73,6 +73,9 @@ impl<S: Service, N: Net> Core<S, N> {
         if let Some(event) = connection.next_event(self.now(), mark) {
             return self.step_buffered(connection, id, event);
         }
+        if let Some(key) = self.scratch.service.timers.take_due(id) {
+            return self.step_buffered(connection, id, Event::Timer(key));
+        }
         if connection.wants_reading() {
             return match connection.has_input() {
                 false => self.receive(connection, id, connection.has_pending_output()),
@@ -169,6 +172,7 @@ impl<S: Service, N: Net> Core<S, N> {
         match self.net.read(&mut connection.stream, &mut self.input[..1]) {
             Ok(0) => self.read_end(connection, id),
             Ok(_) => {
+                self.counters.bytes_in += 1;
                 connection.close(EndReason::InputOverflow);
                 self.await_flush(connection);
                 Progress::Made
@@ -289,9 +293,14 @@ impl<S: Service, N: Net> Core<S, N> {
             connection.flags.add(Flags::REDELIVER);
         }
         self.scratch.output.set_pending(0);
-        match connection.has_pending_output() {
+        let progress = match connection.has_pending_output() {
             false => self.conclude(connection, next, event),
             true => self.conclude_behind(connection, next, event),
+        };
+        // A timer that became due while the session could not be stepped comes next.
+        match self.scratch.service.timers.has_due() {
+            true => Progress::Made,
+            false => progress,
         }
     }
 

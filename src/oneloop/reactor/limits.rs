@@ -73,8 +73,16 @@ pub struct Limits {
     pub turn_bytes_max: usize,
     /// The most connections accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,
-    /// The most timers fired in one turn. Default 256: some 2 ms.
+    /// The most deadlines fired in one turn, and the most timers. Default 256: some 2 ms each.
     pub turn_deadlines_max: usize,
+    /// The most calls of other threads carried out in one turn: of handles, and results of jobs.
+    /// Default 256.
+    pub turn_calls_max: usize,
+    /// The most calls of handles that wait for the loop. Default 1,024; further ones get
+    /// `CallError::Busy`.
+    ///
+    /// While the loop carries out one batch, as many again may wait.
+    pub calls_max: usize,
     /// The time in which a peer must accept [`write_progress_bytes`](Self::write_progress_bytes) of
     /// its pending output, or all of it if that is less. Default 30 s.
     pub write_timeout: Duration,
@@ -147,6 +155,8 @@ impl Default for Limits {
             turn_bytes_max: 64 * 1024,
             turn_accepts_max: 64,
             turn_deadlines_max: 256,
+            turn_calls_max: 256,
+            calls_max: 1024,
             write_timeout: Duration::from_secs(30),
             write_progress_bytes: 4 * 1024,
             linger_timeout: Duration::from_secs(2),
@@ -199,7 +209,9 @@ impl Limits {
         within("outbound_max", self.outbound_max, 0..=COUNT_MAX)?;
         within("backlog", self.backlog as usize, 1..=COUNT_MAX)?;
         within("turn_accepts_max", self.turn_accepts_max, 1..=COUNT_MAX)?;
-        within("turn_deadlines_max", self.turn_deadlines_max, 1..=COUNT_MAX)
+        within("turn_deadlines_max", self.turn_deadlines_max, 1..=COUNT_MAX)?;
+        within("turn_calls_max", self.turn_calls_max, 1..=COUNT_MAX)?;
+        within("calls_max", self.calls_max, 1..=COUNT_MAX)
     }
 
     fn validate_bytes(&self) -> Result<(), InvalidLimits> {
@@ -306,9 +318,24 @@ mod tests {
     }
 
     #[test]
+    fn limits_for_messages_let_a_message_pass_in_both_directions() {
+        for bytes in [0, 10_000, 1 << 20, 512 << 20] {
+            let limits = Limits::for_messages_up_to(bytes);
+            // A whole read fits behind the longest message that is not complete yet.
+            assert!(limits.input_bytes_max >= bytes + 64 * 1024);
+            assert!(limits.output_bytes_max >= limits.output_bytes_mark + limits.input_bytes_max);
+            assert!(limits.input_bytes_max + limits.output_bytes_max <= 4 * bytes + (2 << 20));
+            assert!(limits.output_bytes_mark >= 64 * 1024);
+            assert!(limits.turn_bytes_max >= 256 * 1024);
+            assert!(limits.send_buffer_bytes >= 256 * 1024);
+            assert!(limits.receive_buffer_bytes >= 256 * 1024);
+        }
+    }
+
+    #[test]
     fn invalid_limits_are_rejected_by_name() {
         type Change = fn(&mut Limits);
-        let changes: [(&str, Change); 16] = [
+        let changes: [(&str, Change); 18] = [
             ("connections_max", |l| l.connections_max = 0),
             ("connections_max", |l| l.connections_max = usize::MAX),
             ("connections_per_address_max", |l| {
@@ -317,6 +344,8 @@ mod tests {
             ("backlog", |l| l.backlog = 0),
             ("turn_accepts_max", |l| l.turn_accepts_max = 0),
             ("turn_deadlines_max", |l| l.turn_deadlines_max = 0),
+            ("turn_calls_max", |l| l.turn_calls_max = 0),
+            ("calls_max", |l| l.calls_max = 0),
             ("turn_bytes_max", |l| l.turn_bytes_max = 0),
             ("turn_bytes_max", |l| l.turn_bytes_max = usize::MAX),
             ("input_bytes_max", |l| l.input_bytes_max = 0),

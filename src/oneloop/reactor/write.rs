@@ -36,6 +36,12 @@ impl<S: Service, N: Net> Core<S, N> {
         if output.has_overflowed() {
             return self.overflowed(connection);
         }
+        let offered_again = connection.has_input() && !connection.flags.has(Flags::PAUSED);
+        if output.room() == 0 && !offered_again {
+            // It may have more to write than there was room for.
+            connection.flags.add(Flags::FLUSHED);
+        }
+        let output = &mut self.scratch.output;
         let written = write_slices(&mut self.net, &mut connection.stream, output.slices());
         if matches!(written, Ok(bytes) if bytes == output.len()) {
             self.counters.bytes_out += output.len() as u64;

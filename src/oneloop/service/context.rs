@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::output::WriteBuf;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
+use super::timers::{TimerId, Timers};
 use super::{Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
@@ -27,6 +28,9 @@ pub struct Context<'a> {
 pub struct ServiceContext {
     pub(crate) now: Time,
     pub(crate) requests: Requests,
+    pub(crate) timers: Timers,
+    /// The state of the generator of random numbers.
+    pub(crate) random: u64,
 }
 
 /// The state that the loop lends to the session being stepped. One is enough, since sessions are
@@ -46,6 +50,8 @@ impl Scratch {
             service: ServiceContext {
                 now: Time::START,
                 requests: Requests::default(),
+                timers: Timers::default(),
+                random: 0,
             },
             current: SessionId::NONE,
             output: WriteBuf::new(mark, max),
@@ -157,6 +163,27 @@ impl<'a> Context<'a> {
         self.scratch.current
     }
 
+    /// Sets a timer of this session: [`Event::Timer`](super::Event::Timer) with this `key` comes at
+    /// `at`. A timer with the same key that is still set moves.
+    ///
+    /// A session may have any number of timers, besides the deadline of its wait. Unlike that one,
+    /// they are never shortened under load. A timer is not early, and is late only as far as the
+    /// loop is: it comes after input that arrived before it, waits until the session may be
+    /// stepped ([`Event::Flushed`](super::Event::Flushed) comes first), and comes in the next turn
+    /// if `at` has passed. [`Time::UNBOUNDED`] cancels the timer. The loop frees all timers of a
+    /// session when it ends.
+    pub fn set_timer(&mut self, key: u32, at: Time) {
+        let now = self.now();
+        let id = TimerId::Session(self.id(), key);
+        self.scratch.service.timers.set(id, at, now);
+    }
+
+    /// Cancels a timer of this session: its event does not come. Does nothing if none is set.
+    pub fn cancel_timer(&mut self, key: u32) {
+        let id = TimerId::Session(self.id(), key);
+        self.scratch.service.timers.cancel(id);
+    }
+
     /// Sets full duplex on or off. Default: off.
     ///
     /// By default a session is neither read nor stepped while it has pending output: a peer that
@@ -186,7 +213,7 @@ impl<'a> Context<'a> {
     }
 
     // The methods of `ServiceContext`, repeated: through `DerefMut` a call such as
-    // `cx.set_timer(cx.now())` would borrow the context twice.
+    // `cx.set_service_timer(1, cx.now())` would borrow the context twice.
 
     /// Steps another session soon. See [`ServiceContext::wake`].
     pub fn wake(&mut self, session: SessionId) {
@@ -208,14 +235,24 @@ impl<'a> Context<'a> {
         self.scratch.service.connect(connect);
     }
 
-    /// Sets the service's timer. See [`ServiceContext::set_timer`].
-    pub fn set_timer(&mut self, at: Time) {
-        self.scratch.service.set_timer(at);
+    /// Sets a timer of the service. See [`ServiceContext::set_service_timer`].
+    pub fn set_service_timer(&mut self, key: u64, at: Time) {
+        self.scratch.service.set_service_timer(key, at);
+    }
+
+    /// Cancels a timer of the service. See [`ServiceContext::cancel_service_timer`].
+    pub fn cancel_service_timer(&mut self, key: u64) {
+        self.scratch.service.cancel_service_timer(key);
     }
 
     /// Stops the server. See [`ServiceContext::drain`].
     pub fn drain(&mut self) {
         self.scratch.service.drain();
+    }
+
+    /// Returns a random number. See [`ServiceContext::random`].
+    pub fn random(&mut self) -> u64 {
+        self.scratch.service.random()
     }
 
     /// Returns the current time. See [`ServiceContext::now`].
@@ -267,10 +304,18 @@ impl ServiceContext {
         self.requests.connect.push(connect);
     }
 
-    /// Sets the timer: [`Service::on_timer`](super::Service::on_timer) is called at `at`. There is
-    /// one timer; setting it again moves it.
-    pub fn set_timer(&mut self, at: Time) {
-        self.requests.timer = Some(at);
+    /// Sets a timer of the service: [`Service::on_timer`](super::Service::on_timer) is called with
+    /// `key` at `at`. A timer with the same key that is still set moves.
+    ///
+    /// The service may have any number of timers. A timer is not early, and is late only as far as
+    /// the loop is; it comes in the next turn if `at` has passed. [`Time::UNBOUNDED`] cancels it.
+    pub fn set_service_timer(&mut self, key: u64, at: Time) {
+        self.timers.set(TimerId::Service(key), at, self.now);
+    }
+
+    /// Cancels a timer of the service. Does nothing if none with this key is set.
+    pub fn cancel_service_timer(&mut self, key: u64) {
+        self.timers.cancel(TimerId::Service(key));
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).
@@ -278,7 +323,27 @@ impl ServiceContext {
         self.requests.drain = true;
     }
 
-    /// Returns the current time. It is read once for each batch of events, not for each call.
+    /// Returns 64 random bits, for delays that differ, ids and samples.
+    ///
+    /// A service that draws all its random numbers here is determined by one seed under
+    /// simulation; outside, the operating system gives the seed when the loop is created. The
+    /// numbers are of good quality but predictable from a few of them: they are no secrets.
+    pub fn random(&mut self) -> u64 {
+        // Sebastiano Vigna's splitmix64: one word of state, all seeds of equal quality.
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.random;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    /// Returns the current time: the only clock of a service, because under simulation it is
+    /// virtual.
+    ///
+    /// Its unit is the nanosecond, and it is never rounded. It is read once for each batch of
+    /// events, at most 64 of them, not for each call: steps of one batch have the same time. Waits
+    /// end with the precision of the poller, a millisecond on all systems: never before their
+    /// time.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
@@ -331,14 +396,32 @@ mod tests {
             cx.write_parts([b"abc", b"de"]);
             room.push(cx.room());
             assert!(cx.has_room());
+            assert_eq!(cx.written(), 5);
             cx.write(b"fghijk");
             room.push(cx.room());
             assert!(!cx.has_room());
             write!(cx, "{}", 12);
+            assert_eq!(cx.written(), 13);
             room
         });
         assert_eq!(room, [8, 3, 0]);
         assert_eq!(output, b"abcdefghijk12");
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_the_seed() {
+        let mut scratch = Scratch::new(8, 8);
+        // The published first values of splitmix64 for the seed 1234567.
+        scratch.service.random = 1_234_567;
+        let first = [(); 3].map(|()| scratch.service.random());
+        assert_eq!(
+            first,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
     }
 
     #[test]

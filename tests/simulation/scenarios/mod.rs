@@ -2,17 +2,22 @@
 //! form.
 
 mod accepting;
+mod chance;
 mod deadlines;
 mod draining;
 mod duplex;
 mod echo;
 mod events;
 mod greeting;
+mod handles;
 mod identity;
+mod memory;
 mod outbound;
 mod panics;
+mod pools;
 mod pressure;
 mod probe;
 mod reading;
 mod shares;
+mod timers;
 mod writing;

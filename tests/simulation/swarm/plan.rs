@@ -230,6 +230,7 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
         drain_timeout: millis(random, 100..=10_000),
         timeout_min_under_load: millis(random, 500..=2_000),
         wait_max: Duration::from_secs(3600),
+        ..Limits::default()
     }
 }
 

@@ -57,7 +57,7 @@ impl Service for Resp {
     type Session = Session;
 
     fn started(&mut self, cx: &mut ServiceContext) {
-        cx.set_timer(cx.after(SWEEP));
+        cx.set_service_timer(0, cx.after(SWEEP));
     }
 
     fn open(&mut self, _: Peer, _: &mut ServiceContext) -> Session {
@@ -108,12 +108,12 @@ impl Service for Resp {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, _: u64, cx: &mut ServiceContext) {
         let now = cx.now();
         self.databases
             .iter_mut()
             .for_each(|database| database.sweep(now));
-        cx.set_timer(cx.after(SWEEP));
+        cx.set_service_timer(0, cx.after(SWEEP));
     }
 
     fn draining(&mut self, _: usize, _: Duration, _: &mut ServiceContext) {

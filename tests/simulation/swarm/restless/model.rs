@@ -1,5 +1,6 @@
 //! Models the contract of one session: the events that may come next, and their deadlines.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use oneloop::{EndReason, Event, Limits, Next, Time};
@@ -31,6 +32,8 @@ pub struct Model {
     /// Number of bytes of input that it has not consumed.
     left: usize,
     closing: Option<EndReason>,
+    /// Its timers by key: the time each is due and the time it was set.
+    pub timers: BTreeMap<u32, (Time, Time)>,
     pub panicked: bool,
     pub overflowed: bool,
     pub broken: bool,
@@ -72,6 +75,7 @@ impl Model {
             has_ended: false,
             left: 0,
             closing: None,
+            timers: BTreeMap::new(),
             panicked: false,
             overflowed: false,
             broken: false,
@@ -106,6 +110,7 @@ impl Model {
                 self.woken_in = self.woken_in.filter(|&asked| asked + 1 >= turn);
             }
             Event::Timeout => self.ask = None,
+            Event::Timer(key) => drop(self.timers.remove(&key)),
             Event::Eof => self.has_ended = true,
             Event::Drain => self.is_drained = true,
             _ => {}
@@ -131,6 +136,7 @@ impl Model {
         }
         match event {
             Event::Wake => self.woken_in.is_some(),
+            Event::Timer(key) => self.timers.get(&key).is_some_and(|&(at, _)| at <= now),
             Event::Timeout => {
                 let due = self.ask.is_some_and(|(_, due)| due <= now);
                 self.waits != Waits::Flush && (due || !self.is_watched)
@@ -146,9 +152,20 @@ impl Model {
         }
     }
 
-    /// Notes the result of a step and the size of the input not consumed.
-    pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
+    /// Notes the result of a step, the size of the input not consumed, and whether there is room for
+    /// more output.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        next: Next,
+        (left, has_room): (usize, bool),
+        load: &Load,
+    ) {
         self.left = left;
+        let offered_again = left > 0 && !matches!(next, Next::Pause { .. });
+        if !has_room && !offered_again {
+            self.flush = Flush::Untold { since: now };
+        }
         match next {
             Next::Read { until } => {
                 self.waits = Waits::Read;
@@ -237,6 +254,15 @@ impl Model {
                     && draining_since.is_some_and(|since| late(since.max(self.asked_at))) =>
             {
                 Some("the drain")
+            }
+            // Output that had to wait came first.
+            Flush::Done
+                if self
+                    .timers
+                    .values()
+                    .any(|&(at, since)| late(at.max(since).max(self.asked_at))) =>
+            {
+                Some("a timer")
             }
             Flush::Done => None,
         };

@@ -21,6 +21,12 @@ pub struct Plan {
     pub pause: Duration,
     pub habits: Habits,
     pub finale: Finale,
+    /// Longest time between one call of another thread and the next; `None` for no calls.
+    pub call_pause: Option<Duration>,
+    /// The threads of the pool, and the most jobs under way; `None` for no pool.
+    pub pool: Option<(usize, usize)>,
+    /// Longest time that a job takes.
+    pub job_time: Duration,
 }
 
 /// Probabilities of a session's actions in one step.
@@ -29,7 +35,9 @@ pub struct Habits {
     pub panic: f64,
     pub wake: f64,
     pub timer: f64,
+    pub session_timer: f64,
     pub connect: f64,
+    pub job: f64,
     pub past: f64,
     pub pause: f64,
     pub flush: f64,
@@ -45,7 +53,10 @@ pub struct Habits {
 /// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finale {
+    /// By a signal.
     Drain,
+    /// By a handle.
+    Stop,
     Drop,
 }
 
@@ -70,7 +81,14 @@ impl Plan {
             outbound_link: LinkProfile::sample(random),
             pause: Duration::from_micros(random.magnitude(500..=1_000_000)),
             habits: Habits::drawn(random, &limits),
-            finale: random.choose(&[Finale::Drain, Finale::Drain, Finale::Drop]),
+            finale: random.choose(&[Finale::Drain, Finale::Stop, Finale::Drop]),
+            call_pause: random
+                .random_bool(0.5)
+                .then(|| Duration::from_micros(random.magnitude(20..=1_000_000))),
+            pool: random
+                .random_bool(0.5)
+                .then(|| (random.range(1..=4) as usize, random.range(1..=16) as usize)),
+            job_time: Duration::from_micros(random.magnitude(1..=200_000)),
             limits,
         }
     }
@@ -86,7 +104,9 @@ impl Habits {
             panic: at_times(0.1),
             wake: at_times(0.8),
             timer: at_times(0.3),
+            session_timer: at_times(0.6),
             connect: at_times(0.2),
+            job: at_times(0.3),
             past: at_times(0.5),
             pause: at_times(0.5),
             flush: at_times(0.4),
@@ -122,6 +142,8 @@ fn limits(random: &mut Rng) -> Limits {
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=32) as usize,
         turn_deadlines_max: random.magnitude(1..=32) as usize,
+        turn_calls_max: random.magnitude(1..=32) as usize,
+        calls_max: random.magnitude(1..=64) as usize,
         write_timeout: write,
         write_progress_bytes: random.magnitude(1..=8192) as usize,
         linger_timeout: linger,

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use oneloop_bench::figures::Measured;
 use oneloop_bench::fleet::{Fleet, Work};
 use oneloop_bench::peers::{Peer, Running};
 
@@ -34,9 +35,6 @@ pub(crate) struct Scale {
     /// The connections at the first and at the last memory reading.
     memory: (usize, usize),
 }
-
-/// The name of a figure, with its unit, and its value.
-pub(crate) type Measured = Vec<(String, f64)>;
 
 impl Scenario {
     pub(crate) const ALL: [Self; 5] = [
@@ -80,7 +78,7 @@ impl Scenario {
 
 impl Scale {
     pub(crate) fn full() -> Self {
-        let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
+        let most = oneloop_bench::peers::connections_max();
         let mut active = vec![1, 10, 100, 1_000, 10_000];
         active.retain(|&size| {
             if size > most {
@@ -248,6 +246,5 @@ pub(crate) const IDLE: usize = 19_000;
 const PIPELINING: usize = 100;
 const DEPTH: u32 = 50;
 const CONVERSATIONS_AT_ONCE: u64 = 64;
-const SPARE_DESCRIPTORS: usize = 500;
 const SETTLING: Duration = Duration::from_millis(100);
 const SETTLING_MAX: Duration = Duration::from_secs(2);

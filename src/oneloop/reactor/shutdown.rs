@@ -43,10 +43,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.slots.notify_all(Flags::DRAIN | Flags::READABLE);
     }
 
-    /// Returns `Stopped` once the drain is over and every connection has ended.
-    pub(crate) fn progress(&self) -> Turn {
+    /// Returns `Stopped` once the drain is over and every connection has ended. From then on no call
+    /// of another thread is accepted.
+    pub(crate) fn progress(&mut self) -> Turn {
         match self.drain {
             Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens() => {
+                self.close_calls();
                 Turn::Stopped(Stopped { aborted })
             }
             _ => Turn::Running,
@@ -94,8 +96,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
 }
 
 impl<S: Service, N: Net> Drop for Reactor<S, N> {
-    /// Ends every connection, so that the service gets back every session.
+    /// Refuses calls, and ends every connection, so that the service gets back every session.
     fn drop(&mut self) {
+        self.close_calls();
         self.end_all(|_, connection| connection.abort(EndReason::Dropped));
         self.reap();
     }

@@ -9,6 +9,7 @@
 mod connect;
 mod context;
 mod end;
+mod limits;
 mod output;
 mod peer;
 mod requests;
@@ -23,6 +24,7 @@ pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub use limits::SessionLimits;
 pub(crate) use output::Segment;
 pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
 pub(crate) use requests::Control;
@@ -121,8 +123,9 @@ pub enum Event {
     ///
     /// It comes after [`Next::Flush`], and after every other step whose output the operating system
     /// did not take at once; a deadline returned from that step is discarded, except in full
-    /// duplex. It also comes after a step that left no room and no unread input: a session that has
-    /// more to write stops when there is no room (see [`Context::has_room`]), and goes on here.
+    /// duplex. It also comes after a step that left no room, unless unread input is offered again: a
+    /// session that has more to write stops when there is no room (see [`Context::has_room`]), and
+    /// goes on here.
     Flushed,
     /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
     /// than requested when the server is nearly full (see `Limits`).

@@ -22,8 +22,8 @@ const IDLE: Duration = Duration::from_secs(600);
 
 struct Forward {
     upstream: Address,
+    /// The pairs, by the number of the client's session.
     pairs: HashMap<u64, Pair>,
-    pairs_so_far: u64,
 }
 
 /// Two connections whose streams are joined: the client's, and the upstream server's.
@@ -38,7 +38,9 @@ struct Pair {
 struct Pipe {
     pieces: VecDeque<Shared>,
     bytes: usize,
-    /// The peer has finished sending, and all its bytes are in the pipe or through it.
+    /// The peer has finished sending; some of its bytes may be unread.
+    ending: bool,
+    /// All of the peer's bytes are in the pipe or through it.
     ended: bool,
     /// The end of the stream was passed on.
     finished: bool,
@@ -48,16 +50,6 @@ struct Pipe {
 struct End {
     pair: u64,
     end: usize,
-}
-
-impl Forward {
-    fn to(upstream: Address) -> Self {
-        Self {
-            upstream,
-            pairs: HashMap::new(),
-            pairs_so_far: 0,
-        }
-    }
 }
 
 impl Pipe {
@@ -73,7 +65,8 @@ impl Pipe {
             self.pieces.push_back(Shared::from(input));
             cx.consume(input.len());
         }
-        self.ended |= event == Event::Eof && cx.input().is_empty();
+        self.ending |= event == Event::Eof;
+        self.ended = self.ending && cx.input().is_empty();
         before != (self.bytes, self.ended)
     }
 
@@ -99,15 +92,13 @@ impl Service for Forward {
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> End {
         let (pair, end) = match peer.tag {
-            Some(pair) => (pair.value(), 1),
-            None => {
-                self.pairs_so_far += 1;
-                let tag = Tag::new(self.pairs_so_far);
-                cx.connect(Connect::to(self.upstream.clone()).tag(tag));
-                self.pairs.insert(self.pairs_so_far, Pair::default());
-                (self.pairs_so_far, 0)
-            }
+            Some(tag) => (tag.value(), 1),
+            None => (peer.id.number().into(), 0),
         };
+        if end == 0 {
+            cx.connect(Connect::to(self.upstream.clone()).tag(Tag::new(pair)));
+            self.pairs.insert(pair, Pair::default());
+        }
         if let Some(pair) = self.pairs.get_mut(&pair) {
             pair.ids[end] = Some(peer.id);
         }
@@ -162,11 +153,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
         return Err("usage: forward LISTEN UPSTREAM".into());
     };
-    let upstream = Address::Ip(upstream.parse()?);
-    let mut reactor = Reactor::new(
-        Forward::to(upstream),
-        Limits::for_messages_up_to(PIPE_BYTES),
-    )?;
+    let forward = Forward {
+        upstream: Address::Ip(upstream.parse()?),
+        pairs: HashMap::new(),
+    };
+    let mut reactor = Reactor::new(forward, Limits::for_messages_up_to(PIPE_BYTES))?;
     println!("listening on {}", reactor.listen(listen.parse()?)?);
     let (stopper, mut signals) = (
         reactor.net().stopper(),

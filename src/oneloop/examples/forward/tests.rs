@@ -111,12 +111,12 @@ struct Conversation {
     resets: bool,
 }
 
-fn side(random: &mut Rng, seed: u64, way: u64) -> Side {
+fn side(random: &mut Rng, (seed, way): (u64, u64), most: u64) -> Side {
     let stream = |way| Stream {
         seed: 2 * seed + way,
         position: 0,
     };
-    let unsent = random.magnitude(1..=300_000) as usize;
+    let unsent = random.magnitude(1..=most) as usize;
     Side {
         random: Rng::new(random.bits()),
         sends: stream(way),
@@ -138,7 +138,13 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     let network = Network::<EDGE>::new(seed);
     network.set_faults(faults);
     let upstream: SocketAddr = UPSTREAM.parse().expect("an address");
-    let (mut client, mut server) = (side(&mut random, seed, 0), side(&mut random, seed, 1));
+    let link = LinkProfile::sample(&mut random);
+    let most = match link.bytes_per_second {
+        ..1_000_000 => 200_000,
+        _ => 2_000_000,
+    };
+    let mut client = side(&mut random, (seed, 0), most);
+    let mut server = side(&mut random, (seed, 1), most);
     (server.answers, client.answers) = match random.below(4) {
         0 => (true, false),
         _ => (false, false),
@@ -151,13 +157,15 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     };
     let server = RefCell::new(Some(server));
     network.serve(upstream, move || server.take().expect("one connection"));
-    let service = Forward::to(Address::Ip(upstream));
+    let service = Forward {
+        upstream: Address::Ip(upstream),
+        pairs: HashMap::new(),
+    };
     let limits = Limits {
         drain_timeout: Duration::from_secs(100_000),
         ..Limits::for_messages_up_to(PIPE_BYTES)
     };
     let mut simulation = Simulation::with_network(network, service, limits);
-    let link = LinkProfile::sample(&mut random);
     let from = SocketAddr::from(([10, 2, 0, 1], 4000));
     let to = simulation.address();
     let network = simulation.network();

@@ -23,5 +23,5 @@ pub use reactor::{
 };
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, PeerAddress,
-    Service, ServiceContext, SessionId, Shared, Tag, Time,
+    Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
 };

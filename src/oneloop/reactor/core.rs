@@ -28,7 +28,7 @@ pub(crate) type Slot<S, N> = Connection<<N as Net>::Stream, <S as Service>::Sess
 
 impl<S: Service, N: Net> Core<S, N> {
     pub(crate) fn new(service: S, mut net: N, limits: Limits) -> Self {
-        let mut scratch = Scratch::new(limits.output_bytes_mark, limits.output_bytes_max);
+        let mut scratch = Scratch::new(limits.for_sessions());
         scratch.service.random = net.seed();
         Self {
             service,

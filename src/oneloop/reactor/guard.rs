@@ -67,7 +67,7 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Ends the connection whose session panicked in its step.
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
         error!("the session with {} panicked", connection.ends.remote());
-        self.scratch.output.reset();
+        self.scratch.reset();
         connection.abort(EndReason::Panicked);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::limits::SessionLimits;
 use super::output::WriteBuf;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
@@ -41,11 +42,14 @@ pub(crate) struct Scratch {
     /// The session being stepped. After a panic, the session that panicked.
     pub(crate) current: SessionId,
     pub(crate) output: WriteBuf,
+    pub(crate) limits: SessionLimits,
+    /// The input maximum that the session being stepped has raised its own to. Its output is not
+    /// plain then, so that this is cleared at the end of the step.
+    input_max: Option<usize>,
 }
 
 impl Scratch {
-    /// Creates a scratch whose output has room for `mark` bytes and never holds more than `max`.
-    pub(crate) fn new(mark: usize, max: usize) -> Self {
+    pub(crate) fn new(limits: SessionLimits) -> Self {
         Self {
             service: ServiceContext {
                 now: Time::START,
@@ -54,8 +58,21 @@ impl Scratch {
                 random: 0,
             },
             current: SessionId::NONE,
-            output: WriteBuf::new(mark, max),
+            output: WriteBuf::new(limits.output_bytes_mark, limits.output_bytes_max),
+            limits,
+            input_max: None,
         }
+    }
+
+    /// Takes the input maximum that the step has raised the session's own to.
+    pub(crate) fn take_input_max(&mut self) -> Option<usize> {
+        self.input_max.take()
+    }
+
+    /// Clears all that a step has left, except requests to the loop.
+    pub(crate) fn reset(&mut self) {
+        self.output.reset();
+        self.input_max = None;
     }
 }
 
@@ -154,6 +171,45 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn written(&self) -> usize {
         self.scratch.output.len()
+    }
+
+    /// Raises this session's input maximum to `bytes`, for the message at hand. Returns false, and
+    /// changes nothing, if that is more than `Limits::input_bytes_hard_max`.
+    ///
+    /// So a session that knows from a message's head how long it is can wait for all of it, while
+    /// `Limits::input_bytes_max` bounds what a peer costs otherwise. It holds from this step until
+    /// the session consumes input in a later one, or all of it in this one: call it in each step
+    /// that leaves a part of a message longer than `Limits::input_bytes_max`.
+    ///
+    /// ```
+    /// # use oneloop::{CloseReason, Context, Next};
+    /// # use std::time::Duration;
+    /// /// Waits for the whole of a message whose head announces `length` bytes.
+    /// fn wait_for(length: usize, cx: &mut Context<'_>) -> Next {
+    ///     if !cx.raise_input_max(length) {
+    ///         cx.write(b"too long\n");
+    ///         return Next::Close(CloseReason::ProtocolError);
+    ///     }
+    ///     Next::Read { until: cx.after(Duration::from_secs(60)) }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn raise_input_max(&mut self, bytes: usize) -> bool {
+        let Scratch { limits, .. } = self.scratch;
+        if bytes > limits.input_bytes_hard_max {
+            return false;
+        }
+        if bytes > limits.input_bytes_max {
+            self.scratch.input_max = Some(bytes);
+            self.scratch.output.leave_plain();
+        }
+        true
+    }
+
+    /// Returns the limits that hold for this session.
+    #[must_use]
+    pub fn limits(&self) -> SessionLimits {
+        self.scratch.limits
     }
 
     /// Returns the id of this session, for use by other sessions.
@@ -383,7 +439,12 @@ mod tests {
         (mark, max): (usize, usize),
         body: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<u8>) {
-        let mut scratch = Scratch::new(mark, max);
+        let mut scratch = Scratch::new(SessionLimits {
+            input_bytes_max: 100,
+            input_bytes_hard_max: 1000,
+            output_bytes_mark: mark,
+            output_bytes_max: max,
+        });
         let result = body(&mut Context::new(input, &mut scratch));
         let output = scratch.output.slices().flatten().copied().collect();
         (result, output)
@@ -410,7 +471,7 @@ mod tests {
 
     #[test]
     fn random_numbers_are_those_of_the_seed() {
-        let mut scratch = Scratch::new(8, 8);
+        let mut scratch = Scratch::new(crate::Limits::default().for_sessions());
         // The published first values of splitmix64 for the seed 1234567.
         scratch.service.random = 1_234_567;
         let first = [(); 3].map(|()| scratch.service.random());
@@ -430,5 +491,33 @@ mod tests {
             cx.consume(6);
             assert_eq!(cx.input(), b"Bob");
         });
+    }
+
+    #[test]
+    fn input_maximum_is_raised_up_to_the_hard_one() {
+        let mut scratch = Scratch::new(SessionLimits {
+            input_bytes_max: 100,
+            input_bytes_hard_max: 1000,
+            output_bytes_mark: 8,
+            output_bytes_max: 20,
+        });
+        for (bytes, raised, input_max) in [
+            (0, true, None),
+            (100, true, None),
+            (101, true, Some(101)),
+            (1000, true, Some(1000)),
+            (1001, false, None),
+        ] {
+            let mut cx = Context::new(b"", &mut scratch);
+            cx.write(b"ab");
+            assert_eq!(cx.raise_input_max(bytes), raised);
+            cx.write(b"c");
+            assert_eq!((cx.room(), cx.written()), (5, 3));
+            assert_eq!(scratch.output.is_plain(), input_max.is_none());
+            let output: Vec<_> = scratch.output.slices().flatten().copied().collect();
+            assert_eq!(output, b"abc");
+            assert_eq!(scratch.take_input_max(), input_max);
+            scratch.reset();
+        }
     }
 }

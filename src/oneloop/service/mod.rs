@@ -9,6 +9,7 @@
 mod connect;
 mod context;
 mod end;
+mod limits;
 mod output;
 mod peer;
 mod requests;
@@ -23,6 +24,7 @@ pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub use limits::SessionLimits;
 pub(crate) use output::Segment;
 pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
 pub(crate) use requests::Control;

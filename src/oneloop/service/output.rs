@@ -129,7 +129,7 @@ impl WriteBuf {
     }
 
     /// Leaves the plain form, so that the step ends on the slow path.
-    fn leave_plain(&mut self) {
+    pub(crate) fn leave_plain(&mut self) {
         if self.form == Form::Plain {
             self.mixed.copied = std::mem::take(&mut self.plain);
             self.form = Form::Mixed;

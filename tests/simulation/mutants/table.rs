@@ -181,7 +181,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "output_kept_after_panic",
         file: "src/oneloop/reactor/guard.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::Panicked);",
         replace: "        connection.abort(EndReason::Panicked);",
         suite: Suite::Scenario("panics"),
@@ -206,16 +206,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "input_never_full",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() == self.limits.input_bytes_max + 1",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() > self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "input_full_a_byte_early",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() + 1 >= self.limits.input_bytes_max",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() + 1 >= self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
@@ -616,19 +616,18 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "calls_taken_after_the_end",
-        file: "src/oneloop/reactor/mod.rs",
-        find: "        if turn != Turn::Running {
-            self.close_calls();
-        }",
-        replace: "",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                self.close_calls();
+                Turn::Stopped",
+        replace: "                Turn::Stopped",
         suite: Suite::Scenario("handles"),
     },
     Mutant {
         name: "calls_of_a_dropped_reactor_kept",
         file: "src/oneloop/reactor/shutdown.rs",
         find: "        self.close_calls();
-",
-        replace: "",
+        self.end_all",
+        replace: "        self.end_all",
         suite: Suite::Scenario("handles"),
     },
     Mutant {
@@ -1025,7 +1024,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_stays_for_the_next",
         file: "src/oneloop/reactor/write.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::OutputOverflow);",
         replace: "        self.scratch.output.clear();
         connection.abort(EndReason::OutputOverflow);",
@@ -1154,6 +1153,104 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "if !self.wake.is_empty() {",
         suite: Suite::Scenario("events"),
     },
+    Mutant {
+        name: "shared_output_not_counted_to_the_maximum",
+        file: "src/oneloop/service/output.rs",
+        find: "if self.accept(bytes.len()) {",
+        replace: "if self.accept(0) {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_leaves_room",
+        file: "src/oneloop/service/output.rs",
+        find: "            Form::Mixed => self.len(),",
+        replace: "            Form::Mixed => 0,",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_before_what_precedes_it",
+        file: "src/oneloop/service/output.rs",
+        find: "let behind = self.mixed.copied.filled;",
+        replace: "let behind = 0;",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_copied",
+        file: "src/oneloop/service/output.rs",
+        find: "if bytes.len() < SHARED_AT_LEAST {",
+        replace: "if bytes.len() < SHARED_AT_LEAST * 10_000 {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "sent_part_of_shared_output_sent_again",
+        file: "src/oneloop/service/output.rs",
+        find: "keep(Segment::Shared(bytes.slice(start..)));",
+        replace: "keep(Segment::Shared(bytes.slice(..)));",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "segments_in_reverse",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.segments.push_back(segment);",
+        replace: "self.segments.push_front(segment);",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "pending_segments_after_the_sent_ones_lost",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "            sent -= length;
+            self.segments.pop_front();",
+        replace: "            sent -= length;
+            self.segments.truncate(1);
+            self.segments.pop_front();",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "slices_written_but_the_first",
+        file: "src/oneloop/net/os.rs",
+        find: "stream.write_vectored(slices)",
+        replace: "stream.write_vectored(&slices[1..])",
+        suite: Suite::Scenario("kernel"),
+    },
+    Mutant {
+        name: "raised_input_maximum_stays",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "        if left < self.len() {
+            self.raised_max = None;
+        }
+",
+        replace: "",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "raised_input_maximum_for_the_next",
+        file: "src/oneloop/service/context.rs",
+        find: "        self.output.reset();
+        self.input_max = None;",
+        replace: "        self.output.reset();",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "input_maximum_raised_above_the_hard_one",
+        file: "src/oneloop/service/context.rs",
+        find: "if bytes > limits.input_bytes_hard_max {",
+        replace: "if bytes > limits.input_bytes_hard_max + 1 {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "input_maximum_passed_after_it_fell_back",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "let end = self.buffer.len().min(self.start + max);",
+        replace: "let end = self.buffer.len();",
+        suite: Suite::Unit("oneloop", "buffer"),
+    },
+    Mutant {
+        name: "large_output_in_a_small_send_buffer",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if sent + buffers.output.len() >= LARGE_OUTPUT_BYTES {",
+        replace: "if buffers.output.len() >= LARGE_OUTPUT_BYTES {",
+        suite: Suite::Scenario("large"),
+    },
     // Both directions at once, finished sending sides, aborts, wake-ups within the turn.
     Mutant {
         name: "duplex_session_not_read_while_output_waits",
@@ -1236,7 +1333,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "output_of_an_aborted_step_sent",
         file: "src/oneloop/reactor/drive.rs",
         find: "        if connection.phase == Phase::Dead {
-            self.scratch.output.reset();
+            self.scratch.reset();
             return false;
         }
         self.send(connection)",
@@ -1316,6 +1413,69 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/write.rs",
         find: "if output.room() == 0 && !offered_again {",
         replace: "if false && !offered_again {",
+        suite: Suite::Scenario("writing"),
+    },
+    Mutant {
+        name: "end_in_a_pause_told_twice",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "if self.flags.take(Flags::PAUSED) && !seen {",
+        replace: "if self.flags.take(Flags::PAUSED) || !seen {",
+        suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "large_input_buffer_kept",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "left < self.buffer.len() / 8 {",
+        replace: "left < self.buffer.len() / 8 && false {",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "input_copied_after_each_message",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.buffer.len() > READ_AT_LEAST && left",
+        replace: "self.buffer.len() > READ_AT_LEAST || left",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "closing_keeps_unread_input",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "buffers.input.keep_last(0);",
+        replace: "",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "large_output_keeps_a_small_send_buffer",
+        file: "src/oneloop/reactor/write.rs",
+        find: "            self.widen_send_buffer(connection);",
+        replace: "",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "late_comers_accepted_in_a_drain_without_end",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "*left -= 1;",
+        replace: "let _ = left;",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_over_while_others_wait_in_the_queue",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.slots.is_empty() && !self.listens() =>",
+        replace: "self.slots.is_empty() =>",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "short_read_not_taken_for_the_last",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "N::SHORT_READ_DRAINS && bytes < asked &&",
+        replace: "N::SHORT_READ_DRAINS && bytes > asked &&",
+        suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "interrupted_read_ends_lingering",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "                ErrorKind::Interrupted => {}\n",
+        replace: "",
         suite: Suite::Scenario("writing"),
     },
 ];

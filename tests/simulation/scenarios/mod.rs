@@ -11,6 +11,7 @@ mod events;
 mod greeting;
 mod handles;
 mod identity;
+mod large;
 mod memory;
 mod outbound;
 mod panics;

@@ -31,6 +31,11 @@ pub struct Model {
     has_ended: bool,
     /// Number of bytes of input that it has not consumed.
     left: usize,
+    /// Number of bytes of input at its last step.
+    offered: usize,
+    /// The input maximum that it has raised its own to: by its last step, and at present.
+    pub raised: Option<usize>,
+    input_max: Option<usize>,
     closing: Option<EndReason>,
     /// Its timers by key: the time each is due and the time it was set.
     pub timers: BTreeMap<u32, (Time, Time)>,
@@ -74,6 +79,9 @@ impl Model {
             is_drained: false,
             has_ended: false,
             left: 0,
+            offered: 0,
+            raised: None,
+            input_max: None,
             closing: None,
             timers: BTreeMap::new(),
             panicked: false,
@@ -95,6 +103,7 @@ impl Model {
         input: usize,
         drains: bool,
     ) -> Verdict {
+        self.offered = input;
         let right = self.may(now, event, input, drains);
         if !right {
             return Err(format!(
@@ -162,6 +171,14 @@ impl Model {
         load: &Load,
     ) {
         self.left = left;
+        if left < self.offered {
+            self.input_max = None;
+        }
+        if let Some(raised) = self.raised.take()
+            && left > 0
+        {
+            self.input_max = Some(raised);
+        }
         let offered_again = left > 0 && !matches!(next, Next::Pause { .. });
         if !has_room && !offered_again {
             self.flush = Flush::Untold { since: now };
@@ -212,12 +229,18 @@ impl Model {
         }
     }
 
+    /// Returns the most unread input that may be held for it.
+    pub fn input_max(&self, limits: &Limits) -> usize {
+        let max = self.input_max.unwrap_or(limits.input_bytes_max);
+        max.max(self.left)
+    }
+
     /// Returns the time since which its socket must be read, if it must.
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
         let reads = self.waits == Waits::Read && self.flush == Flush::Done;
         let over = self.has_ended || self.closing.is_some() || self.broken;
         let over = over || self.panicked || self.overflowed || self.is_finished;
-        let wants = reads && !over && self.left < limits.input_bytes_max && self.is_open;
+        let wants = reads && !over && self.left < self.input_max(limits) && self.is_open;
         wants.then_some(self.asked_at)
     }
 
@@ -285,7 +308,7 @@ impl Model {
             EndReason::Reset => self.broken || !self.is_watched,
             EndReason::WriteTimeout => self.flush == Flush::Owed || !self.is_watched,
             EndReason::InputOverflow => {
-                self.left == limits.input_bytes_max && self.closing.is_none()
+                self.left == self.input_max(limits) && self.closing.is_none()
             }
             EndReason::DrainTimeout => drain_is_over,
             EndReason::Dropped => is_dropped,

@@ -43,6 +43,8 @@ pub struct Habits {
     pub flush: f64,
     pub close: f64,
     pub overflow: f64,
+    /// Raises its input maximum, if it leaves input.
+    pub raise: f64,
     pub deaf_to_drain: f64,
     /// Most bytes written in one step, as a rule.
     pub write_max: u64,
@@ -112,6 +114,7 @@ impl Habits {
             flush: at_times(0.4),
             close: at_times(0.2),
             overflow: at_times(0.02),
+            raise: at_times(1.0),
             deaf_to_drain: at_times(1.0),
             write_max: random.magnitude(1..=limits.output_bytes_max as u64),
             wait_max: Duration::from_millis(random.magnitude(10..=30_000)),
@@ -121,6 +124,9 @@ impl Habits {
 
 fn limits(random: &mut Rng) -> Limits {
     let input = random.magnitude(8..=8192) as usize;
+    let raised = random
+        .random_bool(0.5)
+        .then(|| input * random.range(1..=8) as usize);
     let mark = random.magnitude(1..=8192) as usize;
     let mut millis = |from, to| Duration::from_millis(random.magnitude(from..=to));
     let (write, linger, connect) = (millis(500, 20_000), millis(10, 2_000), millis(500, 20_000));
@@ -137,8 +143,9 @@ fn limits(random: &mut Rng) -> Limits {
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: input,
+        input_bytes_hard_max: raised,
         output_bytes_mark: mark,
-        output_bytes_max: mark + input + random.magnitude(1..=65_536) as usize,
+        output_bytes_max: mark + raised.unwrap_or(input) + random.magnitude(1..=65_536) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=32) as usize,
         turn_deadlines_max: random.magnitude(1..=32) as usize,

@@ -322,7 +322,10 @@ impl<const EDGE: bool> Run<EDGE> {
         // A connection that ended while it was in the ready queue is reaped in its turn.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
-        let bytes_max = limits.input_bytes_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
+        let input_max = limits
+            .input_bytes_hard_max
+            .unwrap_or(limits.input_bytes_max);
+        let bytes_max = input_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
         let complaint = if usage.buffered_bytes_max > bytes_max {
             "more memory than allowed"
         } else if settled > most {

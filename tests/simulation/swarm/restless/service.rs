@@ -309,7 +309,31 @@ impl<const EDGE: bool> Restless<EDGE> {
         };
         input.take(taken);
         cx.consume(taken);
+        self.raise_at_times(session.number, cx);
         Ok(())
+    }
+
+    /// Raises the input maximum now and then, to any value from nothing to more than is allowed.
+    fn raise_at_times(&mut self, number: u32, cx: &mut Context<'_>) {
+        let habits = self.shared.0.borrow().plan.habits;
+        if !self.random.random_bool(habits.raise) {
+            return;
+        }
+        let limits = cx.limits();
+        let bytes = self.random.below(limits.input_bytes_hard_max + 2);
+        let raised = cx.raise_input_max(bytes);
+        let mut ledger = self.shared.0.borrow_mut();
+        let right = raised == (bytes <= limits.input_bytes_hard_max);
+        let verdict = right
+            .then_some(())
+            .ok_or_else(|| format!("{bytes} are raised to: {raised}"));
+        ledger.judge(&format!("session {number}"), verdict);
+        if raised
+            && bytes > limits.input_bytes_max
+            && let Some(model) = ledger.models.get_mut(&number)
+        {
+            model.raised = Some(bytes);
+        }
     }
 }
 
@@ -363,7 +387,12 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             let Some(model) = ledger.models.get_mut(&number) else {
                 return Next::Close(CloseReason::Refused);
             };
-            let verdict = model.stepped((cx.now(), ledger.turn), event, cx.input().len(), drains);
+            let input = cx.input().len();
+            let allowed = match model.input_max(&ledger.plan.limits) {
+                most if input > most => Err(format!("{input} bytes of input, {most} are allowed")),
+                _ => Ok(()),
+            };
+            let verdict = allowed.and(model.stepped((cx.now(), ledger.turn), event, input, drains));
             let chance = ledger.plan.habits.panic;
             model.panicked = self.random.random_bool(chance);
             let panics = model.panicked;
@@ -371,6 +400,8 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             if panics {
                 // This output must not appear anywhere.
                 cx.write(b"of a session that panicked");
+                cx.write_shared(vec![b'!'; self.random.below(600)].into());
+                let _ = cx.raise_input_max(self.random.below(10_000));
                 resume_unwind(Box::new("as planned"));
             }
         }

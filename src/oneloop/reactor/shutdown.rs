@@ -132,7 +132,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.notify_of_drain(DrainOrder::Last);
     }
 
-    /// Returns `Stopped` once the drain is over and every connection has ended.
+    /// Returns `Stopped` once the drain is over and every connection has ended. From then on no call
+    /// of another thread is accepted.
     pub(crate) fn progress(&mut self) -> Turn {
         match self.drain {
             None => Turn::Running,
@@ -146,6 +147,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Turn::Running
             }
             Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens_at_all() => {
+                self.close_calls();
                 Turn::Stopped(Stopped { aborted })
             }
             Some(_) => Turn::Running,

@@ -163,6 +163,7 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     };
     let limits = Limits {
         drain_timeout: Duration::from_secs(100_000),
+        write_timeout: Duration::from_secs(10_000), // for ends that read late
         ..Limits::for_messages_up_to(PIPE_BYTES)
     };
     let mut simulation = Simulation::with_network(network, service, limits);

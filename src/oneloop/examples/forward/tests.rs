@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use oneloop::Time;
 use oneloop_sim::{Faults, LinkProfile, Network, RemotePeer, Rng, Script, Simulation, Status};
 
 use super::*;
@@ -138,7 +137,10 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     let network = Network::<EDGE>::new(seed);
     network.set_faults(faults);
     let upstream: SocketAddr = UPSTREAM.parse().expect("an address");
-    let link = LinkProfile::sample(&mut random);
+    let mut link = LinkProfile::sample(&mut random);
+    link.bytes_per_second = link.bytes_per_second.max(10_000);
+    link.receive_buffer_bytes = link.receive_buffer_bytes.max(1000);
+    link.segment_bytes = 1..=(*link.segment_bytes.end()).max(1000);
     let most = match link.bytes_per_second {
         ..1_000_000 => 200_000,
         _ => 2_000_000,

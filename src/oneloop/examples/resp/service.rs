@@ -72,7 +72,8 @@ impl Service for Resp {
         while session.mode != Mode::Leaving && cx.has_room() && cx.input().len() >= session.awaited
         {
             match request::parse(cx.input(), &mut args, &mut session.awaited, self.value_max) {
-                Ok(None) => {}
+                Ok(None) if cx.raise_input_max(session.awaited) => {}
+                Ok(None) => return Next::Close(CloseReason::ProtocolError), // it is too long
                 Ok(Some(length)) => {
                     cx.consume(length);
                     session.awaited = 1;

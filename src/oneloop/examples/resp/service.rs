@@ -217,6 +217,7 @@ impl Resp {
             inbox.messages.push_back(message.clone());
             inbox.bytes += message.len();
             match inbox.bytes {
+                ..INBOX_BYTES_MAX if inbox.messages.len() > 1 => {} // it was woken for the first
                 ..INBOX_BYTES_MAX => cx.wake(id),
                 _ => cx.abort(id), // it does not read: memory is for those that do
             }

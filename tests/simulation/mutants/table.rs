@@ -1445,7 +1445,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "deadline_in_duplex_taken_for_the_write_deadline",
         file: "src/oneloop/reactor/lifecycle.rs",
         find: "Phase::Live if connection.write_deadline() > self.now() => {",
-        replace: "Phase::Live if connection.write_deadline() == Time::NEVER => {",
+        replace: "Phase::Live if !connection.has_pending_output() => {",
         suite: Suite::Scenario("duplex"),
     },
     Mutant {
@@ -1611,7 +1611,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_over_while_others_wait_in_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.is_empty() && !self.listens() =>",
+        find: "self.slots.is_empty() && !self.listens_at_all() =>",
         replace: "self.slots.is_empty() =>",
         suite: Suite::Scenario("draining"),
     },

@@ -41,7 +41,8 @@ impl Chat {
         let message = Shared::from(format!("{text}\n").into_bytes());
         for (&id, member) in self.0.iter_mut().filter(|(_, member)| is_to(member)) {
             match member.inbox.len() {
-                ..BACKLOG_MAX => cx.wake(id),
+                0 => cx.wake(id),
+                1..BACKLOG_MAX => {} // it was woken for the first one
                 _ => cx.abort(id),
             }
             member.inbox.push_back(message.clone());

@@ -27,11 +27,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A reply may be long: LRANGE returns many values.
+/// A connection whose request is long may hold all of it; the others hold little.
 fn limits(value_max: usize) -> Limits {
     Limits {
+        input_bytes_hard_max: Some(value_max + (64 << 10)),
         output_bytes_max: 1 << 30,
-        ..Limits::for_messages_up_to(value_max)
+        receive_buffer_bytes: 1 << 20,
+        turn_bytes_max: 1 << 20,
+        ..Limits::for_messages_up_to(64 << 10)
     }
 }
 

@@ -72,7 +72,8 @@ impl Service for Resp {
         while session.mode != Mode::Leaving && cx.has_room() && cx.input().len() >= session.awaited
         {
             match request::parse(cx.input(), &mut args, &mut session.awaited, self.value_max) {
-                Ok(None) => {}
+                Ok(None) if cx.raise_input_max(session.awaited) => {}
+                Ok(None) => return Next::Close(CloseReason::ProtocolError), // it is too long
                 Ok(Some(length)) => {
                     cx.consume(length);
                     session.awaited = 1;
@@ -216,6 +217,7 @@ impl Resp {
             inbox.messages.push_back(message.clone());
             inbox.bytes += message.len();
             match inbox.bytes {
+                ..INBOX_BYTES_MAX if inbox.messages.len() > 1 => {} // it was woken for the first
                 ..INBOX_BYTES_MAX => cx.wake(id),
                 _ => cx.abort(id), // it does not read: memory is for those that do
             }

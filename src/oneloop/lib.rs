@@ -18,8 +18,8 @@ pub mod service;
 pub mod testing;
 
 pub use reactor::{
-    CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Pool, Reactor, Reply,
-    ReplyError, Stopped, Turn, Usage, WhenFull,
+    BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
+    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
 };
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, PeerAddress,

@@ -283,8 +283,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "end_of_drain_not_waited_for",
         file: "src/oneloop/reactor/poll.rs",
-        find: "next = next.min(drain.deadline);",
-        replace: "let _ = drain.deadline;",
+        find: "next = next.min(drain.next_at());",
+        replace: "let _ = drain.next_at();",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -305,8 +305,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_does_not_read_first",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.notify_all(Flags::DRAIN | Flags::READABLE);",
-        replace: "self.slots.notify_all(Flags::DRAIN);",
+        find: ".notify_where(drains, Flags::DRAIN | Flags::READABLE);",
+        replace: ".notify_where(drains, Flags::DRAIN);",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -320,8 +320,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_closes_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "            listener.close_after(self.core.limits.backlog as usize);",
-        replace: "            listener.socket = None;",
+        find: "self.listeners[listener].close_after_queue();",
+        replace: "self.listeners[listener].socket = None;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -334,15 +334,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_from_a_stale_clock",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "let deadline = self.core.update_now() + grace;",
-        replace: "let deadline = self.core.now() + grace;",
+        find: "let now = self.core.update_now();",
+        replace: "let now = self.core.now();",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_cuts_at_half_its_time",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "let deadline = self.core.update_now() + grace;",
-        replace: "let deadline = self.core.update_now() + grace / 2;",
+        find: "deadline: now + grace,",
+        replace: "deadline: now + grace / 2,",
         suite: Suite::Seeds(60),
     },
     Mutant {
@@ -764,15 +764,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "full_server_goes_on_accepting",
         file: "src/oneloop/reactor/accept.rs",
-        find: "limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max",
-        replace: "limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max + 1",
+        find: ".has_place(listener, self.core.limits.connections_max)",
+        replace: ".has_place(listener, self.core.limits.connections_max + 1)",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "one_connection_too_many",
         file: "src/oneloop/reactor/admission.rs",
-        find: "if self.admitted >= max {",
-        replace: "if self.admitted > max {",
+        find: "self.admitted.saturating_add(kept_for_others) < max",
+        replace: "self.admitted.saturating_add(kept_for_others) <= max",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
@@ -836,7 +836,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_leak_without_registration",
         file: "src/oneloop/reactor/connect.rs",
-        find: "            self.release_admission(remote, Origin::Outbound);
+        find: "            self.release_admission(claim);
             return Err",
         replace: "            return Err",
         suite: Suite::Scenario("outbound"),
@@ -918,16 +918,167 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
+        name: "reserve_ignored",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "self.admitted.saturating_add(kept_for_others) < max",
+        replace: "self.admitted + kept_for_others * 0 < max",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "reserve_not_given_back",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "        self.unused_reserve += places.unused_reserve();
+    }",
+        replace: "    }",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "maximum_of_a_listener_ignored",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "places.admitted < places.max && ",
+        replace: "",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "queue_of_one_listener_decided_by_all",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "let refuses = self.listeners[listener].when_full == WhenFull::Refuse;",
+        replace: "let refuses = self.core.limits.when_full == WhenFull::Refuse;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "refusal_without_its_listener",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "let listener = self.listeners[connection.listener as usize].id;",
+        replace: "let listener = self.listeners[0].id;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "session_of_another_listener",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "connection.listener = listener as u16;",
+        replace: "connection.listener = 0;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_listener_drains_first",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "drain.stage == Stage::All || !self.is_last(listener)",
+        replace: "drain.stage == Stage::All || !self.is_last(listener) || true",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_sessions_drain_first",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let drains = |connection: &_| order_of(connection) == order;",
+        replace: "let drains = |connection: &_| order_of(connection) == order || true;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_listener_waits_too_long",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "until: now + grace * 9 / 10,",
+        replace: "until: now + grace,",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_listener_drains_only_in_the_end",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "if until <= self.core.now() || self.has_first_drained() {",
+        replace: "if until <= self.core.now() {",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "backlog_of_a_listener_ignored",
+        file: "src/oneloop/reactor/listen.rs",
+        find: "self.backlog.unwrap_or(limits.backlog)",
+        replace: "limits.backlog",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "wildcard_taken_for_the_local_address",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "address.ip().is_unspecified()",
+        replace: "address.port() == 0",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "stale_file_not_replaced",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "Ok(is_closed.then(|| identity(&file)))",
+        replace: "Ok((is_closed && false).then(|| identity(&file)))",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "open_socket_taken_for_stale",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "matches!(refused, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)",
+        replace: "matches!(refused, Err(error) if error.kind() != io::ErrorKind::NotFound)",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "any_file_taken_for_a_socket",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "if !file.file_type().is_socket() {",
+        replace: "if false && !file.file_type().is_socket() {",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "file_of_another_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "let is_ours = |file: &Metadata| identity(file) == self.identity;",
+        replace: "let is_ours = |_: &Metadata| true;",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "mode_of_a_socket_ignored",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "            fs::set_permissions(path, Permissions::from_mode(mode))?;
+",
+        replace: "            let _ = mode;
+",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "adopted_without_a_look",
+        file: "src/oneloop/net/os/listener.rs",
+        find: "socket.r#type()? != Type::STREAM || !unix::is_listening(&socket)?",
+        replace: "false",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "second_signal_waits",
+        file: "src/oneloop/net/os/signals.rs",
+        find: "        flag::register(signal, Arc::clone(&repeated))?;\n",
+        replace: "",
+        suite: Suite::Sockets("embedding", "signal"),
+    },
+    Mutant {
+        name: "ignored_signal_caught",
+        file: "src/oneloop/net/os/signals.rs",
+        find: "            continue;\n",
+        replace: "",
+        suite: Suite::Sockets("embedding", "signal"),
+    },
+    Mutant {
+        name: "host_sleeps_before_the_start",
+        file: "src/oneloop/reactor/embedding.rs",
+        find: "true => Some(Duration::ZERO),",
+        replace: "true => self.timeout(),",
+        suite: Suite::Sockets("embedding", "host"),
+    },
+    Mutant {
         name: "no_nodelay",
         file: "src/oneloop/net/os.rs",
-        find: "    socket.set_tcp_nodelay(true)?;
+        find: "    socket.set_tcp_nodelay(true)
 ",
-        replace: "",
+        replace: "    Ok(())
+",
         suite: Suite::Scenario("kernel"),
     },
     Mutant {
         name: "wildcard_takes_ipv4_too",
-        file: "src/oneloop/net/os.rs",
+        file: "src/oneloop/net/os/listener.rs",
         find: "socket.set_only_v6(true)?;",
         replace: "socket.set_only_v6(false)?;",
         suite: Suite::Scenario("kernel"),
@@ -941,7 +1092,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "backlog_of_one",
-        file: "src/oneloop/net/os.rs",
+        file: "src/oneloop/net/os/listener.rs",
         find: "i32::try_from(options.backlog).unwrap_or(i32::MAX)",
         replace: "i32::from(options.backlog > 0)",
         suite: Suite::Scenario("kernel"),

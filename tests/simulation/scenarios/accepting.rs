@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::net::{ListenOptions, Net};
+use oneloop::net::{ListenAt, ListenOptions, Net};
 use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, WhenFull};
 use oneloop_sim::{Client, Faults, Simulation, Status};
 
@@ -281,9 +281,11 @@ fn listener_that_cannot_be_had_is_an_error_and_no_listener() {
             send_bytes: 1,
             receive_bytes: 1,
         },
+        reuse_port: false,
+        mode: None,
     };
-    let token = oneloop::net::Token(7);
-    assert!(Net::listen(&mut network, address, &options, token).is_err());
+    let (token, at) = (oneloop::net::Token(7), ListenAt::Address(address.into()));
+    assert!(Net::listen(&mut network, at, &options, token).is_err());
 }
 
 #[test]

@@ -15,6 +15,14 @@ fn contract_names_no_socket_poller_clock_or_loop() {
 }
 
 #[test]
+fn layers_name_only_the_contract() {
+    assert_names_none_of(
+        "src/oneloop/layer",
+        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
+    );
+}
+
+#[test]
 fn loop_names_no_socket_of_its_own() {
     assert_names_none_of("src/oneloop/reactor", &[SOCKETS, CLOCKS]);
 }

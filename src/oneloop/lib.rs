@@ -5,11 +5,13 @@
 //! | module | content | must not know |
 //! |---|---|---|
 //! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
+//! | [`layer`] | services around services | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
 //! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
 #![doc = include_str!("README.md")]
 
+pub mod layer;
 pub mod net;
 pub mod reactor;
 pub mod service;
@@ -17,5 +19,6 @@ pub mod testing;
 
 pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+    CloseReason, Context, EndReason, Event, Next, Output, Peer, Service, ServiceContext, SessionId,
+    Time,
 };

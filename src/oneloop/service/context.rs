@@ -15,8 +15,8 @@ use super::{SessionId, Time};
 /// passed on as one.
 #[derive(Debug)]
 pub struct Context<'a> {
-    input: &'a [u8],
-    scratch: &'a mut Scratch,
+    pub(super) input: &'a [u8],
+    pub(super) scratch: &'a mut Scratch,
 }
 
 /// The view of a callback outside a step, such as [`Service::on_timer`](super::Service::on_timer):

@@ -6,8 +6,10 @@
 //!
 //! Nothing in this module may name a socket, mio or a clock.
 
+mod address_key;
 mod context;
 mod end;
+mod nested;
 mod output;
 mod requests;
 mod time;
@@ -17,9 +19,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use address_key::address_key;
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub use nested::Output;
 pub(crate) use requests::Connect;
 pub use time::Time;
 

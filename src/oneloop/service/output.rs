@@ -62,11 +62,9 @@ impl WriteBuf {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, bytes: usize) -> bool {
-        if self.overflowed || self.max - self.filled < bytes {
+        if self.overflowed || self.max_room() < bytes {
             // Partial output is never sent, and no more is accepted.
-            self.overflowed = true;
-            self.buffer = Box::default();
-            self.filled = 0;
+            self.overflow();
             return false;
         }
         let length = (self.filled + bytes).max(2 * self.buffer.len());
@@ -90,6 +88,20 @@ impl WriteBuf {
         if self.buffer.len() != self.mark {
             self.buffer = vec![0; self.mark].into();
         }
+    }
+
+    /// Begins a step with another mark and maximum. The memory is used again.
+    pub(crate) fn begin(&mut self, mark: usize, max: usize) {
+        (self.mark, self.max) = (mark, max);
+        self.filled = 0;
+        self.overflowed = false;
+    }
+
+    /// Discards the output as too much.
+    pub(crate) fn overflow(&mut self) {
+        self.overflowed = true;
+        self.buffer = Box::default();
+        self.filled = 0;
     }
 
     /// Takes the bytes from `sent` on, and clears the buffer. A large buffer is moved, not copied.
@@ -117,6 +129,11 @@ impl WriteBuf {
     #[inline]
     pub(crate) fn room(&self) -> usize {
         self.mark.saturating_sub(self.filled)
+    }
+
+    /// Returns how many more bytes fit below the maximum.
+    pub(crate) fn max_room(&self) -> usize {
+        self.max.saturating_sub(self.filled)
     }
 
     /// Returns how many bytes were written.

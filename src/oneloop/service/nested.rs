@@ -1,0 +1,111 @@
+//! A step of a session inside another one, with an input and an output of its own.
+
+use super::Context;
+use super::context::Scratch;
+use super::output::WriteBuf;
+
+/// The output of a nested step: see [`Context::nested`].
+///
+/// One is enough for all sessions of a layer, since they are stepped one at a time.
+#[derive(Debug)]
+pub struct Output {
+    buffer: WriteBuf,
+}
+
+impl Output {
+    /// Returns the bytes written in the last nested step, in consecutive pieces.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        [self.buffer.as_slice()]
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+    }
+
+    /// Returns true if the last nested step has written nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.len() == 0
+    }
+
+    /// Returns how many bytes the last nested step has written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Returns true if the last nested step has finished sending.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        false
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            buffer: WriteBuf::new(0, 0),
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Runs `body` with a context that has another input and another output, and otherwise is this
+    /// one. Returns the result, and how many bytes of `input` it has consumed.
+    ///
+    /// This is how a layer steps the session inside it, if it transforms the bytes. `fit` returns
+    /// how many bytes of nested output fit into a given room of this context: it bounds the nested
+    /// context's [`room`](Self::room) and its maximum. If this context has written nothing, there
+    /// is room for at least one byte. Nested output above the maximum overflows this context's
+    /// output as well.
+    ///
+    /// The nested output is not sent: the caller converts the [`Output`] and writes the result.
+    /// [`Transform`](crate::layer::Transform) does the rest too, which is to present unread input
+    /// again and to pass on the events.
+    ///
+    /// A panic of `body` leaves this context intact.
+    pub fn nested<T>(
+        &mut self,
+        input: &[u8],
+        output: &mut Output,
+        fit: impl Fn(usize) -> usize,
+        body: impl FnOnce(&mut Context<'_>) -> T,
+    ) -> (T, usize) {
+        let outer = &self.scratch.output;
+        let least = usize::from(outer.len() == 0 && outer.room() > 0);
+        let (mark, max) = (
+            fit(outer.room()).max(least),
+            fit(outer.max_room()).max(least),
+        );
+        output.buffer.begin(mark, max);
+        let swapped = Swapped::new(self.scratch, &mut output.buffer);
+        let mut cx = Context {
+            input,
+            scratch: &mut *swapped.scratch,
+        };
+        let result = body(&mut cx);
+        let consumed = input.len() - cx.input.len();
+        drop(swapped);
+        if output.buffer.has_overflowed() {
+            self.scratch.output.overflow();
+        }
+        (result, consumed)
+    }
+}
+
+/// Exchanges the output of a step for another one until it is dropped, also by a panic.
+struct Swapped<'a> {
+    scratch: &'a mut Scratch,
+    output: &'a mut WriteBuf,
+}
+
+impl<'a> Swapped<'a> {
+    fn new(scratch: &'a mut Scratch, output: &'a mut WriteBuf) -> Self {
+        std::mem::swap(&mut scratch.output, output);
+        Self { scratch, output }
+    }
+}
+
+impl Drop for Swapped<'_> {
+    fn drop(&mut self) {
+        std::mem::swap(&mut self.scratch.output, self.output);
+    }
+}

@@ -7,6 +7,7 @@ mod draining;
 mod echo;
 mod events;
 mod greeting;
+mod layers;
 mod outbound;
 mod panics;
 mod pressure;

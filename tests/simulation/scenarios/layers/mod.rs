@@ -1,0 +1,5 @@
+//! Layers around services.
+
+mod cipher;
+mod strict;
+mod transforming;

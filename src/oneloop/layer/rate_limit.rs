@@ -15,7 +15,8 @@ pub use rate::Rate;
 ///
 /// No input is refused. A session that has consumed more than its rate and its burst allow is not
 /// read until that is paid off, so the peer is slowed down by the flow control of TCP. One step may
-/// consume more than the burst; the pause after it is as much longer.
+/// consume all input that has arrived, at most `Limits::input_bytes_max`, and so more than the burst;
+/// the pause after it is as much longer.
 ///
 /// The unit is set by a [`Measure`]: [`Bytes`], [`Lines`](super::Lines), or a function that counts
 /// messages. Sessions of one IPv6 network of 64 bits count as one address. Outbound connections are

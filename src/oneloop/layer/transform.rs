@@ -81,10 +81,11 @@ pub trait Transform {
 
     /// Decodes unread input, consumes it, and appends the plaintext to `plain`.
     ///
-    /// It is called at every event, also without input. One call appends at most one frame, so that unread plaintext stays bounded: the next call
-    /// waits until there is less than [`plain_bytes_max`](Transformed::plain_bytes_max). An
-    /// incomplete frame stays in the input. The transformation may write to the wire, for example
-    /// the next message of a handshake.
+    /// It is called at every event, also without input. One call appends at most one frame, so that
+    /// unread plaintext stays bounded: while there is more than
+    /// [`plain_bytes_max`](Transformed::plain_bytes_max), it is not called. An incomplete frame stays
+    /// in the input. The transformation may write to the wire, for example the next message of a
+    /// handshake.
     ///
     /// # Errors
     /// Returns the reason to close the connection, with the output written so far.
@@ -173,8 +174,6 @@ pub struct TransformedState<T> {
     wait: Next,
     flush: Flush,
     presented: Presented,
-    /// The result of the last call of [`Transform::decode`].
-    decoded: Decoded,
     end: End,
     sending: Sending,
 }
@@ -275,7 +274,6 @@ impl<T: Transform> Layer for Transformed<T> {
             wait: Next::Flush,
             flush: Flush::Own,
             presented: Presented::All,
-            decoded: Decoded::All,
             end: End::None,
             sending: Sending::Open,
         }
@@ -348,8 +346,8 @@ impl<T: Transform> Transformed<T> {
             }
         }
         let reads = matches!(state.wait, Next::Read { .. });
-        if reads && decoded == Decoded::Some {
-            return Err(CloseReason::ProtocolError); // more plaintext than the session reads
+        if reads && plain.len() > self.plain_bytes_max {
+            return Err(CloseReason::ProtocolError);
         }
         Ok(state.wait)
     }
@@ -366,18 +364,11 @@ impl<T: Transform> Transformed<T> {
             return Ok(Decoded::End);
         }
         let before = plain.len();
-        let mut decoded = match cx.input() {
-            [] => state.decoded,
-            _ => Decoded::Some,
-        };
-        while plain.len() < self.plain_bytes_max {
+        let mut decoded = Decoded::Some;
+        while decoded == Decoded::Some && plain.len() <= self.plain_bytes_max {
             let bytes = plain.appendable();
             decoded = self.transform.decode(&mut state.transform, cx, bytes)?;
-            if decoded != Decoded::Some {
-                break;
-            }
         }
-        state.decoded = decoded;
         if decoded == Decoded::End {
             state.end = End::Plain;
         }
@@ -402,9 +393,12 @@ impl<T: Transform> Transformed<T> {
         }
         let (transform, output) = (&mut self.transform, &mut self.output);
         let fit = |room| transform.fit(room);
-        let ((next, had_room), consumed) = cx.nested(plain.unread(), output, fit, |cx| {
-            (inner(event, cx), cx.has_room())
-        });
+        let input = match event {
+            Event::Open => &[],
+            _ => plain.unread(),
+        };
+        let ((next, had_room), consumed) =
+            cx.nested(input, output, fit, |cx| (inner(event, cx), cx.has_room()));
         plain.consume(consumed);
         if state.sending == Sending::Open {
             for piece in output.pieces() {

@@ -1,8 +1,10 @@
 //! A transforming layer: the session inside it must notice no difference.
 
+use std::io::ErrorKind;
+
 use oneloop::layer::{Compose, Layered, Transformed};
-use oneloop::{EndReason, Limits, Service};
-use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation};
+use oneloop::{CloseReason, EndReason, Event, Limits, Next, Service};
+use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation, Status};
 
 use super::super::probe::*;
 use super::cipher::{Cipher, Frame, HANDSHAKE, KEY_BYTES, OVERHEAD, Stream};
@@ -164,7 +166,10 @@ fn commands_are_run_behind_the_cipher<const EDGE: bool>(seed: u64) -> Strict {
     let expected = run.expected();
     let (got, want) = (plain.len(), expected.len());
     let ended_as = &simulation.reactor().service().inner().ended;
-    assert!(plain == expected, "seed {seed}: {got} of {want} bytes, {ended_as:?}");
+    assert!(
+        plain == expected,
+        "seed {seed}: {got} of {want} bytes, {ended_as:?}"
+    );
     assert!(ended, "seed {seed}: no end of stream");
     let strict = simulation.reactor().service().inner();
     assert_eq!(strict.ended, [EndReason::Eof], "seed {seed}");
@@ -336,7 +341,7 @@ fn wrong_frame_ends_the_connection() {
 }
 
 #[test]
-fn plaintext_that_the_session_does_not_read_ends_the_connection() {
+fn paused_session_with_full_plaintext_loses_nothing() {
     let mut run = fixed(100);
     run.plain_bytes_max = 3;
     let mut stream = Stream::new(CLIENT_KEY);
@@ -346,7 +351,6 @@ fn plaintext_that_the_session_does_not_read_ends_the_connection() {
     let client = simulation.connect();
     client.send(&wire);
     simulation.run_for(ms(50));
-    // While it pauses nothing more is read, and nothing is wrong.
     let mut more = Vec::new();
     (0..10).for_each(|_| stream.seal(b"n.", &mut more));
     client.send(&more);
@@ -355,6 +359,115 @@ fn plaintext_that_the_session_does_not_read_ends_the_connection() {
     simulation.run_for(ms(500));
     let (plain, _) = decipher(&client.received());
     assert_eq!(plain.len(), 11);
+}
+
+/// Returns a server behind the cipher whose sessions run `act`, and a client that has sent frames
+/// with these contents.
+fn probed(
+    frames: &[&[u8]],
+    act: impl FnMut(Step<'_, '_>) -> Next + 'static,
+) -> (Simulation<Layered<Transformed<Cipher>, Probe>>, Client) {
+    let mut stream = Stream::new(CLIENT_KEY);
+    let mut wire = stream.hello().to_vec();
+    frames
+        .iter()
+        .for_each(|plain| stream.seal(plain, &mut wire));
+    let cipher = Transformed::new(Cipher {
+        frame_bytes_max: 1000,
+    });
+    let service = Probe::new(act).with(cipher.plain_bytes_max(100));
+    let mut simulation = Simulation::new(service, Limits::default(), 1);
+    let client = simulation.connect();
+    client.send(&wire);
+    simulation.run_for(ms(10));
+    (simulation, client)
+}
+
+#[test]
+fn plaintext_that_is_never_read_ends_the_connection() {
+    let (mut simulation, client) = probed(&[&[1; 60], &[2; 40]], |step| step.read_for(MINUTE));
+    assert_eq!(simulation.reactor().service().inner().end(0), None);
+    let mut stream = Stream::new(CLIENT_KEY);
+    stream.seal(&[0; 100], &mut Vec::new());
+    let mut wire = Vec::new();
+    stream.seal(b"x", &mut wire);
+    client.send(&wire);
+    client.finish();
+    simulation.run_for(SECOND);
+    let end = simulation.reactor().service().inner().end(0);
+    assert_eq!(end, Some(EndReason::ProtocolError));
+}
+
+#[test]
+fn plaintext_that_fills_its_maximum_may_be_the_last() {
+    let (simulation, _) = probed(&[&[1; 60], &[2; 40], b""], |mut step| match step.event {
+        Event::Eof => {
+            assert_eq!(step.take().len(), 100);
+            Next::Close(CloseReason::Eof)
+        }
+        _ => step.read_for(MINUTE),
+    });
+    let events = simulation.reactor().service().inner().events(0);
+    assert_eq!(events, [Event::Open, Event::Data, Event::Eof]);
+}
+
+#[test]
+fn nested_output_above_the_maximum_ends_with_a_reset() {
+    let most = Limits::default().output_bytes_max;
+    let (mut simulation, client) = probed(&[b"x"], move |mut step| {
+        if !step.take().is_empty() {
+            step.cx.write(&vec![0; most]);
+        }
+        step.read_for(MINUTE)
+    });
+    simulation.run_for(SECOND);
+    let end = simulation.reactor().service().inner().end(0);
+    assert_eq!(end, Some(EndReason::OutputOverflow));
+    assert_eq!(client.status(), Status::Failed(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn panic_behind_a_transformation_ends_one_session_alone() {
+    let mark = Limits::default().output_bytes_mark;
+    let (mut simulation, first) = probed(&[b"x"], move |mut step| {
+        let input = step.take();
+        if step.event == Event::Data {
+            assert!(step.cx.room() > mark - 100 && step.cx.room() < mark);
+            step.cx.write(&input);
+            assert!(input != b"!", "as planned");
+        }
+        step.read_for(MINUTE)
+    });
+    let mut others = [Stream::new(1), Stream::new(2)].map(|mut stream| {
+        let client = simulation.connect();
+        client.send(&stream.hello());
+        let mut wire = Vec::new();
+        stream.seal(
+            if stream.hello() == [0, 0, 0, 1] {
+                b"!"
+            } else {
+                b"y"
+            },
+            &mut wire,
+        );
+        (client, wire)
+    });
+    for (client, wire) in &mut others {
+        simulation.run_for(ms(10));
+        client.send(wire);
+    }
+    simulation.run_for(ms(10));
+    let [(panicked, _), (other, _)] = &others;
+    assert_eq!(
+        panicked.status(),
+        Status::Failed(ErrorKind::ConnectionReset)
+    );
+    assert_eq!(decipher(&other.received()).0, b"y");
+    assert_eq!(decipher(&first.received()).0, b"x");
+    assert_eq!(
+        simulation.reactor().service().inner().end(1),
+        Some(EndReason::Panicked)
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! loop, the timers and the service. It uses the public interface alone.
 
 use std::hint::black_box;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -266,6 +266,10 @@ impl Net for MockNet {
 
     fn write(&mut self, (): &mut (), bytes: &[u8]) -> io::Result<usize> {
         Ok(black_box(bytes).len())
+    }
+
+    fn write_vectored(&mut self, (): &mut (), slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn shutdown_write(&mut self, (): &mut ()) -> io::Result<()> {

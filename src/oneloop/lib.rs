@@ -20,5 +20,5 @@ pub mod testing;
 pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{
     CloseReason, Context, EndReason, Event, Next, Output, Peer, Service, ServiceContext, SessionId,
-    Time,
+    Shared, Time,
 };

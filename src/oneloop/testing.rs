@@ -92,8 +92,7 @@ impl Harness {
         let unread = cx.input().len();
         self.input.drain(..self.input.len() - unread);
         self.had_room = self.scratch.output.room() > 0;
-        self.output
-            .extend_from_slice(self.scratch.output.as_slice());
+        self.output.extend(self.scratch.output.slices().flatten());
         self.scratch.output.reset();
         next
     }

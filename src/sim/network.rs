@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -294,6 +294,14 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
 
     fn write(&mut self, stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
         self.world.borrow_mut().write(stream.at, bytes)
+    }
+
+    fn write_vectored(&mut self, stream: &mut Stream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        for slice in slices {
+            bytes.extend_from_slice(slice);
+        }
+        self.world.borrow_mut().write(stream.at, &bytes)
     }
 
     fn shutdown_write(&mut self, stream: &mut Stream) -> io::Result<()> {

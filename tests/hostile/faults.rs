@@ -1,7 +1,7 @@
 //! The real network with faults that no real kernel produces on demand.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -158,6 +158,14 @@ impl Net for Faulty {
 
     fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize> {
         self.os.write(stream, bytes)
+    }
+
+    fn write_vectored(
+        &mut self,
+        stream: &mut Self::Stream,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        self.os.write_vectored(stream, slices)
     }
 
     fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()> {

@@ -6,7 +6,7 @@
 pub mod errno;
 mod os;
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -124,6 +124,16 @@ pub trait Net {
     /// # Errors
     /// Returns the error of the underlying system call, including `WouldBlock` and `Interrupted`.
     fn write(&mut self, stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes as many bytes as fit, from consecutive slices. It may write from the first ones only.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn write_vectored(
+        &mut self,
+        stream: &mut Self::Stream,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize>;
 
     /// Shuts down the sending side: the peer reads all that was written, then the end of the
     /// stream.

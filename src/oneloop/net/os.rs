@@ -1,7 +1,7 @@
 //! The real network: mio's poller, socket2's socket options.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -330,6 +330,14 @@ impl Net for Os {
     #[inline]
     fn write(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
         stream.write(bytes)
+    }
+
+    fn write_vectored(
+        &mut self,
+        stream: &mut TcpStream,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        stream.write_vectored(slices)
     }
 
     fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {

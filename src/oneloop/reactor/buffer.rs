@@ -1,5 +1,9 @@
 //! Buffered input and pending output of a connection.
 
+use std::collections::VecDeque;
+
+use crate::service::Segment;
+
 /// Unread input and unsent output of one connection. Freed as soon as both are empty.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
@@ -16,13 +20,15 @@ pub(crate) struct ReadBuf {
     end: usize,
 }
 
-/// Output that the operating system has not taken yet.
+/// Output that the operating system has not taken yet: a queue of segments.
 #[derive(Debug, Default)]
 pub(crate) struct PendingOutput {
-    buffer: Vec<u8>,
-    sent: usize,
-    /// The value of `sent` when the write deadline was set.
-    sent_at_deadline: usize,
+    /// None of them is empty.
+    segments: VecDeque<Segment>,
+    /// The length of all segments.
+    unsent: usize,
+    /// The bytes sent since the write deadline was set.
+    sent_since_deadline: usize,
 }
 
 impl Buffers {
@@ -33,7 +39,7 @@ impl Buffers {
 
     /// Returns the number of bytes allocated.
     pub(crate) fn capacity(&self) -> usize {
-        self.input.buffer.capacity() + self.output.buffer.capacity()
+        self.input.buffer.capacity() + self.output.capacity()
     }
 }
 
@@ -99,42 +105,76 @@ impl ReadBuf {
 impl PendingOutput {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.sent == self.buffer.len()
+        self.unsent == 0
     }
 
-    #[inline]
-    pub(crate) fn unsent(&self) -> &[u8] {
-        &self.buffer[self.sent..]
+    /// Returns the number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.unsent
     }
 
-    /// Sets the pending output of an empty buffer: `buffer` from `sent` on.
-    pub(crate) fn set(&mut self, (buffer, sent): (Vec<u8>, usize)) {
-        debug_assert!(self.is_empty(), "output is kept only when there is none");
-        *self = Self {
-            buffer,
-            sent,
-            sent_at_deadline: sent,
-        };
+    /// Returns the bytes, in consecutive slices.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map(Segment::as_slice)
     }
 
-    /// Counts `bytes` more as sent.
-    pub(crate) fn advance(&mut self, bytes: usize) {
-        self.sent += bytes;
-        if self.is_empty() {
-            *self = Self::default();
+    /// Appends a segment behind the pending ones. Short owned segments in a row share a buffer.
+    pub(crate) fn append(&mut self, segment: Segment) {
+        let added = segment.as_slice();
+        if added.is_empty() {
+            return;
         }
+        self.unsent += added.len();
+        let is_owned = matches!(segment, Segment::Owned { .. });
+        let segment = match self.segments.back_mut() {
+            Some(Segment::Owned { bytes, .. }) if is_owned => {
+                if bytes.capacity() - bytes.len() >= added.len() {
+                    return bytes.extend_from_slice(added);
+                }
+                segment.with_space(SEGMENT_AT_LEAST)
+            }
+            _ => segment,
+        };
+        if self.segments.is_empty() {
+            self.segments.reserve_exact(1); // usually it is the only one
+        }
+        self.segments.push_back(segment);
+    }
+
+    /// Removes the first `bytes` bytes, which were sent.
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.unsent -= bytes;
+        self.sent_since_deadline += bytes;
+        let mut sent = bytes;
+        while let Some(first) = self.segments.front_mut() {
+            let length = first.as_slice().len();
+            if sent < length {
+                return first.advance(sent);
+            }
+            sent -= length;
+            self.segments.pop_front();
+        }
+        *self = Self::default();
     }
 
     /// Returns true, once, when `enough` bytes were sent since the last such call.
     pub(crate) fn has_progressed(&mut self, enough: usize) -> bool {
-        let progressed = self.sent - self.sent_at_deadline >= enough;
+        let progressed = self.sent_since_deadline >= enough;
         if progressed {
-            self.sent_at_deadline = self.sent;
+            self.sent_since_deadline = 0;
         }
         progressed
     }
+
+    /// Returns the number of bytes allocated for this connection alone.
+    fn capacity(&self) -> usize {
+        let segments = self.segments.iter().map(Segment::capacity);
+        self.segments.capacity() * size_of::<Segment>() + segments.sum::<usize>()
+    }
 }
 
+/// The least space of an owned segment behind another one, so that more can share it.
+const SEGMENT_AT_LEAST: usize = 4096;
 /// The least space for reading behind unread input, while the buffer may grow.
 const READ_AT_LEAST: usize = 4096;
 
@@ -170,10 +210,20 @@ mod tests {
         }
     }
 
+    fn owned(bytes: &[u8]) -> Segment {
+        Segment::Owned {
+            bytes: bytes.to_vec(),
+            start: 0,
+        }
+    }
+
     #[test]
     fn output_progress_counts_from_the_last_deadline() {
         let mut unsent = PendingOutput::default();
-        unsent.set((vec![0; 100], 10));
+        unsent.append(Segment::Owned {
+            bytes: vec![0; 100],
+            start: 10,
+        });
         unsent.advance(9);
         assert!(!unsent.has_progressed(10));
         unsent.advance(1);
@@ -181,6 +231,48 @@ mod tests {
         assert!(!unsent.has_progressed(10));
         unsent.advance(80);
         assert!(unsent.is_empty());
-        assert_eq!(unsent.buffer.capacity(), 0);
+        assert_eq!(unsent.capacity(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn output_appended_and_sent_in_any_pieces_is_the_stream(
+            pieces in prop::collection::vec(
+                (0..6_000_usize, prop::bool::ANY, 0..9_000_usize),
+                1..40,
+            ),
+        ) {
+            let (mut output, mut written, mut sent) = (PendingOutput::default(), 0_usize, 0);
+            for (length, is_shared, taken) in pieces {
+                let bytes: Vec<u8> = (written..written + length).map(|byte| byte as u8).collect();
+                written += length;
+                output.append(match is_shared {
+                    true => Segment::Shared(bytes.into()),
+                    false => owned(&bytes),
+                });
+                let taken = taken.min(output.len());
+                output.advance(taken);
+                sent += taken;
+                prop_assert_eq!(output.len(), written - sent);
+                prop_assert_eq!(output.is_empty(), written == sent);
+                let expected = (sent..written).map(|byte| byte as u8);
+                prop_assert!(output.slices().flatten().copied().eq(expected));
+                prop_assert!(output.slices().all(|slice| !slice.is_empty()));
+            }
+        }
+
+        /// A stream that is never empty must not keep what was sent.
+        #[test]
+        fn output_appended_as_fast_as_it_is_sent_takes_no_more_memory(
+            length in 1..3_000_usize,
+        ) {
+            let mut output = PendingOutput::default();
+            output.append(owned(&vec![0; 3_000]));
+            for _ in 0..1_000 {
+                output.append(owned(&vec![0; length]));
+                output.advance(length);
+                prop_assert!(output.capacity() <= 3_000 + 4 * SEGMENT_AT_LEAST);
+            }
+        }
     }
 }

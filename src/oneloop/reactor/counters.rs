@@ -66,7 +66,8 @@ pub struct Usage {
     pub ready: usize,
     /// Addresses whose connections are counted.
     pub addresses: usize,
-    /// Bytes allocated for buffered input and pending output.
+    /// Bytes allocated for buffered input and pending output, without shared bytes: other sessions
+    /// or the service may hold these too, see [`Shared`](crate::Shared).
     pub buffered_bytes: usize,
     /// The most bytes allocated for one connection.
     pub buffered_bytes_max: usize,

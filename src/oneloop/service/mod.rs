@@ -12,6 +12,7 @@ mod end;
 mod nested;
 mod output;
 mod requests;
+mod shared;
 mod time;
 
 use std::fmt;
@@ -24,7 +25,9 @@ pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub use nested::Output;
+pub(crate) use output::Segment;
 pub(crate) use requests::Connect;
+pub use shared::Shared;
 pub use time::Time;
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.

@@ -15,9 +15,7 @@ pub struct Output {
 impl Output {
     /// Returns the bytes written in the last nested step, in consecutive pieces.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        [self.buffer.as_slice()]
-            .into_iter()
-            .filter(|piece| !piece.is_empty())
+        self.buffer.slices()
     }
 
     /// Returns true if the last nested step has written nothing.

@@ -2,43 +2,312 @@
 
 use std::fmt;
 
-/// A buffer that is filled from the front, with a mark and a hard maximum.
+use super::shared::Shared;
+
+/// The output of a step, with a mark and a hard maximum.
+///
+/// Nearly every step has plain output: copied bytes, in `plain`. In every other form `plain` is
+/// empty and has no space, so each operation on it takes its slow path, and the fast paths need not
+/// know the form.
 #[derive(Debug)]
 pub(crate) struct WriteBuf {
-    /// Fully initialised; `mark` bytes long unless a step has written more.
-    buffer: Box<[u8]>,
-    filled: usize,
+    plain: Filled,
+    form: Form,
+    /// The part of the mark that is left for `plain`.
+    mark_left: usize,
+    mixed: Mixed,
     mark: usize,
     max: usize,
-    overflowed: bool,
+}
+
+/// The form of a step's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Copied bytes: `WriteBuf::plain`.
+    Plain,
+    /// Copied and shared bytes: `WriteBuf::mixed`.
+    Mixed,
+    /// More than the maximum. Partial output is never sent, and no more is accepted.
+    Overflowed,
+}
+
+/// Copied bytes, with shared bytes among them.
+#[derive(Debug, Default)]
+struct Mixed {
+    copied: Filled,
+    shared: Vec<Placed>,
+    /// The length of all shared bytes.
+    shared_bytes: usize,
+}
+
+/// Shared bytes, behind the first `behind` copied ones.
+#[derive(Debug)]
+struct Placed {
+    behind: usize,
+    bytes: Shared,
+}
+
+/// A buffer that is filled from the front.
+#[derive(Debug, Default)]
+struct Filled {
+    /// Fully initialised.
+    buffer: Box<[u8]>,
+    filled: usize,
+}
+
+/// A piece of output that waits to be sent.
+#[derive(Debug)]
+pub(crate) enum Segment {
+    /// Bytes of one session: those from `start` on.
+    Owned { bytes: Vec<u8>, start: usize },
+    /// Bytes that other sessions may hold too.
+    Shared(Shared),
 }
 
 impl WriteBuf {
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
-            buffer: vec![0; mark].into(),
-            filled: 0,
+            plain: Filled::with_space(mark),
+            form: Form::Plain,
+            mark_left: mark,
+            mixed: Mixed::default(),
             mark,
             max,
-            overflowed: false,
         }
     }
 
-    /// Appends all parts. Beyond the maximum it appends none, and sets `overflowed`.
+    /// Appends all parts. Beyond the maximum it appends none, and the output has overflowed.
     #[inline(always)]
     pub(crate) fn append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) {
-        if !self.try_append(parts) {
-            self.append_growing(&std::hint::black_box(parts));
+        if !self.plain.try_append(parts) {
+            self.append_slowly(&std::hint::black_box(parts));
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn append_growing(&mut self, parts: &[&[u8]]) {
-        if self.make_room(parts.iter().map(|part| part.len()).sum()) {
-            for part in parts {
-                self.try_append([part]);
+    fn append_slowly(&mut self, parts: &[&[u8]]) {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        if !self.accept(bytes) {
+            return;
+        }
+        let copied = match self.form {
+            Form::Mixed => &mut self.mixed.copied,
+            Form::Plain | Form::Overflowed => &mut self.plain,
+        };
+        copied.make_space(bytes, self.max);
+        for part in parts {
+            copied.try_append([part]);
+        }
+        self.update_mark_left();
+    }
+
+    /// Appends shared bytes without a copy, if they are worth it.
+    pub(crate) fn append_shared(&mut self, bytes: Shared) {
+        if bytes.len() < SHARED_AT_LEAST {
+            return self.append([&bytes]);
+        }
+        if self.accept(bytes.len()) {
+            self.leave_plain();
+            self.mixed.shared_bytes += bytes.len();
+            let behind = self.mixed.copied.filled;
+            self.mixed.shared.push(Placed { behind, bytes });
+            self.update_mark_left();
+        }
+    }
+
+    /// Returns true if `bytes` more are within the maximum; otherwise the output has overflowed.
+    fn accept(&mut self, bytes: usize) -> bool {
+        if self.form == Form::Overflowed || self.max_room() < bytes {
+            self.overflow();
+            return false;
+        }
+        true
+    }
+
+    /// Discards the output, and all that follows, as more than the maximum.
+    pub(crate) fn overflow(&mut self) {
+        self.plain = Filled::default();
+        self.mixed = Mixed::default();
+        self.form = Form::Overflowed;
+    }
+
+    /// Leaves the plain form, so that the step ends on the slow path.
+    fn leave_plain(&mut self) {
+        if self.form == Form::Plain {
+            self.mixed.copied = std::mem::take(&mut self.plain);
+            self.form = Form::Mixed;
+            self.update_mark_left();
+        }
+    }
+
+    fn update_mark_left(&mut self) {
+        if self.form == Form::Mixed {
+            self.mark_left = self.mark.saturating_sub(self.len());
+        }
+    }
+
+    /// Clears plain output.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.plain.filled = 0;
+    }
+
+    /// Clears the contents and the overflow, and frees memory beyond the mark.
+    pub(crate) fn reset(&mut self) {
+        if self.form == Form::Mixed {
+            self.plain = std::mem::take(&mut self.mixed.copied);
+            self.mixed.shared.clear();
+            self.mixed.shared_bytes = 0;
+        }
+        self.form = Form::Plain;
+        self.mark_left = self.mark;
+        self.plain.filled = 0;
+        if self.plain.buffer.len() != self.mark {
+            self.plain = Filled::with_space(self.mark);
+        }
+    }
+
+    /// Clears the contents and sets another mark and maximum. Most memory is used again.
+    pub(crate) fn begin(&mut self, mark: usize, max: usize) {
+        (self.mark, self.max) = (mark, max);
+        if self.form == Form::Mixed {
+            self.plain = std::mem::take(&mut self.mixed.copied);
+        }
+        self.mixed = Mixed::default();
+        self.form = Form::Plain;
+        self.mark_left = mark;
+        self.plain.filled = 0;
+        if self.plain.buffer.len() > max.min(REUSED_BYTES_MAX) {
+            self.plain = Filled::default();
+        }
+    }
+
+    /// Passes the output from byte `sent` on to `keep`, and clears it. A large plain buffer is
+    /// moved, not copied.
+    pub(crate) fn take_from(&mut self, sent: usize, mut keep: impl FnMut(Segment)) {
+        let plain = &mut self.plain;
+        if plain.buffer.len() > self.mark && plain.filled - sent > plain.filled / 2 {
+            let mut bytes = std::mem::take(&mut plain.buffer).into_vec();
+            bytes.truncate(plain.filled);
+            bytes.shrink_to_fit();
+            keep(Segment::Owned { bytes, start: sent });
+        } else {
+            let mut skipped = sent;
+            for piece in self.pieces() {
+                let sent = skipped.min(piece.as_slice().len());
+                skipped -= sent;
+                piece.keep_from(sent, &mut keep);
             }
+        }
+        self.reset();
+    }
+
+    /// Returns plain output; nothing in every other form.
+    #[inline]
+    pub(crate) fn as_plain(&self) -> &[u8] {
+        self.plain.as_slice()
+    }
+
+    /// Returns true if all of the output is [plain](Self::as_plain).
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.form == Form::Plain
+    }
+
+    /// Returns the output, in consecutive slices; nothing after an overflow.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.pieces()
+            .map(Piece::as_slice)
+            .filter(|slice| !slice.is_empty())
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let copied = match self.form {
+            Form::Mixed => self.mixed.copied.as_slice(),
+            Form::Plain | Form::Overflowed => self.plain.as_slice(),
+        };
+        let shared = self.mixed.shared.iter();
+        let ends = shared.map(|placed| (placed.behind, Some(&placed.bytes)));
+        let mut from = 0;
+        ends.chain([(copied.len(), None)])
+            .flat_map(move |(end, shared)| {
+                let before = &copied[from..end];
+                from = end;
+                [Some(Piece::Copied(before)), shared.map(Piece::Shared)]
+            })
+            .flatten()
+    }
+
+    /// Returns how many more bytes fit below the mark.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.mark_left.saturating_sub(self.plain.filled)
+    }
+
+    /// Returns how many more bytes fit below the maximum.
+    pub(crate) fn max_room(&self) -> usize {
+        self.max - self.len()
+    }
+
+    /// Returns how many bytes were written.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match self.form {
+            Form::Plain => self.plain.filled,
+            Form::Mixed => self.mixed.copied.filled + self.mixed.shared_bytes,
+            Form::Overflowed => 0,
+        }
+    }
+
+    /// Returns true if the output exceeded the maximum.
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.form == Form::Overflowed
+    }
+}
+
+impl fmt::Write for WriteBuf {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.append([text.as_bytes()]);
+        Ok(())
+    }
+}
+
+/// A piece of a step's output.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Copied(&'a [u8]),
+    Shared(&'a Shared),
+}
+
+impl<'a> Piece<'a> {
+    fn as_slice(self) -> &'a [u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Passes the bytes from `start` on to `keep`, if there are any.
+    fn keep_from(self, start: usize, mut keep: impl FnMut(Segment)) {
+        match self {
+            Self::Copied(bytes) if start < bytes.len() => keep(Segment::Owned {
+                bytes: bytes[start..].to_vec(),
+                start: 0,
+            }),
+            Self::Shared(bytes) if start < bytes.len() => {
+                keep(Segment::Shared(bytes.slice(start..)));
+            }
+            Self::Copied(_) | Self::Shared(_) => {}
+        }
+    }
+}
+
+impl Filled {
+    fn with_space(bytes: usize) -> Self {
+        Self {
+            buffer: vec![0; bytes].into(),
+            filled: 0,
         }
     }
 
@@ -58,100 +327,54 @@ impl WriteBuf {
         true
     }
 
-    /// Grows the buffer for `bytes` more. Returns false if that would exceed the maximum.
-    #[cold]
-    #[inline(never)]
-    fn make_room(&mut self, bytes: usize) -> bool {
-        if self.overflowed || self.max_room() < bytes {
-            // Partial output is never sent, and no more is accepted.
-            self.overflow();
-            return false;
+    /// Makes space for `bytes` more: at least doubles the buffer, up to `max`.
+    fn make_space(&mut self, bytes: usize, max: usize) {
+        if self.buffer.len() - self.filled >= bytes {
+            return;
         }
-        let length = (self.filled + bytes).max(2 * self.buffer.len());
-        let length = length.min(self.max);
+        let length = (self.filled + bytes).max(2 * self.buffer.len()).min(max);
         let mut buffer = std::mem::take(&mut self.buffer).into_vec();
         buffer.reserve_exact(length - buffer.len());
         buffer.resize(length, 0);
         self.buffer = buffer.into();
-        true
     }
 
     #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.filled = 0;
-    }
-
-    /// Clears the contents and the overflow, and frees memory beyond the mark.
-    pub(crate) fn reset(&mut self) {
-        self.filled = 0;
-        self.overflowed = false;
-        if self.buffer.len() != self.mark {
-            self.buffer = vec![0; self.mark].into();
-        }
-    }
-
-    /// Begins a step with another mark and maximum. The memory is used again.
-    pub(crate) fn begin(&mut self, mark: usize, max: usize) {
-        (self.mark, self.max) = (mark, max);
-        self.filled = 0;
-        self.overflowed = false;
-    }
-
-    /// Discards the output as too much.
-    pub(crate) fn overflow(&mut self) {
-        self.overflowed = true;
-        self.buffer = Box::default();
-        self.filled = 0;
-    }
-
-    /// Takes the bytes from `sent` on, and clears the buffer. A large buffer is moved, not copied.
-    pub(crate) fn take_from(&mut self, sent: usize) -> (Vec<u8>, usize) {
-        let unsent = self.filled - sent;
-        if self.buffer.len() > self.mark && unsent > self.filled / 2 {
-            let buffer = std::mem::replace(&mut self.buffer, vec![0; self.mark].into());
-            let mut buffer = buffer.into_vec();
-            buffer.truncate(self.filled);
-            buffer.shrink_to_fit();
-            self.filled = 0;
-            return (buffer, sent);
-        }
-        let rest = self.as_slice()[sent..].to_vec();
-        self.reset();
-        (rest, 0)
-    }
-
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    fn as_slice(&self) -> &[u8] {
         &self.buffer[..self.filled]
-    }
-
-    /// Returns how many more bytes fit below the mark.
-    #[inline]
-    pub(crate) fn room(&self) -> usize {
-        self.mark.saturating_sub(self.filled)
-    }
-
-    /// Returns how many more bytes fit below the maximum.
-    pub(crate) fn max_room(&self) -> usize {
-        self.max.saturating_sub(self.filled)
-    }
-
-    /// Returns how many bytes were written.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.filled
-    }
-
-    /// Returns true if the output exceeded the maximum.
-    pub(crate) fn has_overflowed(&self) -> bool {
-        self.overflowed
     }
 }
 
-impl fmt::Write for WriteBuf {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.append([text.as_bytes()]);
-        Ok(())
+impl Segment {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Owned { bytes, start } => &bytes[*start..],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Removes the first `bytes` bytes.
+    pub(crate) fn advance(&mut self, sent: usize) {
+        match self {
+            Self::Owned { start, .. } => *start += sent,
+            Self::Shared(bytes) => bytes.advance(sent),
+        }
+    }
+
+    /// Returns this segment in a buffer of at least `space` bytes, if its bytes are owned.
+    pub(crate) fn with_space(mut self, space: usize) -> Self {
+        if let Self::Owned { bytes, .. } = &mut self {
+            bytes.reserve_exact(space.saturating_sub(bytes.len()));
+        }
+        self
+    }
+
+    /// Returns the number of bytes allocated for this session alone.
+    pub(crate) fn capacity(&self) -> usize {
+        match self {
+            Self::Owned { bytes, .. } => bytes.capacity(),
+            Self::Shared(_) => 0,
+        }
     }
 }
 
@@ -178,9 +401,16 @@ fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
     }
 }
 
+/// The least length at which shared bytes are not copied: a reference costs about as much.
+const SHARED_AT_LEAST: usize = 256;
+
+/// The largest buffer of a nested output that is kept for the next step.
+const REUSED_BYTES_MAX: usize = 64 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn copy_of_every_length_is_whole() {
@@ -192,21 +422,36 @@ mod tests {
         }
     }
 
+    /// Takes the output from byte `sent` on.
+    fn take(output: &mut WriteBuf, sent: usize) -> Vec<Segment> {
+        let mut taken = Vec::new();
+        output.take_from(sent, |segment| taken.push(segment));
+        taken
+    }
+
+    fn joined(segments: &[Segment]) -> Vec<u8> {
+        segments
+            .iter()
+            .flat_map(Segment::as_slice)
+            .copied()
+            .collect()
+    }
+
     #[test]
     fn output_up_to_the_maximum_is_kept_in_order() {
         for length in 0..=64_u8 {
             let mut output = WriteBuf::new(7, 64);
             let expected: Vec<u8> = (0..length).collect();
             expected.chunks(3).for_each(|part| output.append([part]));
-            assert_eq!(output.as_slice(), expected);
+            assert_eq!(output.as_plain(), expected);
             assert!(!output.has_overflowed());
-            assert!(output.buffer.len() <= 64);
+            assert!(output.plain.buffer.len() <= 64);
             for sent in 0..=expected.len() {
                 let mut output = WriteBuf::new(7, 64);
                 output.append([&expected]);
-                let (kept, from) = output.take_from(sent);
-                assert_eq!(kept[from..], expected[sent..]);
-                assert_eq!((output.as_slice().len(), output.buffer.len()), (0, 7));
+                let kept = take(&mut output, sent);
+                assert_eq!(joined(&kept), expected[sent..]);
+                assert_eq!((output.len(), output.plain.buffer.len()), (0, 7));
             }
         }
     }
@@ -218,8 +463,79 @@ mod tests {
         assert!(!output.has_overflowed());
         output.append([b"i"]);
         assert!(output.has_overflowed());
+        output.append([b""]);
+        assert_eq!(output.slices().count(), 0);
         output.reset();
         assert!(!output.has_overflowed());
         assert_eq!(output.room(), 4);
+    }
+
+    #[test]
+    fn shared_output_counts_to_the_maximum() {
+        let shared = Shared::from(vec![b's'; 500]);
+        let mut output = WriteBuf::new(600, 1000);
+        output.append([b"front"]);
+        output.append_shared(shared.clone());
+        assert_eq!((output.room(), output.len()), (95, 505));
+        output.append([&[b'c'; 490]]);
+        assert_eq!((output.room(), output.len()), (0, 995));
+        output.append([b"front"]);
+        assert!(!output.has_overflowed());
+        output.append([b"!"]);
+        assert!(output.has_overflowed());
+        output.reset();
+        output.append_shared(shared.clone());
+        output.append_shared(shared.clone());
+        assert!(!output.has_overflowed());
+        output.append_shared(shared.clone());
+        assert!(output.has_overflowed());
+        output.append_shared(shared);
+        output.reset();
+        assert_eq!(
+            (output.room(), output.len(), output.is_plain()),
+            (600, 0, true)
+        );
+    }
+
+    #[test]
+    fn short_shared_bytes_are_copied_and_long_ones_are_not() {
+        let shared = Shared::from(vec![b's'; 2000]);
+        let mut output = WriteBuf::new(4000, 4000);
+        output.append_shared(shared.slice(..SHARED_AT_LEAST - 1));
+        assert_eq!(output.as_plain().len(), SHARED_AT_LEAST - 1);
+        output.append_shared(shared.slice(..SHARED_AT_LEAST));
+        assert!(output.as_plain().is_empty());
+        let kept = take(&mut output, 1);
+        assert_eq!(kept[0].as_slice().len(), SHARED_AT_LEAST - 2);
+        assert!(kept[0].capacity() > 0);
+        assert_eq!(kept[1].as_slice().as_ptr(), shared.as_ptr());
+        assert_eq!(kept[1].capacity(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn output_of_any_pieces_is_kept_whole_from_any_byte(
+            mark in 1..3_000_usize,
+            pieces in prop::collection::vec((0..1_000_usize, prop::bool::ANY), 0..12),
+            sent in 0..=12_000_usize,
+        ) {
+            let (mut output, mut expected) = (WriteBuf::new(mark, 12_000), Vec::new());
+            for (number, &(length, is_shared)) in pieces.iter().enumerate() {
+                let bytes = vec![number as u8; length];
+                expected.extend_from_slice(&bytes);
+                match is_shared {
+                    true => output.append_shared(bytes.into()),
+                    false => output.append([&bytes]),
+                }
+                prop_assert_eq!(output.len(), expected.len());
+                prop_assert_eq!(output.room(), mark.saturating_sub(expected.len()));
+            }
+            prop_assert_eq!(&output.slices().flatten().copied().collect::<Vec<_>>(), &expected);
+            prop_assert!(output.slices().all(|slice| !slice.is_empty()));
+            let sent = sent.min(expected.len());
+            prop_assert_eq!(&joined(&take(&mut output, sent)), &expected[sent..]);
+            prop_assert!(output.is_plain() && output.len() == 0);
+            prop_assert_eq!((output.room(), output.plain.buffer.len()), (mark, mark));
+        }
     }
 }

@@ -46,16 +46,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rest_of_output_written_again",
         file: "src/oneloop/reactor/write.rs",
-        find: "buffers.output.set(self.scratch.output.take_from(sent));",
-        replace: "buffers.output.set(self.scratch.output.take_from(sent.min(0)));",
+        find: "self.scratch.output.take_from(sent, keep);",
+        replace: "self.scratch.output.take_from(sent.min(0), keep);",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "rest_of_output_lost",
         file: "src/oneloop/reactor/write.rs",
-        find: "buffers.output.set(self.scratch.output.take_from(sent));",
-        replace: "drop(self.scratch.output.take_from(sent));
-            let _ = buffers;",
+        find: "let keep = |segment| buffers.output.append(segment);",
+        replace: "let keep = |_| {};",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
@@ -190,9 +189,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_kept_after_panic",
         file: "src/oneloop/service/output.rs",
-        find: "        self.filled = 0;
-        self.overflowed = false;",
-        replace: "        self.filled = 0;",
+        find: "        self.form = Form::Plain;
+        self.mark_left",
+        replace: "        if self.form == Form::Mixed {
+            self.form = Form::Plain;
+        }
+        self.mark_left",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
@@ -808,22 +810,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_not_noticed",
         file: "src/oneloop/reactor/write.rs",
-        find: "return !self.scratch.output.has_overflowed() || self.overflowed(connection);",
-        replace: "return true;",
+        find: "            return self.overflowed(connection);",
+        replace: "            return true;",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "overflow_a_byte_early",
         file: "src/oneloop/service/output.rs",
-        find: "self.max - self.filled < bytes",
-        replace: "self.max - self.filled <= bytes",
+        find: "self.max - self.len() < bytes",
+        replace: "self.max - self.len() <= bytes",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "overflow_a_byte_late",
         file: "src/oneloop/service/output.rs",
-        find: "self.max - self.filled < bytes",
-        replace: "self.max - self.filled + 1 < bytes",
+        find: "self.max - self.len() < bytes",
+        replace: "self.max - self.len() + 1 < bytes",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
@@ -838,22 +840,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "write_progress_not_counted",
         file: "src/oneloop/reactor/buffer.rs",
-        find: "self.sent - self.sent_at_deadline >= enough",
-        replace: "self.sent - self.sent_at_deadline >= usize::MAX",
+        find: "self.sent_since_deadline >= enough",
+        replace: "self.sent_since_deadline >= usize::MAX",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "any_write_is_progress",
         file: "src/oneloop/reactor/buffer.rs",
-        find: "self.sent - self.sent_at_deadline >= enough",
-        replace: "self.sent - self.sent_at_deadline >= enough.min(1)",
+        find: "self.sent_since_deadline >= enough",
+        replace: "self.sent_since_deadline >= enough.min(1)",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
         name: "write_progress_counted_from_the_start",
         file: "src/oneloop/reactor/buffer.rs",
-        find: "self.sent_at_deadline = self.sent;",
-        replace: "self.sent_at_deadline = self.sent_at_deadline;",
+        find: "            self.sent_since_deadline = 0;",
+        replace: "",
         suite: Suite::Scenario("writing"),
     },
     Mutant {
@@ -947,8 +949,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "has_room_above_the_mark",
         file: "src/oneloop/service/output.rs",
-        find: "self.mark.saturating_sub(self.filled)",
-        replace: "self.max.saturating_sub(self.filled)",
+        find: "self.mark_left.saturating_sub(self.plain.filled)",
+        replace: "self.max.saturating_sub(self.plain.filled)",
         suite: Suite::Unit("oneloop", "service"),
     },
     Mutant {

@@ -412,7 +412,8 @@ fn output_above_the_mark_keeps_further_input_waiting() {
     }
     assert_eq!(simulation.reactor().open_connections(), 1);
     let held = simulation.reactor().usage().buffered_bytes;
-    assert!(held <= 200, "{held} bytes are held");
+    // With the queue of its one segment.
+    assert!(held <= 264, "{held} bytes are held");
     client.resume_reading();
     simulation.run_for(SECOND);
     client.send(b"x");

@@ -293,18 +293,18 @@ impl<const EDGE: bool> Run<EDGE> {
         // A connection that ended while it was in the ready queue is reaped in its turn.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
-        let complaint =
-            if usage.buffered_bytes_max > limits.input_bytes_max + limits.output_bytes_max {
-                "more memory than allowed"
-            } else if settled > most {
-                "more connections than allowed"
-            } else if usage.deadlines > usage.connections {
-                "a deadline without a connection"
-            } else if usage.ready > usage.connections {
-                "the ready list names who is gone"
-            } else {
-                return Ok(());
-            };
+        let bytes_max = limits.input_bytes_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
+        let complaint = if usage.buffered_bytes_max > bytes_max {
+            "more memory than allowed"
+        } else if settled > most {
+            "more connections than allowed"
+        } else if usage.deadlines > usage.connections {
+            "a deadline without a connection"
+        } else if usage.ready > usage.connections {
+            "the ready list names who is gone"
+        } else {
+            return Ok(());
+        };
         Err(format!("{complaint}: {usage:?}"))
     }
 
@@ -338,4 +338,6 @@ impl<const EDGE: bool> Run<EDGE> {
 const CLIENTS_MAX: usize = 20_000;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const NAP: Duration = Duration::from_micros(500);
+/// The memory of a session's queue of a few pieces of output.
+const QUEUE_BYTES_MAX: usize = 1024;
 const QUIET_TURNS_MAX: usize = 200;

@@ -161,7 +161,11 @@ impl<const EDGE: bool> Restless<EDGE> {
             if let Some(model) = ledger.models.get_mut(&session.number) {
                 model.overflowed = true;
             }
-            return cx.write(&vec![0; most + 1]);
+            let much = vec![0; most + 1];
+            return match self.random.random_bool(0.5) {
+                true => cx.write(&much),
+                false => cx.write_shared(much.into()),
+            };
         }
         let Some(output) = &mut session.output else {
             return;
@@ -169,9 +173,30 @@ impl<const EDGE: bool> Restless<EDGE> {
         if self.random.random_bool(0.5) {
             let bytes = self.random.magnitude(1..=habits.write_max) as usize;
             let bytes = output.take(bytes.min(most - HEADER_BYTES));
-            let (front, back) = bytes.split_at(self.random.below(bytes.len() + 1));
-            cx.write_parts([front, back]);
+            match self.random.random_bool(0.5) {
+                true => self.write_copied(&bytes, cx),
+                false => self.write_mixed(bytes.into(), cx),
+            }
         }
+    }
+
+    fn write_copied(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let (front, back) = bytes.split_at(self.random.below(bytes.len() + 1));
+        cx.write_parts([front, back]);
+    }
+
+    /// Writes some parts as shared bytes, the others copied.
+    fn write_mixed(&mut self, bytes: oneloop::Shared, cx: &mut Context<'_>) {
+        let mut from = 0;
+        for _ in 0..self.random.range(1..=PARTS_MAX) {
+            let to = from + self.random.below(bytes.len() - from + 1);
+            match self.random.random_bool(0.3) {
+                true => cx.write(&bytes[from..to]),
+                false => cx.write_shared(bytes.slice(from..to)),
+            }
+            from = to;
+        }
+        cx.write_shared(bytes.slice(from..));
     }
 
     /// Reads all input, and checks that it continues the stream.
@@ -352,5 +377,8 @@ fn cx_tag(session: &Session) -> Option<u32> {
 /// First conversation number of outbound connections.
 pub const OUTBOUND: u32 = 1 << 24;
 pub const HEADER_BYTES: usize = 4;
+
+/// The most parts but one of a step's shared output.
+const PARTS_MAX: u64 = 5;
 /// Number of session ids kept for wake-ups; some of the sessions have ended.
 const IDS_MAX: usize = 40;

@@ -1,0 +1,125 @@
+//! Bytes that several sessions hold without a copy for each.
+
+use std::fmt;
+use std::ops::{Bound, Deref, RangeBounds};
+use std::sync::Arc;
+
+/// Bytes with a reference count: a clone or a slice refers to the same bytes.
+///
+/// [`Context::write_shared`](super::Context::write_shared) sends them without a copy: a broadcast
+/// holds its bytes once, however many sessions wait to send them. They are freed with the last
+/// reference; a slice keeps the whole of the bytes that it was taken from.
+#[derive(Clone)]
+pub struct Shared {
+    bytes: Arc<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Shared {
+    /// Returns a part of these bytes, without a copy.
+    ///
+    /// # Panics
+    /// If the range is not within the bytes.
+    #[must_use]
+    pub fn slice(&self, range: impl RangeBounds<usize>) -> Self {
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last + 1,
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.len(),
+        };
+        assert!(
+            start <= end && end <= self.len(),
+            "the range {start}..{end} is not within {} bytes",
+            self.len()
+        );
+        Self {
+            bytes: Arc::clone(&self.bytes),
+            start: self.start + start,
+            end: self.start + end,
+        }
+    }
+
+    /// Removes the first `bytes` bytes.
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.len(), "no more is sent than there is");
+        self.start += bytes;
+    }
+}
+
+impl Deref for Shared {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<Arc<[u8]>> for Shared {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        let (start, end) = (0, bytes.len());
+        Self { bytes, start, end }
+    }
+}
+
+impl From<Vec<u8>> for Shared {
+    /// Copies the bytes once, behind their reference count.
+    fn from(bytes: Vec<u8>) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl From<&[u8]> for Shared {
+    /// Copies the bytes once.
+    fn from(bytes: &[u8]) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Shared {}
+
+impl fmt::Debug for Shared {
+    /// Formats the number of bytes, not the bytes: there may be many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shared({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slice_of_a_slice_is_a_part_of_the_same_bytes() {
+        let all = Shared::from((0..100).collect::<Vec<u8>>());
+        let part = all.slice(10..=59).slice(..40).slice(5..);
+        assert_eq!(*part, *(15..50).collect::<Vec<u8>>());
+        assert_eq!(part, all.slice((Bound::Excluded(14), Bound::Excluded(50))));
+        assert!(Arc::ptr_eq(&part.bytes, &all.bytes));
+        assert_eq!(all.slice(100..).len(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "the range 0..5 is not within 4 bytes")]
+    fn slice_beyond_a_part_panics() {
+        let all = Shared::from(&b"0123456789"[..]);
+        let _ = all.slice(2..6).slice(..5);
+    }
+}

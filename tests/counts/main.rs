@@ -15,6 +15,7 @@ use oneloop::{Limits, Reactor, Turn};
 use oneloop_greeting::{Config, Framing, Greeter};
 
 mod drip;
+mod layers;
 mod thresholds;
 
 use oneloop_bench::fleet::{Fleet, Work};

@@ -107,3 +107,81 @@ impl Drop for Swapped<'_> {
         std::mem::swap(&mut self.scratch.output, self.output);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn written(scratch: &Scratch) -> Vec<u8> {
+        scratch.output.slices().flatten().copied().collect()
+    }
+
+    #[test]
+    fn nested_context_has_another_input_and_output() {
+        let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+        let mut cx = Context::new(b"outer", &mut scratch);
+        let (room, consumed) = cx.nested(
+            b"inner",
+            &mut output,
+            |room| room / 2,
+            |cx| {
+                assert_eq!(cx.input(), b"inner");
+                cx.consume(2);
+                cx.write(b"abc");
+                cx.room()
+            },
+        );
+        assert_eq!((room, consumed, output.len()), (2, 2, 3));
+        assert_eq!(
+            (cx.input(), cx.written(), cx.room()),
+            (&b"outer"[..], 0, 10)
+        );
+        assert_eq!(output.pieces().collect::<Vec<_>>(), [b"abc"]);
+        cx.write(b"wire");
+        // The next one begins anew.
+        cx.nested(b"", &mut output, |room| room, |cx| assert_eq!(cx.room(), 6));
+        assert!(output.is_empty());
+        assert_eq!(written(&scratch), b"wire");
+    }
+
+    #[test]
+    fn nested_output_has_room_unless_the_outer_one_is_in_use() {
+        let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+        let mut cx = Context::new(b"", &mut scratch);
+        let mut room = |cx: &mut Context<'_>| cx.nested(b"", &mut output, |_| 0, |cx| cx.room()).0;
+        assert_eq!(room(&mut cx), 1);
+        cx.write(b"x");
+        assert_eq!(room(&mut cx), 0);
+    }
+
+    #[test]
+    fn nested_output_above_the_maximum_overflows() {
+        for bytes in [90, 91] {
+            let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+            let mut cx = Context::new(b"", &mut scratch);
+            cx.write(&[0; 10]);
+            cx.nested(
+                b"",
+                &mut output,
+                |room| room,
+                |cx| cx.write(&vec![0; bytes]),
+            );
+            assert_eq!(scratch.output.has_overflowed(), bytes == 91);
+        }
+    }
+
+    #[test]
+    fn panic_in_a_nested_step_leaves_the_outer_output() {
+        let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+        let mut cx = Context::new(b"", &mut scratch);
+        cx.write(b"outer");
+        let panics = || cx.nested(b"", &mut output, |room| room, |_| panic!("as planned"));
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        assert_eq!(
+            (written(&scratch), scratch.output.room()),
+            (b"outer".to_vec(), 5)
+        );
+    }
+}

@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
-use oneloop::{Limits, Reactor, Time};
+use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Readiness, Token};
+use oneloop::{Address, Limits, PeerAddress, Reactor, Time};
 use oneloop_greeting::{Config, Framing, Greeter};
 
 criterion_group!(benches, framing, state_machine, deadlines);
@@ -228,22 +228,26 @@ impl Net for MockNet {
         Ok(SocketAddr::from(([127, 0, 0, 1], 6000)))
     }
 
-    fn accept(&mut self, (): &()) -> io::Result<((), SocketAddr)> {
+    fn accept(&mut self, (): &()) -> io::Result<((), PeerAddress)> {
         let left = self.connecting.checked_sub(1);
         self.connecting = left.ok_or(ErrorKind::WouldBlock)?;
-        Ok(((), SocketAddr::from(([127, 0, 0, 1], 40_000))))
+        Ok(((), SocketAddr::from(([127, 0, 0, 1], 40_000)).into()))
+    }
+
+    fn stream_local_addr(&self, (): &()) -> Option<SocketAddr> {
+        None
     }
 
     fn shed(&mut self, (): &(), _: &[u8]) -> io::Result<()> {
         Err(ErrorKind::OutOfMemory.into())
     }
 
-    fn connect(&mut self, _: SocketAddr, _: Option<IpAddr>, _: &BufferSizes) -> io::Result<()> {
+    fn connect(&mut self, _: &Address, _: Option<IpAddr>, _: &BufferSizes) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
 
-    fn finish_connect(&mut self, (): &()) -> io::Result<bool> {
-        Ok(false)
+    fn finish_connect(&mut self, (): &()) -> io::Result<Connecting> {
+        Ok(Connecting::InProgress)
     }
 
     fn register(&mut self, (): &mut (), token: Token) -> io::Result<()> {

@@ -23,6 +23,12 @@ fn layers_name_only_the_contract() {
 }
 
 #[test]
+fn framing_names_no_other_module() {
+    let rest = ["service", "net", "reactor", "layer", "Service", "Reactor"];
+    assert_names_none_of("src/oneloop/framing", &[SOCKETS, CLOCKS, &rest]);
+}
+
+#[test]
 fn loop_names_no_socket_of_its_own() {
     assert_names_none_of("src/oneloop/reactor", &[SOCKETS, CLOCKS]);
 }

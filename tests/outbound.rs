@@ -4,21 +4,22 @@ use std::io;
 use std::net::SocketAddr;
 
 use oneloop::{
-    CloseReason, Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext, Turn,
+    CloseReason, Connect, Context, Event, Limits, Next, Peer, PeerAddress, Reactor, Service,
+    ServiceContext, Tag, Turn,
 };
 
 /// A service that drains the loop once its connection is open or has failed.
 #[derive(Default)]
 struct Connector {
-    reached: Vec<(SocketAddr, Option<u32>)>,
-    failed: Vec<u32>,
+    reached: Vec<Peer>,
+    failed: Vec<Tag>,
 }
 
 impl Service for Connector {
     type Session = ();
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) {
-        self.reached.push((peer.address, peer.tag));
+        self.reached.push(peer);
         cx.drain();
     }
 
@@ -26,7 +27,7 @@ impl Service for Connector {
         Next::Close(CloseReason::Completed)
     }
 
-    fn connect_failed(&mut self, tag: u32, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
         self.failed.push(tag);
         cx.drain();
     }
@@ -38,7 +39,7 @@ fn connect(to: SocketAddr) -> Connector {
         ..Limits::default()
     };
     let mut reactor = Reactor::new(Connector::default(), limits).expect("a poller");
-    reactor.connect(to, None, 7);
+    reactor.connect(Connect::tcp(to).tag(Tag::new(7)));
     while reactor.turn().expect("polling works") == Turn::Running {}
     std::mem::take(reactor.service_mut())
 }
@@ -48,7 +49,14 @@ fn connect_before_first_turn_opens_a_session() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let connector = connect(address);
-    assert_eq!(connector.reached, [(address, Some(7))]);
+    let [reached] = connector.reached[..] else {
+        panic!("one session: {:?}", connector.reached);
+    };
+    assert_eq!(reached.address, PeerAddress::Ip(address));
+    assert_eq!(reached.tag, Some(Tag::new(7)));
+    assert_eq!(reached.listener, None);
+    let (_, from) = listener.accept().expect("a connection");
+    assert_eq!(reached.local, Some(from));
     assert!(connector.failed.is_empty());
 }
 
@@ -58,5 +66,5 @@ fn refused_connect_fails_with_its_tag() {
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let connector = connect(free.expect("a free port"));
     assert_eq!(connector.reached, []);
-    assert_eq!(connector.failed, [7]);
+    assert_eq!(connector.failed, [Tag::new(7)]);
 }

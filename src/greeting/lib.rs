@@ -21,7 +21,8 @@ pub use session::Session;
 use session::{Closing, PeerState, Prompt, State, Timer};
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+    CloseReason, Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext,
+    SessionId, Time,
 };
 
 /// The greeting service.
@@ -111,7 +112,7 @@ impl Service for Greeter {
         log::info!("Connection from {} is closed ({reason})", peer.address);
     }
 
-    fn refusal_message(&self, _: EndReason) -> &[u8] {
+    fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {
         wire::SERVER_FULL
     }
 }

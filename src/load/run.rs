@@ -62,8 +62,8 @@ pub fn run(
     let mut ending = Ending::Complete;
 
     let first = reactor.service_mut().begin();
-    let source = reactor.service().source(first);
-    reactor.connect(plan.target, source, first);
+    let connect = reactor.service().connection(first);
+    reactor.connect(connect);
     while reactor.service().phase() != Phase::Over {
         reactor.turn()?;
         let (generator, now) = (reactor.service(), clock.now());

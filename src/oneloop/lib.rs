@@ -4,6 +4,7 @@
 //!
 //! | module | content | must not know |
 //! |---|---|---|
+//! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
 //! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
 //! | [`layer`] | services around services | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
@@ -11,6 +12,7 @@
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
 #![doc = include_str!("README.md")]
 
+pub mod framing;
 pub mod layer;
 pub mod net;
 pub mod reactor;
@@ -19,6 +21,6 @@ pub mod testing;
 
 pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
 pub use service::{
-    CloseReason, Context, EndReason, Event, Next, Output, Peer, Service, ServiceContext, SessionId,
-    Shared, Time,
+    Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
+    PeerAddress, Service, ServiceContext, SessionId, Shared, Tag, Time,
 };

@@ -1,6 +1,8 @@
 //! Steps a session by hand, without a loop and without a network.
 
-use crate::service::{Context, Event, Next, Peer, Scratch, Service, SessionId, Time};
+use std::net::SocketAddr;
+
+use crate::service::{Context, Event, ListenerId, Next, Peer, Scratch, Service, SessionId, Time};
 
 /// One connection of a unit test: presents input and time to a session, and returns its output.
 ///
@@ -41,7 +43,7 @@ pub struct Harness {
 
 impl Harness {
     /// Returns a connection with the output limits of [`Limits::default`](crate::Limits), at
-    /// [`Time::START`], from 127.0.0.1:42101.
+    /// [`Time::START`], from 127.0.0.1:42101 to a listener without a name at 127.0.0.1:6000.
     #[must_use]
     pub fn new() -> Self {
         let limits = crate::Limits::default();
@@ -60,7 +62,9 @@ impl Harness {
             scratch: Scratch::new(mark, max),
             peer: Peer {
                 id,
-                address: ([127, 0, 0, 1], 42_101).into(),
+                address: SocketAddr::from(([127, 0, 0, 1], 42_101)).into(),
+                local: Some(SocketAddr::from(([127, 0, 0, 1], 6000))),
+                listener: Some(ListenerId { index: 0, name: "" }),
                 tag: None,
             },
             input: Vec::new(),

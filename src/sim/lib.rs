@@ -55,7 +55,8 @@
 //! ```
 //!
 //! [`Network::set_faults`] injects faults, and [`Simulation::connect_over`] sets latency and
-//! bandwidth. A [`Script`] is a client that acts by itself.
+//! bandwidth. A [`Script`] is a client that acts by itself. [`storm`] runs many of them with all faults
+//! and checks every byte.
 
 mod client;
 mod connection;
@@ -66,6 +67,7 @@ mod observer;
 mod pipe;
 mod poller;
 mod rng;
+mod storm;
 mod syscalls;
 mod trace;
 mod world;
@@ -83,6 +85,7 @@ pub use link::LinkProfile;
 pub use network::{Listener, Network, Stream};
 pub use observer::{CallCounts, Observer, Syscall};
 pub use rng::Rng;
+pub use storm::{Dialog, Dialogs, storm};
 
 /// A server for one service on a simulated network.
 pub struct Simulation<S: Service, const SHORT_READ_DRAINS: bool = true> {

@@ -17,8 +17,8 @@ use std::time::Duration;
 use super::connection::EndpointId;
 use super::poller::Trigger;
 use super::world::{Stop, World};
-use oneloop::Time;
-use oneloop::net::{BufferSizes, ListenOptions, Net, Readiness, Token};
+use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Readiness, Token};
+use oneloop::{Address, PeerAddress, Time};
 
 use super::{CallCounts, Client, Faults, LinkProfile, Observer, Rng, Script};
 
@@ -261,9 +261,13 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok(self.world.borrow().listeners[listener.index].address)
     }
 
-    fn accept(&mut self, listener: &Listener) -> io::Result<(Stream, SocketAddr)> {
+    fn accept(&mut self, listener: &Listener) -> io::Result<(Stream, PeerAddress)> {
         let (at, peer) = self.world.borrow_mut().accept(listener.index)?;
-        Ok((self.stream(at), peer))
+        Ok((self.stream(at), peer.into()))
+    }
+
+    fn stream_local_addr(&self, stream: &Stream) -> Option<SocketAddr> {
+        Some(self.world.borrow().end(stream.at).address)
     }
 
     fn shed(&mut self, listener: &Listener, message: &[u8]) -> io::Result<()> {
@@ -272,16 +276,23 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
 
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Address,
         from: Option<IpAddr>,
         buffers: &BufferSizes,
     ) -> io::Result<Stream> {
+        let to = to.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
         let at = self.world.borrow_mut().dial(to, from, buffers)?;
         Ok(self.stream(at))
     }
 
-    fn finish_connect(&mut self, stream: &Stream) -> io::Result<bool> {
-        self.world.borrow_mut().finish_connect(stream.at)
+    fn finish_connect(&mut self, stream: &Stream) -> io::Result<Connecting> {
+        let mut world = self.world.borrow_mut();
+        Ok(match world.finish_connect(stream.at)? {
+            true => Connecting::Established {
+                local: Some(world.end(stream.at).address),
+            },
+            false => Connecting::InProgress,
+        })
     }
 
     fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {

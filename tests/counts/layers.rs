@@ -105,7 +105,7 @@ fn serve() {
 }
 
 fn choose(peer: &Peer) -> Side {
-    match peer.address.ip().is_loopback() {
+    match peer.address.ip().is_some_and(|ip| ip.is_loopback()) {
         true => Side::First,
         false => Side::Second,
     }

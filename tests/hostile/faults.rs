@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use oneloop::Time;
-use oneloop::net::{BufferSizes, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::{Address, PeerAddress, Time};
 
 /// The operating system's network, with the faults of a [`Plan`].
 #[derive(Debug)]
@@ -116,11 +116,15 @@ impl Net for Faulty {
         self.os.local_addr(listener)
     }
 
-    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)> {
+    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, PeerAddress)> {
         match self.accept_fault() {
             Some(fault) => Err(fault),
             None => self.os.accept(listener),
         }
+    }
+
+    fn stream_local_addr(&self, stream: &Self::Stream) -> Option<SocketAddr> {
+        self.os.stream_local_addr(stream)
     }
 
     fn shed(&mut self, listener: &Self::Listener, message: &[u8]) -> io::Result<()> {
@@ -129,14 +133,14 @@ impl Net for Faulty {
 
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Address,
         from: Option<IpAddr>,
         buffers: &BufferSizes,
     ) -> io::Result<Self::Stream> {
         self.os.connect(to, from, buffers)
     }
 
-    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<bool> {
+    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<Connecting> {
         self.os.finish_connect(stream)
     }
 

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use oneloop::net::{BufferSizes, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Os, Readiness, Token};
 
 type Stream = <Os as Net>::Stream;
 
@@ -63,7 +63,7 @@ impl Kernel {
         peer.set_read_timeout(Some(PATIENCE)).expect("a socket");
         self.wait_for(0, |hint| hint.readable);
         let (mut stream, from) = self.os.accept(&self.listener).expect("a connection");
-        assert_eq!(from, peer.local_addr().expect("a socket"));
+        assert_eq!(from, peer.local_addr().expect("a socket").into());
         self.os.register(&mut stream, Token(1)).expect("a poller");
         (stream, peer)
     }
@@ -76,7 +76,10 @@ fn connection_of_either_origin_sends_small_messages_at_once() {
     assert!(accepted.nodelay().expect("a socket"));
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback");
     let to = other.local_addr().expect("a socket");
-    let made = kernel.os.connect(to, None, &BUFFERS).expect("a listener");
+    let made = kernel
+        .os
+        .connect(&to.into(), None, &BUFFERS)
+        .expect("a listener");
     assert!(made.nodelay().expect("a socket"));
 }
 
@@ -86,12 +89,14 @@ fn outbound_connection_is_announced_and_comes_from_the_address_asked_for() {
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback");
     let to = other.local_addr().expect("a socket");
     let from = Ipv4Addr::new(127, 0, 0, 1).into();
-    let made = kernel.os.connect(to, Some(from), &BUFFERS);
+    let made = kernel.os.connect(&to.into(), Some(from), &BUFFERS);
     let mut made = made.expect("a listener");
     kernel.os.register(&mut made, Token(2)).expect("a poller");
     kernel.wait_for(2, |hint| hint.writable);
-    assert!(kernel.os.finish_connect(&made).expect("a listener"));
     let (_, address) = other.accept().expect("a connection");
+    let local = Some(address);
+    let connected = kernel.os.finish_connect(&made).expect("a listener");
+    assert_eq!(connected, Connecting::Established { local });
     assert_eq!(address.ip(), from);
 }
 

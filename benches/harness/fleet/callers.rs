@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId,
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Tag,
 };
 
 use super::{Work, wire};
@@ -198,7 +198,7 @@ impl Service for Callers {
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Caller {
         Caller {
-            number: peer.tag.expect("all connections are outbound"),
+            number: peer.tag.expect("all connections are outbound").value() as u32,
             sent: 0,
             state: State::Connecting,
         }
@@ -231,7 +231,7 @@ impl Service for Callers {
         }
     }
 
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, _: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, _: &mut ServiceContext) {
         self.fault
             .get_or_insert(format!("client {tag} cannot connect: {error}"));
     }

@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use oneloop::{EndReason, Limits, Reactor};
+use oneloop::{Connect, EndReason, Limits, Reactor, Tag};
 
 mod callers;
 mod machine;
@@ -195,7 +195,11 @@ impl Fleet {
 
     fn connect(&mut self) {
         let from = self.next_source();
-        self.reactor.connect(self.server, from, self.tags);
+        let connect = Connect::tcp(self.server).tag(Tag::new(self.tags.into()));
+        self.reactor.connect(match from {
+            Some(from) => connect.from(from),
+            None => connect,
+        });
         self.tags = self.tags.wrapping_add(1);
     }
 

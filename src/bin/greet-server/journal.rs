@@ -2,7 +2,9 @@
 //! it sent, and which other protocols clients used on the greeting port.
 
 use log::{info, warn};
-use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time};
+use oneloop::{
+    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, SessionId, Time,
+};
 use oneloop_greeting::{self, Greeter};
 
 use crate::foreign::Protocol;
@@ -103,7 +105,7 @@ impl Service for Journal {
         );
     }
 
-    fn refusal_message(&self, why: EndReason) -> &[u8] {
-        self.greeter.refusal_message(why)
+    fn refusal_message(&self, listener: ListenerId, why: EndReason) -> &[u8] {
+        self.greeter.refusal_message(listener, why)
     }
 }

@@ -108,12 +108,12 @@ impl Connection {
                     self.until = until;
                     self.redelivery(event)
                 }
-                Next::Pause { .. } => panic!("the greeting never pauses"),
                 Next::Flush => Some(Event::Flushed),
                 Next::Close(reason) => {
                     self.closed = Some(reason);
                     None
                 }
+                other => panic!("the greeting never returns {other:?}"),
             }
         }
     }

@@ -182,12 +182,14 @@ fn too_long_reply_contains_configured_limit() {
 #[test]
 fn refused_connection_gets_full_message() {
     use oneloop::Service;
+    let peer = oneloop::testing::Harness::new().peer();
+    let listener = peer.listener.expect("an accepted connection");
     for reason in [
         oneloop::service::EndReason::ServerFull,
         oneloop::service::EndReason::AddressLimit,
     ] {
         assert_eq!(
-            Greeter::default().refusal_message(reason),
+            Greeter::default().refusal_message(listener, reason),
             b"Sorry, the server is full. Please try again later.\n"
         );
     }

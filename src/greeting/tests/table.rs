@@ -44,6 +44,7 @@ fn describe(next: Next, connection: &Connection) -> String {
         Next::Pause { until } => format!("pause until {until:?}"),
         Next::Flush => "flush".into(),
         Next::Close(reason) => reason.to_string(),
+        other => panic!("the greeting never returns {other:?}"),
     }
 }
 

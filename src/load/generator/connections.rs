@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::{ServiceContext, Time};
+use oneloop::{Connect, ServiceContext, Tag, Time};
 
 use super::{Generator, Phase, Session, Socket, State};
 use crate::errors::Fault;
@@ -16,7 +16,7 @@ impl Generator {
             return self.waiting.push_back(slot);
         }
         self.note_connect(slot, now);
-        cx.connect(self.plan.target, self.source(slot), slot);
+        cx.connect(self.connection(slot));
     }
 
     /// Connects the slots that were waiting for it.
@@ -25,6 +25,15 @@ impl Generator {
             && let Some(slot) = self.waiting.pop_front()
         {
             self.connect(slot, self.clock.now(), cx);
+        }
+    }
+
+    /// Returns the request for the connection of a slot.
+    pub(crate) fn connection(&self, slot: u32) -> Connect {
+        let connect = Connect::tcp(self.plan.target).tag(Tag::new(slot.into()));
+        match self.source(slot) {
+            Some(source) => connect.from(source),
+            None => connect,
         }
     }
 
@@ -43,7 +52,7 @@ impl Generator {
     }
 
     /// Returns the local address that a slot connects from.
-    pub(crate) fn source(&self, slot: u32) -> Option<std::net::IpAddr> {
+    pub(super) fn source(&self, slot: u32) -> Option<std::net::IpAddr> {
         let sources = &self.plan.sources;
         let count = sources.len().max(1);
         sources.get(slot as usize % count).copied()

@@ -18,7 +18,8 @@ use super::record::Recorder;
 use super::schedule::Schedule;
 use super::walk::Walk;
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Tag,
+    Time,
 };
 
 /// The generator of one run.
@@ -242,7 +243,7 @@ impl Service for Generator {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
-        let slot = peer.tag.expect("the generator does not listen");
+        let slot = slot_of(peer.tag.expect("the generator does not listen"));
         let took = self.clock.now().since(self.slots[slot as usize].begun);
         self.recorder
             .connect
@@ -288,7 +289,8 @@ impl Service for Generator {
         }
     }
 
-    fn connect_failed(&mut self, slot: u32, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+        let slot = slot_of(tag);
         let fault = Fault::of(error, self.source(slot));
         self.recorder.faults.add(fault, 1);
         self.give_up(slot);
@@ -325,6 +327,11 @@ impl Slot {
         begun: Time::START,
         sent: 0,
     };
+}
+
+/// Returns the slot of the connection with this tag.
+fn slot_of(tag: Tag) -> u32 {
+    tag.value() as u32
 }
 
 /// Returns the length of an interval: some hundred in a run, from ten a second to one. Closing one

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
+use crate::service::{
+    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
+};
 
 /// A service whose sessions are boxed.
 ///
@@ -34,6 +36,10 @@ impl<S> Boxed<S> {
 impl<S: Service> Service for Boxed<S> {
     type Session = Box<S::Session>;
 
+    fn started(&mut self, cx: &mut ServiceContext) {
+        self.inner.started(cx);
+    }
+
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session {
         Box::new(self.inner.open(peer, cx))
     }
@@ -53,11 +59,11 @@ impl<S: Service> Service for Boxed<S> {
         self.inner.closed(*session, peer, reason, cx);
     }
 
-    fn refusal_message(&self, reason: EndReason) -> &[u8] {
-        self.inner.refusal_message(reason)
+    fn refusal_message(&self, listener: ListenerId, reason: EndReason) -> &[u8] {
+        self.inner.refusal_message(listener, reason)
     }
 
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

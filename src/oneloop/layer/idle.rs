@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Due, Layer};
-use crate::service::{CloseReason, Context, Event, Next, Peer, ServiceContext, Time};
+use super::{Due, Inner, Layer};
+use crate::service::{CloseReason, Context, Event, Next, Peer, Service, ServiceContext, Time};
 
 /// Closes connections on which no byte has moved for some time, with
 /// [`CloseReason::Timeout`](crate::CloseReason::Timeout).
@@ -74,19 +74,19 @@ impl Layer for Idle {
     }
 
     #[inline(always)]
-    fn step(
+    fn step<S: Service>(
         &mut self,
         state: &mut IdleState,
         event: Event,
         cx: &mut Context<'_>,
-        mut inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        mut inner: Inner<'_, S>,
     ) -> Next {
         if event == Event::Timeout && state.due == Due::Layer {
             return Next::Close(CloseReason::Timeout);
         }
         let arrived = cx.input().len() > state.unread as usize;
         let written = cx.written();
-        let next = inner(event, cx);
+        let next = inner.step(event, cx);
         if arrived || cx.written() > written || event == Event::Flushed {
             state.until = self.deadline(cx);
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::unwinding::in_spite_of;
 use super::{Layer, unwinding};
-use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
+use crate::service::{
+    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
+};
 
 /// A service inside a layer. It is a service again.
 ///
@@ -21,6 +23,23 @@ pub struct Layered<L, S> {
 pub struct LayeredSession<L, S> {
     layer: L,
     inner: S,
+}
+
+/// The session inside a layer, to be stepped by [`Layer::step`].
+#[derive(Debug)]
+pub struct Inner<'a, S: Service> {
+    service: &'a mut S,
+    session: &'a mut S::Session,
+}
+
+impl<S: Service> Inner<'_, S> {
+    /// Steps the session, and returns what it waits for.
+    // A function and not a closure, which could not be inlined always. A call would cost more than
+    // most layers.
+    #[inline(always)]
+    pub fn step(&mut self, event: Event, cx: &mut Context<'_>) -> Next {
+        self.service.step(self.session, event, cx)
+    }
 }
 
 impl<L, S> Layered<L, S> {
@@ -65,6 +84,10 @@ impl<L, S> LayeredSession<L, S> {
 impl<L: Layer, S: Service> Service for Layered<L, S> {
     type Session = LayeredSession<L::State, S::Session>;
 
+    fn started(&mut self, cx: &mut ServiceContext) {
+        self.inner.started(cx);
+    }
+
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session {
         let layer = self.layer.open(&peer, cx);
         match unwinding::catch(|| self.inner.open(peer, cx)) {
@@ -80,9 +103,11 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
     #[inline(always)]
     fn step(&mut self, session: &mut Self::Session, event: Event, cx: &mut Context<'_>) -> Next {
         let LayeredSession { layer, inner } = session;
-        let service = &mut self.inner;
-        self.layer
-            .step(layer, event, cx, |event, cx| service.step(inner, event, cx))
+        let inner = Inner {
+            service: &mut self.inner,
+            session: inner,
+        };
+        self.layer.step(layer, event, cx, inner)
     }
 
     fn closed(
@@ -100,11 +125,11 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
         );
     }
 
-    fn refusal_message(&self, reason: EndReason) -> &[u8] {
-        self.inner.refusal_message(reason)
+    fn refusal_message(&self, listener: ListenerId, reason: EndReason) -> &[u8] {
+        self.inner.refusal_message(listener, reason)
     }
 
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

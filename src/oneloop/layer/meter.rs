@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Layer, Measure, Nothing};
-use crate::service::{Context, EndReason, Event, Next, Peer, ServiceContext, Time};
+use super::{Inner, Layer, Measure, Nothing};
+use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 
 /// Measures each session, and reports its traffic when it has ended.
 ///
@@ -96,15 +96,15 @@ impl<R: FnMut(&Peer, EndReason, &Traffic), M: Measure> Layer for Meter<R, M> {
     }
 
     #[inline(always)]
-    fn step(
+    fn step<S: Service>(
         &mut self,
         state: &mut MeterState,
         event: Event,
         cx: &mut Context<'_>,
-        mut inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        mut inner: Inner<'_, S>,
     ) -> Next {
         let (input, written) = (cx.input(), cx.written());
-        let next = inner(event, cx);
+        let next = inner.step(event, cx);
         let unread = cx.input().len();
         state.bytes_in += (input.len() - state.unread) as u64;
         state.bytes_out += (cx.written() - written) as u64;

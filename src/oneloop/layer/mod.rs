@@ -31,7 +31,7 @@
 //! # Writing a layer
 //!
 //! A [`Layer`] has a state beside each session, and its [`step`](Layer::step) is called in place of
-//! the service's. It calls `inner` to step the session, and may do something before and after it,
+//! the service's. It calls [`Inner::step`] to step the session, and may do something before and after it,
 //! answer without it, or call it several times. Everything else is forwarded by [`Layered`].
 //!
 //! **Deadlines.** A layer with a deadline of its own returns the earlier one: see [`Due`]. At
@@ -73,14 +73,15 @@ mod rate_limit;
 mod transform;
 mod unwinding;
 
-use crate::service::{Context, EndReason, Event, Next, Peer, ServiceContext};
+pub use crate::service::Side;
+use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
 
 pub use boxed::Boxed;
 pub use compose::Compose;
 pub use due::Due;
-pub use fork::{Choose, Either, Fork, Side};
+pub use fork::{ByListener, Choose, Either, Fork};
 pub use idle::{Idle, IdleState};
-pub use layered::{Layered, LayeredSession};
+pub use layered::{Inner, Layered, LayeredSession};
 pub use measure::{Bytes, Lines, Measure, Nothing};
 pub use meter::{Meter, MeterState, Traffic};
 pub use rate_limit::{Rate, RateLimit, RateLimitState};
@@ -91,8 +92,8 @@ pub use transform::{Decoded, Transform, Transformed, TransformedState};
 /// [`Compose::with`] puts a service into a layer. See [the module](self) for the rules.
 ///
 /// ```
-/// use oneloop::layer::Layer;
-/// use oneloop::{Context, Event, Next, Peer, ServiceContext};
+/// use oneloop::layer::{Inner, Layer};
+/// use oneloop::{Context, Event, Next, Peer, Service, ServiceContext};
 ///
 /// /// Counts the steps of all sessions.
 /// struct Steps(u64);
@@ -100,15 +101,15 @@ pub use transform::{Decoded, Transform, Transformed, TransformedState};
 /// impl Layer for Steps {
 ///     type State = ();
 ///     fn open(&mut self, _: &Peer, _: &mut ServiceContext) {}
-///     fn step(
+///     fn step<S: Service>(
 ///         &mut self,
 ///         _: &mut (),
 ///         event: Event,
 ///         cx: &mut Context<'_>,
-///         mut inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+///         mut inner: Inner<'_, S>,
 ///     ) -> Next {
 ///         self.0 += 1;
-///         inner(event, cx)
+///         inner.step(event, cx)
 ///     }
 /// }
 /// ```
@@ -119,15 +120,15 @@ pub trait Layer {
     /// Creates the state of a new connection, before the inner session is opened.
     fn open(&mut self, peer: &Peer, cx: &mut ServiceContext) -> Self::State;
 
-    /// Handles `event`, usually by a call of `inner`, and returns what the session waits for next.
+    /// Handles `event`, usually by a step of the inner session, and returns what the session waits for next.
     ///
-    /// `inner` steps the inner session.
-    fn step(
+    /// A layer that only observes marks it `#[inline(always)]`, as the service's own step may be.
+    fn step<S: Service>(
         &mut self,
         state: &mut Self::State,
         event: Event,
         cx: &mut Context<'_>,
-        inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        inner: Inner<'_, S>,
     ) -> Next;
 
     /// Takes back the state of a connection that has ended, after the inner session. Called exactly

@@ -5,8 +5,8 @@ mod rate;
 #[cfg(test)]
 mod tests;
 
-use super::{Bytes, Due, Layer, Measure};
-use crate::service::{Context, EndReason, Event, Next, Peer, ServiceContext, Time};
+use super::{Bytes, Due, Inner, Layer, Measure};
+use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 use addresses::{Addresses, Place};
 use rate::Bucket;
 pub use rate::Rate;
@@ -117,7 +117,10 @@ impl<M: Measure> Layer for RateLimit<M> {
     fn open(&mut self, peer: &Peer, cx: &mut ServiceContext) -> RateLimitState {
         let place = match self.address {
             Rate::UNLIMITED => None,
-            _ => Some(self.addresses.enter(peer.address.ip(), cx.now())),
+            _ => peer
+                .address
+                .ip()
+                .map(|address| self.addresses.enter(address, cx.now())),
         };
         RateLimitState {
             bucket: Bucket::default(),
@@ -127,12 +130,12 @@ impl<M: Measure> Layer for RateLimit<M> {
     }
 
     #[inline(always)]
-    fn step(
+    fn step<S: Service>(
         &mut self,
         state: &mut RateLimitState,
         event: Event,
         cx: &mut Context<'_>,
-        mut inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        mut inner: Inner<'_, S>,
     ) -> Next {
         if let Hold::Paused { inner, due } = state.hold
             && let Some(next) = self.held(state, (inner, due), event, cx)
@@ -140,7 +143,7 @@ impl<M: Measure> Layer for RateLimit<M> {
             return next;
         }
         let input = cx.input();
-        let next = inner(event, cx);
+        let next = inner.step(event, cx);
         let consumed = &input[..input.len() - cx.input().len()];
         let paid = self.charge(state, self.measure.units(consumed), cx.now());
         match next {

@@ -4,9 +4,9 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
-use super::Layer;
+use super::{Inner, Layer};
 use crate::service::{
-    CloseReason, Context, EndReason, Event, Next, Output, Peer, ServiceContext, Time,
+    CloseReason, Context, EndReason, Event, Next, Output, Peer, Service, ServiceContext, Time,
 };
 use plain::Plain;
 
@@ -279,12 +279,12 @@ impl<T: Transform> Layer for Transformed<T> {
         }
     }
 
-    fn step(
+    fn step<S: Service>(
         &mut self,
         state: &mut Self::State,
         event: Event,
         cx: &mut Context<'_>,
-        inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        inner: Inner<'_, S>,
     ) -> Next {
         let mut plain = match state.unread.is_empty() {
             true => std::mem::take(&mut self.plain),
@@ -312,16 +312,21 @@ impl<T: Transform> Layer for Transformed<T> {
 impl<T: Transform> Transformed<T> {
     /// Steps the inner session with `event`, and with the events that result, while its output has
     /// room.
-    fn pump(
+    fn pump<S: Service>(
         &mut self,
         state: &mut TransformedState<T::State>,
         plain: &mut Plain,
         event: Event,
         cx: &mut Context<'_>,
-        mut inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        mut inner: Inner<'_, S>,
     ) -> Result<Next, CloseReason> {
         if event == Event::Eof && state.end == End::None {
             state.end = End::Wire;
+        }
+        // In half duplex all earlier output is sent, unless this is the event of that.
+        let pending = cx.has_pending_output();
+        if !pending && event != Event::Flushed {
+            state.flush = Flush::Own;
         }
         let mut decoded = self.decode(state, plain, cx)?;
         if let Some(until) = self.transform.handshake(&state.transform) {
@@ -334,14 +339,16 @@ impl<T: Transform> Transformed<T> {
         let (room, mut written) = (self.transform.fit(cx.room()), 0);
         while let Some(event) = due {
             self.step_inner(state, plain, event, cx, &mut inner)?;
-            if matches!(state.wait, Next::Close(_)) {
+            if matches!(state.wait, Next::Close(_) | Next::Abort) {
                 return Ok(state.wait);
             }
             decoded = self.decode(state, plain, cx)?;
             due = state.due(plain, decoded);
             written += self.output.len();
             if due.is_some() && (written >= room || self.transform.fit(cx.room()) == 0) {
-                state.flush = Flush::Own;
+                if !pending {
+                    state.flush = Flush::Own;
+                }
                 return Ok(Next::Flush);
             }
         }
@@ -379,13 +386,13 @@ impl<T: Transform> Transformed<T> {
     }
 
     /// Steps the inner session once, and encodes its output.
-    fn step_inner(
+    fn step_inner<S: Service>(
         &mut self,
         state: &mut TransformedState<T::State>,
         plain: &mut Plain,
         event: Event,
         cx: &mut Context<'_>,
-        inner: &mut impl FnMut(Event, &mut Context<'_>) -> Next,
+        inner: &mut Inner<'_, S>,
     ) -> Result<(), CloseReason> {
         if event == Event::Eof && state.end == End::Wire {
             self.transform
@@ -397,18 +404,20 @@ impl<T: Transform> Transformed<T> {
             Event::Open => &[],
             _ => plain.unread(),
         };
-        let ((next, had_room), consumed) =
-            cx.nested(input, output, fit, |cx| (inner(event, cx), cx.has_room()));
+        let ((next, had_room), consumed) = cx.nested(input, output, fit, |cx| {
+            (inner.step(event, cx), cx.has_room())
+        });
         plain.consume(consumed);
         if state.sending == Sending::Open {
             for piece in output.pieces() {
                 transform.encode(&mut state.transform, piece, cx);
             }
         }
-        state.flush = match output.is_empty() && next != Next::Flush {
-            true => Flush::Own,
-            false => Flush::Inner,
-        };
+        if !output.is_empty() || next == Next::Flush {
+            state.flush = Flush::Inner;
+        } else if !cx.has_pending_output() {
+            state.flush = Flush::Own;
+        }
         state.stepped(event, next, had_room);
         let finishes = output.is_finished() || matches!(next, Next::Close(_));
         if finishes && state.sending == Sending::Open {
@@ -442,7 +451,10 @@ impl<T> TransformedState<T> {
                 None
             }
             (Stage::New, _) | (Stage::Open, Event::Open | Event::Data | Event::Eof) => None,
-            (Stage::Open, Event::Flushed) => (self.flush == Flush::Inner).then_some(event),
+            (Stage::Open, Event::Flushed) => {
+                let flush = std::mem::replace(&mut self.flush, Flush::Own);
+                (flush == Flush::Inner).then_some(event)
+            }
             (Stage::Open, _) => Some(event),
         }
     }

@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::service::Time;
+use crate::service::{Address, PeerAddress, Time};
 
 #[cfg(unix)]
 pub use os::WriteWatch;
@@ -78,7 +78,11 @@ pub trait Net {
     ///
     /// # Errors
     /// Returns `WouldBlock` if the queue is empty; [`AcceptError::of`] classifies the others.
-    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
+    fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, PeerAddress)>;
+
+    /// Returns the local address of an accepted stream; `None` if it is not an IP address. The loop
+    /// asks only for streams of a listener whose own address is unspecified.
+    fn stream_local_addr(&self, stream: &Self::Stream) -> Option<SocketAddr>;
 
     /// Refuses the next connection of the queue when descriptors are exhausted.
     ///
@@ -96,16 +100,16 @@ pub trait Net {
     /// Returns the error of the underlying system call, if it fails at once.
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Address,
         from: Option<IpAddr>,
         buffers: &BufferSizes,
     ) -> io::Result<Self::Stream>;
 
-    /// Returns true if a connecting stream is connected, false if that is still in progress.
+    /// Returns whether a connecting stream is connected.
     ///
     /// # Errors
     /// Returns the error that the attempt to connect failed with.
-    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<bool>;
+    fn finish_connect(&mut self, stream: &Self::Stream) -> io::Result<Connecting>;
 
     /// Registers a stream, once and for both directions. Closing the stream ends the registration.
     ///
@@ -158,6 +162,18 @@ pub trait Net {
     /// Closes a stream with a reset. Unsent bytes are discarded, and the peer can see that its data
     /// is incomplete.
     fn abort(&mut self, stream: Self::Stream);
+}
+
+/// How far an outbound connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connecting {
+    /// It is not established yet.
+    InProgress,
+    /// It is established.
+    Established {
+        /// Its local address; `None` if that is not an IP address.
+        local: Option<SocketAddr>,
+    },
 }
 
 /// Identifies the source of an event.

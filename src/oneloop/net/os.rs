@@ -12,7 +12,10 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{BufferSizes, ListenOptions, Net, Readiness, Time, Token, errno};
+use super::{
+    Address, BufferSizes, Connecting, ListenOptions, Net, PeerAddress, Readiness, Time, Token,
+    errno,
+};
 
 /// The operating system's network.
 #[derive(Debug)]
@@ -264,8 +267,13 @@ impl Net for Os {
         listener.local_addr()
     }
 
-    fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-        listener.accept()
+    fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, PeerAddress)> {
+        let (stream, peer) = listener.accept()?;
+        Ok((stream, peer.into()))
+    }
+
+    fn stream_local_addr(&self, stream: &TcpStream) -> Option<SocketAddr> {
+        stream.local_addr().ok()
     }
 
     fn shed(&mut self, listener: &TcpListener, message: &[u8]) -> io::Result<()> {
@@ -284,10 +292,13 @@ impl Net for Os {
 
     fn connect(
         &mut self,
-        to: SocketAddr,
+        to: &Address,
         from: Option<IpAddr>,
         buffers: &BufferSizes,
     ) -> io::Result<TcpStream> {
+        let Address::Ip(to) = *to else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         configure(&socket, buffers)?;
         if let Some(from) = from {
@@ -299,19 +310,20 @@ impl Net for Os {
         }
     }
 
-    fn finish_connect(&mut self, stream: &TcpStream) -> io::Result<bool> {
+    fn finish_connect(&mut self, stream: &TcpStream) -> io::Result<Connecting> {
         // The order that mio's documentation of `TcpStream::connect` prescribes.
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
         match stream.peer_addr() {
-            // Simultaneous open: a port of our own range has connected to itself.
-            Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
-                Err(io::ErrorKind::ConnectionRefused.into())
+            Ok(peer) => match stream.local_addr().ok() {
+                // Simultaneous open: a port of our own range has connected to itself.
+                Some(local) if local == peer => Err(io::ErrorKind::ConnectionRefused.into()),
+                local => Ok(Connecting::Established { local }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotConnected || is_in_progress(&error) => {
+                Ok(Connecting::InProgress)
             }
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) if is_in_progress(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }

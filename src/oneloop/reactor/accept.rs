@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 
 use log::debug;
 
-use super::connection::{Flags, Origin, Phase};
+use super::connection::{Connection, Flags, Origin, Phase};
+use super::ends::Ends;
 use super::guard::refusal_message;
 use super::{Reactor, WhenFull, with_context};
 use crate::net::{AcceptError, Net};
-use crate::service::{EndReason, Service, Time};
+use crate::service::{EndReason, PeerAddress, Service, Time};
 
 /// A listening socket and the state of its queue.
 #[derive(Debug)]
@@ -166,7 +167,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 if let Some(left) = &mut entry.accepts_left {
                     *left -= 1;
                 }
-                self.admit(stream, address);
+                self.admit(listener, stream, address);
             }
             Err(error) => match AcceptError::of(&error) {
                 AcceptError::WouldBlock => entry.accepting = Accepting::Idle,
@@ -182,7 +183,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Admits a new connection, or refuses it.
-    pub(crate) fn admit(&mut self, stream: N::Stream, address: SocketAddr) {
+    pub(crate) fn admit(&mut self, listener: usize, stream: N::Stream, address: PeerAddress) {
         self.core.counters.accepted += 1;
         let limits = &self.core.limits;
         let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
@@ -195,7 +196,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Ok(()) => self.admission.admit(address, per_address.is_some()),
             Err(_) => self.admission.refused += 1,
         }
-        let Some(index) = self.insert(stream, address, (phase, origin)) else {
+        let ends = self.ends(listener, &stream, address);
+        let mut connection = Connection::new(stream, ends, (phase, origin));
+        connection.listener = listener as u16;
+        let Some(index) = self.insert(connection) else {
             return self.release_admission(address, origin);
         };
         let id = self.slots.id(index);
@@ -221,6 +225,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.update_pressure();
     }
 
+    /// Returns the ends of a connection that a listener has accepted.
+    fn ends(&self, listener: usize, stream: &N::Stream, remote: PeerAddress) -> Ends {
+        let listener = self.core.listeners[listener].local;
+        let local = match listener {
+            Some(address) if address.ip().is_unspecified() => {
+                self.core.net.stream_local_addr(stream)
+            }
+            specific => specific,
+        };
+        Ends::accepted(remote, local.or(listener), listener)
+    }
+
     /// Handles an accept that failed because of one connection.
     ///
     /// If as many fail in a row as one turn may accept, the cause is not those connections. Then
@@ -244,7 +260,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if self.core.limits.when_full == WhenFull::Refuse
             && let Some(socket) = &entry.socket
         {
-            let message = refusal_message(&self.core.service, EndReason::ServerFull);
+            let id = self.core.listeners[listener].id;
+            let message = refusal_message(&self.core.service, id, EndReason::ServerFull);
             match self.core.net.shed(socket, message) {
                 Ok(()) => {
                     self.core.counters.accepted += 1;

@@ -1,9 +1,9 @@
 //! Admission: counts for the two limits on connections.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use crate::service::{EndReason, address_key};
+use crate::service::{EndReason, PeerAddress, address_key};
 
 /// The number of open connections, by kind and by address.
 #[derive(Debug, Default)]
@@ -23,21 +23,17 @@ impl Admission {
     /// Returns whether one more connection from `address` may be served, or the reason why not.
     pub(crate) fn check(
         &self,
-        address: SocketAddr,
+        address: PeerAddress,
         max: usize,
         per_address_max: Option<usize>,
     ) -> Result<(), EndReason> {
         if self.admitted >= max {
             return Err(EndReason::ServerFull);
         }
-        let Some(per_address_max) = per_address_max else {
+        let (Some(per_address_max), Some(ip)) = (per_address_max, address.ip()) else {
             return Ok(());
         };
-        let connections = self
-            .by_address
-            .get(&address_key(address.ip()))
-            .copied()
-            .unwrap_or(0);
+        let connections = self.by_address.get(&address_key(ip)).copied().unwrap_or(0);
         if connections >= per_address_max {
             Err(EndReason::AddressLimit)
         } else {
@@ -45,24 +41,21 @@ impl Admission {
         }
     }
 
-    /// Counts a connection as admitted; by address too if `counted`.
-    pub(crate) fn admit(&mut self, address: SocketAddr, counted: bool) {
+    /// Counts a connection as admitted; by its IP address too if `counted`.
+    pub(crate) fn admit(&mut self, address: PeerAddress, counted: bool) {
         self.admitted += 1;
-        if counted {
-            *self
-                .by_address
-                .entry(address_key(address.ip()))
-                .or_default() += 1;
+        if counted && let Some(ip) = address.ip() {
+            *self.by_address.entry(address_key(ip)).or_default() += 1;
         }
     }
 
     /// Releases an admitted connection after its end.
-    pub(crate) fn release(&mut self, address: SocketAddr, counted: bool) {
+    pub(crate) fn release(&mut self, address: PeerAddress, counted: bool) {
         self.admitted -= 1;
-        if !counted {
+        let (true, Some(ip)) = (counted, address.ip()) else {
             return;
-        }
-        let address_key = address_key(address.ip());
+        };
+        let address_key = address_key(ip);
         if let Some(connections) = self.by_address.get_mut(&address_key) {
             *connections -= 1;
             if *connections == 0 {
@@ -79,10 +72,12 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
-    fn at(address: &str) -> SocketAddr {
-        SocketAddr::new(address.parse().expect("an address"), 1)
+    fn at(address: &str) -> PeerAddress {
+        SocketAddr::new(address.parse().expect("an address"), 1).into()
     }
 
     #[test]
@@ -115,6 +110,17 @@ mod tests {
             Err(EndReason::AddressLimit)
         );
         assert_eq!(admission.check(at("192.0.2.2"), 9, Some(1)), Ok(()));
+    }
+
+    #[test]
+    fn peers_without_an_ip_address_share_no_limit() {
+        let mut admission = Admission::default();
+        for _ in 0..2 {
+            assert_eq!(admission.check(PeerAddress::Unix, 9, Some(1)), Ok(()));
+            admission.admit(PeerAddress::Unix, true);
+        }
+        admission.release(PeerAddress::Unix, true);
+        assert_eq!((admission.admitted, admission.addresses()), (1, 0));
     }
 
     #[test]

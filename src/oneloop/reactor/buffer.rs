@@ -2,13 +2,23 @@
 
 use std::collections::VecDeque;
 
-use crate::service::Segment;
+use crate::service::{Segment, Time};
 
 /// Unread input and unsent output of one connection. Freed as soon as both are empty.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) input: ReadBuf,
     pub(crate) output: PendingOutput,
+    /// The write deadline of the pending output.
+    pub(crate) write_deadline: Deadline,
+}
+
+/// A deadline, as requested and as in effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) requested: Time,
+    /// The requested one, or an earlier one under load.
+    pub(crate) effective: Time,
 }
 
 /// Input that the session has not consumed. New input is read behind it, without a copy.
@@ -29,6 +39,15 @@ pub(crate) struct PendingOutput {
     unsent: usize,
     /// The bytes sent since the write deadline was set.
     sent_since_deadline: usize,
+}
+
+impl Default for Deadline {
+    fn default() -> Self {
+        Self {
+            requested: Time::NEVER,
+            effective: Time::NEVER,
+        }
+    }
 }
 
 impl Buffers {

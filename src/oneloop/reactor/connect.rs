@@ -1,25 +1,25 @@
 //! Outbound connections.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 
 use super::Reactor;
-use super::connection::{Flags, Origin, Phase};
+use super::connection::{Connection, Flags, Origin, Phase};
+use super::ends::Ends;
 use super::shutdown::STOPPING;
 use crate::net::{BufferSizes, Net};
-use crate::service::{Connect, EndReason, Service};
+use crate::service::{Address, Connect, EndReason, PeerAddress, Service};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Opens a connection to `to` at once.
+    /// Opens an outbound connection at once.
     ///
     /// Otherwise it does the same as [`Context::connect`](crate::service::Context::connect), whose
     /// requests wait for the end of a turn.
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
+    pub fn connect(&mut self, connect: Connect) {
         self.core.update_now();
-        self.connect_or_fail(Connect { to, from, tag });
+        self.connect_or_fail(&connect);
     }
 
-    pub(crate) fn connect_or_fail(&mut self, connect: Connect) {
+    pub(crate) fn connect_or_fail(&mut self, connect: &Connect) {
         self.core.counters.connecting += 1;
         if let Err(error) = self.start_connect(connect) {
             self.core.call("connect_failed", |service, cx| {
@@ -29,8 +29,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Creates a slot for an outbound connection. Its first event reports success or failure.
-    pub(crate) fn start_connect(&mut self, connect: Connect) -> io::Result<()> {
-        let Connect { to, from, tag } = connect;
+    pub(crate) fn start_connect(&mut self, connect: &Connect) -> io::Result<()> {
         let started = if self.drain.is_some() {
             Err(io::Error::other(STOPPING))
         } else if self.admission.outbound >= self.core.limits.outbound_max {
@@ -39,24 +38,37 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 TOO_MANY_OUTBOUND,
             ))
         } else {
-            let buffers = self.buffer_sizes();
-            self.core.net.connect(to, from, &buffers)
+            let buffers = self.outbound_buffers(connect);
+            self.core.net.connect(&connect.to, connect.from, &buffers)
         };
         let ended = &mut self.core.counters.ended[EndReason::ConnectFailed as usize];
         let stream = started.inspect_err(|_| *ended += 1)?;
         self.admission.outbound += 1;
-        let kind = (Phase::Connecting, Origin::Outbound);
-        let Some(index) = self.insert(stream, to, kind) else {
-            self.release_admission(to, Origin::Outbound);
+        let remote = match connect.to {
+            Address::Ip(address) => address.into(),
+            Address::Unix(_) => PeerAddress::Unix,
+        };
+        let ends = Ends::outbound(remote, connect.tag);
+        let connection = Connection::new(stream, ends, (Phase::Connecting, Origin::Outbound));
+        let Some(index) = self.insert(connection) else {
+            self.release_admission(remote, Origin::Outbound);
             return Err(io::Error::other("the socket could not be registered"));
         };
         let connection = &mut self.slots[index];
-        let deadline = self.core.now() + self.core.limits.connect_timeout;
-        connection.tag = tag;
-        connection.set_deadline(deadline, &self.core.pressure);
+        let timeout = connect.timeout.unwrap_or(self.core.limits.connect_timeout);
+        connection.set_deadline(self.core.now() + timeout, &self.core.pressure);
         connection.flags.remove(Flags::WRITABLE);
         self.slots.rearm_or_retire(index, self.core.now());
         Ok(())
+    }
+
+    /// Returns the sizes of the buffers of an outbound connection.
+    fn outbound_buffers(&self, connect: &Connect) -> BufferSizes {
+        let sizes = self.buffer_sizes();
+        BufferSizes {
+            send_bytes: connect.send_buffer_bytes.unwrap_or(sizes.send_bytes),
+            receive_bytes: connect.receive_buffer_bytes.unwrap_or(sizes.receive_bytes),
+        }
     }
 
     pub(crate) fn buffer_sizes(&self) -> BufferSizes {

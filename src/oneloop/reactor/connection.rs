@@ -1,14 +1,13 @@
 //! One connection's slot, and so the memory of an idle connection.
 
-use std::net::SocketAddr;
 use std::ops::BitOr;
 
-use super::buffer::Buffers;
-use super::compact_addr::CompactAddr;
+use super::buffer::{Buffers, Deadline};
+use super::ends::Ends;
 use super::pressure::Pressure;
 use super::timer_wheel::Link;
 use crate::net::Readiness;
-use crate::service::{EndReason, Event, Next, Peer, SessionId, Time};
+use crate::service::{EndReason, Event, Next, Time};
 
 /// A connection in the slab.
 #[derive(Debug)]
@@ -16,13 +15,13 @@ pub(crate) struct Connection<Stream, Session> {
     pub(crate) stream: Stream,
     /// Distinguishes this connection from earlier ones in the same slot.
     pub(crate) generation: u32,
-    address: CompactAddr,
+    pub(crate) ends: Ends,
     /// `None` until the connection is established, and for one that is refused.
     pub(crate) session: Option<Session>,
     pub(crate) phase: Phase,
     pub(crate) origin: Origin,
-    /// The tag of an outbound connection.
-    pub(crate) tag: u32,
+    /// The index of the listener that has accepted it; 0 for an outbound connection.
+    pub(crate) listener: u16,
     /// The reason of its end, once that is decided.
     pub(crate) reason: Option<EndReason>,
     pub(crate) flags: Flags,
@@ -69,20 +68,16 @@ pub(crate) enum Phase {
 pub(crate) struct Flags(u16);
 
 impl<Stream, Session> Connection<Stream, Session> {
-    pub(crate) fn new(
-        stream: Stream,
-        generation: u32,
-        address: SocketAddr,
-        (phase, origin): (Phase, Origin),
-    ) -> Self {
+    /// Creates a connection for a slot, which sets its generation.
+    pub(crate) fn new(stream: Stream, ends: Ends, (phase, origin): (Phase, Origin)) -> Self {
         Self {
             stream,
-            generation,
-            address: address.into(),
+            generation: 0,
+            ends,
             session: None,
             phase,
             origin,
-            tag: 0,
+            listener: 0,
             reason: None,
             // A new socket is writable, most likely.
             flags: Flags::WRITABLE,
@@ -90,23 +85,6 @@ impl<Stream, Session> Connection<Stream, Session> {
             deadline: Time::NEVER,
             link: Link::UNLINKED,
             buffers: None,
-        }
-    }
-
-    /// Returns the peer's address.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address.into()
-    }
-
-    /// Returns the peer, as passed to the service, of the connection in slot `index`.
-    pub(crate) fn peer(&self, index: u32) -> Peer {
-        Peer {
-            id: SessionId {
-                index,
-                generation: self.generation,
-            },
-            address: self.address(),
-            tag: (self.origin == Origin::Outbound).then_some(self.tag),
         }
     }
 
@@ -136,14 +114,41 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
-    /// Clears the deadline: the next request counts as new, even if it is the same.
+    /// Clears the deadline of the session's wait: the next request counts as new, even if it is the
+    /// same. The write deadline of pending output remains.
     pub(crate) fn clear_deadline(&mut self) {
-        (self.requested_deadline, self.deadline) = (Time::NEVER, Time::NEVER);
+        self.requested_deadline = Time::NEVER;
+        self.deadline = self.write_deadline();
     }
 
-    /// Shortens the effective deadline to the one that the request would get now.
+    /// Sets the write deadline of its pending output.
+    pub(crate) fn set_write_deadline(&mut self, requested: Time, pressure: &Pressure) {
+        let effective = pressure.scale(requested);
+        if let Some(buffers) = &mut self.buffers {
+            buffers.write_deadline = Deadline {
+                requested,
+                effective,
+            };
+        }
+        self.deadline = pressure.scale(self.requested_deadline).min(effective);
+    }
+
+    /// Returns the write deadline of its pending output; never if there is none.
+    pub(crate) fn write_deadline(&self) -> Time {
+        match &self.buffers {
+            Some(buffers) if !buffers.output.is_empty() => buffers.write_deadline.effective,
+            _ => Time::NEVER,
+        }
+    }
+
+    /// Shortens the effective deadlines to those that the requests would get now.
     pub(crate) fn shorten_deadline(&mut self, pressure: &Pressure) {
-        self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));
+        if let Some(buffers) = &mut self.buffers {
+            let write = &mut buffers.write_deadline;
+            write.effective = write.effective.min(pressure.scale(write.requested));
+        }
+        let wait = self.deadline.min(pressure.scale(self.requested_deadline));
+        self.deadline = wait.min(self.write_deadline());
     }
 
     /// Applies the answer of a step, and returns the session's deadline, if it has one.
@@ -171,22 +176,31 @@ impl<Stream, Session> Connection<Stream, Session> {
                 self.close(reason.into());
                 None
             }
+            Next::Abort => {
+                self.abort(EndReason::Aborted);
+                None
+            }
         }
     }
 
     /// Takes the first pending event that the session may get now. While the session waits for a
-    /// flush, that comes first.
-    pub(crate) fn next_event(&mut self, now: Time) -> Option<Event> {
+    /// flush, that comes first. `mark` is the pending output above which it has no room.
+    pub(crate) fn next_event(&mut self, now: Time, mark: usize) -> Option<Event> {
         if self.flags.take(Flags::OPEN) {
             return Some(Event::Open);
         }
-        if self.flags.take(Flags::FLUSHED) {
+        let pending = self.pending_output();
+        if pending == 0 && self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }
         if self.flags.take(Flags::WAKE) {
             return Some(Event::Wake);
         }
-        if !self.flags.has(Flags::PAUSED) && self.flags.take(Flags::REDELIVER) && self.has_input() {
+        if !self.flags.has(Flags::PAUSED)
+            && pending < mark
+            && self.flags.take(Flags::REDELIVER)
+            && self.has_input()
+        {
             return Some(match self.flags.has(Flags::EOF) {
                 true => Event::Eof,
                 false => Event::Data,
@@ -200,7 +214,6 @@ impl<Stream, Session> Connection<Stream, Session> {
         // Input that has arrived is read first, within one budget.
         let read_first = self.wants_reading() && !self.flags.has(Flags::DRAIN_OVERDUE);
         if !read_first && self.flags.take(Flags::DRAIN) {
-            self.flags.add(Flags::DRAINING);
             return Some(Event::Drain);
         }
         None
@@ -221,19 +234,14 @@ impl<Stream, Session> Connection<Stream, Session> {
     /// Returns true if its session wants input, and there may be some.
     #[inline]
     pub(crate) fn wants_reading(&self) -> bool {
-        let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;
+        let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;
         self.flags.of_these(relevant) == Flags::READABLE
     }
 
     /// Returns true if its session does not want input, but the peer has finished: then the
     /// remaining input is read ahead, so that the session notices the end.
     pub(crate) fn is_read_ahead(&self) -> bool {
-        let relevant = Flags::READABLE
-            | Flags::HUP
-            | Flags::PAUSED
-            | Flags::DRAINING
-            | Flags::EOF
-            | Flags::AHEAD_FULL;
+        let relevant = Flags::READABLE | Flags::HUP | Flags::PAUSED | Flags::EOF;
         self.flags.of_these(relevant) == Flags::READABLE | Flags::HUP | Flags::PAUSED
     }
 
@@ -258,6 +266,26 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.buffers
             .as_ref()
             .is_some_and(|buffers| !buffers.output.is_empty())
+    }
+
+    /// Returns how many bytes of output the kernel has not taken yet.
+    pub(crate) fn pending_output(&self) -> usize {
+        self.buffers
+            .as_ref()
+            .map_or(0, |buffers| buffers.output.len())
+    }
+
+    /// Returns true if its session is read and stepped although output is pending.
+    pub(crate) fn is_duplex(&self) -> bool {
+        self.phase == Phase::Live && self.flags.has(Flags::DUPLEX)
+    }
+
+    /// Sets whether its session is read and stepped while its output waits.
+    pub(crate) fn set_duplex(&mut self, on: bool) {
+        self.flags.remove(Flags::DUPLEX);
+        if on {
+            self.flags.add(Flags::DUPLEX);
+        }
     }
 
     /// Returns true if there is input that the session has not consumed.
@@ -308,12 +336,12 @@ impl Flags {
     pub(crate) const LISTED: Self = Self(1 << 4);
     /// The session does not want input for now.
     pub(crate) const PAUSED: Self = Self(1 << 5);
-    /// The session has got `Event::Drain`: no more is read for it.
-    const DRAINING: Self = Self(1 << 6);
+    /// The session is in full duplex: read and stepped while its output waits.
+    pub(crate) const DUPLEX: Self = Self(1 << 6);
     /// The session has not got its first event yet.
     pub(crate) const OPEN: Self = Self(1 << 7);
     /// The output that it waits for is flushed.
-    const FLUSHED: Self = Self(1 << 8);
+    pub(crate) const FLUSHED: Self = Self(1 << 8);
     pub(crate) const WAKE: Self = Self(1 << 9);
     /// It wants input again, and has unread input.
     pub(crate) const REDELIVER: Self = Self(1 << 10);
@@ -323,8 +351,8 @@ impl Flags {
     pub(crate) const HUP_UNCHECKED: Self = Self(1 << 13);
     /// It has had a whole budget to read the input that arrived before the drain.
     pub(crate) const DRAIN_OVERDUE: Self = Self(1 << 14);
-    /// Its unread input has no space to read ahead.
-    pub(crate) const AHEAD_FULL: Self = Self(1 << 15);
+    /// The session has finished sending. The sending side is shut down unless output is pending.
+    pub(crate) const FINISHED: Self = Self(1 << 15);
 
     pub(crate) const PENDING_EVENTS: Self = Self(0b0011_1111_1000_0000);
 

@@ -1,10 +1,11 @@
 //! The state that all phases of a turn work with.
 
-use super::connection::Connection;
+use super::connection::{Connection, Origin};
+use super::ends::ListenerInfo;
 use super::pressure::Pressure;
 use super::{Counters, Limits};
 use crate::net::Net;
-use crate::service::{Scratch, Service, Time};
+use crate::service::{Peer, Scratch, Service, SessionId, Time};
 
 /// The state that all connections share while one of them is driven.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Core<S, N> {
     /// Every step uses it; output that the kernel does not take at once moves to the connection.
     pub(crate) scratch: Scratch,
     pub(crate) pressure: Pressure,
+    /// All listeners so far, in the order in which they were added.
+    pub(crate) listeners: Vec<ListenerInfo>,
     /// The buffer for reads while a connection has no unread input.
     pub(crate) input: Box<[u8]>,
 }
@@ -31,8 +34,24 @@ impl<S: Service, N: Net> Core<S, N> {
             counters: Counters::default(),
             scratch: Scratch::new(limits.output_bytes_mark, limits.output_bytes_max),
             pressure: Pressure::new(&limits),
+            listeners: Vec::new(),
             input: vec![0; limits.input_bytes_max.min(READ_BYTES_MAX)].into(),
             limits,
+        }
+    }
+
+    /// Returns the peer of a connection, as passed to the service.
+    pub(crate) fn peer(&self, connection: &Slot<S, N>, id: SessionId) -> Peer {
+        let listener = match connection.origin {
+            Origin::Outbound => None,
+            Origin::Accepted | Origin::Refused => self.listeners.get(connection.listener as usize),
+        };
+        Peer {
+            id,
+            address: connection.ends.remote(),
+            local: connection.ends.local(listener.and_then(|info| info.local)),
+            listener: listener.map(|info| info.id),
+            tag: connection.ends.tag(),
         }
     }
 

@@ -32,7 +32,7 @@ impl<S: Service, N: Net> Core<S, N> {
     #[inline(always)]
     pub(crate) fn drive(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Outcome {
         // Nearly every event is for this, and usually there is no more to do.
-        if connection.is_plain_read() && self.receive(connection, id) == Progress::None {
+        if connection.is_plain_read() && self.receive(connection, id, false) == Progress::None {
             return Outcome::Idle;
         }
         self.drive_on(connection, id)
@@ -59,17 +59,23 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Does the first thing due: flush pending output, step with an event, or read input.
     pub(crate) fn advance(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
         if connection.has_pending_output() {
-            return self.flush(connection);
+            if connection.flags.has(Flags::WRITABLE) {
+                return self.flush(connection);
+            }
+            if !connection.is_duplex() {
+                return Progress::None;
+            }
         }
         if connection.phase != Phase::Live {
             return self.advance_lifecycle(connection, id);
         }
-        if let Some(event) = connection.next_event(self.now()) {
+        let mark = self.limits.output_bytes_mark;
+        if let Some(event) = connection.next_event(self.now(), mark) {
             return self.step_buffered(connection, id, event);
         }
         if connection.wants_reading() {
             return match connection.has_input() {
-                false => self.receive(connection, id),
+                false => self.receive(connection, id, connection.has_pending_output()),
                 true => self.receive_behind(connection, id),
             };
         }
@@ -80,20 +86,26 @@ impl<S: Service, N: Net> Core<S, N> {
             connection.abort(EndReason::Reset);
             return Progress::Made;
         }
-        if connection.is_read_ahead() {
+        if connection.is_read_ahead() && !self.is_input_full(connection) {
             return self.read_ahead(connection, id);
         }
         Progress::None
     }
 
-    /// Reads once, without unread input before it, and steps the session with it.
+    /// Reads once, without unread input before it, and steps the session with it. `duplex` is true
+    /// if output is pending.
     #[inline(always)]
-    pub(crate) fn receive(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
+    pub(crate) fn receive(
+        &mut self,
+        connection: &mut Slot<S, N>,
+        id: SessionId,
+        duplex: bool,
+    ) -> Progress {
         match self.net.read(&mut connection.stream, &mut self.input) {
             Ok(0) => self.read_end(connection, id),
             Ok(bytes) => {
                 self.note_read(connection, bytes, self.input.len());
-                self.step(connection, id, bytes)
+                self.step(connection, id, bytes, duplex)
             }
             Err(error) => Self::read_failed(connection, &error),
         }
@@ -119,10 +131,6 @@ impl<S: Service, N: Net> Core<S, N> {
     /// pause.
     #[cold]
     pub(crate) fn read_ahead(&mut self, connection: &mut Slot<S, N>, id: SessionId) -> Progress {
-        if self.is_input_full(connection) {
-            connection.flags.add(Flags::AHEAD_FULL);
-            return Progress::None;
-        }
         match self.read_behind(connection, id) {
             Ok(()) => Progress::Made,
             Err(progress) => progress,
@@ -211,8 +219,13 @@ impl<S: Service, N: Net> Core<S, N> {
         connection: &mut Slot<S, N>,
         id: SessionId,
         filled: usize,
+        duplex: bool,
     ) -> Progress {
         self.counters.steps += 1;
+        if duplex {
+            let pending = connection.pending_output();
+            self.scratch.output.set_pending(pending);
+        }
         let session = connection
             .session
             .as_mut()
@@ -225,6 +238,8 @@ impl<S: Service, N: Net> Core<S, N> {
         if left > 0 {
             let buffers = connection.buffers.get_or_insert_default();
             buffers.input.set(&self.input[filled - left..filled]);
+        }
+        if left > 0 || duplex {
             return self.conclude_cold(connection, next, Event::Data);
         }
         self.conclude(connection, next, Event::Data)
@@ -239,6 +254,8 @@ impl<S: Service, N: Net> Core<S, N> {
         event: Event,
     ) -> Progress {
         self.counters.steps += 1;
+        let pending = connection.pending_output();
+        self.scratch.output.set_pending(pending);
         let mut buffers = connection.buffers.take();
         let session = connection
             .session
@@ -256,7 +273,6 @@ impl<S: Service, N: Net> Core<S, N> {
             buffers.input.keep_last(left);
         }
         connection.buffers = buffers.filter(|buffers| !buffers.is_empty());
-        connection.flags.remove(Flags::AHEAD_FULL);
         self.conclude_cold(connection, next, event)
     }
 
@@ -272,7 +288,27 @@ impl<S: Service, N: Net> Core<S, N> {
         if self.scratch.output.room() == 0 && connection.has_input() {
             connection.flags.add(Flags::REDELIVER);
         }
-        self.conclude(connection, next, event)
+        self.scratch.output.set_pending(0);
+        match connection.has_pending_output() {
+            false => self.conclude(connection, next, event),
+            true => self.conclude_behind(connection, next, event),
+        }
+    }
+
+    /// Applies the session's answer while earlier output is pending.
+    fn conclude_behind(
+        &mut self,
+        connection: &mut Slot<S, N>,
+        next: Next,
+        event: Event,
+    ) -> Progress {
+        self.apply_cold(connection, next, event);
+        if connection.phase != Phase::Live {
+            connection.clear_deadline();
+        }
+        connection.deadline = connection.deadline.min(connection.write_deadline());
+        self.append_pending(connection);
+        Progress::Made
     }
 
     /// Applies the session's answer: sets its deadline, and writes its output.
@@ -290,7 +326,7 @@ impl<S: Service, N: Net> Core<S, N> {
             self.send(connection)
         } else {
             self.apply_cold(connection, next, event);
-            self.send(connection) && connection.phase == Phase::Live
+            self.send_unless_aborted(connection) && connection.phase == Phase::Live
         };
         if !done {
             self.await_flush(connection);
@@ -303,6 +339,15 @@ impl<S: Service, N: Net> Core<S, N> {
         } else {
             Progress::None
         }
+    }
+
+    #[cold]
+    fn send_unless_aborted(&mut self, connection: &mut Slot<S, N>) -> bool {
+        if connection.phase == Phase::Dead {
+            self.scratch.output.reset();
+            return false;
+        }
+        self.send(connection)
     }
 
     #[cold]

@@ -7,7 +7,7 @@ use log::error;
 use super::Reactor;
 use super::core::{Core, Slot};
 use crate::net::Net;
-use crate::service::{EndReason, Service, ServiceContext, SessionId};
+use crate::service::{EndReason, ListenerId, Service, ServiceContext, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Runs `work`, which steps sessions, and contains their panics.
@@ -51,15 +51,20 @@ impl<S: Service, N: Net> Core<S, N> {
 
     /// Ends the connection whose session panicked in its step.
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
-        error!("the session with {} panicked", connection.address());
+        error!("the session with {} panicked", connection.ends.remote());
         self.scratch.output.reset();
         connection.abort(EndReason::Panicked);
     }
 }
 
 /// Returns the service's message for a refused connection; empty if the service panics.
-pub(crate) fn refusal_message<S: Service>(service: &S, reason: EndReason) -> &[u8] {
-    catch_unwind(AssertUnwindSafe(|| service.refusal_message(reason))).unwrap_or_else(|_| {
+pub(crate) fn refusal_message<S: Service>(
+    service: &S,
+    listener: ListenerId,
+    reason: EndReason,
+) -> &[u8] {
+    let message = AssertUnwindSafe(|| service.refusal_message(listener, reason));
+    catch_unwind(message).unwrap_or_else(|_| {
         error!("the service panicked in `refusal_message`");
         b""
     })

@@ -1,28 +1,22 @@
 //! The start and the end of a connection, outside its session's steps.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use super::Reactor;
-use super::connection::{Connection, Flags, Origin, Phase};
+use super::connection::{Flags, Origin, Phase};
 use super::core::{Core, Slot};
 use super::drive::Progress;
 use super::guard::refusal_message;
 use super::token;
-use crate::net::Net;
-use crate::service::{EndReason, Service, SessionId};
+use crate::net::{Connecting, Net};
+use crate::service::{EndReason, PeerAddress, Service, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Creates a slot for a stream and registers it. If that fails, closes the socket and returns
-    /// `None`.
-    pub(crate) fn insert(
-        &mut self,
-        stream: N::Stream,
-        address: SocketAddr,
-        kind: (Phase, Origin),
-    ) -> Option<u32> {
+    /// Puts a new connection into a slot and registers it. If that fails, closes the socket and
+    /// returns `None`.
+    pub(crate) fn insert(&mut self, mut connection: Slot<S, N>) -> Option<u32> {
         self.last_generation = token::next_generation(self.last_generation);
-        let connection = Connection::new(stream, self.last_generation, address, kind);
+        connection.generation = self.last_generation;
         let index = self.slots.insert(connection);
         let token = token::connection(self.slots.id(index));
         let stream = &mut self.slots[index].stream;
@@ -39,7 +33,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Releases the admission of a connection that has ended.
-    pub(crate) fn release_admission(&mut self, address: SocketAddr, origin: Origin) {
+    pub(crate) fn release_admission(&mut self, address: PeerAddress, origin: Origin) {
         match origin {
             Origin::Refused => self.admission.refused -= 1,
             Origin::Outbound => self.admission.outbound -= 1,
@@ -64,13 +58,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     #[inline(never)]
-    pub(crate) fn close_connection(
-        &mut self,
-        index: u32,
-        connection: Connection<N::Stream, S::Session>,
-    ) {
+    pub(crate) fn close_connection(&mut self, index: u32, connection: Slot<S, N>) {
         let reason = connection.reason.unwrap_or(EndReason::RegisterFailed);
-        let (peer, origin) = (connection.peer(index), connection.origin);
+        let id = SessionId {
+            index,
+            generation: connection.generation,
+        };
+        let (peer, origin) = (self.core.peer(&connection, id), connection.origin);
         self.core.counters.ended[reason as usize] += 1;
         if reason.is_abnormal() {
             // The peer must not mistake the data it has received for complete data.
@@ -112,8 +106,11 @@ impl<S: Service, N: Net> Core<S, N> {
             return Progress::None;
         }
         match self.net.finish_connect(&connection.stream) {
-            Ok(true) => self.open_session(connection, id),
-            Ok(false) => connection.flags.remove(Flags::WRITABLE),
+            Ok(Connecting::Established { local }) => {
+                connection.ends.set_local(local);
+                self.open_session(connection, id);
+            }
+            Ok(Connecting::InProgress) => connection.flags.remove(Flags::WRITABLE),
             Err(error) => self.connect_failed(connection, &error),
         }
         Progress::Made
@@ -121,7 +118,7 @@ impl<S: Service, N: Net> Core<S, N> {
 
     /// Opens the session of an established connection, which is to be driven next.
     pub(crate) fn open_session(&mut self, connection: &mut Slot<S, N>, id: SessionId) {
-        let peer = connection.peer(id.index);
+        let peer = self.peer(connection, id);
         connection.phase = Phase::Live;
         connection.clear_deadline();
         connection.session = self.call("open", |service, cx| service.open(peer, cx));
@@ -134,7 +131,7 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Ends an outbound connection that could not be established.
     pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &io::Error) {
         connection.abort(EndReason::ConnectFailed);
-        let tag = connection.tag;
+        let tag = connection.ends.tag().unwrap_or_default();
         self.call("connect_failed", |service, cx| {
             service.connect_failed(tag, error, cx);
         });
@@ -143,9 +140,10 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Sends the refusal to a peer without a session. The connection is to be driven next.
     pub(crate) fn refuse(&mut self, connection: &mut Slot<S, N>, reason: EndReason) {
         connection.close(reason);
+        let listener = self.listeners[connection.listener as usize].id;
         self.scratch
             .output
-            .append([refusal_message(&self.service, reason)]);
+            .append([refusal_message(&self.service, listener, reason)]);
         if !self.send(connection) {
             self.await_flush(connection);
         }
@@ -155,7 +153,7 @@ impl<S: Service, N: Net> Core<S, N> {
     pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>) {
         match connection.phase {
             Phase::Connecting => self.connect_failed(connection, &ErrorKind::TimedOut.into()),
-            Phase::Live if !connection.has_pending_output() => {
+            Phase::Live if connection.write_deadline() > self.now() => {
                 connection.flags.add(Flags::DEADLINE)
             }
             // The last output was flushed just before the deadline.
@@ -169,8 +167,9 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Shuts down our side once all output is flushed, and lingers until the peer finishes.
     pub(crate) fn shutdown_write(&mut self, connection: &mut Slot<S, N>) -> Progress {
         // If the peer has finished already, closing has the same effect and cannot cause a reset.
+        let finished = connection.flags.has(Flags::FINISHED);
         if connection.flags.has(Flags::EOF)
-            || self.net.shutdown_write(&mut connection.stream).is_err()
+            || !finished && self.net.shutdown_write(&mut connection.stream).is_err()
         {
             connection.phase = Phase::Dead;
             return Progress::None;

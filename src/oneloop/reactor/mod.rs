@@ -6,12 +6,12 @@
 mod accept;
 mod admission;
 mod buffer;
-mod compact_addr;
 mod connect;
 mod connection;
 mod core;
 mod counters;
 mod drive;
+mod ends;
 mod guard;
 mod lifecycle;
 mod limits;
@@ -33,9 +33,10 @@ use log::warn;
 
 use self::core::Core;
 use crate::net::{ListenOptions, Net, Os};
-use crate::service::{Service, Time};
+use crate::service::{ListenerId, Service, Time};
 use accept::Listener;
 use admission::Admission;
+use ends::ListenerInfo;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
@@ -64,11 +65,15 @@ pub use limits::{InvalidLimits, Limits, WhenFull};
 #[derive(Debug)]
 pub struct Reactor<S: Service, N: Net = Os> {
     core: Core<S, N>,
+    /// True until the first turn.
+    is_new: bool,
     events: N::Events,
     /// The number of events dispatched so far in this turn.
     dispatched: usize,
     /// The number of timers that may still fire in this turn.
     deadlines_left: usize,
+    /// The number of woken sessions that may still be driven in this turn.
+    wakes_left: usize,
     slots: Slots<N::Stream, S::Session>,
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
@@ -116,9 +121,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let slots = limits.connections_max.saturating_add(limits.refusals_max);
         Ok(Self {
             core: Core::new(service, net, limits),
+            is_new: true,
             events: N::Events::default(),
             dispatched: 0,
             deadlines_left: 0,
+            wakes_left: 0,
             slots: Slots::new(slots),
             listeners: Vec::new(),
             admission: Admission::default(),
@@ -146,6 +153,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let token = token::listener(self.listeners.len());
         let socket = self.core.net.listen(address, &options, token)?;
         let address = self.core.net.local_addr(&socket)?;
+        self.core.listeners.push(ListenerInfo {
+            id: ListenerId {
+                index: self.listeners.len() as u16,
+                name: "",
+            },
+            local: Some(address),
+        });
         self.listeners.push(Listener::new(socket, address));
         Ok(address)
     }

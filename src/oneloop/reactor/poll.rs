@@ -24,8 +24,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.catch_session_panics(Self::run_queue);
     }
 
-    /// Waits for events, until the next deadline at most.
+    /// Waits for events, until the next deadline at most. Starts the service before the first time.
     pub(crate) fn poll(&mut self) -> io::Result<()> {
+        if self.is_new {
+            self.start();
+        }
         let timeout = self.timeout();
         let mut polled = self.core.net.poll(&mut self.events, timeout);
         if is_interrupted(&polled) {
@@ -39,6 +42,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
             return Ok(());
         }
         polled.map_err(|error| with_context(&error, "polling for events failed"))
+    }
+
+    #[cold]
+    fn start(&mut self) {
+        self.is_new = false;
+        self.core.update_now();
+        self.core.call("started", |service, cx| service.started(cx));
     }
 
     /// Returns how long the poll may wait; `None` sets no bound.

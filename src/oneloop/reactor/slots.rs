@@ -1,5 +1,6 @@
 //! The slots of all connections, the ready queue, the reap list and the timers.
 
+use std::collections::VecDeque;
 use std::ops::{Index, IndexMut};
 
 use slab::Slab;
@@ -20,6 +21,8 @@ pub(crate) struct Slots<Stream, Session> {
     ready: Vec<u32>,
     /// The ready queue of this turn, in reverse.
     ready_now: Vec<u32>,
+    /// Slots that were woken, to be driven in the last phase of the turn.
+    woken: VecDeque<u32>,
     /// Slots to be reaped at the end of the turn.
     dead: Vec<u32>,
 }
@@ -35,6 +38,7 @@ impl<Stream, Session> Slots<Stream, Session> {
             timers: TimerWheel::new(),
             ready: Vec::new(),
             ready_now: Vec::new(),
+            woken: VecDeque::new(),
             dead: Vec::new(),
         }
     }
@@ -83,10 +87,10 @@ impl<Stream, Session> Slots<Stream, Session> {
         self.table.0.capacity() as u32
     }
 
-    /// Returns the length of the ready queue.
+    /// Returns the number of connections to be driven without an event.
     #[inline]
     pub(crate) fn ready(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.woken.len()
     }
 
     /// Starts a turn: connections that become ready from now on are driven in the next one.
@@ -109,12 +113,44 @@ impl<Stream, Session> Slots<Stream, Session> {
         Some(index)
     }
 
-    /// Queues an event for a session. Does nothing if the session has ended.
-    pub(crate) fn notify(&mut self, id: SessionId, pending: Flags) {
+    /// Wakes a session: it is driven in the last phase of the turn. Does nothing if it has ended.
+    pub(crate) fn wake(&mut self, id: SessionId) {
         if let Some(connection) = self.find(id) {
-            connection.flags.add(pending);
-            self.enqueue(id.index);
+            connection.flags.add(Flags::WAKE);
+            self.wake_slot(id.index);
         }
+    }
+
+    /// Wakes all sessions.
+    pub(crate) fn wake_all(&mut self) {
+        for index in 0..self.end() {
+            if let Some(connection) = self.get_mut(index)
+                && connection.phase == Phase::Live
+            {
+                connection.flags.add(Flags::WAKE);
+                self.wake_slot(index);
+            }
+        }
+    }
+
+    fn wake_slot(&mut self, index: u32) {
+        let connection = &mut self.table.0[index as usize];
+        if !connection.flags.has(Flags::LISTED) {
+            connection.flags.add(Flags::LISTED);
+            self.woken.push_back(index);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
+    }
+
+    /// Takes the next woken connection.
+    pub(crate) fn pop_woken(&mut self) -> Option<u32> {
+        let index = self.woken.pop_front()?;
+        self[index].flags.remove(Flags::LISTED);
+        Some(index)
     }
 
     /// Queues an event for all sessions.
@@ -176,10 +212,9 @@ impl<Stream, Session> Slots<Stream, Session> {
 
     /// Clears the ready queue, before all connections end.
     pub(crate) fn clear_ready(&mut self) {
-        for list in [&mut self.ready, &mut self.ready_now] {
-            while let Some(index) = list.pop() {
-                self.table.0[index as usize].flags.remove(Flags::LISTED);
-            }
+        let ready = self.ready.drain(..).chain(self.ready_now.drain(..));
+        for index in ready.chain(self.woken.drain(..)) {
+            self.table.0[index as usize].flags.remove(Flags::LISTED);
         }
     }
 

@@ -25,8 +25,7 @@ impl<S: Service, N: Net> Core<S, N> {
             self.scratch.output.clear();
             return true;
         }
-        self.save_unsent(connection, written);
-        false
+        self.save_unsent(connection, written)
     }
 
     /// Writes output that is not plain, as [`send`](Self::send) does.
@@ -43,8 +42,7 @@ impl<S: Service, N: Net> Core<S, N> {
             output.reset();
             return true;
         }
-        self.save_unsent(connection, written);
-        false
+        self.save_unsent(connection, written)
     }
 
     /// Ends a connection whose step wrote more than the maximum. A part of the output would look
@@ -56,20 +54,37 @@ impl<S: Service, N: Net> Core<S, N> {
         false
     }
 
-    /// Moves the unsent output of a step to the connection.
+    /// Moves the unsent output of a step to the connection. Returns true if there is none to move,
+    /// because the session has finished sending.
     #[cold]
-    pub(crate) fn save_unsent(&mut self, connection: &mut Slot<S, N>, written: io::Result<usize>) {
+    pub(crate) fn save_unsent(
+        &mut self,
+        connection: &mut Slot<S, N>,
+        written: io::Result<usize>,
+    ) -> bool {
         let sent = written.unwrap_or_else(|error| Self::write_failed(connection, &error));
         self.counters.bytes_out += sent as u64;
-        if connection.phase == Phase::Dead {
+        let finished = connection.flags.has(Flags::FINISHED);
+        if finished || connection.phase == Phase::Dead {
             self.scratch.output.reset();
+            return finished;
+        }
+        let buffers = connection.buffers.get_or_insert_default();
+        let keep = |segment| buffers.output.append(segment);
+        self.scratch.output.take_from(sent, keep);
+        if buffers.output.len() > LARGE_OUTPUT_BYTES {
+            self.widen_send_buffer(connection);
+        }
+        false
+    }
+
+    /// Appends the output of a step to the pending output of a connection in full duplex.
+    pub(crate) fn append_pending(&mut self, connection: &mut Slot<S, N>) {
+        let bytes = connection.pending_output() + self.scratch.output.len();
+        if self.scratch.output.has_overflowed() || bytes > self.limits.output_bytes_max {
+            self.overflowed(connection);
         } else {
-            let buffers = connection.buffers.get_or_insert_default();
-            let keep = |segment| buffers.output.append(segment);
-            self.scratch.output.take_from(sent, keep);
-            if buffers.output.len() > LARGE_OUTPUT_BYTES {
-                self.widen_send_buffer(connection);
-            }
+            self.save_unsent(connection, Ok(0));
         }
     }
 
@@ -92,19 +107,21 @@ impl<S: Service, N: Net> Core<S, N> {
     /// deadline must not run before the peer has received the output to answer.
     #[cold]
     pub(crate) fn await_flush(&mut self, connection: &mut Slot<S, N>) {
-        if connection.phase == Phase::Live {
-            connection.apply(Next::Flush, false);
+        if connection.is_duplex() {
+            connection.flags.add(Flags::FLUSHED);
+        } else {
+            connection.clear_deadline();
+            if connection.phase == Phase::Live {
+                connection.apply(Next::Flush, false);
+            }
         }
         let deadline = self.now() + self.limits.write_timeout;
-        connection.set_deadline(deadline, &self.pressure);
+        connection.set_write_deadline(deadline, &self.pressure);
     }
 
     /// Writes pending output.
     #[cold]
     pub(crate) fn flush(&mut self, connection: &mut Slot<S, N>) -> Progress {
-        if !connection.flags.has(Flags::WRITABLE) {
-            return Progress::None;
-        }
         let Connection {
             stream, buffers, ..
         } = connection;
@@ -119,9 +136,12 @@ impl<S: Service, N: Net> Core<S, N> {
                 if output.is_empty() {
                     connection.clear_deadline();
                     connection.free_buffers();
+                    if connection.flags.has(Flags::FINISHED) {
+                        self.finish_sending(connection);
+                    }
                 } else if progressed {
                     let deadline = self.now() + self.limits.write_timeout;
-                    connection.set_deadline(deadline, &self.pressure);
+                    connection.set_write_deadline(deadline, &self.pressure);
                 }
             }
             Err(error) => {
@@ -131,12 +151,30 @@ impl<S: Service, N: Net> Core<S, N> {
         Progress::Made
     }
 
+    /// Finishes sending for a session that reads on.
+    pub(crate) fn finish(&mut self, connection: &mut Slot<S, N>) {
+        if connection.phase != Phase::Live || connection.flags.has(Flags::FINISHED) {
+            return;
+        }
+        connection.flags.add(Flags::FINISHED);
+        if !connection.has_pending_output() {
+            self.finish_sending(connection);
+        }
+    }
+
+    fn finish_sending(&mut self, connection: &mut Slot<S, N>) {
+        // If the connection is broken, the next read returns the error.
+        let _ = self.net.shutdown_write(&mut connection.stream);
+    }
+
     /// Handles the error of a write. Returns 0, the bytes written.
     #[cold]
     pub(crate) fn write_failed(connection: &mut Slot<S, N>, error: &io::Error) -> usize {
         match error.kind() {
             ErrorKind::Interrupted => {}
             ErrorKind::WouldBlock => connection.flags.remove(Flags::WRITABLE),
+            // The session has finished sending, and its output is discarded.
+            _ if connection.flags.has(Flags::FINISHED) && !connection.has_pending_output() => {}
             _ => connection.abort(EndReason::Reset),
         }
         0

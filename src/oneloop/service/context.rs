@@ -1,14 +1,14 @@
 //! The session's view of its connection, and its requests to the loop.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::output::WriteBuf;
-use super::requests::{Connect, Requests};
+use super::part::Part;
+use super::requests::{Control, Requests};
 use super::shared::Shared;
-use super::{SessionId, Time};
+use super::{Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
 ///
@@ -28,6 +28,8 @@ pub struct Context<'a> {
 pub struct ServiceContext {
     pub(crate) now: Time,
     pub(crate) requests: Requests,
+    /// The part of the service that is called.
+    pub(super) part: Part,
 }
 
 /// The state that the loop lends to the session being stepped. One is enough, since sessions are
@@ -47,6 +49,7 @@ impl Scratch {
             service: ServiceContext {
                 now: Time::START,
                 requests: Requests::default(),
+                part: Part::WHOLE,
             },
             current: SessionId::NONE,
             output: WriteBuf::new(mark, max),
@@ -158,6 +161,34 @@ impl<'a> Context<'a> {
         self.scratch.current
     }
 
+    /// Sets full duplex on or off. Default: off.
+    ///
+    /// By default a session is neither read nor stepped while it has pending output: a peer that
+    /// does not read its answers cannot ask for more. In full duplex it is, as a session must be
+    /// whose two directions are independent, such as a forwarder's. Then
+    /// [`has_room`](Self::has_room) counts the pending output too: the session stops consuming, or
+    /// stops its source, while there is no room. It still gets
+    /// [`Event::Flushed`](super::Event::Flushed) once all output is flushed, and
+    /// `Limits::write_timeout` still bounds each wait for the peer.
+    ///
+    /// It takes effect in the last phase of the turn.
+    pub fn set_duplex(&mut self, on: bool) {
+        self.control(Control::Duplex(on));
+    }
+
+    /// Finishes sending: the peer gets the output written so far, then the end of the stream. The
+    /// session is still read and stepped.
+    ///
+    /// It takes effect in the last phase of the turn. Output written after that is discarded.
+    pub fn finish(&mut self) {
+        self.control(Control::Finish);
+    }
+
+    fn control(&mut self, control: Control) {
+        let id = self.id();
+        self.scratch.service.requests.controls.push((id, control));
+    }
+
     // The methods of `ServiceContext`, repeated: through `DerefMut` a call such as
     // `cx.set_timer(cx.now())` would borrow the context twice.
 
@@ -166,9 +197,19 @@ impl<'a> Context<'a> {
         self.scratch.service.wake(session);
     }
 
+    /// Steps all sessions soon. See [`ServiceContext::wake_all`].
+    pub fn wake_all(&mut self) {
+        self.scratch.service.wake_all();
+    }
+
+    /// Ends a session at once. See [`ServiceContext::abort`].
+    pub fn abort(&mut self, session: SessionId) {
+        self.scratch.service.abort(session);
+    }
+
     /// Opens an outbound connection. See [`ServiceContext::connect`].
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
-        self.scratch.service.connect(to, from, tag);
+    pub fn connect(&mut self, connect: Connect) {
+        self.scratch.service.connect(connect);
     }
 
     /// Sets the service's timer. See [`ServiceContext::set_timer`].
@@ -197,7 +238,8 @@ impl<'a> Context<'a> {
 }
 
 impl ServiceContext {
-    /// Steps `session` with [`Event::Wake`](super::Event::Wake) soon.
+    /// Steps `session` with [`Event::Wake`](super::Event::Wake) soon: in the last phase of this
+    /// turn, or of one of the next turns if very many are woken.
     ///
     /// This is how a session reaches another one; the message itself goes into a field of the
     /// service. Sessions are woken in the order of the calls. Several calls for one session become
@@ -206,12 +248,28 @@ impl ServiceContext {
         self.requests.wake(session);
     }
 
-    /// Opens a connection to `to`, from the local address `from` if one is given.
+    /// Steps every session with [`Event::Wake`](super::Event::Wake) soon, in no particular order.
+    pub fn wake_all(&mut self) {
+        self.requests.wake_all = true;
+    }
+
+    /// Ends `session` at once, with a reset, also one with pending output. The reason is
+    /// [`EndReason::Aborted`](super::EndReason::Aborted).
     ///
-    /// It becomes a session of this service ([`Peer::tag`](super::Peer::tag) carries `tag`), or
+    /// Does nothing if the session has ended by then, or has closed and has no pending output. For
+    /// an orderly end, wake the session and let it return
+    /// [`Next::Close`](super::Next::Close).
+    pub fn abort(&mut self, session: SessionId) {
+        self.requests.controls.push((session, Control::Abort));
+    }
+
+    /// Opens an outbound connection.
+    ///
+    /// It becomes a session of this service ([`Peer::tag`](super::Peer::tag) is its tag), or
     /// [`connect_failed`](super::Service::connect_failed) is called.
-    pub fn connect(&mut self, to: SocketAddr, from: Option<IpAddr>, tag: u32) {
-        self.requests.connect.push(Connect { to, from, tag });
+    pub fn connect(&mut self, mut connect: Connect) {
+        connect.tag.part = self.part;
+        self.requests.connect.push(connect);
     }
 
     /// Sets the timer: [`Service::on_timer`](super::Service::on_timer) is called at `at`. There is
@@ -237,6 +295,20 @@ impl ServiceContext {
     #[must_use]
     pub fn after(&self, delay: Duration) -> Time {
         self.now + delay
+    }
+}
+
+impl AsMut<Self> for ServiceContext {
+    #[inline]
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl AsMut<ServiceContext> for Context<'_> {
+    #[inline]
+    fn as_mut(&mut self) -> &mut ServiceContext {
+        &mut self.scratch.service
     }
 }
 

@@ -65,6 +65,9 @@ pub enum EndReason {
     ConnectFailed,
     /// Still open when the reactor was dropped.
     Dropped,
+    /// The service aborted the connection: [`Next::Abort`](super::Next::Abort), or
+    /// [`ServiceContext::abort`](super::ServiceContext::abort).
+    Aborted,
 }
 
 impl From<CloseReason> for EndReason {
@@ -106,6 +109,7 @@ impl EndReason {
         Self::RegisterFailed,
         Self::ConnectFailed,
         Self::Dropped,
+        Self::Aborted,
     ];
 
     /// Returns true if the loop refused the connection when it was accepted.
@@ -126,6 +130,7 @@ impl EndReason {
                 | Self::DrainTimeout
                 | Self::Panicked
                 | Self::Dropped
+                | Self::Aborted
         )
     }
 
@@ -150,6 +155,7 @@ impl EndReason {
             Self::RegisterFailed => "socket failed",
             Self::ConnectFailed => "connect failed",
             Self::Dropped => "reactor dropped",
+            Self::Aborted => "aborted by the service",
         }
     }
 }

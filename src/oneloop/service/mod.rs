@@ -7,26 +7,31 @@
 //! Nothing in this module may name a socket, mio or a clock.
 
 mod address_key;
+mod connect;
 mod context;
 mod end;
 mod nested;
 mod output;
+mod part;
+mod peer;
 mod requests;
 mod shared;
 mod time;
 
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) use address_key::address_key;
+pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub use nested::Output;
 pub(crate) use output::Segment;
-pub(crate) use requests::Connect;
+pub(crate) use part::Entered;
+pub use part::Side;
+pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
+pub(crate) use requests::Control;
 pub use shared::Shared;
 pub use time::Time;
 
@@ -39,6 +44,12 @@ pub trait Service {
     /// pays for its size.
     type Session;
 
+    /// Handles the start of the loop. Called once, when its first turn begins: a place to set a
+    /// timer, or to connect. Nothing has been accepted yet.
+    fn started(&mut self, cx: &mut ServiceContext) {
+        let _ = cx;
+    }
+
     /// Creates the session of a new connection. [`Event::Open`] follows at once, with the first
     /// opportunity to write.
     ///
@@ -47,8 +58,9 @@ pub trait Service {
 
     /// Handles `event` and returns what the session waits for next.
     ///
-    /// The output is empty at every call: a session is not stepped while it has pending output. A
-    /// panic here ends only this session, with [`EndReason::Panicked`].
+    /// A session is not stepped while it has pending output, unless it is in full duplex (see
+    /// [`Context::set_duplex`]). A panic here ends only this session, with
+    /// [`EndReason::Panicked`].
     fn step(&mut self, session: &mut Self::Session, event: Event, cx: &mut Context<'_>) -> Next;
 
     /// Takes back a session whose connection has ended. Called exactly once for every session that
@@ -63,16 +75,17 @@ pub trait Service {
         let _ = (session, peer, reason, cx);
     }
 
-    /// Returns the message for a connection that the loop refuses. Default: empty.
+    /// Returns the message for a connection to this `listener` that the loop refuses. Default:
+    /// empty.
     ///
     /// `reason` is [`EndReason::ServerFull`] or [`EndReason::AddressLimit`].
-    fn refusal_message(&self, reason: EndReason) -> &[u8] {
-        let _ = reason;
+    fn refusal_message(&self, listener: ListenerId, reason: EndReason) -> &[u8] {
+        let _ = (listener, reason);
         b""
     }
 
     /// Handles the failure of an outbound connection with this `tag`. It had no session.
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
         let _ = (tag, error, cx);
     }
 
@@ -87,18 +100,6 @@ pub trait Service {
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let _ = (open, grace, cx);
     }
-}
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Peer {
-    /// The id of the peer's session.
-    pub id: SessionId,
-    /// The peer's address.
-    pub address: SocketAddr,
-    /// The tag given with [`ServiceContext::connect`]. `None` for an accepted connection.
-    pub tag: Option<u32>,
 }
 
 /// An event of a session.
@@ -123,17 +124,20 @@ pub enum Event {
     /// The operating system has taken all output.
     ///
     /// It comes after [`Next::Flush`], and after every other step whose output the operating system
-    /// did not take at once; a deadline returned from that step is discarded.
+    /// did not take at once; a deadline returned from that step is discarded, except in full
+    /// duplex.
     Flushed,
     /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
     /// than requested when the server is nearly full (see `Limits`).
     Timeout,
-    /// Another session, or this one, called [`ServiceContext::wake`] for this session.
+    /// Another session, or this one, called [`ServiceContext::wake`] for this session, or
+    /// [`ServiceContext::wake_all`].
     Wake,
     /// The server is stopping: answer the unread input, say goodbye, and close.
     ///
-    /// Input that had arrived before the drain has been read and stepped; no more is read. Comes at
-    /// most once.
+    /// Input that had arrived before the drain has been read and stepped. A session whose work is
+    /// not done returns [`Next::Read`] and is read on, until it closes or `Limits::drain_timeout`
+    /// has elapsed. Comes at most once.
     Drain,
 }
 
@@ -142,6 +146,7 @@ pub enum Event {
 /// The first two carry their deadline ([`Time::UNBOUNDED`] is the only exception); the loop's write
 /// deadline bounds the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Next {
     /// More input, at most until the deadline.
     Read {
@@ -162,32 +167,7 @@ pub enum Next {
     /// discarded for a short time, so that the peer gets all output and no reset; then the
     /// connection is closed.
     Close(CloseReason),
-}
-
-/// Identifies one session. The id stays unique after the session's slot is reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SessionId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
-
-impl SessionId {
-    /// The id during calls that do not belong to a session.
-    pub(crate) const NONE: Self = Self {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
-
-    /// Returns the number of the session, counted from the first one.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.generation
-    }
-}
-
-impl fmt::Display for SessionId {
-    /// Formats the number of the session, counted from the first one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "session {}", self.generation)
-    }
+    /// The end, at once and with a reset, so that the peer cannot mistake the data it has received
+    /// for complete data. Unsent output is discarded. The reason is [`EndReason::Aborted`].
+    Abort,
 }

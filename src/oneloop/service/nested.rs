@@ -1,6 +1,7 @@
 //! A step of a session inside another one, with an input and an output of its own.
 
 use super::Context;
+use super::Control;
 use super::context::Scratch;
 use super::output::WriteBuf;
 
@@ -10,6 +11,7 @@ use super::output::WriteBuf;
 #[derive(Debug)]
 pub struct Output {
     buffer: WriteBuf,
+    finished: bool,
 }
 
 impl Output {
@@ -30,10 +32,11 @@ impl Output {
         self.buffer.len()
     }
 
-    /// Returns true if the last nested step has finished sending.
+    /// Returns true if the last nested step has [finished](Context::finish) sending. The connection
+    /// does so too, behind the output of this step.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        false
+        self.finished
     }
 }
 
@@ -41,11 +44,17 @@ impl Default for Output {
     fn default() -> Self {
         Self {
             buffer: WriteBuf::new(0, 0),
+            finished: false,
         }
     }
 }
 
 impl Context<'_> {
+    /// Returns true if earlier output of a session in full duplex is pending.
+    pub(crate) fn has_pending_output(&self) -> bool {
+        self.scratch.output.has_pending()
+    }
+
     /// Runs `body` with a context that has another input and another output, and otherwise is this
     /// one. Returns the result, and how many bytes of `input` it has consumed.
     ///
@@ -74,6 +83,7 @@ impl Context<'_> {
             fit(outer.max_room()).max(least),
         );
         output.buffer.begin(mark, max);
+        let earlier = self.scratch.service.requests.controls.len();
         let swapped = Swapped::new(self.scratch, &mut output.buffer);
         let mut cx = Context {
             input,
@@ -82,8 +92,14 @@ impl Context<'_> {
         let result = body(&mut cx);
         let consumed = input.len() - cx.input.len();
         drop(swapped);
+        let id = self.id();
+        let controls = &self.scratch.service.requests.controls[earlier..];
+        output.finished = controls.contains(&(id, Control::Finish));
         if output.buffer.has_overflowed() {
             self.scratch.output.overflow();
+        } else if !output.buffer.is_plain() {
+            // The step has requested something for its session.
+            self.scratch.output.leave_plain();
         }
         (result, consumed)
     }

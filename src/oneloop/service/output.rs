@@ -15,6 +15,8 @@ pub(crate) struct WriteBuf {
     form: Form,
     /// The part of the mark that is left for `plain`.
     mark_left: usize,
+    /// The length of earlier output that is pending. It takes up a part of the mark.
+    pending: usize,
     mixed: Mixed,
     mark: usize,
     max: usize,
@@ -70,6 +72,7 @@ impl WriteBuf {
             plain: Filled::with_space(mark),
             form: Form::Plain,
             mark_left: mark,
+            pending: 0,
             mixed: Mixed::default(),
             mark,
             max,
@@ -118,7 +121,7 @@ impl WriteBuf {
 
     /// Returns true if `bytes` more are within the maximum; otherwise the output has overflowed.
     fn accept(&mut self, bytes: usize) -> bool {
-        if self.form == Form::Overflowed || self.max_room() < bytes {
+        if self.form == Form::Overflowed || self.max - self.len() < bytes {
             self.overflow();
             return false;
         }
@@ -133,7 +136,7 @@ impl WriteBuf {
     }
 
     /// Leaves the plain form, so that the step ends on the slow path.
-    fn leave_plain(&mut self) {
+    pub(crate) fn leave_plain(&mut self) {
         if self.form == Form::Plain {
             self.mixed.copied = std::mem::take(&mut self.plain);
             self.form = Form::Mixed;
@@ -141,10 +144,18 @@ impl WriteBuf {
         }
     }
 
+    /// Sets the length of earlier output that is pending.
+    pub(crate) fn set_pending(&mut self, bytes: usize) {
+        self.pending = bytes;
+        self.update_mark_left();
+    }
+
     fn update_mark_left(&mut self) {
-        if self.form == Form::Mixed {
-            self.mark_left = self.mark.saturating_sub(self.len());
-        }
+        let beside_plain = match self.form {
+            Form::Mixed => self.len(),
+            Form::Plain | Form::Overflowed => 0,
+        };
+        self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);
     }
 
     /// Clears plain output.
@@ -161,7 +172,7 @@ impl WriteBuf {
             self.mixed.shared_bytes = 0;
         }
         self.form = Form::Plain;
-        self.mark_left = self.mark;
+        (self.mark_left, self.pending) = (self.mark, 0);
         self.plain.filled = 0;
         if self.plain.buffer.len() != self.mark {
             self.plain = Filled::with_space(self.mark);
@@ -176,7 +187,7 @@ impl WriteBuf {
         }
         self.mixed = Mixed::default();
         self.form = Form::Plain;
-        self.mark_left = mark;
+        (self.mark_left, self.pending) = (mark, 0);
         self.plain.filled = 0;
         if self.plain.buffer.len() > max.min(REUSED_BYTES_MAX) {
             self.plain = Filled::default();
@@ -247,7 +258,12 @@ impl WriteBuf {
 
     /// Returns how many more bytes fit below the maximum.
     pub(crate) fn max_room(&self) -> usize {
-        self.max - self.len()
+        self.max.saturating_sub(self.pending + self.len())
+    }
+
+    /// Returns true if earlier output is pending.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.pending > 0
     }
 
     /// Returns how many bytes were written.

@@ -1,9 +1,8 @@
 //! Requests from sessions to the loop.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
 
-use super::{SessionId, Time};
+use super::{Connect, SessionId, Time};
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
 ///
@@ -13,17 +12,22 @@ pub(crate) struct Requests {
     pub(crate) wake: Vec<SessionId>,
     /// The length of `wake` at which duplicates are removed next.
     wake_checked_at: usize,
+    pub(crate) wake_all: bool,
+    pub(crate) controls: Vec<(SessionId, Control)>,
     pub(crate) connect: Vec<Connect>,
     pub(crate) timer: Option<Time>,
     pub(crate) drain: bool,
 }
 
-/// A request for an outbound connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Connect {
-    pub(crate) to: SocketAddr,
-    pub(crate) from: Option<IpAddr>,
-    pub(crate) tag: u32,
+/// A change of one session's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Read and step it while its output waits, or not.
+    Duplex(bool),
+    /// Shut down its sending side once its output is flushed.
+    Finish,
+    /// End it at once, with a reset.
+    Abort,
 }
 
 impl Requests {
@@ -33,11 +37,14 @@ impl Requests {
         let Self {
             wake,
             wake_checked_at: _,
+            wake_all,
+            controls,
             connect,
             timer,
             drain,
         } = self;
-        wake.is_empty() && connect.is_empty() && timer.is_none() && !drain
+        let nothing_listed = wake.is_empty() && controls.is_empty() && connect.is_empty();
+        nothing_listed && !wake_all && timer.is_none() && !drain
     }
 
     /// Requests that a session be woken. The list stays within twice the number of different

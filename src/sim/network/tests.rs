@@ -25,6 +25,14 @@ fn dial(network: &Network) -> Client {
     network.connect(from, to, LinkProfile::ideal())
 }
 
+fn at(address: &str) -> Address {
+    Address::Ip(address.parse().unwrap())
+}
+
+fn is_in_progress(network: &mut Network, stream: &Stream) -> bool {
+    network.finish_connect(stream).unwrap() == Connecting::InProgress
+}
+
 fn connection() -> (Network, Listener, Client, Stream) {
     let (mut network, listener) = network();
     let client = dial(&network);
@@ -264,12 +272,12 @@ fn outbound_connect_succeeds_or_is_refused() {
     }
     let mut network: Network = Network::new(1);
     network.serve(SERVER.parse().unwrap(), || Greeter);
-    let mut stream = Net::connect(&mut network, SERVER.parse().unwrap(), None, &BUFFERS).unwrap();
+    let mut stream = Net::connect(&mut network, &at(SERVER), None, &BUFFERS).unwrap();
     network.register(&mut stream, Token(1)).unwrap();
-    let mut refused = Net::connect(&mut network, PEER.parse().unwrap(), None, &BUFFERS).unwrap();
+    let mut refused = Net::connect(&mut network, &at(PEER), None, &BUFFERS).unwrap();
     network.register(&mut refused, Token(2)).unwrap();
-    assert!(!network.finish_connect(&stream).unwrap());
-    while !network.finish_connect(&stream).unwrap() {
+    assert!(is_in_progress(&mut network, &stream));
+    while is_in_progress(&mut network, &stream) {
         wait(&mut network);
     }
     wait(&mut network);
@@ -285,10 +293,10 @@ fn connect_with_dropped_syns_times_out() {
     let mut network: Network = Network::new(1);
     let lost = SERVER.parse().unwrap();
     network.drop_syns_to(lost);
-    let stream = Net::connect(&mut network, lost, None, &BUFFERS).unwrap();
+    let stream = Net::connect(&mut network, &lost.into(), None, &BUFFERS).unwrap();
     for _ in 0..100 {
         wait(&mut network);
-        assert!(!network.finish_connect(&stream).unwrap());
+        assert!(is_in_progress(&mut network, &stream));
     }
     network.poll(&mut Vec::new(), None).unwrap_err();
     assert_eq!(
@@ -338,9 +346,9 @@ fn outbound_link_applies_to_outbound_connections() {
         latency: latency..=latency,
         ..LinkProfile::ideal()
     });
-    let stream = Net::connect(&mut network, address, None, &BUFFERS).unwrap();
+    let stream = Net::connect(&mut network, &address.into(), None, &BUFFERS).unwrap();
     let begun = network.time();
-    while !network.finish_connect(&stream).unwrap() {
+    while is_in_progress(&mut network, &stream) {
         wait(&mut network);
     }
     assert!(network.time() - begun >= 2 * latency);

@@ -104,7 +104,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "no_write_deadline",
         file: "src/oneloop/reactor/write.rs",
         find: "        let deadline = self.now() + self.limits.write_timeout;
-        connection.set_deadline(deadline, &self.pressure);
+        connection.set_write_deadline(deadline, &self.pressure);
     }",
         replace: "    }",
         suite: Suite::Scenario("writing"),
@@ -190,11 +190,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "overflow_kept_after_panic",
         file: "src/oneloop/service/output.rs",
         find: "        self.form = Form::Plain;
-        self.mark_left",
+        (self.mark_left",
         replace: "        if self.form == Form::Mixed {
             self.form = Form::Plain;
         }
-        self.mark_left",
+        (self.mark_left",
         suite: Suite::Scenario("panics"),
     },
     Mutant {
@@ -228,23 +228,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("reading"),
     },
     Mutant {
-        name: "drain_goes_on_reading",
-        file: "src/oneloop/reactor/connection.rs",
-        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
-        suite: Suite::Scenario("draining"),
-    },
-    Mutant {
         name: "end_of_stream_told_again",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::PAUSED;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
         name: "wake_up_before_flushed",
         file: "src/oneloop/reactor/connection.rs",
-        find: "        if self.flags.take(Flags::FLUSHED) {
+        find: "        if pending == 0 && self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }
         if self.flags.take(Flags::WAKE) {
@@ -253,7 +246,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "        if self.flags.take(Flags::WAKE) {
             return Some(Event::Wake);
         }
-        if self.flags.take(Flags::FLUSHED) {
+        if pending == 0 && self.flags.take(Flags::FLUSHED) {
             return Some(Event::Flushed);
         }",
         suite: Suite::Scenario("events"),
@@ -268,9 +261,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_up_forgets_its_session",
         file: "src/oneloop/reactor/slots.rs",
-        find: "            connection.flags.add(pending);
-            self.enqueue(id.index);",
-        replace: "            connection.flags.add(pending);",
+        find: "            connection.flags.add(Flags::WAKE);
+            self.wake_slot(id.index);",
+        replace: "            connection.flags.add(Flags::WAKE);",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -385,15 +378,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sweep_lengthens",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
-        replace: "self.deadline = pressure.scale(self.requested_deadline);",
+        find: "let wait = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "let wait = pressure.scale(self.requested_deadline);",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
         name: "sweep_shortens_what_is_short",
         file: "src/oneloop/reactor/connection.rs",
-        find: "self.deadline = self.deadline.min(pressure.scale(self.requested_deadline));",
-        replace: "self.deadline = self.deadline.min(pressure.scale(self.deadline));",
+        find: "let wait = self.deadline.min(pressure.scale(self.requested_deadline));",
+        replace: "let wait = self.deadline.min(pressure.scale(self.deadline));",
         suite: Suite::Scenario("pressure"),
     },
     Mutant {
@@ -634,9 +627,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_without_time_limit",
         file: "src/oneloop/reactor/connect.rs",
-        find: "        connection.set_deadline(deadline, &self.core.pressure);
+        find: "        connection.set_deadline(self.core.now() + timeout, &self.core.pressure);
         connection.flags.remove(Flags::WRITABLE);",
-        replace: "        let _ = deadline;
+        replace: "        let _ = timeout;
         connection.flags.remove(Flags::WRITABLE);",
         suite: Suite::Scenario("outbound"),
     },
@@ -671,7 +664,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_leak_without_registration",
         file: "src/oneloop/reactor/connect.rs",
-        find: "            self.release_admission(to, Origin::Outbound);
+        find: "            self.release_admission(remote, Origin::Outbound);
             return Err",
         replace: "            return Err",
         suite: Suite::Scenario("outbound"),
@@ -713,15 +706,43 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_ticket_lost",
         file: "src/oneloop/reactor/connect.rs",
-        find: "connection.tag = tag;",
-        replace: "let _ = tag;",
+        find: "let ends = Ends::outbound(remote, connect.tag);",
+        replace: "let ends = Ends::outbound(remote, Default::default());",
         suite: Suite::Scenario("outbound"),
+    },
+    Mutant {
+        name: "outbound_time_of_its_own_ignored",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "let timeout = connect.timeout.unwrap_or(self.core.limits.connect_timeout);",
+        replace: "let timeout = self.core.limits.connect_timeout;",
+        suite: Suite::Scenario("identity"),
+    },
+    Mutant {
+        name: "outbound_buffers_of_its_own_ignored",
+        file: "src/oneloop/reactor/connect.rs",
+        find: "connect.send_buffer_bytes.unwrap_or(sizes.send_bytes)",
+        replace: "sizes.send_bytes",
+        suite: Suite::Scenario("identity"),
+    },
+    Mutant {
+        name: "outbound_without_its_local_address",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "connection.ends.set_local(local);",
+        replace: "let _ = local;",
+        suite: Suite::Scenario("identity"),
+    },
+    Mutant {
+        name: "start_repeated",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "        self.is_new = false;",
+        replace: "",
+        suite: Suite::Scenario("identity"),
     },
     Mutant {
         name: "outbound_error_taken_for_connected",
         file: "src/oneloop/reactor/lifecycle.rs",
-        find: "Ok(false) => connection.flags.remove(Flags::WRITABLE),",
-        replace: "Ok(false) => self.open_session(connection, id),",
+        find: "Ok(Connecting::InProgress) => connection.flags.remove(Flags::WRITABLE),",
+        replace: "Ok(Connecting::InProgress) => self.open_session(connection, id),",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
@@ -779,7 +800,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "lingering_after_the_peer_has_finished",
         file: "src/oneloop/reactor/lifecycle.rs",
         find: "if connection.flags.has(Flags::EOF)
-            || self.net.shutdown_write",
+            || !finished && self.net.shutdown_write",
         replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
     },
@@ -1103,8 +1124,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "paused_session_read",
         file: "src/oneloop/reactor/connection.rs",
-        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::DRAINING | Flags::EOF;",
-        replace: "let relevant = Flags::READABLE | Flags::DRAINING | Flags::EOF;",
+        find: "let relevant = Flags::READABLE | Flags::PAUSED | Flags::EOF;",
+        replace: "let relevant = Flags::READABLE | Flags::EOF;",
         suite: Suite::Scenario("events"),
     },
     Mutant {
@@ -1185,5 +1206,162 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "if self.wake.last() == Some(&session) {",
         replace: "if !self.wake.is_empty() {",
         suite: Suite::Scenario("events"),
+    },
+    // Both directions at once, finished sending sides, aborts, wake-ups within the turn.
+    Mutant {
+        name: "duplex_session_not_read_while_output_waits",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "            if !connection.is_duplex() {
+                return Progress::None;
+            }",
+        replace: "            return Progress::None;",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "all_sessions_in_duplex",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "self.phase == Phase::Live && self.flags.has(Flags::DUPLEX)",
+        replace: "self.phase == Phase::Live",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "pending_output_of_duplex_unbounded",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if self.scratch.output.has_overflowed() || bytes > self.limits.output_bytes_max {",
+        replace: "if self.scratch.output.has_overflowed() {",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "pending_output_takes_up_no_room",
+        file: "src/oneloop/service/output.rs",
+        find: "self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);",
+        replace: "self.mark_left = self.mark.saturating_sub(beside_plain);",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "deadline_in_duplex_hides_the_write_deadline",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "        connection.deadline = connection.deadline.min(connection.write_deadline());
+        self.append_pending",
+        replace: "        self.append_pending",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "deadline_in_duplex_taken_for_the_write_deadline",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "Phase::Live if connection.write_deadline() > self.now() => {",
+        replace: "Phase::Live if connection.write_deadline() == Time::NEVER => {",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "flushed_in_duplex_before_all_is_flushed",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "if pending == 0 && self.flags.take(Flags::FLUSHED) {",
+        replace: "if self.flags.take(Flags::FLUSHED) {",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "input_in_duplex_offered_without_room",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "            && pending < mark
+",
+        replace: "            && pending <= mark.saturating_mul(1000)
+",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "end_of_stream_overtakes_output",
+        file: "src/oneloop/reactor/write.rs",
+        find: "        if !connection.has_pending_output() {
+            self.finish_sending(connection);",
+        replace: "        {
+            self.finish_sending(connection);",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "end_of_stream_behind_output_forgotten",
+        file: "src/oneloop/reactor/write.rs",
+        find: "                    if connection.flags.has(Flags::FINISHED) {",
+        replace: "                    if false && connection.flags.has(Flags::FINISHED) {",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "output_of_an_aborted_step_sent",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "        if connection.phase == Phase::Dead {
+            self.scratch.output.reset();
+            return false;
+        }
+        self.send(connection)",
+        replace: "        self.send(connection)",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "lingering_connection_aborted",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "Control::Abort if connection.is_unfinished() =>",
+        replace: "Control::Abort if connection.phase != super::connection::Phase::Dead =>",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "woken_sessions_wait_for_the_next_turn",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "            self.catch_session_panics(Self::drive_woken);
+",
+        replace: "            if self.core.counters.turns % 2 == 0 {
+                self.catch_session_panics(Self::drive_woken);
+            }
+",
+        suite: Suite::Scenario("duplex"),
+    },
+    Mutant {
+        name: "wake_ups_beyond_the_budget_forgotten",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "        while self.wakes_left > 0
+            && let Some(index) = self.slots.pop_woken()
+        {
+            self.wakes_left -= 1;",
+        replace: "        while let Some(index) = self.slots.pop_woken() {
+            if self.wakes_left == 0 {
+                continue;
+            }
+            self.wakes_left -= 1;",
+        suite: Suite::Scenario("duplex"),
+    },
+    // The framings.
+    Mutant {
+        name: "framed_length_compared_before_its_adjustment",
+        file: "src/oneloop/framing/length.rs",
+        find: "Ok(body) if body <= self.max =>",
+        replace: "Ok(body) if value <= self.max as u64 =>",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "delimiter_searched_from_the_start_again",
+        file: "src/oneloop/framing/delimited.rs",
+        find: "scanned.set(window.len());",
+        replace: "scanned.set(0);",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "delimiter_in_two_pieces_missed",
+        file: "src/oneloop/framing/search.rs",
+        find: ".saturating_sub(length - 1)",
+        replace: ".saturating_sub(length.min(0))",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "encoder_without_the_maximum",
+        file: "src/oneloop/framing/mod.rs",
+        find: "if length > max {",
+        replace: "if false && length > max {",
+        suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "delimiter_begun_in_the_body_encoded",
+        file: "src/oneloop/framing/delimited.rs",
+        find: "|| begins_in(body, delimiter)",
+        replace: "|| (false && begins_in(body, delimiter))",
+        suite: Suite::Unit("oneloop", "framing"),
     },
 ];

@@ -123,17 +123,30 @@ fn drain_accepts_who_was_in_the_queue_and_tells_them_too() {
 }
 
 #[test]
-fn drained_session_is_given_no_more_input() {
-    let mut simulation = simulate(grace(HOUR), stubborn);
+fn session_that_reads_on_in_a_drain_gets_its_input() {
+    let mut simulation = simulate(grace(HOUR), |mut step| {
+        let input = step.take();
+        step.cx.write(&input);
+        match input.ends_with(b".") {
+            true => Next::Close(CloseReason::Shutdown),
+            false => step.read_for(HOUR),
+        }
+    });
     let client = simulation.connect();
     simulation.run_for(SECOND);
     simulation.reactor_mut().drain();
     simulation.run_for(SECOND);
-    client.send(b"too late");
+    client.send(b"half a request");
     simulation.run_for(SECOND);
-    assert_eq!(client.received(), b"");
-    let events = simulation.reactor().service().events(0);
-    assert_eq!(events, [Event::Open, Event::Drain]);
+    client.send(b", and its rest.");
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), b"half a request, and its rest.");
+    client.close();
+    simulation.run_for(SECOND);
+    let probe = simulation.reactor().service();
+    let events = [Event::Open, Event::Drain, Event::Data, Event::Data];
+    assert_eq!(probe.events(0), events);
+    assert_eq!(probe.end(0), Some(EndReason::Shutdown));
 }
 
 #[test]

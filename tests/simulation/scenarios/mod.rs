@@ -4,9 +4,11 @@
 mod accepting;
 mod deadlines;
 mod draining;
+mod duplex;
 mod echo;
 mod events;
 mod greeting;
+mod identity;
 mod layers;
 mod outbound;
 mod panics;

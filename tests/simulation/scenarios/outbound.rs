@@ -1,8 +1,9 @@
 //! Connections that the service makes.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 
-use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Time};
+use oneloop::{CloseReason, Connect, EndReason, Event, Limits, Next, Stopped, Tag, Time};
 use oneloop_sim::{LinkProfile, RemotePeer, Script, Simulation};
 
 use super::probe::*;
@@ -20,6 +21,10 @@ impl Script for Mirror {
         }
         None
     }
+}
+
+fn tagged(to: SocketAddr, tag: u64) -> Connect {
+    Connect::tcp(to).tag(Tag::new(tag))
 }
 
 /// Returns a service that sends "hello" when it is connected, and closes at the answer.
@@ -45,11 +50,11 @@ fn caller(limits: Limits) -> Simulation<Probe> {
 fn outbound_connection_is_a_session_with_its_ticket() {
     let mut simulation = caller(Limits::default());
     simulation.network().serve(elsewhere(), || Mirror);
-    simulation.reactor_mut().connect(elsewhere(), None, 42);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 42));
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
-    assert_eq!(probe.peers[0].tag, Some(42));
-    assert_eq!(probe.peers[0].address, elsewhere());
+    assert_eq!(probe.peers[0].tag, Some(Tag::new(42)));
+    assert_eq!(probe.peers[0].address, elsewhere().into());
     assert_eq!(probe.end(0), Some(EndReason::Completed));
     assert_eq!(simulation.reactor().usage(), Default::default());
     let counters = simulation.reactor().counters();
@@ -59,7 +64,7 @@ fn outbound_connection_is_a_session_with_its_ticket() {
 #[test]
 fn outbound_connection_that_is_refused_is_reported_at_once() {
     let mut simulation = caller(Limits::default());
-    simulation.reactor_mut().connect(elsewhere(), None, 1);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 1));
     simulation.run_for(SECOND);
     let probe = simulation.reactor().service();
     let failed = Call::ConnectFailed(1, ErrorKind::ConnectionRefused);
@@ -77,7 +82,7 @@ fn outbound_connection_that_is_not_answered_fails_after_its_time() {
     };
     let mut simulation = caller(limits);
     simulation.network().drop_syns_to(elsewhere());
-    simulation.reactor_mut().connect(elsewhere(), None, 1);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 1));
     simulation.run_for(5 * SECOND - ms(1));
     assert_eq!(simulation.reactor().open_connections(), 1);
     simulation.run_for(ms(5));
@@ -95,7 +100,7 @@ fn outbound_connection_that_was_slow_has_all_its_time_as_a_session() {
         ..LinkProfile::ideal()
     });
     simulation.network().serve(elsewhere(), || Mirror);
-    simulation.reactor_mut().connect(elsewhere(), None, 1);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 1));
     simulation.run_for(15 * SECOND);
     assert_eq!(simulation.reactor().service().events(0), [Event::Open]);
 }
@@ -109,7 +114,7 @@ fn outbound_connections_end_at_their_maximum() {
     let mut simulation = caller(limits);
     simulation.network().drop_syns_to(elsewhere());
     for tag in 0..3 {
-        simulation.reactor_mut().connect(elsewhere(), None, tag);
+        simulation.reactor_mut().connect(tagged(elsewhere(), tag));
     }
     let failed = Call::ConnectFailed(2, ErrorKind::QuotaExceeded);
     assert_eq!(simulation.reactor().service().calls(), [failed]);
@@ -119,7 +124,7 @@ fn outbound_connections_end_at_their_maximum() {
         .serve("10.0.0.9:7001".parse().unwrap(), || Mirror);
     simulation
         .reactor_mut()
-        .connect("10.0.0.9:7001".parse().unwrap(), None, 3);
+        .connect(tagged("10.0.0.9:7001".parse().unwrap(), 3));
     simulation.run_for(MINUTE);
     assert_eq!(
         simulation.reactor().service().end(0),
@@ -144,7 +149,7 @@ fn outbound_connections_take_no_place_of_those_that_are_accepted() {
     });
     simulation.network().serve(elsewhere(), || Mirror);
     for tag in 0..10 {
-        simulation.reactor_mut().connect(elsewhere(), None, tag);
+        simulation.reactor_mut().connect(tagged(elsewhere(), tag));
     }
     simulation.run_for(SECOND);
     let clients = [simulation.connect(), simulation.connect()];
@@ -171,11 +176,14 @@ fn outbound_connection_to_the_loop_itself_has_a_session_at_both_ends() {
         }
     });
     let address = simulation.address();
-    simulation.reactor_mut().connect(address, None, 5);
+    simulation.reactor_mut().connect(tagged(address, 5));
     simulation.run_for(10 * SECOND);
     let probe = simulation.reactor().service();
     let tags: Vec<_> = probe.peers.iter().map(|peer| peer.tag).collect();
-    assert!(tags.contains(&Some(5)) && tags.contains(&None), "{tags:?}");
+    assert!(
+        tags.contains(&Some(Tag::new(5))) && tags.contains(&None),
+        "{tags:?}"
+    );
     assert!(probe.end(0).is_some() && probe.end(1).is_some());
     assert_eq!(simulation.reactor().usage(), Default::default());
 }
@@ -184,7 +192,7 @@ fn outbound_connection_to_the_loop_itself_has_a_session_at_both_ends() {
 fn outbound_connection_asked_for_in_a_drain_fails() {
     let mut simulation = simulate(Limits::default(), |step| {
         if step.event == Event::Drain {
-            step.cx.connect(elsewhere(), None, 9);
+            step.cx.connect(tagged(elsewhere(), 9));
         }
         step.read_for(MINUTE)
     });
@@ -205,7 +213,7 @@ fn outbound_session_is_told_of_the_drain() {
         _ => step.read_for(HOUR),
     });
     simulation.network().serve(elsewhere(), || Mirror);
-    simulation.reactor_mut().connect(elsewhere(), None, 1);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 1));
     simulation.run_for(SECOND);
     assert_eq!(simulation.drain(), Stopped { aborted: 0 });
     assert_eq!(
@@ -222,7 +230,7 @@ fn outbound_connection_that_the_end_of_a_drain_finds_unmade_is_reported() {
     };
     let mut simulation = caller(limits);
     simulation.network().drop_syns_to(elsewhere());
-    simulation.reactor_mut().connect(elsewhere(), None, 3);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 3));
     simulation.run_for(ms(10));
     assert_eq!(simulation.drain(), Stopped { aborted: 0 });
     let failed = Call::ConnectFailed(3, ErrorKind::TimedOut);
@@ -244,7 +252,7 @@ fn outbound_connection_that_cannot_be_registered_fails_alone() {
         failed_registrations: 1.0,
         ..Default::default()
     });
-    simulation.reactor_mut().connect(elsewhere(), None, 1);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 1));
     assert_eq!(
         simulation.reactor().service().calls(),
         [Call::ConnectFailed(1, ErrorKind::Other)]
@@ -254,7 +262,7 @@ fn outbound_connection_that_cannot_be_registered_fails_alone() {
     let counters = simulation.reactor().counters();
     assert_eq!((counters.connecting, counters.ended_in_all()), (1, 1));
     simulation.network().set_faults(oneloop_sim::Faults::NONE);
-    simulation.reactor_mut().connect(elsewhere(), None, 2);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 2));
     simulation.run_for(10 * SECOND);
     let end = simulation.reactor().service().end(0);
     assert_eq!(end, Some(EndReason::Completed));
@@ -264,7 +272,7 @@ fn outbound_connection_that_cannot_be_registered_fails_alone() {
 fn outbound_connection_without_a_descriptor_fails() {
     let mut simulation = caller(Limits::default());
     simulation.network().set_fd_limit(0);
-    simulation.reactor_mut().connect(elsewhere(), None, 1);
+    simulation.reactor_mut().connect(tagged(elsewhere(), 1));
     assert_eq!(simulation.reactor().service().calls().len(), 1);
     let counters = simulation.reactor().counters();
     assert_eq!((counters.connecting, counters.ended_in_all()), (1, 1));

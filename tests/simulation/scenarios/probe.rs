@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, SessionId,
-    Time,
+    CloseReason, Context, EndReason, Event, Limits, ListenerId, Next, Peer, Service,
+    ServiceContext, SessionId, Tag, Time,
 };
 use oneloop_sim::Simulation;
 
@@ -15,8 +15,12 @@ pub(crate) struct Probe {
     act: Box<dyn FnMut(Step<'_, '_>) -> Next>,
     /// Called after each recorded call, except steps.
     pub(crate) besides: Besides,
+    /// Called when the loop starts.
+    pub(crate) on_start: Box<dyn FnMut(&mut ServiceContext)>,
     pub(crate) refusal: Vec<u8>,
     pub(crate) calls: Vec<(Time, Call)>,
+    /// How many calls had been made at each start of the loop.
+    pub(crate) starts: Vec<usize>,
     pub(crate) peers: Vec<Peer>,
 }
 
@@ -37,7 +41,7 @@ pub(crate) enum Call {
     Open(u32),
     Step(u32, Event),
     Closed(u32, EndReason),
-    ConnectFailed(u32, ErrorKind),
+    ConnectFailed(u64, ErrorKind),
     Alarm,
     Draining(usize),
 }
@@ -55,8 +59,10 @@ impl Probe {
         Self {
             act: Box::new(act),
             besides: Box::new(|_, _| {}),
+            on_start: Box::new(|_| {}),
             refusal: Vec::new(),
             calls: Vec::new(),
+            starts: Vec::new(),
             peers: Vec::new(),
         }
     }
@@ -103,6 +109,11 @@ impl Probe {
 impl Service for Probe {
     type Session = u32;
 
+    fn started(&mut self, cx: &mut ServiceContext) {
+        self.starts.push(self.calls.len());
+        (self.on_start)(cx);
+    }
+
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> u32 {
         let number = self.peers.len() as u32;
         self.peers.push(peer);
@@ -126,12 +137,12 @@ impl Service for Probe {
         self.note(Call::Closed(number, why), cx);
     }
 
-    fn refusal_message(&self, _: EndReason) -> &[u8] {
+    fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {
         &self.refusal
     }
 
-    fn connect_failed(&mut self, tag: u32, error: &io::Error, cx: &mut ServiceContext) {
-        self.note(Call::ConnectFailed(tag, error.kind()), cx);
+    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+        self.note(Call::ConnectFailed(tag.value(), error.kind()), cx);
     }
 
     fn on_timer(&mut self, cx: &mut ServiceContext) {

@@ -86,7 +86,7 @@ fn session_that_wakes_itself_does_not_hold_up_another() {
     for _ in 0..5 {
         simulation.turn();
     }
-    assert_eq!(steps_of_a_turn(&mut simulation), 1);
+    assert_eq!(steps_of_a_turn(&mut simulation), 8);
     other.send(b"hello");
     for _ in 0..3 {
         simulation.turn();

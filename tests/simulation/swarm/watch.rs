@@ -7,7 +7,7 @@ use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
+use oneloop::{Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Time};
 use oneloop_greeting::{Framing, Greeter, Session};
 use oneloop_sim::{Observer, RemotePeer, Rng, Script, Status, Syscall};
 
@@ -345,10 +345,10 @@ impl Service for Watched {
     type Session = WatchedSession;
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> WatchedSession {
-        self.watch.0.borrow_mut().session_opened(peer.address);
+        self.watch.0.borrow_mut().session_opened(ip(peer));
         WatchedSession {
             session: self.greeter.open(peer, cx),
-            peer: peer.address,
+            peer: ip(peer),
         }
     }
 
@@ -368,12 +368,12 @@ impl Service for Watched {
         why: EndReason,
         cx: &mut ServiceContext,
     ) {
-        self.watch.0.borrow_mut().session_closed(peer.address, why);
+        self.watch.0.borrow_mut().session_closed(ip(peer), why);
         self.greeter.closed(watched.session, peer, why, cx);
     }
 
-    fn refusal_message(&self, why: EndReason) -> &[u8] {
-        self.greeter.refusal_message(why)
+    fn refusal_message(&self, listener: ListenerId, why: EndReason) -> &[u8] {
+        self.greeter.refusal_message(listener, why)
     }
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
@@ -385,6 +385,13 @@ impl Service for Watched {
         drop(book);
         self.greeter.draining(open, grace, cx);
     }
+}
+
+/// Returns the address of a peer, which identifies it in the swarm.
+fn ip(peer: Peer) -> SocketAddr {
+    peer.address
+        .socket_addr()
+        .expect("every peer has an IP address")
 }
 
 /// Tolerance for every deadline: events may be late by 30 ms, the process now and then by 200 ms.

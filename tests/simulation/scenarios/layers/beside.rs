@@ -9,7 +9,7 @@ use oneloop_sim::{LinkProfile, Simulation};
 use super::super::probe::*;
 
 fn by_host(peer: &Peer) -> Side {
-    match peer.address.ip().is_loopback() {
+    match peer.address.ip().is_some_and(|ip| ip.is_loopback()) {
         true => Side::Second,
         false => Side::First,
     }

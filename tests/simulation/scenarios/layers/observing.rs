@@ -4,8 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::layer::{Compose, Idle, Layer, Layered, Lines, Meter, Rate, RateLimit, Traffic};
-use oneloop::{CloseReason, Context, EndReason, Event, Limits, Next, Peer, ServiceContext, Time};
+use oneloop::layer::{
+    Compose, Idle, Inner, Layer, Layered, Lines, Meter, Rate, RateLimit, Traffic,
+};
+use oneloop::{
+    CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
+};
 use oneloop_sim::{Client, LinkProfile, RemotePeer, Script, Simulation};
 
 use super::super::probe::*;
@@ -372,16 +376,16 @@ impl Layer for Refusing {
         peer.id.number()
     }
 
-    fn step(
+    fn step<S: Service>(
         &mut self,
         number: &mut u32,
         event: Event,
         cx: &mut Context<'_>,
-        mut inner: impl FnMut(Event, &mut Context<'_>) -> Next,
+        mut inner: Inner<'_, S>,
     ) -> Next {
         match event {
             Event::Data if *number % 2 == 1 => Next::Close(CloseReason::Refused),
-            _ => inner(event, cx),
+            _ => inner.step(event, cx),
         }
     }
 

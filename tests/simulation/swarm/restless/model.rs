@@ -135,18 +135,11 @@ impl Model {
                 let due = self.ask.is_some_and(|(_, due)| due <= now);
                 self.waits != Waits::Flush && (due || !self.is_watched)
             }
-            Event::Data => {
-                // Input kept because the output was full is offered again during a drain, too.
-                let over = self.has_ended || (self.is_drained && self.left == 0);
-                self.waits == Waits::Read && !over && input > 0
-            }
+            Event::Data => self.waits == Waits::Read && !self.has_ended && input > 0,
             Event::Eof => {
-                // Input that was left is offered again with the end behind it, also in a drain.
+                // Input that was left is offered again with the end behind it.
                 let is_offered_again = self.left > 0 && self.waits == Waits::Read;
-                match self.has_ended {
-                    true => is_offered_again,
-                    false => !self.is_drained,
-                }
+                !self.has_ended || is_offered_again
             }
             Event::Drain => drains && !self.is_drained,
             _ => true,
@@ -171,6 +164,8 @@ impl Model {
                 self.flush = Flush::Untold { since: now };
             }
             Next::Close(why) => self.closing = Some(why.into()),
+            Next::Abort => self.closing = Some(EndReason::Aborted),
+            other => panic!("no session of the swarm returns {other:?}"),
         }
     }
 
@@ -203,7 +198,7 @@ impl Model {
     /// Returns the time since which its socket must be read, if it must.
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
         let reads = self.waits == Waits::Read && self.flush == Flush::Done;
-        let over = self.has_ended || self.is_drained || self.closing.is_some() || self.broken;
+        let over = self.has_ended || self.closing.is_some() || self.broken;
         let over = over || self.panicked || self.overflowed || self.is_finished;
         let wants = reads && !over && self.left < limits.input_bytes_max && self.is_open;
         wants.then_some(self.asked_at)

@@ -6,7 +6,8 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Time,
+    CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, Service,
+    ServiceContext, SessionId, Tag, Time,
 };
 use oneloop_sim::{Network, Rng};
 
@@ -94,7 +95,7 @@ impl<const EDGE: bool> Restless<EDGE> {
         let tag = self.tags;
         self.tags += 1;
         self.shared.0.borrow_mut().tags.insert(tag, cx.now());
-        cx.connect(self.target(tag), None, tag);
+        cx.connect(Connect::tcp(self.target(tag)).tag(Tag::new(tag.into())));
     }
 
     /// Chooses an address to connect to. It is a server of this network, the service itself, an
@@ -230,7 +231,8 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Session {
-        if let Some(tag) = peer.tag {
+        let tag = peer.tag.map(|tag| tag.value() as u32);
+        if let Some(tag) = tag {
             let known = self.shared.0.borrow_mut().tags.remove(&tag).is_some();
             let verdict = known
                 .then_some(())
@@ -245,9 +247,10 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         if self.ids.len() > IDS_MAX {
             self.ids.remove(0);
         }
-        self.shared.0.borrow_mut().opened(number, peer.address);
+        let address = peer.address.socket_addr().expect("an IP address");
+        self.shared.0.borrow_mut().opened(number, address);
         self.stir(cx);
-        let (input, output) = match peer.tag {
+        let (input, output) = match tag {
             Some(tag) => (
                 Some(Stream::new(OUTBOUND + tag, Way::Down)),
                 Some(Stream::new(OUTBOUND + tag, Way::Up)),
@@ -313,11 +316,12 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         self.stir(cx);
     }
 
-    fn refusal_message(&self, _: EndReason) -> &[u8] {
+    fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {
         b""
     }
 
-    fn connect_failed(&mut self, tag: u32, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
+        let tag = tag.value() as u32;
         let known = self.shared.0.borrow_mut().tags.remove(&tag).is_some();
         let verdict = known.then_some(()).ok_or_else(|| "it failed twice".into());
         let who = format!("connection {tag}");

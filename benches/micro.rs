@@ -6,10 +6,11 @@
 use std::hint::black_box;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Readiness, Token};
+use oneloop::net::{BufferSizes, Connecting, Jobs, ListenOptions, Net, Readiness, Token, WakeFn};
 use oneloop::{Address, Limits, PeerAddress, Reactor, Time};
 use oneloop_greeting::{Config, Framing, Greeter};
 
@@ -213,6 +214,18 @@ impl Net for MockNet {
 
     fn now(&mut self) -> Time {
         self.now
+    }
+
+    fn seed(&mut self) -> u64 {
+        0
+    }
+
+    fn waker(&mut self) -> WakeFn {
+        Arc::new(|| {})
+    }
+
+    fn start_workers(&mut self, _: &Jobs, _: &str, _: usize) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
     }
 
     fn stop_requested(&self) -> bool {

@@ -14,13 +14,12 @@
 use std::io;
 use std::path::PathBuf;
 
-mod figures;
 mod plot;
 mod report;
 mod scenario;
 mod targets;
 
-use figures::Figures;
+use oneloop_bench::figures::{self, Figures};
 use oneloop_bench::peers::{Contest, Peer};
 use scenario::{Scale, Scenario};
 

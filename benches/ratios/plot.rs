@@ -5,8 +5,8 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use crate::figures::Figures;
 use crate::scenario::{CPU, PER_SECOND};
+use oneloop_bench::figures::Figures;
 
 /// Writes a plot over the number of connections for each unit.
 pub(crate) fn write(figures: &Figures, folder: &Path) -> Result<(), Failure> {

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::{fs, io};
 
-use crate::figures::{Figure, Figures, OWN, Spread};
 use crate::scenario::{BYTES, CPU, MILLISECONDS, PER_SECOND};
 use crate::targets;
+use oneloop_bench::figures::{Figure, Figures, OWN, Spread};
 
 /// Writes the tables and all values into `folder`.
 pub(crate) fn write(figures: &Figures, folder: &Path) -> io::Result<()> {

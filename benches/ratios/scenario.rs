@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use oneloop_bench::figures::Measured;
 use oneloop_bench::fleet::{Fleet, Work};
 use oneloop_bench::peers::{Peer, Running};
 
@@ -34,9 +35,6 @@ pub(crate) struct Scale {
     /// The connections at the first and at the last memory reading.
     memory: (usize, usize),
 }
-
-/// The name of a figure, with its unit, and its value.
-pub(crate) type Measured = Vec<(String, f64)>;
 
 impl Scenario {
     pub(crate) const ALL: [Self; 5] = [

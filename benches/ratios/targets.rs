@@ -4,7 +4,7 @@
 //! are the capacity of a server. Exchanges per second of wall time also depend on the clients and
 //! on other load.
 
-use crate::figures::{Figure, Figures, OWN};
+use oneloop_bench::figures::{Figure, Figures, OWN};
 
 /// A ratio and its bound.
 pub(crate) struct Target {

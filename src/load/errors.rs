@@ -202,4 +202,41 @@ mod tests {
         let descriptors = io::Error::from_raw_os_error(errno::EMFILE);
         assert_eq!(Fault::of(&descriptors, None), Fault::DescriptorsExhausted);
     }
+
+    #[test]
+    fn errors_are_counted_by_kind_and_in_all() {
+        let mut faults = Faults::default();
+        assert_eq!((faults.total(), faults.found().count()), (0, 0));
+        faults.add(Fault::Reset, 2);
+        faults.add(Fault::Late, 3);
+        faults.add(Fault::Reset, 5);
+        assert_eq!(faults.count(Fault::Reset), 7);
+        assert_eq!(faults.count(Fault::Closed), 0);
+        assert_eq!(faults.total(), 10);
+        let found: Vec<_> = faults.found().collect();
+        assert_eq!(found, [(Fault::Reset, 7), (Fault::Late, 3)]);
+    }
+
+    #[test]
+    fn kinds_have_keys_and_words_of_their_own() {
+        for texts in [Fault::key, Fault::advice] {
+            let mut all: Vec<_> = Fault::ALL.into_iter().map(texts).collect();
+            assert!(all.iter().all(|text| text.len() > 3), "{all:?}");
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), Fault::ALL.len());
+        }
+        assert_eq!(Fault::Late.to_string(), Fault::Late.advice());
+    }
+
+    #[test]
+    fn errors_of_connect_without_a_kind_of_their_own_are_one_kind() {
+        for (kind, fault) in [
+            (io::ErrorKind::ConnectionRefused, Fault::ConnectRefused),
+            (io::ErrorKind::TimedOut, Fault::ConnectTimedOut),
+            (io::ErrorKind::NetworkUnreachable, Fault::ConnectFailed),
+        ] {
+            assert_eq!(Fault::of(&kind.into(), None), fault);
+        }
+    }
 }

@@ -115,3 +115,79 @@ fn difference(begun: Option<Duration>, ended: Option<Duration>) -> Option<Durati
 
 /// Often enough for a run of a second, and seldom enough to cost nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::START + Duration::from_millis(millis)
+    }
+
+    const MEASURING: Phase = Phase::Measuring { until: Time::START };
+
+    fn own() -> Option<Process> {
+        Some(Process::new(std::process::id()))
+    }
+
+    #[test]
+    fn costs_are_those_of_the_measured_part() {
+        let mut meter = Meter::new(own());
+        meter.look(Phase::Opening, 5, at(100));
+        meter.look(MEASURING, 10, at(1000));
+        meter.look(MEASURING, 20, at(2000));
+        meter.look(Phase::Settling { until: at(0) }, 40, at(4000));
+        meter.look(Phase::Over, 99, at(9000));
+        let (costs, _) = meter.result();
+        assert_eq!(costs.wall, Duration::from_secs(3));
+        assert_eq!(costs.completed, 30);
+    }
+
+    #[test]
+    fn costs_of_a_run_that_measured_nothing_are_unknown() {
+        let mut meter = Meter::new(None);
+        meter.look(Phase::Opening, 5, at(100));
+        meter.look(Phase::Over, 5, at(200));
+        assert_eq!(meter.result().0, Costs::default());
+    }
+
+    #[test]
+    fn cores_are_looked_at_now_and_then() {
+        let mut meter = Meter::new(own());
+        if own().and_then(Process::core).is_none() {
+            return eprintln!("skipped: this system does not report cores");
+        }
+        for millis in 0..1000 {
+            meter.look(MEASURING, 0, at(1000 + millis));
+        }
+        assert_eq!(meter.result().1.looks, 1000 / 50);
+    }
+
+    #[test]
+    fn processor_time_is_what_was_used_between_the_looks() {
+        let look = |millis: [u64; 4]| {
+            let [generator, server, processes, stolen] = millis.map(Duration::from_millis);
+            Look {
+                at: at(0),
+                completed: 0,
+                generator: Some(generator),
+                server: Some(server),
+                machine: Some(MachineTime { processes, stolen }),
+            }
+        };
+        let begun = look([100, 200, 1000, 10]);
+        let ended = look([150, 290, 1500, 17]);
+        let costs = Meter::new(None).since(begun, ended);
+        let millis = |time: Option<Duration>| time.map(|time| time.as_millis());
+        assert_eq!(millis(costs.generator), Some(50));
+        assert_eq!(millis(costs.server), Some(90));
+        assert_eq!(millis(costs.others), Some(500 - 50 - 90));
+        assert_eq!(millis(costs.stolen), Some(7));
+        let blind = Look {
+            server: None,
+            ..ended
+        };
+        let costs = Meter::new(None).since(begun, blind);
+        assert_eq!((costs.server, costs.others), (None, None));
+    }
+}

@@ -171,3 +171,129 @@ impl Costs {
         (wall > 0.0).then_some(cpu?.as_secs_f64() / wall)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::errors::Fault;
+    use crate::plan::{Framing, Pace, Scenario};
+    use crate::record;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Returns an outcome of 30 exchanges in 3 seconds over 4 connections.
+    fn outcome(scenario: Scenario) -> Outcome {
+        Outcome {
+            plan: Plan {
+                target: ([127, 0, 0, 1], 1).into(),
+                sources: Vec::new(),
+                scenario,
+                connections: 4,
+                asked: 4,
+                framing: Framing::Line,
+                duration: 3 * SECOND,
+                warm_up: SECOND,
+                ramp: Duration::ZERO,
+                timeout: SECOND,
+                grace: SECOND,
+            },
+            ending: Ending::Complete,
+            measured: 3 * SECOND,
+            completed: 30,
+            latency: record::latencies(),
+            service: None,
+            lateness: None,
+            held_back: 0,
+            connect: record::latencies(),
+            faults: Faults::default(),
+            oldest_missing: Duration::ZERO,
+            stranger: None,
+            series: Vec::new(),
+            connections: Connections {
+                opening: SECOND / 2,
+                ..Connections::default()
+            },
+            costs: Costs::default(),
+            placement: Placement::default(),
+        }
+    }
+
+    fn exchange() -> Outcome {
+        outcome(Scenario::Exchange(Pace::Closed { in_flight: 1 }))
+    }
+
+    #[test]
+    fn rates_are_counts_per_second() {
+        assert_eq!(exchange().throughput(), Some(10.0));
+        assert_eq!(exchange().connect_rate(), Some(8.0));
+    }
+
+    #[test]
+    fn rates_of_no_time_and_throughput_of_idle_connections_are_unknown() {
+        let nothing = Outcome {
+            measured: Duration::ZERO,
+            connections: Connections::default(),
+            ..exchange()
+        };
+        assert_eq!(nothing.throughput(), None);
+        assert_eq!(nothing.connect_rate(), None);
+        assert_eq!(outcome(Scenario::Idle).throughput(), None);
+        assert_eq!(outcome(Scenario::Idle).connect_rate(), Some(8.0));
+    }
+
+    #[test]
+    fn outcome_with_one_fault_is_not_clean() {
+        let mut outcome = exchange();
+        assert!(outcome.is_clean());
+        outcome.faults.add(Fault::Late, 1);
+        assert!(!outcome.is_clean());
+    }
+
+    #[test]
+    fn costs_are_shares_of_the_time_and_of_the_exchanges() {
+        let costs = Costs {
+            wall: 4 * SECOND,
+            completed: 1000,
+            generator: Some(SECOND),
+            server: Some(6 * SECOND),
+            others: Some(2 * SECOND),
+            stolen: Some(SECOND / 2),
+            ..Costs::default()
+        };
+        assert_eq!(costs.generator_each(), Some(Duration::from_millis(1)));
+        assert_eq!(costs.server_each(), Some(Duration::from_millis(6)));
+        assert_eq!(costs.generator_share(), Some(0.25));
+        assert_eq!(costs.server_share(), Some(1.5));
+        assert_eq!(costs.others_share(), Some(0.5));
+        assert_eq!(costs.stolen_share(), Some(0.125));
+    }
+
+    #[test]
+    fn costs_that_are_unknown_or_of_nothing_have_no_shares() {
+        assert_eq!(Costs::default().generator_each(), None);
+        assert_eq!(Costs::default().server_share(), None);
+        let nothing = Costs {
+            generator: Some(SECOND),
+            ..Costs::default()
+        };
+        assert_eq!(nothing.generator_each(), None);
+        assert_eq!(nothing.generator_share(), None);
+    }
+
+    #[test]
+    fn memory_is_what_has_grown_for_each_connection() {
+        let costs = Costs {
+            server_memory_before: Some(1000),
+            server_memory: Some(1500),
+            ..Costs::default()
+        };
+        assert_eq!(costs.memory_each(4), Some(125.0));
+        assert_eq!(costs.memory_each(0), None);
+        assert_eq!(Costs::default().memory_each(4), None);
+        let shrunk = Costs {
+            server_memory: Some(1),
+            ..costs
+        };
+        assert_eq!(shrunk.memory_each(4), Some(0.0));
+    }
+}

@@ -254,4 +254,88 @@ mod tests {
         assert_eq!(recorder.series[0].lasted, Duration::from_millis(150));
         assert_eq!(percentile(&recorder.latency, 99.0), None);
     }
+
+    #[test]
+    fn answer_after_exactly_the_timeout_is_not_late() {
+        let mut recorder = recorder();
+        recorder.ended(at(1000), at(1500), Duration::from_millis(500));
+        assert_eq!(recorder.faults.count(Fault::Late), 0);
+        recorder.ended(at(1000), at(1501), Duration::from_millis(500));
+        assert_eq!(recorder.faults.count(Fault::Late), 1);
+    }
+
+    #[test]
+    fn percentiles_are_of_the_answers_of_each_interval() {
+        let mut recorder = recorder();
+        for millis in 1..=100 {
+            recorder.ended(at(1000), at(1000 + millis), Duration::MAX);
+        }
+        recorder.close_interval(at(1100));
+        recorder.ended(at(1100), at(1102), Duration::MAX);
+        assert_eq!(recorder.completed(), 101);
+        recorder.close_interval(at(1200));
+        let near = |found: Duration, millis: u64| {
+            let wanted = Duration::from_millis(millis);
+            found >= wanted && found < wanted + wanted / 500
+        };
+        let [first, second] = &recorder.series[..] else {
+            panic!("{:?}", recorder.series);
+        };
+        let spread = first.latency.expect("there were answers");
+        assert!(near(spread.p50, 50), "{spread:?}");
+        assert!(near(spread.p99, 99), "{spread:?}");
+        assert!(near(spread.max, 100), "{spread:?}");
+        let spread = second.latency.expect("there was one");
+        assert!(near(spread.p50, 2) && near(spread.max, 2), "{spread:?}");
+        assert_eq!([first.completed, second.completed], [100, 1]);
+        assert_eq!(second.start, Duration::from_millis(100));
+        assert_eq!(recorder.completed(), 101);
+        assert!(near(percentile(&recorder.latency, 99.0).unwrap(), 99));
+    }
+
+    #[test]
+    fn faults_count_in_the_interval_in_which_they_were_noticed() {
+        let mut recorder = Recorder::new(Duration::from_millis(100));
+        recorder.faults.add(Fault::Reset, 7);
+        recorder.measure(Window {
+            start: at(1000),
+            end: at(2000),
+        });
+        recorder.faults.add(Fault::Reset, 1);
+        recorder.tick(at(1100));
+        recorder.missing(3, Duration::from_millis(5));
+        recorder.missing(1, Duration::from_millis(2));
+        recorder.tick(at(1199));
+        assert_eq!(recorder.series.len(), 1);
+        recorder.tick(at(1200));
+        let faults: Vec<_> = recorder.series.iter().map(|part| part.faults).collect();
+        assert_eq!(faults, [1, 4]);
+        assert_eq!(recorder.faults.count(Fault::Missing), 4);
+        assert_eq!(recorder.oldest_missing, Duration::from_millis(5));
+        // An interval of no length is none.
+        recorder.close_interval(at(1200));
+        assert_eq!(recorder.series.len(), 2);
+    }
+
+    #[test]
+    fn scheduled_names_count_by_the_time_they_were_due() {
+        let mut recorder = recorder();
+        for due in [999, 1000, 1999, 2000] {
+            recorder.held_back(at(due));
+            recorder.sent(at(due), at(due + 3));
+            recorder.served(at(due), at(due + 3), at(due + 10));
+        }
+        assert_eq!(recorder.held_back, 2);
+        assert_eq!((recorder.lateness.len(), recorder.service.len()), (2, 2));
+        assert_eq!(recorder.lateness.max() / 1_000_000, 3);
+        assert_eq!(recorder.service.max() / 1_000_000, 7);
+    }
+
+    #[test]
+    fn latency_of_seconds_is_recorded_in_nanoseconds() {
+        let mut recorder = recorder();
+        recorder.ended(at(1000), at(8500), Duration::MAX);
+        recorder.close_interval(at(8500));
+        assert_eq!(recorder.latency.max() / 10_000_000, 750);
+    }
 }

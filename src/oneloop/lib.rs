@@ -19,8 +19,11 @@ pub mod reactor;
 pub mod service;
 pub mod testing;
 
-pub use reactor::{Counters, InvalidLimits, Limits, Reactor, Stopped, Turn, Usage, WhenFull};
+pub use reactor::{
+    CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Pool, Reactor, Reply,
+    ReplyError, Stopped, Turn, Usage, WhenFull,
+};
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
-    PeerAddress, Service, ServiceContext, SessionId, Shared, Tag, Time,
+    PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
 };

@@ -70,14 +70,14 @@ mod rng;
 mod storm;
 mod syscalls;
 mod trace;
+mod workers;
 mod world;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use oneloop::Service;
-use oneloop::{Limits, Reactor, Stopped, Turn};
+use oneloop::{Limits, Reactor, Service, ServiceContext, Stopped, Time, Turn};
 
 pub use client::{Client, RemotePeer, Script, Status};
 pub use faults::Faults;
@@ -166,6 +166,23 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
         self.reactor
             .turn()
             .unwrap_or_else(|error| panic!("the loop failed at {:?}: {error}", self.network.time()))
+    }
+
+    /// Calls the service at the time `when`, as a handle does in another thread.
+    ///
+    /// # Panics
+    /// When the time comes, if the queue of calls is full.
+    pub fn call_at(
+        &mut self,
+        when: Time,
+        task: impl FnOnce(&mut S, &mut ServiceContext) + Send + 'static,
+    ) where
+        S: 'static,
+    {
+        let handle = self.reactor.handle();
+        self.network.act_at(when, move || {
+            handle.run(task).expect("a loop that takes calls");
+        });
     }
 
     /// Requests a shutdown, as a signal does, and runs the server until it has stopped.

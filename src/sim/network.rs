@@ -11,13 +11,17 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::EndpointId;
 use super::poller::Trigger;
+use super::workers::Deed;
 use super::world::{Stop, World};
-use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Readiness, Token};
+use oneloop::net::{BufferSizes, Connecting, Jobs, ListenOptions, Net, Readiness, Token, WakeFn};
 use oneloop::{Address, PeerAddress, Time};
 
 use super::{CallCounts, Client, Faults, LinkProfile, Observer, Rng, Script};
@@ -137,6 +141,21 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         self.world.borrow_mut().schedule_stop(when);
     }
 
+    /// Does something outside of the loop at the time `when`, as another thread: it uses a
+    /// [`Handle`](oneloop::Handle).
+    ///
+    /// It must not use the network.
+    pub fn act_at(&self, when: Time, act: impl FnOnce() + 'static) {
+        let act = Deed::Act(Box::new(act));
+        self.world.borrow_mut().act_at(when, act);
+    }
+
+    /// Sets the virtual time that each job of a [`Pool`](oneloop::Pool) takes from now on, between
+    /// these bounds. By default it is from 1 to 10 ms.
+    pub fn set_job_time(&self, time: RangeInclusive<Duration>) {
+        self.world.borrow_mut().job_time = time;
+    }
+
     /// Makes poll return at the time `when` at the latest, so that a test can inspect the state.
     /// `None` removes the limit.
     pub fn stop_poll_at(&self, when: Option<Time>) {
@@ -240,6 +259,23 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
 
     fn now(&mut self) -> Time {
         self.world.borrow().now
+    }
+
+    fn seed(&mut self) -> u64 {
+        // Of a copy, so that a service that draws no numbers changes no run.
+        let mut rng = self.world.borrow().rng.clone();
+        rng.fork().fork().bits()
+    }
+
+    fn waker(&mut self) -> WakeFn {
+        let woken = Arc::clone(&self.world.borrow().woken);
+        Arc::new(move || woken.store(true, Ordering::Release))
+    }
+
+    fn start_workers(&mut self, jobs: &Jobs, _: &str, workers: usize) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        world.workers.add_pool(jobs.clone(), workers);
+        Ok(())
     }
 
     fn stop_requested(&self) -> bool {

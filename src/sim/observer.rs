@@ -89,6 +89,10 @@ pub struct CallCounts {
     pub accepts_without_readiness: u64,
     /// Writes, failed ones included.
     pub writes: u64,
+    /// Bytes returned by reads.
+    pub bytes_read: u64,
+    /// Bytes taken by writes, except those of shed connections.
+    pub bytes_written: u64,
     /// Accepts, failed ones included.
     pub accepts: u64,
     /// The longest time for which the loop neglected a connection: it did not read available input

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 
 use super::connection::{EndpointId, Owner, TcpState};
 use super::poller::{self, ReadySet, Registration, Source, Trigger};
@@ -19,6 +20,7 @@ impl World {
         batch: &mut Vec<Readiness>,
     ) -> io::Result<()> {
         self.call_counts.polls += 1;
+        self.start_jobs();
         self.elapse_turn();
         if self.rng.random_bool(self.faults.interrupted_polls) {
             self.run_due();
@@ -28,6 +30,9 @@ impl World {
         loop {
             self.run_due();
             self.collect(batch);
+            if self.woken.swap(false, Ordering::AcqRel) {
+                batch.push(WOKEN);
+            }
             let over = until.is_some_and(|until| until <= self.now);
             if over || !batch.is_empty() || self.stop == Stop::Waking {
                 break;
@@ -239,6 +244,7 @@ impl World {
         match &result {
             Ok(0) => self.observe(at, Syscall::ReadEnd),
             Ok(bytes) => {
+                self.call_counts.bytes_read += *bytes as u64;
                 self.observe(at, Syscall::Read(&buffer[..*bytes]));
                 self.schedule_transmit(at.other());
             }
@@ -254,6 +260,7 @@ impl World {
         self.note_blocked_write(at, bytes.len(), result.as_ref().ok().copied());
         match &result {
             Ok(taken) => {
+                self.call_counts.bytes_written += *taken as u64;
                 let (bytes, offered) = (&bytes[..*taken], bytes.len());
                 self.observe(at, Syscall::Wrote { bytes, offered });
             }
@@ -492,3 +499,11 @@ const EVENTS_PER_POLL: usize = 1024;
 const FIRST_FREE_PORT: u16 = 40_000;
 
 const STALL_MAX: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// The event of a wake-up.
+const WOKEN: Readiness = Readiness {
+    token: Token::WAKER,
+    readable: true,
+    writable: false,
+    hup: false,
+};

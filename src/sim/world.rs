@@ -5,6 +5,9 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::client::{RemotePeer, Script, Status};
@@ -12,6 +15,7 @@ use super::connection::{Connection, Endpoint, EndpointId, Owner, Side, TcpState}
 use super::pipe::Departure;
 use super::poller::{Poller, ReadySet, Registration, Source, Trigger};
 use super::trace::Trace;
+use super::workers::{Deed, Workers};
 use super::{Faults, LinkProfile, Observer, Rng, Syscall};
 use oneloop::Time;
 
@@ -26,6 +30,11 @@ pub(super) struct World {
     pub(super) listeners: Vec<ListenerState>,
     pub(super) descriptors: Descriptors,
     pub(super) stop: Stop,
+    /// True from a wake-up of the loop until its poll returns.
+    pub(super) woken: Arc<AtomicBool>,
+    pub(super) workers: Workers,
+    /// The time that a job takes.
+    pub(super) job_time: RangeInclusive<Duration>,
     pub(super) poll_until: Option<Time>,
     pub(super) call_counts: super::CallCounts,
     /// The registered endpoints of the loop.
@@ -105,6 +114,7 @@ enum NetEvent {
     RunScript { client: usize, timer: u64 },
     UserTimeout(EndpointKey),
     Stop,
+    Act(usize),
 }
 
 /// [`EndpointId`], in a form that can be ordered.
@@ -126,6 +136,9 @@ impl World {
                 reserve: true,
             },
             stop: Stop::NotAsked,
+            woken: Arc::default(),
+            workers: Workers::default(),
+            job_time: JOB_TIME,
             poll_until: None,
             call_counts: super::CallCounts::default(),
             registered: Vec::new(),
@@ -211,6 +224,21 @@ impl World {
 
     pub(super) fn schedule_stop(&mut self, when: Time) {
         self.schedule(when, NetEvent::Stop);
+    }
+
+    /// Keeps something that happens outside of the loop until its time.
+    pub(super) fn act_at(&mut self, when: Time, deed: Deed) {
+        let number = self.workers.keep(deed);
+        self.schedule(when, NetEvent::Act(number));
+    }
+
+    /// Gives jobs to the idle workers.
+    pub(super) fn start_jobs(&mut self) {
+        while let Some(job) = self.workers.start_job() {
+            let (least, most) = (*self.job_time.start(), *self.job_time.end());
+            let takes = least + self.rng.duration_up_to(most.saturating_sub(least));
+            self.act_at(self.now + takes, job);
+        }
     }
 
     /// Notifies the owner of an endpoint of its readiness.
@@ -363,6 +391,11 @@ impl World {
             }
             NetEvent::UserTimeout(end) => self.break_end(at(end), io::ErrorKind::TimedOut),
             NetEvent::Stop => self.stop = Stop::Waking,
+            NetEvent::Act(number) => {
+                self.trace.note(self.now, "another thread acts", number, 0);
+                self.workers.act(number);
+                self.start_jobs();
+            }
         }
     }
 
@@ -782,6 +815,9 @@ fn at((connection, passive): EndpointKey) -> EndpointId {
 
 /// The maximum delay under [`Faults::late_events`].
 const EVENT_DELAY_MAX: Duration = Duration::from_millis(30);
+
+/// The time that a job takes, unless the test sets another.
+const JOB_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(10);
 
 /// The minimum delay of a script's next call, so that time advances.
 const SCRIPT_DELAY_MIN: Duration = Duration::from_micros(1);

@@ -15,6 +15,7 @@ use oneloop::{Limits, Reactor, Turn};
 use oneloop_greeting::{Config, Framing, Greeter};
 
 mod drip;
+mod examples;
 mod layers;
 mod thresholds;
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::net::{
+    BufferSizes, Connecting, Jobs, ListenOptions, Net, Os, Readiness, Token, WakeFn,
+};
 use oneloop::{Address, PeerAddress, Time};
 
 /// The operating system's network, with the faults of a [`Plan`].
@@ -97,6 +99,18 @@ impl Net for Faulty {
 
     fn now(&mut self) -> Time {
         self.os.now()
+    }
+
+    fn seed(&mut self) -> u64 {
+        self.os.seed()
+    }
+
+    fn waker(&mut self) -> WakeFn {
+        self.os.waker()
+    }
+
+    fn start_workers(&mut self, jobs: &Jobs, name: &str, workers: usize) -> io::Result<()> {
+        self.os.start_workers(jobs, name, workers)
     }
 
     fn stop_requested(&self) -> bool {

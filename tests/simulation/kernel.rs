@@ -1,7 +1,7 @@
 //! Tests the operating system behind the `Net` trait: the properties that the loop relies on, and
 //! that the simulated network imitates.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -131,6 +131,28 @@ fn abort_is_a_reset_and_close_is_an_end() {
     let (stream, mut peer) = kernel.connection();
     kernel.os.close(stream);
     assert_eq!(peer.read(&mut [0; 8]).expect("an end"), 0);
+}
+
+#[test]
+fn slices_are_written_in_order_and_as_many_bytes_as_fit() {
+    let mut kernel = Kernel::on_loopback();
+    let (mut stream, mut peer) = kernel.connection();
+    let (front, back) = (vec![b'f'; 1000], vec![b'b'; 10_000_000]);
+    let slices = [&front[..], b"|", &back].map(IoSlice::new);
+    let written = kernel.os.write_vectored(&mut stream, &slices);
+    let written = written.expect("a connection");
+    assert!((1002..10_001_001).contains(&written), "{written} bytes");
+    let blocked = kernel.os.write_vectored(&mut stream, &slices[1..]);
+    let more = blocked.or_else(|error| match error.kind() {
+        ErrorKind::WouldBlock => Ok(0),
+        _ => Err(error),
+    });
+    drop(stream);
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).expect("an end");
+    assert_eq!(received.len(), written + more.expect("a connection"));
+    assert!(received[..1000] == *front && received[1000] == b'|');
+    assert!(received[1001..written] == back[..written - 1001]);
 }
 
 #[test]

@@ -3,3 +3,8 @@
 
 pub mod fuzzing;
 pub mod swarm;
+
+/// Compiles and runs the snippets of `docs/services.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/services.md")]
+mod services_page {}

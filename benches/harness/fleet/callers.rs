@@ -139,7 +139,7 @@ impl Callers {
             Conduct::Stay => {
                 self.greeted.push(cx.id());
                 // The loop turns once more for newly assigned work.
-                cx.set_timer(cx.now());
+                cx.set_service_timer(WORK, cx.now());
             }
             Conduct::Converse => self.ask(caller, cx),
             Conduct::Blurt => {
@@ -180,7 +180,7 @@ impl Callers {
             Conduct::Blurt => caller.state = State::Exiting,
         }
         if self.unanswered == 0 {
-            cx.set_timer(cx.now());
+            cx.set_service_timer(WORK, cx.now());
         }
     }
 
@@ -237,7 +237,7 @@ impl Service for Callers {
     }
 
     /// Wakes the clients that take part in the work.
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, _: u64, cx: &mut ServiceContext) {
         if self.unsent > 0 {
             for &caller in &self.greeted[self.active.clone()] {
                 cx.wake(caller);
@@ -264,3 +264,6 @@ fn take(expected: &[u8], cx: &mut Context<'_>) -> Result<bool, Wrong> {
         Err(Wrong)
     }
 }
+
+/// The key of the timer that looks for work.
+const WORK: u64 = 0;

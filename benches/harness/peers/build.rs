@@ -66,7 +66,7 @@ pub(super) fn program(name: &str, source: &str) -> Result<PathBuf, Unavailable> 
     let target = folder.join(file);
     let ours = [source, "wire.rs", "stdin_thread.rs"].map(|file| sources().join(file));
     if !is_fresh(&target, &ours) {
-        run(&mut cargo_build(name, &folder))?;
+        run(&mut cargo_build(&["--bin", name], &folder))?;
     }
     if target.exists() {
         return Ok(target);
@@ -75,6 +75,17 @@ pub(super) fn program(name: &str, source: &str) -> Result<PathBuf, Unavailable> 
         "{name} is not at {}; build it with `cargo build -p oneloop-bench`",
         target.display()
     )))
+}
+
+/// Builds an example of the library, as its tests and benchmarks are built. Cargo knows whether that
+/// is needed.
+pub(super) fn example(name: &str) -> Result<PathBuf, Unavailable> {
+    let folder = profile_folder()?;
+    let mut cargo = cargo_build(&["--package", "oneloop", "--example", name], &folder);
+    run(&mut cargo)?;
+    Ok(folder
+        .join("examples")
+        .join(format!("{name}{}", env::consts::EXE_SUFFIX)))
 }
 
 /// Returns the command that runs a Python peer.
@@ -92,13 +103,13 @@ pub fn is_on_path(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn cargo_build(program: &str, profile_folder: &Path) -> Command {
+fn cargo_build(target: &[&str], profile_folder: &Path) -> Command {
     let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
     };
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "--bin", program]);
+    cargo.args(["build", "--quiet", "--locked"]).args(target);
     cargo.args(["--profile", profile]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo.arg("--target-dir").args(profile_folder.parent());
@@ -193,7 +204,7 @@ fn profile_folder() -> Result<PathBuf, Unavailable> {
     })
 }
 
-fn missing(what: &str, package: &str) -> Unavailable {
+pub(super) fn missing(what: &str, package: &str) -> Unavailable {
     skipped(format!(
         "{what} not found; install it, on Debian with `apt-get install {package}`"
     ))

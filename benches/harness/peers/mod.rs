@@ -11,6 +11,8 @@
     reason = "included by path; each benchmark and test uses a part of it"
 )]
 
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 mod build;
@@ -49,6 +51,24 @@ enum Recipe {
         path: PathBuf,
         arguments: Vec<String>,
     },
+    Example {
+        name: &'static str,
+        /// The program that runs it, with its arguments; empty if it runs by itself.
+        tool: Vec<String>,
+    },
+    Foreign(Foreign),
+}
+
+/// A program of others, which does not print its address.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign {
+    /// Its name on the path.
+    pub program: &'static str,
+    /// The Debian package that contains it.
+    pub package: &'static str,
+    /// Returns the arguments with which it listens at an address, and stays in the foreground as
+    /// one process.
+    pub arguments: fn(SocketAddr) -> io::Result<Vec<String>>,
 }
 
 /// A C library that a peer needs.
@@ -185,6 +205,26 @@ impl Peer {
         }
     }
 
+    /// Returns an example of the library. It takes its address as the first argument.
+    pub const fn example(name: &'static str) -> Self {
+        let tool = Vec::new();
+        let recipe = Recipe::Example { name, tool };
+        Self { name, recipe }
+    }
+
+    /// Returns an example under a tool that observes it.
+    pub fn example_under(tool: &[&str], name: &'static str) -> Self {
+        let tool = tool.iter().map(ToString::to_string).collect();
+        let recipe = Recipe::Example { name, tool };
+        Self { name, recipe }
+    }
+
+    /// Returns a program of others.
+    pub const fn foreign(name: &'static str, program: Foreign) -> Self {
+        let recipe = Recipe::Foreign(program);
+        Self { name, recipe }
+    }
+
     /// Returns a short name for tables.
     pub fn name(&self) -> &'static str {
         self.name
@@ -209,7 +249,10 @@ impl Peer {
     /// # Errors
     /// If the peer is not available on this machine, or does not listen within 20 s.
     pub fn start(&self, pin: Pin) -> Result<Running, Unavailable> {
-        Running::start(self.name, &self.command()?, pin)
+        match &self.recipe {
+            Recipe::Foreign(foreign) => foreign.start(self.name, pin),
+            _ => Running::start(self.name, &self.command()?, pin),
+        }
     }
 
     /// Returns the program and its arguments.
@@ -219,12 +262,35 @@ impl Peer {
             Recipe::Go { folder } => build::go(self.name, folder)?,
             Recipe::Rust { name, source } => build::program(name, source)?,
             Recipe::Python { source } => return build::python(source),
+            Recipe::Example { name, tool } => {
+                let program = build::example(name)?.display().to_string();
+                return Ok([tool, &[program, ANY_PORT.to_owned()][..]].concat());
+            }
+            Recipe::Foreign(_) => unreachable!("it is started with an address"),
             Recipe::Program { path, arguments } => {
                 return Ok([&[path.display().to_string()], &arguments[..]].concat());
             }
         };
         Ok(vec![program.display().to_string(), ANY_PORT.to_owned()])
     }
+}
+
+impl Foreign {
+    fn start(&self, name: &'static str, pin: Pin) -> Result<Running, Unavailable> {
+        if !is_on_path(self.program) {
+            return Err(build::missing(&format!("`{}`", self.program), self.package));
+        }
+        let failed = |error: io::Error| Unavailable::Failed(format!("{name}: {error}"));
+        let address = free_address().map_err(failed)?;
+        let arguments = (self.arguments)(address).map_err(failed)?;
+        let command = [&[self.program.to_owned()], &arguments[..]].concat();
+        Running::start_at(address, name, &command, pin)
+    }
+}
+
+/// Returns an address with a port that was free a moment ago.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind(ANY_PORT)?.local_addr()
 }
 
 impl std::fmt::Display for Unavailable {

@@ -1,7 +1,7 @@
 //! A running peer: its address, its costs and its shutdown.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -33,11 +33,39 @@ pub struct Memory {
 }
 
 impl Running {
+    /// Starts a program that prints its address.
     pub(super) fn start(
         name: &'static str,
         command: &[String],
         pin: Pin,
     ) -> Result<Self, Unavailable> {
+        let mut running = Self::spawn(name, command, pin)?;
+        running.address = first_address(&running.lines)
+            .map_err(|why| Unavailable::Failed(format!("{name} did not start: {why}")))?;
+        Ok(running)
+    }
+
+    /// Starts a program that listens at `address`.
+    pub(super) fn start_at(
+        address: SocketAddr,
+        name: &'static str,
+        command: &[String],
+        pin: Pin,
+    ) -> Result<Self, Unavailable> {
+        let mut running = Self::spawn(name, command, pin)?;
+        running.address = address;
+        let deadline = Instant::now() + TIMEOUT;
+        while TcpStream::connect(address).is_err() {
+            let ended = running.lines.recv_timeout(RETRY);
+            if ended == Err(RecvTimeoutError::Disconnected) || Instant::now() > deadline {
+                let why = format!("{name} does not listen at {address}: {command:?}");
+                return Err(Unavailable::Failed(why));
+            }
+        }
+        Ok(running)
+    }
+
+    fn spawn(name: &'static str, command: &[String], pin: Pin) -> Result<Self, Unavailable> {
         let pinned_to = match pin {
             Pin::Core(core) if build::is_on_path("taskset") => Some(core),
             _ => None,
@@ -47,16 +75,13 @@ impl Running {
             .map_err(|error| Unavailable::Failed(format!("cannot start {name}: {error}")))?;
         let lines = lines_of(&mut child);
         // From here on, drop ends the process.
-        let mut running = Self {
+        Ok(Self {
             name,
             child,
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             pinned_to,
             lines,
-        };
-        running.address = first_address(&running.lines)
-            .map_err(|why| Unavailable::Failed(format!("{name} did not start: {why}")))?;
-        Ok(running)
+        })
     }
 
     /// Closes the peer's stdin. Returns true if the process ends within 20 s.
@@ -273,6 +298,9 @@ pub(super) fn address_in(line: &str) -> Option<SocketAddr> {
 
 /// Longer than a loaded machine takes to start an interpreter.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The time between two connects to a program that does not listen yet.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// proc(5) numbers the fields from 1; the name is the 2nd, and `utime`, the 14th, precedes `stime`.
 const UTIME_AFTER_NAME: usize = 14 - 3;

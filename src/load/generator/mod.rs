@@ -297,7 +297,7 @@ impl Service for Generator {
         self.go_on(cx);
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, _: u64, cx: &mut ServiceContext) {
         let now = self.clock.now();
         self.recorder.tick(now);
         self.retry(now, cx);
@@ -305,7 +305,7 @@ impl Service for Generator {
         self.announce(now, cx);
         self.advance(now, cx);
         self.next_alarm = self.soonest(now);
-        cx.set_timer(self.next_alarm);
+        cx.set_service_timer(ALARM, self.next_alarm);
     }
 }
 
@@ -339,3 +339,6 @@ fn slot_of(tag: Tag) -> u32 {
 fn interval_for(duration: Duration) -> Duration {
     (duration / 100).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }
+
+/// The key of the generator's only timer.
+const ALARM: u64 = 0;

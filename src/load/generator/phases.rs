@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oneloop::{ServiceContext, Time};
 
-use super::{Generator, Phase, Socket};
+use super::{ALARM, Generator, Phase, Socket};
 use crate::errors::Fault;
 use crate::plan::{Pace, Scenario};
 use crate::record::Window;
@@ -16,7 +16,7 @@ impl Generator {
     pub(super) fn go_on(&mut self, cx: &mut ServiceContext) {
         self.connect_waiting(cx);
         if !self.phase.is_working() {
-            cx.set_timer(cx.now());
+            cx.set_service_timer(ALARM, cx.now());
         }
     }
 

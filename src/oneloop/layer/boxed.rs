@@ -67,8 +67,8 @@ impl<S: Service> Service for Boxed<S> {
         self.inner.connect_failed(tag, error, cx);
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        self.inner.on_timer(cx);
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        self.inner.on_timer(key, cx);
     }
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {

@@ -240,8 +240,11 @@ impl<A: Service, B: Service, C: Choose> Service for Fork<A, B, C> {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        self.first.on_timer(cx);
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        match cx.due_side() {
+            Side::First => self.with_first(cx, |first, cx| first.on_timer(key, cx)),
+            Side::Second => self.with_second(cx, |second, cx| second.on_timer(key, cx)),
+        }
     }
 
     /// Each service gets the number of all open connections.

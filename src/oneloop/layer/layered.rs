@@ -133,8 +133,8 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
         self.inner.connect_failed(tag, error, cx);
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        self.inner.on_timer(cx);
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        self.inner.on_timer(key, cx);
     }
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {

@@ -8,8 +8,8 @@ mod tests;
 use super::{Bytes, Due, Inner, Layer, Measure};
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 use addresses::{Addresses, Place};
-use rate::Bucket;
 pub use rate::Rate;
+use rate::{Bucket, Level};
 
 /// Limits how fast sessions consume input: each session, all sessions of one address, or both.
 ///
@@ -145,10 +145,9 @@ impl<M: Measure> Layer for RateLimit<M> {
         let input = cx.input();
         let next = inner.step(event, cx);
         let consumed = &input[..input.len() - cx.input().len()];
-        let paid = self.charge(state, self.measure.units(consumed), cx.now());
-        match next {
-            Next::Read { until } if paid > cx.now() => state.pause(until, paid),
-            _ => {
+        match self.charge(state, self.measure.units(consumed), cx.now()) {
+            Level::Debt => self.hold_back(state, next),
+            Level::Allowed => {
                 state.hold = Hold::None;
                 next
             }
@@ -163,14 +162,34 @@ impl<M: Measure> Layer for RateLimit<M> {
 }
 
 impl<M: Measure> RateLimit<M> {
-    /// Charges units, and returns when they are paid off.
-    #[inline]
-    fn charge(&mut self, state: &mut RateLimitState, units: u64, now: Time) -> Time {
-        let paid = state.bucket.charge(self.session, units, now);
+    #[inline(always)]
+    fn charge(&mut self, state: &mut RateLimitState, units: u64, now: Time) -> Level {
+        let level = state.bucket.charge(self.session, units, now);
         match &state.place {
-            Some(place) => paid.max(self.addresses[place].charge(self.address, units, now)),
-            None => paid,
+            Some(place)
+                if self.addresses[place].charge(self.address, units, now) == Level::Debt =>
+            {
+                Level::Debt
+            }
+            _ => level,
         }
+    }
+
+    /// Holds back a session in debt, if it would read.
+    #[cold]
+    fn hold_back(&mut self, state: &mut RateLimitState, next: Next) -> Next {
+        state.hold = Hold::None;
+        let Next::Read { until: inner } = next else {
+            return next;
+        };
+        let paid_at = state.bucket.paid_at(self.session);
+        let paid_at = match &state.place {
+            Some(place) => paid_at.max(self.addresses[place].paid_at(self.address)),
+            None => paid_at,
+        };
+        let (next, due) = Due::first(Next::Pause { until: inner }, paid_at);
+        state.hold = Hold::Paused { inner, due };
+        next
     }
 
     /// Handles an event of a session that is held back. Returns `None` if the inner session gets it.
@@ -188,26 +207,16 @@ impl<M: Measure> RateLimit<M> {
             _ => return None,
         }
         // Other sessions of the address may have consumed more since.
-        let paid = self.charge(state, 0, cx.now());
-        if paid > cx.now() {
-            return Some(state.pause(inner, paid));
+        let read = Next::Read { until: inner };
+        if self.charge(state, 0, cx.now()) == Level::Debt {
+            return Some(self.hold_back(state, read));
         }
         match event {
             Event::Timeout => {
                 state.hold = Hold::None;
-                Some(Next::Read { until: inner }) // presents unread input again
+                Some(read) // presents unread input again
             }
             _ => None,
         }
-    }
-}
-
-impl RateLimitState {
-    /// Holds back a session that would read until `inner`.
-    #[cold]
-    fn pause(&mut self, inner: Time, paid: Time) -> Next {
-        let (next, due) = Due::first(Next::Pause { until: inner }, paid);
-        self.hold = Hold::Paused { inner, due };
-        next
     }
 }

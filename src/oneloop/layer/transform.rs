@@ -155,7 +155,7 @@ pub enum Decoded {
 #[derive(Debug)]
 pub struct Transformed<T> {
     transform: T,
-    plain_bytes_max: usize,
+    plain_bytes_max: Option<usize>,
     /// Plaintext of the connection being stepped, unless it has unread plaintext of its own.
     plain: Plain,
     /// The output of an inner step.
@@ -168,6 +168,8 @@ pub struct TransformedState<T> {
     transform: T,
     /// Plaintext that the inner session has not consumed.
     unread: Plain,
+    /// The maximum of plaintext to which the session has raised its own, while there is some.
+    raised: Option<usize>,
     stage: Stage,
     wake: Wake,
     /// The inner session's last answer.
@@ -235,19 +237,20 @@ impl<T: Transform> Transformed<T> {
     pub fn new(transform: T) -> Self {
         Self {
             transform,
-            plain_bytes_max: PLAIN_BYTES_MAX,
+            plain_bytes_max: None,
             plain: Plain::default(),
             output: Output::default(),
         }
     }
 
-    /// Sets the most unread plaintext of a session. Default: 8 KiB.
+    /// Sets the most unread plaintext of a session. Default: `Limits::input_bytes_max`. A session
+    /// may [raise](Context::raise_input_max) it for a message, as it may raise that one.
     ///
     /// A connection that has more, and whose session waits for yet more, ends with
     /// [`CloseReason::ProtocolError`]. One frame may exceed the maximum.
     #[must_use]
     pub const fn plain_bytes_max(mut self, bytes: usize) -> Self {
-        self.plain_bytes_max = bytes;
+        self.plain_bytes_max = Some(bytes);
         self
     }
 
@@ -269,6 +272,7 @@ impl<T: Transform> Layer for Transformed<T> {
         TransformedState {
             transform: self.transform.open(peer, cx),
             unread: Plain::default(),
+            raised: None,
             stage: Stage::New,
             wake: Wake::None,
             wait: Next::Flush,
@@ -292,7 +296,10 @@ impl<T: Transform> Layer for Transformed<T> {
         };
         let answer = self.pump(state, &mut plain, event, cx, inner);
         match plain.is_empty() {
-            true => self.plain = plain.recycled(),
+            true => {
+                self.plain = plain.recycled();
+                state.raised = None;
+            }
             false => state.unread = plain,
         }
         answer.unwrap_or_else(Next::Close)
@@ -353,7 +360,7 @@ impl<T: Transform> Transformed<T> {
             }
         }
         let reads = matches!(state.wait, Next::Read { .. });
-        if reads && plain.len() > self.plain_bytes_max {
+        if reads && plain.len() > self.plain_max(state, cx) {
             return Err(CloseReason::ProtocolError);
         }
         Ok(state.wait)
@@ -372,7 +379,7 @@ impl<T: Transform> Transformed<T> {
         }
         let before = plain.len();
         let mut decoded = Decoded::Some;
-        while decoded == Decoded::Some && plain.len() <= self.plain_bytes_max {
+        while decoded == Decoded::Some && plain.len() <= self.plain_max(state, cx) {
             let bytes = plain.appendable();
             decoded = self.transform.decode(&mut state.transform, cx, bytes)?;
         }
@@ -383,6 +390,12 @@ impl<T: Transform> Transformed<T> {
             state.presented = Presented::Owed;
         }
         Ok(decoded)
+    }
+
+    fn plain_max(&self, state: &TransformedState<T::State>, cx: &Context<'_>) -> usize {
+        let most = self.plain_bytes_max;
+        let most = most.unwrap_or_else(|| cx.limits().input_bytes_max);
+        most.max(state.raised.unwrap_or(0))
     }
 
     /// Steps the inner session once, and encodes its output.
@@ -408,6 +421,7 @@ impl<T: Transform> Transformed<T> {
             (inner.step(event, cx), cx.has_room())
         });
         plain.consume(consumed);
+        state.raised = cx.raised_input_max().or(state.raised);
         if state.sending == Sending::Open {
             for piece in output.pieces() {
                 transform.encode(&mut state.transform, piece, cx);
@@ -499,6 +513,3 @@ impl<T> TransformedState<T> {
         self.wait = next;
     }
 }
-
-/// The default for the most unread plaintext of a session, as for its input.
-const PLAIN_BYTES_MAX: usize = 8 * 1024;

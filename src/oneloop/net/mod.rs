@@ -4,14 +4,17 @@
 //! so the seam costs nothing, and a simulated network can replace the kernel.
 
 pub mod errno;
+mod jobs;
 mod os;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::service::{Address, PeerAddress, Time};
 
+pub use jobs::{Job, Jobs};
 #[cfg(unix)]
 pub use os::WriteWatch;
 pub use os::{Os, Stopper};
@@ -53,6 +56,20 @@ pub trait Net {
 
     /// Returns the current time.
     fn now(&mut self) -> Time;
+
+    /// Returns the seed of the random numbers that services draw. The loop calls it once.
+    fn seed(&mut self) -> u64;
+
+    /// Returns a function that wakes the loop from any thread: its present poll returns at once,
+    /// or else the next one.
+    fn waker(&mut self) -> WakeFn;
+
+    /// Starts workers for the jobs of a queue, named after `name`. They end when the queue is
+    /// closed.
+    ///
+    /// # Errors
+    /// Returns the error of starting a thread.
+    fn start_workers(&mut self, jobs: &Jobs, name: &str, workers: usize) -> io::Result<()>;
 
     /// Returns true once a stop of the loop was requested from outside.
     fn stop_requested(&self) -> bool;
@@ -164,6 +181,8 @@ pub trait Net {
     fn abort(&mut self, stream: Self::Stream);
 }
 
+/// Wakes a loop. See [`Net::waker`].
+pub type WakeFn = Arc<dyn Fn() + Send + Sync>;
 /// How far an outbound connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connecting {

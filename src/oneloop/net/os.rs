@@ -1,10 +1,12 @@
 //! The real network: mio's poller, socket2's socket options.
 
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -13,8 +15,8 @@ use mio::{Events, Interest, Poll, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
-    Address, BufferSizes, Connecting, ListenOptions, Net, PeerAddress, Readiness, Time, Token,
-    errno,
+    Address, BufferSizes, Connecting, Jobs, ListenOptions, Net, PeerAddress, Readiness, Time,
+    Token, WakeFn, errno,
 };
 
 /// The operating system's network.
@@ -225,6 +227,32 @@ impl Net for Os {
     #[inline]
     fn now(&mut self) -> Time {
         Time::START + self.started.elapsed()
+    }
+
+    fn seed(&mut self) -> u64 {
+        // The keys of a hash map's hasher are random: std has no other source that is stable.
+        RandomState::new().build_hasher().finish()
+    }
+
+    fn waker(&mut self) -> WakeFn {
+        let waker = Arc::clone(&self.stopper.waker);
+        // A loop that could not be woken looks in its next turn.
+        Arc::new(move || drop(waker.wake()))
+    }
+
+    fn start_workers(&mut self, jobs: &Jobs, name: &str, workers: usize) -> io::Result<()> {
+        for number in 0..workers {
+            let jobs = jobs.clone();
+            let work = move || {
+                while let Some(job) = jobs.wait() {
+                    job.run();
+                }
+            };
+            thread::Builder::new()
+                .name(format!("{name}-{number}"))
+                .spawn(work)?;
+        }
+        Ok(())
     }
 
     #[inline]

@@ -28,6 +28,8 @@ pub(crate) struct ReadBuf {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// The session's own maximum, for the message at hand.
+    raised_max: Option<usize>,
 }
 
 /// Output that the operating system has not taken yet: a queue of segments.
@@ -84,8 +86,24 @@ impl ReadBuf {
         (self.start, self.end) = (0, bytes.len());
     }
 
+    /// Returns true if there is no space for more: there are `max` unread bytes, or as many as the
+    /// raised maximum.
+    pub(crate) fn is_full(&self, max: usize) -> bool {
+        self.len() >= self.raised_max.unwrap_or(max)
+    }
+
+    /// Raises the maximum until input is consumed.
+    pub(crate) fn raise_max(&mut self, max: Option<usize>) {
+        if max.is_some() && !self.is_empty() {
+            self.raised_max = max;
+        }
+    }
+
     /// Drops all but the last `left` unread bytes, and frees memory far beyond that.
     pub(crate) fn keep_last(&mut self, left: usize) {
+        if left < self.len() {
+            self.raised_max = None;
+        }
         self.start = self.end - left;
         if left == 0 {
             *self = Self::default();
@@ -95,11 +113,13 @@ impl ReadBuf {
         }
     }
 
-    /// Returns space to read into, behind the unread bytes; empty if there are `max` unread bytes.
+    /// Returns space to read into, behind the unread bytes; empty if it [is
+    /// full](Self::is_full).
     ///
     /// The buffer doubles, so a byte is copied about once on its way to `max`. When it cannot grow
     /// any more, the unread bytes are moved to its front.
     pub(crate) fn space(&mut self, max: usize) -> &mut [u8] {
+        let max = self.raised_max.unwrap_or(max).max(self.len());
         let behind = self.buffer.len() - self.end;
         if behind < READ_AT_LEAST.min(max - self.len()) {
             if self.start >= self.len() || self.buffer.len() >= max {
@@ -112,7 +132,9 @@ impl ReadBuf {
                 self.buffer.resize(self.buffer.len() + more, 0);
             }
         }
-        &mut self.buffer[self.end..]
+        // After a raised maximum the buffer may be longer.
+        let end = self.buffer.len().min(self.start + max);
+        &mut self.buffer[self.end..end]
     }
 
     /// Counts the first `bytes` of the [`space`](Self::space) as unread input.
@@ -206,10 +228,14 @@ mod tests {
         #[test]
         fn input_read_and_consumed_in_any_pieces_is_the_stream(
             max in 1..20_000_usize,
-            pieces in prop::collection::vec((0..9_000_usize, 0..9_000_usize), 1..40),
+            pieces in prop::collection::vec(
+                (0..9_000_usize, 0..9_000_usize, prop::option::weighted(0.1, 0..40_000_usize)),
+                1..40,
+            ),
         ) {
             let (mut input, mut read, mut consumed) = (ReadBuf::default(), 0_usize, 0_usize);
-            for (offered, taken) in pieces {
+            let (mut most, mut longest) = (max, max);
+            for (offered, taken, raised) in pieces {
                 let space = input.space(max);
                 let bytes = offered.min(space.len());
                 space[..bytes].iter_mut().for_each(|byte| {
@@ -218,15 +244,80 @@ mod tests {
                 });
                 input.add(bytes);
                 prop_assert_eq!(input.len(), read - consumed);
-                prop_assert!(input.buffer.len() <= max && input.buffer.capacity() <= max);
-                prop_assert_eq!(input.space(max).is_empty(), input.len() == max);
+                prop_assert!(input.len() <= most);
+                prop_assert!(input.buffer.capacity() <= longest);
+                prop_assert_eq!(input.is_full(max), input.len() >= most);
+                prop_assert_eq!(input.space(max).is_empty(), input.is_full(max));
                 let left = input.len() - taken.min(input.len());
                 input.keep_last(left);
-                consumed = read - left;
+                if consumed != read - left {
+                    consumed = read - left;
+                    most = max.max(left);
+                }
+                if let Some(raised) = raised.filter(|&raised| raised > max) {
+                    input.raise_max(Some(raised));
+                    if left > 0 {
+                        most = raised.max(left);
+                        longest = longest.max(most);
+                    }
+                }
                 let expected = (consumed..read).map(|byte| byte as u8);
                 prop_assert!(input.unread().iter().copied().eq(expected));
             }
         }
+    }
+
+    /// Reads `bytes` into the space of a full read, or as much as fits.
+    fn read(input: &mut ReadBuf, max: usize, bytes: usize) -> usize {
+        let space = input.space(max);
+        let read = bytes.min(space.len());
+        space[..read].fill(1);
+        input.add(read);
+        read
+    }
+
+    #[test]
+    fn message_of_1_mb_in_pieces_of_64_kb_is_moved_at_most_once() {
+        const MESSAGE: usize = 1_000_000;
+        const PIECE: usize = 64 * 1024;
+        let mut input = ReadBuf::default();
+        // The first read uses the loop's buffer.
+        input.set(&[1; 8 * 1024]);
+        input.raise_max(Some(MESSAGE));
+        let mut moved = 8 * 1024;
+        while input.len() < MESSAGE {
+            let (place, length) = (input.unread().as_ptr(), input.len());
+            let mut piece = PIECE.min(MESSAGE - length);
+            while piece > 0 {
+                piece -= read(&mut input, 8 * 1024, piece);
+            }
+            if input.unread().as_ptr() != place {
+                moved += length;
+            }
+        }
+        assert!(input.is_full(8 * 1024));
+        assert!(input.buffer.capacity() <= MESSAGE);
+        assert!(moved <= MESSAGE, "{moved} bytes were moved");
+    }
+
+    #[test]
+    fn raised_maximum_falls_back_when_input_is_consumed() {
+        let mut input = ReadBuf::default();
+        input.raise_max(Some(100)); // nothing to hold it for
+        input.set(&[1; 10]);
+        assert!(input.is_full(10));
+        input.raise_max(Some(15));
+        assert!(!input.is_full(10));
+        input.keep_last(10);
+        assert_eq!(read(&mut input, 10, 100), 5);
+        assert!(input.is_full(10));
+        // More unread input than the maximum leaves no space, and is not lost.
+        input.keep_last(12);
+        assert!(input.is_full(10));
+        assert_eq!(read(&mut input, 10, 100), 0);
+        assert_eq!(input.unread(), [1; 12]);
+        input.keep_last(3);
+        assert_eq!(read(&mut input, 10, 100), 7);
     }
 
     fn owned(bytes: &[u8]) -> Segment {

@@ -27,12 +27,14 @@ pub(crate) struct Core<S, N> {
 pub(crate) type Slot<S, N> = Connection<<N as Net>::Stream, <S as Service>::Session>;
 
 impl<S: Service, N: Net> Core<S, N> {
-    pub(crate) fn new(service: S, net: N, limits: Limits) -> Self {
+    pub(crate) fn new(service: S, mut net: N, limits: Limits) -> Self {
+        let mut scratch = Scratch::new(limits.for_sessions());
+        scratch.service.random = net.seed();
         Self {
             service,
             net,
             counters: Counters::default(),
-            scratch: Scratch::new(limits.output_bytes_mark, limits.output_bytes_max),
+            scratch,
             pressure: Pressure::new(&limits),
             listeners: Vec::new(),
             input: vec![0; limits.input_bytes_max.min(READ_BYTES_MAX)].into(),

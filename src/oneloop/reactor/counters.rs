@@ -27,6 +27,8 @@ pub struct Counters {
     /// Sockets read without an event: before a timer fires, and before a session gets a drain,
     /// because input may have arrived in time.
     pub looks: u64,
+    /// Calls of handles carried out, and results of jobs.
+    pub calls: u64,
     /// Panics of the service outside of a step.
     pub service_panics: u64,
     /// Calls of [`Service::step`](crate::service::Service::step).
@@ -62,6 +64,8 @@ pub struct Usage {
     pub refused: usize,
     /// Connections with a timer.
     pub deadlines: usize,
+    /// Timers of sessions, set with [`Context::set_timer`](crate::Context::set_timer).
+    pub timers: usize,
     /// Length of the ready queue.
     pub ready: usize,
     /// Addresses whose connections are counted.

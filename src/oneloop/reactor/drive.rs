@@ -1,6 +1,7 @@
 //! Driving one connection: read, step its session, write, until there is no more to do now.
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 
 use super::buffer::Buffers;
 use super::connection::{Connection, Flags, Phase};
@@ -72,6 +73,9 @@ impl<S: Service, N: Net> Core<S, N> {
         let mark = self.limits.output_bytes_mark;
         if let Some(event) = connection.next_event(self.now(), mark) {
             return self.step_buffered(connection, id, event);
+        }
+        if let Some(key) = self.scratch.service.timers.take_due(id) {
+            return self.step_buffered(connection, id, Event::Timer(key));
         }
         if connection.wants_reading() {
             return match connection.has_input() {
@@ -169,6 +173,7 @@ impl<S: Service, N: Net> Core<S, N> {
         match self.net.read(&mut connection.stream, &mut self.input[..1]) {
             Ok(0) => self.read_end(connection, id),
             Ok(_) => {
+                self.counters.bytes_in += 1;
                 connection.close(EndReason::InputOverflow);
                 self.await_flush(connection);
                 Progress::Made
@@ -178,8 +183,8 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 
     pub(crate) fn is_input_full(&self, connection: &Slot<S, N>) -> bool {
-        let unread = |buffers: &Buffers| buffers.input.len() == self.limits.input_bytes_max;
-        connection.buffers.as_deref().is_some_and(unread)
+        let is_full = |buffers: &Buffers| buffers.input.is_full(self.limits.input_bytes_max);
+        connection.buffers.as_deref().is_some_and(is_full)
     }
 
     /// Counts the bytes of a read for which `asked` bytes were requested.
@@ -236,13 +241,20 @@ impl<S: Service, N: Net> Core<S, N> {
         let left = cx.input().len();
         self.scratch.current = SessionId::NONE;
         if left > 0 {
-            let buffers = connection.buffers.get_or_insert_default();
-            buffers.input.set(&self.input[filled - left..filled]);
+            self.keep_unread(connection, filled - left..filled);
         }
         if left > 0 || duplex {
             return self.conclude_cold(connection, next, Event::Data);
         }
         self.conclude(connection, next, Event::Data)
+    }
+
+    /// Keeps these bytes of `self.input`, which the session has not consumed.
+    #[inline(never)]
+    fn keep_unread(&mut self, connection: &mut Slot<S, N>, unread: Range<usize>) {
+        let input = &mut connection.buffers.get_or_insert_default().input;
+        input.set(&self.input[unread]);
+        input.raise_max(self.scratch.take_input_max());
     }
 
     /// Steps the session with the unread input of its connection.
@@ -271,6 +283,7 @@ impl<S: Service, N: Net> Core<S, N> {
         self.scratch.current = SessionId::NONE;
         if let Some(buffers) = &mut buffers {
             buffers.input.keep_last(left);
+            buffers.input.raise_max(self.scratch.take_input_max());
         }
         connection.buffers = buffers.filter(|buffers| !buffers.is_empty());
         self.conclude_cold(connection, next, event)
@@ -289,9 +302,14 @@ impl<S: Service, N: Net> Core<S, N> {
             connection.flags.add(Flags::REDELIVER);
         }
         self.scratch.output.set_pending(0);
-        match connection.has_pending_output() {
+        let progress = match connection.has_pending_output() {
             false => self.conclude(connection, next, event),
             true => self.conclude_behind(connection, next, event),
+        };
+        // A timer that became due while the session could not be stepped comes next.
+        match self.scratch.service.timers.has_due() {
+            true => Progress::Made,
+            false => progress,
         }
     }
 
@@ -344,7 +362,7 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     fn send_unless_aborted(&mut self, connection: &mut Slot<S, N>) -> bool {
         if connection.phase == Phase::Dead {
-            self.scratch.output.reset();
+            self.scratch.reset();
             return false;
         }
         self.send(connection)

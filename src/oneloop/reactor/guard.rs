@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use log::error;
 
 use super::Reactor;
+use super::calls::Call;
 use super::core::{Core, Slot};
 use crate::net::Net;
 use crate::service::{EndReason, ListenerId, Service, ServiceContext, SessionId};
@@ -49,10 +50,24 @@ impl<S: Service, N: Net> Core<S, N> {
             .ok()
     }
 
+    /// Carries out a call of another thread.
+    pub(crate) fn carry_out(&mut self, call: Call<S>) {
+        let (service, cx, counters) = (
+            &mut self.service,
+            &mut self.scratch.service,
+            &mut self.counters,
+        );
+        counters.calls += 1;
+        if catch_unwind(AssertUnwindSafe(|| call(service, cx, counters))).is_err() {
+            error!("a call of another thread panicked");
+            counters.service_panics += 1;
+        }
+    }
+
     /// Ends the connection whose session panicked in its step.
     pub(crate) fn panicked(&mut self, connection: &mut Slot<S, N>) {
         error!("the session with {} panicked", connection.ends.remote());
-        self.scratch.output.reset();
+        self.scratch.reset();
         connection.abort(EndReason::Panicked);
     }
 }

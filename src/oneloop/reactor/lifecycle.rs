@@ -73,6 +73,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.core.net.close(connection.stream);
         }
         self.release_admission(peer.address, origin);
+        self.core.cancel_timers(peer.id);
         if let Some(session) = connection.session {
             self.core.call("closed", |service, cx| {
                 service.closed(session, peer, reason, cx);

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::service::SessionLimits;
+
 /// The limits of the loop.
 ///
 /// Reaching a limit is not an error. It is counted, logged if the operator can act on it, and
@@ -38,8 +40,8 @@ pub struct Limits {
     pub backlog: u32,
     /// The most bytes the kernel holds for a peer that does not read, as `SO_SNDBUF` takes it.
     ///
-    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection
-    /// with more than 64 KiB of pending output gets 256 KiB if this is less.
+    /// Default 32 KiB, which Linux doubles; without a limit it is more than 4 MiB. A connection gets
+    /// 256 KiB if this is less, once a part of 64 KiB of output or more has to wait.
     pub send_buffer_bytes: u32,
     /// The most unread bytes the kernel holds from a peer, as `SO_RCVBUF` takes it.
     ///
@@ -53,6 +55,11 @@ pub struct Limits {
     /// If the unread input has this length and the peer sends more, the session ends with
     /// `EndReason::InputOverflow`.
     pub input_bytes_max: usize,
+    /// The most to which a session may raise that for a message of its own, with
+    /// `Context::raise_input_max`. Default `None`: not at all.
+    ///
+    /// A peer may then make the loop hold as much unread input as the service agrees to.
+    pub input_bytes_hard_max: Option<usize>,
     /// The output of a step above which `Context::has_room` is false. Default 7 KiB.
     ///
     /// The session is then not stepped with more input until the output is flushed. With the input
@@ -61,8 +68,8 @@ pub struct Limits {
     pub output_bytes_mark: usize,
     /// The most output of one step. Default 1 MiB.
     ///
-    /// It must be at least [`output_bytes_mark`](Self::output_bytes_mark) plus
-    /// [`input_bytes_max`](Self::input_bytes_max): then a session never exceeds it if its answers
+    /// It must be at least [`output_bytes_mark`](Self::output_bytes_mark) plus the most input,
+    /// [raised](Self::input_bytes_hard_max) or not: then a session never exceeds it if its answers
     /// are no longer than their requests, and it writes only while there is room. A session that
     /// writes more ends with `EndReason::OutputOverflow`, and its peer sees a reset.
     pub output_bytes_max: usize,
@@ -73,8 +80,16 @@ pub struct Limits {
     pub turn_bytes_max: usize,
     /// The most connections accepted from one listener in one turn. Default 64: some 0.5 ms.
     pub turn_accepts_max: usize,
-    /// The most timers fired in one turn. Default 256: some 2 ms.
+    /// The most deadlines fired in one turn, and the most timers. Default 256: some 2 ms each.
     pub turn_deadlines_max: usize,
+    /// The most calls of other threads carried out in one turn: of handles, and results of jobs.
+    /// Default 256.
+    pub turn_calls_max: usize,
+    /// The most calls of handles that wait for the loop. Default 1,024; further ones get
+    /// `CallError::Busy`.
+    ///
+    /// While the loop carries out one batch, as many again may wait.
+    pub calls_max: usize,
     /// The time in which a peer must accept [`write_progress_bytes`](Self::write_progress_bytes) of
     /// its pending output, or all of it if that is less. Default 30 s.
     pub write_timeout: Duration,
@@ -142,11 +157,14 @@ impl Default for Limits {
             send_buffer_bytes: 32 * 1024,
             receive_buffer_bytes: 32 * 1024,
             input_bytes_max: 8 * 1024,
+            input_bytes_hard_max: None,
             output_bytes_mark: 7 * 1024,
             output_bytes_max: 1024 * 1024,
             turn_bytes_max: 64 * 1024,
             turn_accepts_max: 64,
             turn_deadlines_max: 256,
+            turn_calls_max: 256,
+            calls_max: 1024,
             write_timeout: Duration::from_secs(30),
             write_progress_bytes: 4 * 1024,
             linger_timeout: Duration::from_secs(2),
@@ -199,7 +217,9 @@ impl Limits {
         within("outbound_max", self.outbound_max, 0..=COUNT_MAX)?;
         within("backlog", self.backlog as usize, 1..=COUNT_MAX)?;
         within("turn_accepts_max", self.turn_accepts_max, 1..=COUNT_MAX)?;
-        within("turn_deadlines_max", self.turn_deadlines_max, 1..=COUNT_MAX)
+        within("turn_deadlines_max", self.turn_deadlines_max, 1..=COUNT_MAX)?;
+        within("turn_calls_max", self.turn_calls_max, 1..=COUNT_MAX)?;
+        within("calls_max", self.calls_max, 1..=COUNT_MAX)
     }
 
     fn validate_bytes(&self) -> Result<(), InvalidLimits> {
@@ -215,11 +235,13 @@ impl Limits {
             bytes.clone(),
         )?;
         within("input_bytes_max", self.input_bytes_max, bytes.clone())?;
-
+        let hard_max = self.for_sessions().input_bytes_hard_max;
+        let raised = self.input_bytes_max..=BYTES_MAX;
+        within("input_bytes_hard_max", hard_max, raised)?;
         within("output_bytes_mark", self.output_bytes_mark, bytes.clone())?;
         // A session that answers while there is room, with no more bytes than its request, always
         // fits.
-        let least = self.output_bytes_mark + self.input_bytes_max;
+        let least = self.output_bytes_mark + hard_max;
         within(
             "output_bytes_max",
             self.output_bytes_max,
@@ -243,6 +265,16 @@ impl Limits {
             }
         }
         Ok(())
+    }
+
+    /// Returns the limits that hold for each session.
+    pub(crate) fn for_sessions(&self) -> SessionLimits {
+        SessionLimits {
+            input_bytes_max: self.input_bytes_max,
+            input_bytes_hard_max: self.input_bytes_hard_max.unwrap_or(self.input_bytes_max),
+            output_bytes_mark: self.output_bytes_mark,
+            output_bytes_max: self.output_bytes_max,
+        }
     }
 
     /// Returns how many times waits are halved when `open` connections are served.
@@ -306,9 +338,24 @@ mod tests {
     }
 
     #[test]
+    fn limits_for_messages_let_a_message_pass_in_both_directions() {
+        for bytes in [0, 10_000, 1 << 20, 512 << 20] {
+            let limits = Limits::for_messages_up_to(bytes);
+            // A whole read fits behind the longest message that is not complete yet.
+            assert!(limits.input_bytes_max >= bytes + 64 * 1024);
+            assert!(limits.output_bytes_max >= limits.output_bytes_mark + limits.input_bytes_max);
+            assert!(limits.input_bytes_max + limits.output_bytes_max <= 4 * bytes + (2 << 20));
+            assert!(limits.output_bytes_mark >= 64 * 1024);
+            assert!(limits.turn_bytes_max >= 256 * 1024);
+            assert!(limits.send_buffer_bytes >= 256 * 1024);
+            assert!(limits.receive_buffer_bytes >= 256 * 1024);
+        }
+    }
+
+    #[test]
     fn invalid_limits_are_rejected_by_name() {
         type Change = fn(&mut Limits);
-        let changes: [(&str, Change); 16] = [
+        let changes: [(&str, Change); 21] = [
             ("connections_max", |l| l.connections_max = 0),
             ("connections_max", |l| l.connections_max = usize::MAX),
             ("connections_per_address_max", |l| {
@@ -317,10 +364,21 @@ mod tests {
             ("backlog", |l| l.backlog = 0),
             ("turn_accepts_max", |l| l.turn_accepts_max = 0),
             ("turn_deadlines_max", |l| l.turn_deadlines_max = 0),
+            ("turn_calls_max", |l| l.turn_calls_max = 0),
+            ("calls_max", |l| l.calls_max = 0),
             ("turn_bytes_max", |l| l.turn_bytes_max = 0),
             ("turn_bytes_max", |l| l.turn_bytes_max = usize::MAX),
             ("input_bytes_max", |l| l.input_bytes_max = 0),
             ("input_bytes_max", |l| l.input_bytes_max = usize::MAX),
+            ("input_bytes_hard_max", |l| {
+                l.input_bytes_hard_max = Some(8 * 1024 - 1)
+            }),
+            ("input_bytes_hard_max", |l| {
+                l.input_bytes_hard_max = Some(usize::MAX)
+            }),
+            ("output_bytes_max", |l| {
+                l.input_bytes_hard_max = Some(1024 * 1024)
+            }),
             ("output_bytes_max", |l| l.output_bytes_max = usize::MAX),
             ("output_bytes_mark", |l| l.output_bytes_mark = 0),
             ("output_bytes_max", |l| l.output_bytes_max = 15 * 1024 - 1),

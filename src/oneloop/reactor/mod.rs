@@ -6,6 +6,7 @@
 mod accept;
 mod admission;
 mod buffer;
+mod calls;
 mod connect;
 mod connection;
 mod core;
@@ -13,10 +14,13 @@ mod counters;
 mod drive;
 mod ends;
 mod guard;
+mod handle;
+mod keyed_timers;
 mod lifecycle;
 mod limits;
 mod log_limiter;
 mod poll;
+mod pool;
 mod pressure;
 mod requests;
 mod shutdown;
@@ -33,16 +37,19 @@ use log::warn;
 
 use self::core::Core;
 use crate::net::{ListenOptions, Net, Os};
-use crate::service::{ListenerId, Service, Time};
+use crate::service::{ListenerId, Service};
 use accept::Listener;
 use admission::Admission;
+use calls::Receiver;
 use ends::ListenerInfo;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
 
 pub use counters::{Counters, Usage};
+pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
+pub use pool::{JobPanicked, Pool};
 
 /// A single-threaded server, and client, for one [`Service`].
 ///
@@ -78,7 +85,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
     last_generation: u32,
-    timer: Time,
+    /// The calls of other threads, if there is a handle.
+    receiver: Option<Box<Receiver<S>>>,
     drain: Option<Drain>,
     /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
@@ -130,7 +138,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             listeners: Vec::new(),
             admission: Admission::default(),
             last_generation: 0,
-            timer: Time::NEVER,
+            receiver: None,
             drain: None,
             sweep: None,
             accept_log: LogLimiter::default(),
@@ -192,7 +200,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.reap();
         self.accept()?;
         self.run_requests();
-        Ok(self.progress())
+        let turn = self.progress();
+        if turn != Turn::Running {
+            self.close_calls();
+        }
+        Ok(turn)
     }
 
     /// Returns the service.
@@ -232,6 +244,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             refused: self.admission.refused,
             ready: self.slots.ready(),
             addresses: self.admission.addresses(),
+            timers: self.core.scratch.service.timers.of_sessions(),
             ..Usage::default()
         };
         self.slots.measure(&mut usage);

@@ -15,6 +15,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Drives the connections that have events.
     pub(crate) fn dispatch_events(&mut self) {
         self.slots.begin_turn();
+        self.core.scratch.service.timers.begin_turn();
         self.catch_session_panics(Self::dispatch);
         self.core.counters.events += std::mem::take(&mut self.dispatched) as u64;
     }
@@ -54,10 +55,15 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Returns how long the poll may wait; `None` sets no bound.
     pub(crate) fn timeout(&mut self) -> Option<Duration> {
         let at_once = self.slots.ready() > 0 || !self.core.scratch.service.requests.is_empty();
-        if at_once || self.sweep.is_some() {
+        let has_calls = self
+            .receiver
+            .as_ref()
+            .is_some_and(|receiver| receiver.has_calls());
+        if at_once || has_calls || self.sweep.is_some() {
             return Some(Duration::ZERO);
         }
-        let mut next = self.slots.next_deadline().min(self.timer);
+        let mut next = self.slots.next_deadline();
+        next = next.min(self.core.scratch.service.timers.next());
         if let Some(drain) = self.drain {
             next = next.min(drain.deadline);
         }

@@ -1,23 +1,14 @@
 //! The last phase of a turn: requests from sessions and from other threads.
 
-use std::time::Duration;
-
 use super::Reactor;
 use crate::net::Net;
-use crate::service::{Control, EndReason, Service, SessionId, Time};
+use crate::service::{Control, EndReason, Service, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Carries out the requests of sessions and of other threads.
     pub(crate) fn run_requests(&mut self) {
-        let now = self.core.now();
-        if self.timer <= now {
-            self.timer = Time::NEVER;
-            let called = self
-                .core
-                .call("on_timer", |service, cx| service.on_timer(cx));
-            if called.is_none() {
-                self.timer = now + TIMER_RETRY;
-            }
+        if self.receiver.is_some() {
+            self.run_calls();
         }
         if !self.core.scratch.service.requests.is_empty() || self.slots.has_woken() {
             self.run_session_requests();
@@ -60,9 +51,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     pub(crate) fn apply_requests(&mut self) {
         let mut requests = std::mem::take(&mut self.core.scratch.service.requests);
-        if let Some(timer) = requests.timer {
-            self.timer = timer;
-        }
         for id in requests.wake.drain(..) {
             self.slots.wake(id);
         }
@@ -103,6 +91,3 @@ const WAKES_PER_TURN: usize = 1024;
 
 /// The most rounds of requests in one turn. A message that is forwarded takes one.
 const ROUNDS_PER_TURN: usize = 8;
-
-/// The delay until a timer callback that panicked is called again.
-const TIMER_RETRY: Duration = Duration::from_secs(1);

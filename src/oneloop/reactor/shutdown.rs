@@ -94,8 +94,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
 }
 
 impl<S: Service, N: Net> Drop for Reactor<S, N> {
-    /// Ends every connection, so that the service gets back every session.
+    /// Refuses calls, and ends every connection, so that the service gets back every session.
     fn drop(&mut self) {
+        self.close_calls();
         self.end_all(|_, connection| connection.abort(EndReason::Dropped));
         self.reap();
     }

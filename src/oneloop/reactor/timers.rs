@@ -1,4 +1,4 @@
-//! Firing the timers of connections.
+//! Firing the deadlines of connections.
 
 use super::Reactor;
 use super::connection::Flags;
@@ -6,10 +6,14 @@ use crate::net::Net;
 use crate::service::Service;
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Fires expired timers, within the budget of a turn, and ends a drain that has timed out.
+    /// Fires expired deadlines and timers, each within the budget of a turn, and ends a drain that
+    /// has timed out.
     pub(crate) fn fire_timers(&mut self) {
         self.deadlines_left = self.core.limits.turn_deadlines_max;
         self.catch_session_panics(Self::fire_expired);
+        if !self.core.scratch.service.timers.is_empty() {
+            self.fire_keyed_timers();
+        }
     }
 
     /// Fires expired timers. A timer whose deadline has only moved is rearmed.

@@ -32,14 +32,20 @@ impl<S: Service, N: Net> Core<S, N> {
     #[cold]
     #[inline(never)]
     pub(crate) fn send_mixed(&mut self, connection: &mut Slot<S, N>) -> bool {
-        let output = &mut self.scratch.output;
+        let output = &self.scratch.output;
         if output.has_overflowed() {
             return self.overflowed(connection);
         }
+        let offered_again = connection.has_input() && !connection.flags.has(Flags::PAUSED);
+        if output.room() == 0 && !offered_again {
+            // It may have more to write than there was room for.
+            connection.flags.add(Flags::FLUSHED);
+        }
+        let output = &mut self.scratch.output;
         let written = write_slices(&mut self.net, &mut connection.stream, output.slices());
         if matches!(written, Ok(bytes) if bytes == output.len()) {
             self.counters.bytes_out += output.len() as u64;
-            output.reset();
+            self.scratch.reset();
             return true;
         }
         self.save_unsent(connection, written)
@@ -49,7 +55,7 @@ impl<S: Service, N: Net> Core<S, N> {
     /// complete.
     #[cold]
     pub(crate) fn overflowed(&mut self, connection: &mut Slot<S, N>) -> bool {
-        self.scratch.output.reset();
+        self.scratch.reset();
         connection.abort(EndReason::OutputOverflow);
         false
     }
@@ -66,15 +72,16 @@ impl<S: Service, N: Net> Core<S, N> {
         self.counters.bytes_out += sent as u64;
         let finished = connection.flags.has(Flags::FINISHED);
         if finished || connection.phase == Phase::Dead {
-            self.scratch.output.reset();
+            self.scratch.reset();
             return finished;
         }
         let buffers = connection.buffers.get_or_insert_default();
         let keep = |segment| buffers.output.append(segment);
         self.scratch.output.take_from(sent, keep);
-        if buffers.output.len() > LARGE_OUTPUT_BYTES {
+        if sent + buffers.output.len() >= LARGE_OUTPUT_BYTES {
             self.widen_send_buffer(connection);
         }
+        self.scratch.reset();
         false
     }
 
@@ -88,7 +95,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
     }
 
-    /// Gives a connection with much pending output a send buffer that large output fills.
+    /// Gives a connection whose output is large a send buffer that it can fill.
     ///
     /// With the default buffer one segment of 64 KiB is under way at a time on a loopback, and
     /// waits for an acknowledgement that Linux delays by 40 ms: two replies of 1 MB a second.
@@ -203,5 +210,8 @@ fn write_slices<'a, N: Net>(
 /// The most slices of one write. Linux takes up to 1,024; a step that writes shared bytes has few.
 const SLICES_PER_WRITE: usize = 32;
 
-/// Pending output above which a send buffer of the default size is too small: it holds as much.
+/// Output from which a send buffer of the default size is too small, if a part of it is pending.
+///
+/// Such a buffer holds one segment of 64 KiB. A stream of chunks of that size then waits for each
+/// acknowledgement; one of shorter chunks does not.
 const LARGE_OUTPUT_BYTES: usize = 64 * 1024;

@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::limits::SessionLimits;
 use super::output::WriteBuf;
 use super::part::Part;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
+use super::timers::{TimerId, Timers};
 use super::{Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
@@ -30,6 +32,11 @@ pub struct ServiceContext {
     pub(crate) requests: Requests,
     /// The part of the service that is called.
     pub(super) part: Part,
+    /// The part whose timer is due, within the part that is called.
+    pub(crate) due: Part,
+    pub(crate) timers: Timers,
+    /// The state of the generator of random numbers.
+    pub(crate) random: u64,
 }
 
 /// The state that the loop lends to the session being stepped. One is enough, since sessions are
@@ -40,20 +47,39 @@ pub(crate) struct Scratch {
     /// The session being stepped. After a panic, the session that panicked.
     pub(crate) current: SessionId,
     pub(crate) output: WriteBuf,
+    pub(crate) limits: SessionLimits,
+    /// The input maximum that the session being stepped has raised its own to. Its output is not
+    /// plain then, so that this is cleared at the end of the step.
+    pub(super) input_max: Option<usize>,
 }
 
 impl Scratch {
-    /// Creates a scratch whose output has room for `mark` bytes and never holds more than `max`.
-    pub(crate) fn new(mark: usize, max: usize) -> Self {
+    pub(crate) fn new(limits: SessionLimits) -> Self {
         Self {
             service: ServiceContext {
                 now: Time::START,
                 requests: Requests::default(),
                 part: Part::WHOLE,
+                due: Part::WHOLE,
+                timers: Timers::default(),
+                random: 0,
             },
             current: SessionId::NONE,
-            output: WriteBuf::new(mark, max),
+            output: WriteBuf::new(limits.output_bytes_mark, limits.output_bytes_max),
+            limits,
+            input_max: None,
         }
+    }
+
+    /// Takes the input maximum that the step has raised the session's own to.
+    pub(crate) fn take_input_max(&mut self) -> Option<usize> {
+        self.input_max.take()
+    }
+
+    /// Clears all that a step has left, except requests to the loop.
+    pub(crate) fn reset(&mut self) {
+        self.output.reset();
+        self.input_max = None;
     }
 }
 
@@ -154,11 +180,71 @@ impl<'a> Context<'a> {
         self.scratch.output.len()
     }
 
+    /// Raises this session's input maximum to `bytes`, for the message at hand. Returns false, and
+    /// changes nothing, if that is more than `Limits::input_bytes_hard_max`.
+    ///
+    /// So a session that knows from a message's head how long it is can wait for all of it, while
+    /// `Limits::input_bytes_max` bounds what a peer costs otherwise. It holds from this step until
+    /// the session consumes input in a later one, or all of it in this one: call it in each step
+    /// that leaves a part of a message longer than `Limits::input_bytes_max`.
+    ///
+    /// ```
+    /// # use oneloop::{CloseReason, Context, Next};
+    /// # use std::time::Duration;
+    /// /// Waits for the whole of a message whose head announces `length` bytes.
+    /// fn wait_for(length: usize, cx: &mut Context<'_>) -> Next {
+    ///     if !cx.raise_input_max(length) {
+    ///         cx.write(b"too long\n");
+    ///         return Next::Close(CloseReason::ProtocolError);
+    ///     }
+    ///     Next::Read { until: cx.after(Duration::from_secs(60)) }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn raise_input_max(&mut self, bytes: usize) -> bool {
+        let Scratch { limits, .. } = self.scratch;
+        if bytes > limits.input_bytes_hard_max {
+            return false;
+        }
+        if bytes > limits.input_bytes_max {
+            self.scratch.input_max = Some(bytes);
+            self.scratch.output.leave_plain();
+        }
+        true
+    }
+
+    /// Returns the limits that hold for this session.
+    #[must_use]
+    pub fn limits(&self) -> SessionLimits {
+        self.scratch.limits
+    }
+
     /// Returns the id of this session, for use by other sessions.
     #[inline]
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.scratch.current
+    }
+
+    /// Sets a timer of this session: [`Event::Timer`](super::Event::Timer) with this `key` comes at
+    /// `at`. A timer with the same key that is still set moves.
+    ///
+    /// A session may have any number of timers, besides the deadline of its wait. Unlike that one,
+    /// they are never shortened under load. A timer is not early, and is late only as far as the
+    /// loop is: it comes after input that arrived before it, waits until the session may be
+    /// stepped ([`Event::Flushed`](super::Event::Flushed) comes first), and comes in the next turn
+    /// if `at` has passed. [`Time::UNBOUNDED`] cancels the timer. The loop frees all timers of a
+    /// session when it ends.
+    pub fn set_timer(&mut self, key: u32, at: Time) {
+        let now = self.now();
+        let id = TimerId::Session(self.id(), key);
+        self.scratch.service.timers.set(id, at, now);
+    }
+
+    /// Cancels a timer of this session: its event does not come. Does nothing if none is set.
+    pub fn cancel_timer(&mut self, key: u32) {
+        let id = TimerId::Session(self.id(), key);
+        self.scratch.service.timers.cancel(id);
     }
 
     /// Sets full duplex on or off. Default: off.
@@ -190,7 +276,7 @@ impl<'a> Context<'a> {
     }
 
     // The methods of `ServiceContext`, repeated: through `DerefMut` a call such as
-    // `cx.set_timer(cx.now())` would borrow the context twice.
+    // `cx.set_service_timer(1, cx.now())` would borrow the context twice.
 
     /// Steps another session soon. See [`ServiceContext::wake`].
     pub fn wake(&mut self, session: SessionId) {
@@ -212,14 +298,24 @@ impl<'a> Context<'a> {
         self.scratch.service.connect(connect);
     }
 
-    /// Sets the service's timer. See [`ServiceContext::set_timer`].
-    pub fn set_timer(&mut self, at: Time) {
-        self.scratch.service.set_timer(at);
+    /// Sets a timer of the service. See [`ServiceContext::set_service_timer`].
+    pub fn set_service_timer(&mut self, key: u64, at: Time) {
+        self.scratch.service.set_service_timer(key, at);
+    }
+
+    /// Cancels a timer of the service. See [`ServiceContext::cancel_service_timer`].
+    pub fn cancel_service_timer(&mut self, key: u64) {
+        self.scratch.service.cancel_service_timer(key);
     }
 
     /// Stops the server. See [`ServiceContext::drain`].
     pub fn drain(&mut self) {
         self.scratch.service.drain();
+    }
+
+    /// Returns a random number. See [`ServiceContext::random`].
+    pub fn random(&mut self) -> u64 {
+        self.scratch.service.random()
     }
 
     /// Returns the current time. See [`ServiceContext::now`].
@@ -272,10 +368,19 @@ impl ServiceContext {
         self.requests.connect.push(connect);
     }
 
-    /// Sets the timer: [`Service::on_timer`](super::Service::on_timer) is called at `at`. There is
-    /// one timer; setting it again moves it.
-    pub fn set_timer(&mut self, at: Time) {
-        self.requests.timer = Some(at);
+    /// Sets a timer of the service: [`Service::on_timer`](super::Service::on_timer) is called with
+    /// `key` at `at`. A timer with the same key that is still set moves.
+    ///
+    /// The service may have any number of timers. A timer is not early, and is late only as far as
+    /// the loop is; it comes in the next turn if `at` has passed. [`Time::UNBOUNDED`] cancels it.
+    pub fn set_service_timer(&mut self, key: u64, at: Time) {
+        self.timers
+            .set(TimerId::Service(self.part, key), at, self.now);
+    }
+
+    /// Cancels a timer of the service. Does nothing if none with this key is set.
+    pub fn cancel_service_timer(&mut self, key: u64) {
+        self.timers.cancel(TimerId::Service(self.part, key));
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).
@@ -283,7 +388,27 @@ impl ServiceContext {
         self.requests.drain = true;
     }
 
-    /// Returns the current time. It is read once for each batch of events, not for each call.
+    /// Returns 64 random bits, for delays that differ, ids and samples.
+    ///
+    /// A service that draws all its random numbers here is determined by one seed under
+    /// simulation; outside, the operating system gives the seed when the loop is created. The
+    /// numbers are of good quality but predictable from a few of them: they are no secrets.
+    pub fn random(&mut self) -> u64 {
+        // Sebastiano Vigna's splitmix64: one word of state, all seeds of equal quality.
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.random;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    /// Returns the current time: the only clock of a service, because under simulation it is
+    /// virtual.
+    ///
+    /// Its unit is the nanosecond, and it is never rounded. It is read once for each batch of
+    /// events, at most 64 of them, not for each call: steps of one batch have the same time. Waits
+    /// end with the precision of the poller, a millisecond on all systems: never before their
+    /// time.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Time {
@@ -337,7 +462,12 @@ mod tests {
         (mark, max): (usize, usize),
         body: impl FnOnce(&mut Context<'_>) -> T,
     ) -> (T, Vec<u8>) {
-        let mut scratch = Scratch::new(mark, max);
+        let mut scratch = Scratch::new(SessionLimits {
+            input_bytes_max: 100,
+            input_bytes_hard_max: 1000,
+            output_bytes_mark: mark,
+            output_bytes_max: max,
+        });
         let result = body(&mut Context::new(input, &mut scratch));
         let output = scratch.output.slices().flatten().copied().collect();
         (result, output)
@@ -350,14 +480,32 @@ mod tests {
             cx.write_parts([b"abc", b"de"]);
             room.push(cx.room());
             assert!(cx.has_room());
+            assert_eq!(cx.written(), 5);
             cx.write(b"fghijk");
             room.push(cx.room());
             assert!(!cx.has_room());
             write!(cx, "{}", 12);
+            assert_eq!(cx.written(), 13);
             room
         });
         assert_eq!(room, [8, 3, 0]);
         assert_eq!(output, b"abcdefghijk12");
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_the_seed() {
+        let mut scratch = Scratch::new(crate::Limits::default().for_sessions());
+        // The published first values of splitmix64 for the seed 1234567.
+        scratch.service.random = 1_234_567;
+        let first = [(); 3].map(|()| scratch.service.random());
+        assert_eq!(
+            first,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
     }
 
     #[test]
@@ -366,5 +514,33 @@ mod tests {
             cx.consume(6);
             assert_eq!(cx.input(), b"Bob");
         });
+    }
+
+    #[test]
+    fn input_maximum_is_raised_up_to_the_hard_one() {
+        let mut scratch = Scratch::new(SessionLimits {
+            input_bytes_max: 100,
+            input_bytes_hard_max: 1000,
+            output_bytes_mark: 8,
+            output_bytes_max: 20,
+        });
+        for (bytes, raised, input_max) in [
+            (0, true, None),
+            (100, true, None),
+            (101, true, Some(101)),
+            (1000, true, Some(1000)),
+            (1001, false, None),
+        ] {
+            let mut cx = Context::new(b"", &mut scratch);
+            cx.write(b"ab");
+            assert_eq!(cx.raise_input_max(bytes), raised);
+            cx.write(b"c");
+            assert_eq!((cx.room(), cx.written()), (5, 3));
+            assert_eq!(scratch.output.is_plain(), input_max.is_none());
+            let output: Vec<_> = scratch.output.slices().flatten().copied().collect();
+            assert_eq!(output, b"abc");
+            assert_eq!(scratch.take_input_max(), input_max);
+            scratch.reset();
+        }
     }
 }

@@ -176,4 +176,46 @@ mod tests {
             assert_eq!(reason as usize, place, "{reason:?}");
         }
     }
+
+    #[test]
+    fn reason_is_displayed_in_words_of_its_own() {
+        let mut words: Vec<_> = EndReason::ALL.iter().map(ToString::to_string).collect();
+        assert!(words.iter().all(|words| words.len() > 5), "{words:?}");
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), EndReason::ALL.len());
+    }
+
+    #[test]
+    fn reason_of_a_service_becomes_the_one_of_its_name() {
+        for reason in [
+            CloseReason::Completed,
+            CloseReason::Eof,
+            CloseReason::ProtocolError,
+            CloseReason::Timeout,
+            CloseReason::Shutdown,
+            CloseReason::Refused,
+        ] {
+            let end = EndReason::from(reason);
+            assert_eq!(format!("{end:?}"), format!("{reason:?}"));
+            assert_eq!(end.to_string(), reason.to_string());
+            assert!(!end.is_abnormal() && !end.is_refusal(), "{end}");
+        }
+    }
+
+    #[test]
+    fn reasons_of_the_loop_are_refusals_or_abnormal_as_documented() {
+        for reason in [EndReason::ServerFull, EndReason::AddressLimit] {
+            assert!(reason.is_refusal() && !reason.is_abnormal(), "{reason}");
+        }
+        for reason in [
+            EndReason::WriteTimeout,
+            EndReason::OutputOverflow,
+            EndReason::DrainTimeout,
+            EndReason::Panicked,
+            EndReason::Dropped,
+        ] {
+            assert!(reason.is_abnormal() && !reason.is_refusal(), "{reason}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod address_key;
 mod connect;
 mod context;
 mod end;
+mod limits;
 mod nested;
 mod output;
 mod part;
@@ -17,6 +18,7 @@ mod peer;
 mod requests;
 mod shared;
 mod time;
+mod timers;
 
 use std::io;
 use std::time::Duration;
@@ -26,14 +28,16 @@ pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
+pub use limits::SessionLimits;
 pub use nested::Output;
 pub(crate) use output::Segment;
-pub(crate) use part::Entered;
 pub use part::Side;
+pub(crate) use part::{Entered, Part};
 pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
 pub(crate) use requests::Control;
 pub use shared::Shared;
 pub use time::Time;
+pub(crate) use timers::{Place, TimerId};
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.
 ///
@@ -89,10 +93,11 @@ pub trait Service {
         let _ = (tag, error, cx);
     }
 
-    /// Handles the timer set with [`ServiceContext::set_timer`]. If it panics, it is called again a
-    /// second later.
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        let _ = cx;
+    /// Handles the timer with this `key`, set with [`ServiceContext::set_service_timer`].
+    ///
+    /// If it panics, it is called again a second later, unless it had set the timer itself.
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        let _ = (key, cx);
     }
 
     /// Handles the start of a drain: `open` connections have `grace` to finish. Called once, before
@@ -125,7 +130,9 @@ pub enum Event {
     ///
     /// It comes after [`Next::Flush`], and after every other step whose output the operating system
     /// did not take at once; a deadline returned from that step is discarded, except in full
-    /// duplex.
+    /// duplex. It also comes after a step that left no room, unless unread input is offered again: a
+    /// session that has more to write stops when there is no room (see [`Context::has_room`]), and
+    /// goes on here.
     Flushed,
     /// The deadline given with [`Next::Read`] or [`Next::Pause`] has passed. It may come earlier
     /// than requested when the server is nearly full (see `Limits`).
@@ -133,6 +140,11 @@ pub enum Event {
     /// Another session, or this one, called [`ServiceContext::wake`] for this session, or
     /// [`ServiceContext::wake_all`].
     Wake,
+    /// The timer with this key, set with [`Context::set_timer`], is due. It is no longer set.
+    ///
+    /// It is independent of the wait: a session that answers with the deadline of its last answer
+    /// goes on with the same wait.
+    Timer(u32),
     /// The server is stopping: answer the unread input, say goodbye, and close.
     ///
     /// Input that had arrived before the drain has been read and stepped. A session whose work is

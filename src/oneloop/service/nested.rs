@@ -43,13 +43,18 @@ impl Output {
 impl Default for Output {
     fn default() -> Self {
         Self {
-            buffer: WriteBuf::new(0, 0),
+            buffer: WriteBuf::new(1, 1),
             finished: false,
         }
     }
 }
 
 impl Context<'_> {
+    /// Returns the input maximum that this step has raised the session's own to.
+    pub(crate) fn raised_input_max(&self) -> Option<usize> {
+        self.scratch.input_max
+    }
+
     /// Returns true if earlier output of a session in full duplex is pending.
     pub(crate) fn has_pending_output(&self) -> bool {
         self.scratch.output.has_pending()
@@ -129,6 +134,17 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::service::SessionLimits;
+
+    /// Returns a scratch with a mark of 10 bytes and a maximum of 100.
+    fn scratch() -> Scratch {
+        Scratch::new(SessionLimits {
+            input_bytes_max: 100,
+            input_bytes_hard_max: 1000,
+            output_bytes_mark: 10,
+            output_bytes_max: 100,
+        })
+    }
 
     fn written(scratch: &Scratch) -> Vec<u8> {
         scratch.output.slices().flatten().copied().collect()
@@ -136,7 +152,7 @@ mod tests {
 
     #[test]
     fn nested_context_has_another_input_and_output() {
-        let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+        let (mut scratch, mut output) = (scratch(), Output::default());
         let mut cx = Context::new(b"outer", &mut scratch);
         let (room, consumed) = cx.nested(
             b"inner",
@@ -164,7 +180,7 @@ mod tests {
 
     #[test]
     fn nested_output_has_room_unless_the_outer_one_is_in_use() {
-        let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+        let (mut scratch, mut output) = (scratch(), Output::default());
         let mut cx = Context::new(b"", &mut scratch);
         let mut room = |cx: &mut Context<'_>| cx.nested(b"", &mut output, |_| 0, |cx| cx.room()).0;
         assert_eq!(room(&mut cx), 1);
@@ -175,7 +191,7 @@ mod tests {
     #[test]
     fn nested_output_above_the_maximum_overflows() {
         for bytes in [90, 91] {
-            let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+            let (mut scratch, mut output) = (scratch(), Output::default());
             let mut cx = Context::new(b"", &mut scratch);
             cx.write(&[0; 10]);
             cx.nested(
@@ -190,7 +206,7 @@ mod tests {
 
     #[test]
     fn panic_in_a_nested_step_leaves_the_outer_output() {
-        let (mut scratch, mut output) = (Scratch::new(10, 100), Output::default());
+        let (mut scratch, mut output) = (scratch(), Output::default());
         let mut cx = Context::new(b"", &mut scratch);
         cx.write(b"outer");
         let panics = || cx.nested(b"", &mut output, |room| room, |_| panic!("as planned"));

@@ -6,8 +6,8 @@ use super::shared::Shared;
 
 /// The output of a step, with a mark and a hard maximum.
 ///
-/// Nearly every step has plain output: copied bytes, in `plain`. In every other form `plain` is
-/// empty and has no space, so each operation on it takes its slow path, and the fast paths need not
+/// Nearly every step has plain output: copied bytes below the mark, in `plain`. In every other form
+/// `plain` is empty and has no space, so each operation on it takes its slow path, and the fast paths need not
 /// know the form.
 #[derive(Debug)]
 pub(crate) struct WriteBuf {
@@ -25,9 +25,9 @@ pub(crate) struct WriteBuf {
 /// The form of a step's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Copied bytes: `WriteBuf::plain`.
+    /// Copied bytes, fewer than the mark: `WriteBuf::plain`.
     Plain,
-    /// Copied and shared bytes: `WriteBuf::mixed`.
+    /// Copied and shared bytes, or up to the mark and more: `WriteBuf::mixed`.
     Mixed,
     /// More than the maximum. Partial output is never sent, and no more is accepted.
     Overflowed,
@@ -69,7 +69,7 @@ pub(crate) enum Segment {
 impl WriteBuf {
     pub(crate) fn new(mark: usize, max: usize) -> Self {
         Self {
-            plain: Filled::with_space(mark),
+            plain: Filled::with_space(mark - 1),
             form: Form::Plain,
             mark_left: mark,
             pending: 0,
@@ -94,10 +94,8 @@ impl WriteBuf {
         if !self.accept(bytes) {
             return;
         }
-        let copied = match self.form {
-            Form::Mixed => &mut self.mixed.copied,
-            Form::Plain | Form::Overflowed => &mut self.plain,
-        };
+        self.leave_plain();
+        let copied = &mut self.mixed.copied;
         copied.make_space(bytes, self.max);
         for part in parts {
             copied.try_append([part]);
@@ -174,8 +172,8 @@ impl WriteBuf {
         self.form = Form::Plain;
         (self.mark_left, self.pending) = (self.mark, 0);
         self.plain.filled = 0;
-        if self.plain.buffer.len() != self.mark {
-            self.plain = Filled::with_space(self.mark);
+        if self.plain.buffer.len() != self.mark - 1 {
+            self.plain = Filled::with_space(self.mark - 1);
         }
     }
 
@@ -185,8 +183,7 @@ impl WriteBuf {
         if self.form == Form::Mixed {
             self.plain = std::mem::take(&mut self.mixed.copied);
         }
-        self.mixed = Mixed::default();
-        self.form = Form::Plain;
+        (self.mixed, self.form) = (Mixed::default(), Form::Plain);
         (self.mark_left, self.pending) = (mark, 0);
         self.plain.filled = 0;
         if self.plain.buffer.len() > max.min(REUSED_BYTES_MAX) {
@@ -194,13 +191,14 @@ impl WriteBuf {
         }
     }
 
-    /// Passes the output from byte `sent` on to `keep`, and clears it. A large plain buffer is
-    /// moved, not copied.
+    /// Passes the output from byte `sent` on to `keep`, and clears it. A large buffer is moved, not
+    /// copied.
     pub(crate) fn take_from(&mut self, sent: usize, mut keep: impl FnMut(Segment)) {
-        let plain = &mut self.plain;
-        if plain.buffer.len() > self.mark && plain.filled - sent > plain.filled / 2 {
-            let mut bytes = std::mem::take(&mut plain.buffer).into_vec();
-            bytes.truncate(plain.filled);
+        let copied = &mut self.mixed.copied;
+        let most_is_unsent = copied.filled - sent.min(copied.filled) > copied.filled / 2;
+        if self.mixed.shared.is_empty() && copied.buffer.len() > self.mark && most_is_unsent {
+            let mut bytes = std::mem::take(&mut copied.buffer).into_vec();
+            bytes.truncate(copied.filled);
             bytes.shrink_to_fit();
             keep(Segment::Owned { bytes, start: sent });
         } else {
@@ -459,15 +457,19 @@ mod tests {
             let mut output = WriteBuf::new(7, 64);
             let expected: Vec<u8> = (0..length).collect();
             expected.chunks(3).for_each(|part| output.append([part]));
-            assert_eq!(output.as_plain(), expected);
+            assert_eq!(
+                output.slices().flatten().copied().collect::<Vec<_>>(),
+                expected
+            );
+            assert_eq!(output.is_plain(), length < 7);
             assert!(!output.has_overflowed());
-            assert!(output.plain.buffer.len() <= 64);
+            assert!(output.mixed.copied.buffer.len() <= 64);
             for sent in 0..=expected.len() {
                 let mut output = WriteBuf::new(7, 64);
                 output.append([&expected]);
                 let kept = take(&mut output, sent);
                 assert_eq!(joined(&kept), expected[sent..]);
-                assert_eq!((output.len(), output.plain.buffer.len()), (0, 7));
+                assert_eq!((output.len(), output.plain.buffer.len()), (0, 6));
             }
         }
     }
@@ -551,7 +553,7 @@ mod tests {
             let sent = sent.min(expected.len());
             prop_assert_eq!(&joined(&take(&mut output, sent)), &expected[sent..]);
             prop_assert!(output.is_plain() && output.len() == 0);
-            prop_assert_eq!((output.room(), output.plain.buffer.len()), (mark, mark));
+            prop_assert_eq!((output.room(), output.plain.buffer.len()), (mark, mark - 1));
         }
     }
 }

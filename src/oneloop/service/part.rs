@@ -68,6 +68,15 @@ impl Peer {
     }
 }
 
+impl ServiceContext {
+    /// Returns the side whose timer is due, for a call of it.
+    pub(crate) fn due_side(&mut self) -> Side {
+        let (side, part) = self.due.split().unwrap_or((Side::First, Part::WHOLE));
+        self.due = part;
+        side
+    }
+}
+
 /// A context during a call into one side of a composition. Requests are this side's, until it is
 /// dropped.
 pub(crate) struct Entered<'a, C: AsMut<ServiceContext>> {

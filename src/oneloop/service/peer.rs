@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::part::Part;
 
 /// Identifies one session. The id stays unique after the session's slot is reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Its order has no meaning: it is for ordered maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     pub(crate) index: u32,
     pub(crate) generation: u32,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Connect, SessionId, Time};
+use super::{Connect, SessionId};
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
 ///
@@ -15,7 +15,6 @@ pub(crate) struct Requests {
     pub(crate) wake_all: bool,
     pub(crate) controls: Vec<(SessionId, Control)>,
     pub(crate) connect: Vec<Connect>,
-    pub(crate) timer: Option<Time>,
     pub(crate) drain: bool,
 }
 
@@ -40,11 +39,10 @@ impl Requests {
             wake_all,
             controls,
             connect,
-            timer,
             drain,
         } = self;
         let nothing_listed = wake.is_empty() && controls.is_empty() && connect.is_empty();
-        nothing_listed && !wake_all && timer.is_none() && !drain
+        nothing_listed && !wake_all && !drain
     }
 
     /// Requests that a session be woken. The list stays within twice the number of different

@@ -181,7 +181,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "output_kept_after_panic",
         file: "src/oneloop/reactor/guard.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::Panicked);",
         replace: "        connection.abort(EndReason::Panicked);",
         suite: Suite::Scenario("panics"),
@@ -206,26 +206,33 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "input_never_full",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() == self.limits.input_bytes_max + 1",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() > self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "input_full_a_byte_early",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "input.len() == self.limits.input_bytes_max",
-        replace: "input.len() + 1 >= self.limits.input_bytes_max",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.len() >= self.raised_max.unwrap_or(max)",
+        replace: "self.len() + 1 >= self.raised_max.unwrap_or(max)",
         suite: Suite::Scenario("reading"),
     },
     Mutant {
         name: "exactly_full_input_ends",
         file: "src/oneloop/reactor/drive.rs",
         find: "            Ok(_) => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         replace: "            _ => {
-                connection.close(EndReason::InputOverflow);",
+                self.counters.bytes_in += 1;",
         suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "byte_beyond_the_maximum_not_counted",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "self.counters.bytes_in += 1;",
+        replace: "",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "end_of_stream_told_again",
@@ -330,6 +337,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "let deadline = self.core.update_now() + grace;",
         replace: "let deadline = self.core.now() + grace;",
         suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_cuts_at_half_its_time",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let deadline = self.core.update_now() + grace;",
+        replace: "let deadline = self.core.update_now() + grace / 2;",
+        suite: Suite::Seeds(60),
     },
     Mutant {
         name: "waits_never_calm_down",
@@ -487,25 +501,184 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "alarm_without_end",
-        file: "src/oneloop/reactor/requests.rs",
-        find: "            self.timer = Time::NEVER;
-            let called",
-        replace: "            let called",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "        self.scratch.service.timers.cancel(id);
+        let called",
+        replace: "        let called",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "alarm_not_waited_for",
         file: "src/oneloop/reactor/poll.rs",
-        find: "self.slots.next_deadline().min(self.timer)",
-        replace: "self.slots.next_deadline()",
+        find: "next = next.min(self.core.scratch.service.timers.next());",
+        replace: "",
         suite: Suite::Scenario("deadlines"),
     },
     Mutant {
         name: "alarm_dead_after_panic",
-        file: "src/oneloop/reactor/requests.rs",
-        find: "self.timer = now + TIMER_RETRY;",
-        replace: "let _ = now + TIMER_RETRY;",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "timers.set(id, now + TIMER_RETRY, now);",
+        replace: "let _ = TIMER_RETRY;",
         suite: Suite::Scenario("panics"),
+    },
+    Mutant {
+        name: "alarm_of_its_own_lost_in_panic",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "called.is_none() && timers.get(id).is_none()",
+        replace: "called.is_none()",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "timers_outlive_their_session",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "timers.cancel_all_of(session);",
+        replace: "let _ = session;",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "timer_comes_before_input",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "        connection.flags.add(Flags::READABLE);
+",
+        replace: "        let _ = (Flags::READABLE, connection);
+",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "timer_comes_though_input_has_moved_it",
+        file: "src/oneloop/service/timers.rs",
+        find: "if timer.at > now || self.queue.get(&place) != Some(&id) {",
+        replace: "if self.queue.get(&place) != Some(&id) {",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "timer_of_a_closed_session_kept",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: ".filter(|c| c.phase == Phase::Live)",
+        replace: ".filter(|c| c.phase != Phase::Connecting)",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "timer_of_the_past_fires_without_end",
+        file: "src/oneloop/service/timers.rs",
+        find: "if place.time > now || place.number > self.places_before {",
+        replace: "if place.time > now {",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "second_due_timer_forgotten",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "match self.scratch.service.timers.has_due() {",
+        replace: "match false {",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "turn_timers_unbounded",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "self.deadlines_left -= 1;",
+        replace: "self.deadlines_left -= 0;",
+        suite: Suite::Scenario("timers"),
+    },
+    Mutant {
+        name: "random_numbers_without_seed",
+        file: "src/oneloop/reactor/core.rs",
+        find: "scratch.service.random = net.seed();",
+        replace: "let _ = net.seed();",
+        suite: Suite::Scenario("chance"),
+    },
+    Mutant {
+        name: "call_wakes_no_loop",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "            (self.waker)();",
+        replace: "            let _ = &self.waker;",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "calls_behind_a_batch_forgotten",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "!self.taken.is_empty() || self.calls.signalled.load(Ordering::Acquire)",
+        replace: "!self.taken.is_empty()",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "turn_calls_unbounded",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "for _ in 0..self.core.limits.turn_calls_max {",
+        replace: "for _ in 0..self.core.limits.turn_calls_max.max(1 << 20) {",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "waiting_calls_unbounded",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "Queue::Open(queue) if queue.len() < most => queue.push_back(call),",
+        replace: "Queue::Open(queue) if queue.len() < most.max(1 << 20) => queue.push_back(call),",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "calls_taken_after_the_end",
+        file: "src/oneloop/reactor/mod.rs",
+        find: "        if turn != Turn::Running {
+            self.close_calls();
+        }",
+        replace: "",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "calls_of_a_dropped_reactor_kept",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        self.close_calls();
+",
+        replace: "",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "loop_waits_for_itself",
+        file: "src/oneloop/reactor/handle.rs",
+        find: "Err(ReplyError::TimedOut) if self.loop_thread.is_current() => {",
+        replace: "Err(ReplyError::TimedOut) if false => {",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "stop_of_a_handle_ignored",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "        if stop {",
+        replace: "        if stop && false {",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "panic_of_a_call_not_counted",
+        file: "src/oneloop/reactor/guard.rs",
+        find: "            counters.service_panics += 1;",
+        replace: "            counters.service_panics += 0;",
+        suite: Suite::Scenario("handles"),
+    },
+    Mutant {
+        name: "job_keeps_its_place",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "self.0.fetch_sub(1, Ordering::AcqRel);",
+        replace: "self.0.fetch_sub(0, Ordering::AcqRel);",
+        suite: Suite::Scenario("pools"),
+    },
+    Mutant {
+        name: "one_job_too_many",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "match under_way.fetch_add(1, Ordering::AcqRel) < most {",
+        replace: "match under_way.fetch_add(1, Ordering::AcqRel) <= most {",
+        suite: Suite::Scenario("pools"),
+    },
+    Mutant {
+        name: "jobs_outlive_their_pool",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "        self.jobs.close();",
+        replace: "",
+        suite: Suite::Scenario("pools"),
+    },
+    Mutant {
+        name: "results_refused_as_calls_are",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "self.append(call, usize::MAX)",
+        replace: "self.append(call, self.calls_max)",
+        suite: Suite::Scenario("pools"),
     },
     Mutant {
         name: "poll_waits_from_a_stale_clock",
@@ -612,7 +785,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "address_of_ipv6_in_full",
-        file: "src/oneloop/reactor/admission.rs",
+        file: "src/oneloop/service/address_key.rs",
         find: "IpAddr::from([a, b, c, d, 0, 0, 0, 0])",
         replace: "IpAddr::from([a, b, c, d, 0, 0, 0, v6.segments()[7]])",
         suite: Suite::Unit("oneloop", "reactor::admission"),
@@ -874,15 +1047,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flush_of_the_layer_passed_on",
         file: "src/oneloop/layer/transform.rs",
-        find: "(self.flush == Flush::Inner).then_some(event)",
-        replace: "Some(event)",
+        find: "(flush == Flush::Inner).then_some(event)",
+        replace: "(flush == Flush::Inner || flush == Flush::Own).then_some(event)",
         suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
         name: "flush_of_the_session_kept_back",
         file: "src/oneloop/layer/transform.rs",
-        find: "(self.flush == Flush::Inner).then_some(event)",
-        replace: "None",
+        find: "(flush == Flush::Inner).then_some(event)",
+        replace: "(flush == Flush::Inner && event == Event::Open).then_some(event)",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -903,7 +1076,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "plaintext_without_bound",
         file: "src/oneloop/layer/transform.rs",
-        find: "while decoded == Decoded::Some && plain.len() <= self.plain_bytes_max {",
+        find: "while decoded == Decoded::Some && plain.len() <= self.plain_max(state, cx) {",
         replace: "while decoded == Decoded::Some {",
         suite: Suite::Scenario("layers"),
     },
@@ -1008,12 +1181,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rate_limit_not_checked_again",
         file: "src/oneloop/layer/rate_limit.rs",
-        find: "        if paid > cx.now() {
-            return Some(state.pause(inner, paid));
-        }
-",
-        replace: "        let _ = paid;
-",
+        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read));\n        }\n",
+        replace: "",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1021,6 +1190,35 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/layer/rate_limit/addresses.rs",
         find: "            self.left.insert((entry.bucket.empty_at(), place));",
         replace: "            self.left.insert((Time::START, place));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "tag_of_the_other_side",
+        file: "src/oneloop/service/part.rs",
+        find: "        *part = outer.child(side);",
+        replace: "        *part = outer.child(Side::First);
+        let _ = side;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "part_of_a_side_kept_after_its_call",
+        file: "src/oneloop/service/part.rs",
+        find: "        self.cx.as_mut().part = self.outer;",
+        replace: "        self.cx.as_mut().part = std::mem::take(&mut self.outer.child(Side::First));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "timer_of_the_other_side",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "        self.scratch.service.due = part;",
+        replace: "        let _ = part;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "end_of_a_nested_stream_not_noticed",
+        file: "src/oneloop/service/nested.rs",
+        find: "output.finished = controls.contains(&(id, Control::Finish));",
+        replace: "output.finished = controls.is_empty() && controls.contains(&(id, Control::Finish));",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1078,7 +1276,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "overflow_stays_for_the_next",
         file: "src/oneloop/reactor/write.rs",
-        find: "        self.scratch.output.reset();
+        find: "        self.scratch.reset();
         connection.abort(EndReason::OutputOverflow);",
         replace: "        self.scratch.output.clear();
         connection.abort(EndReason::OutputOverflow);",
@@ -1207,6 +1405,104 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "if !self.wake.is_empty() {",
         suite: Suite::Scenario("events"),
     },
+    Mutant {
+        name: "shared_output_not_counted_to_the_maximum",
+        file: "src/oneloop/service/output.rs",
+        find: "if self.accept(bytes.len()) {",
+        replace: "if self.accept(0) {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_leaves_room",
+        file: "src/oneloop/service/output.rs",
+        find: "            Form::Mixed => self.len(),",
+        replace: "            Form::Mixed => 0,",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_before_what_precedes_it",
+        file: "src/oneloop/service/output.rs",
+        find: "let behind = self.mixed.copied.filled;",
+        replace: "let behind = 0;",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "shared_output_copied",
+        file: "src/oneloop/service/output.rs",
+        find: "if bytes.len() < SHARED_AT_LEAST {",
+        replace: "if bytes.len() < SHARED_AT_LEAST * 10_000 {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "sent_part_of_shared_output_sent_again",
+        file: "src/oneloop/service/output.rs",
+        find: "keep(Segment::Shared(bytes.slice(start..)));",
+        replace: "keep(Segment::Shared(bytes.slice(..)));",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "segments_in_reverse",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.segments.push_back(segment);",
+        replace: "self.segments.push_front(segment);",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "pending_segments_after_the_sent_ones_lost",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "            sent -= length;
+            self.segments.pop_front();",
+        replace: "            sent -= length;
+            self.segments.truncate(1);
+            self.segments.pop_front();",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "slices_written_but_the_first",
+        file: "src/oneloop/net/os.rs",
+        find: "stream.write_vectored(slices)",
+        replace: "stream.write_vectored(&slices[1..])",
+        suite: Suite::Scenario("kernel"),
+    },
+    Mutant {
+        name: "raised_input_maximum_stays",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "        if left < self.len() {
+            self.raised_max = None;
+        }
+",
+        replace: "",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "raised_input_maximum_for_the_next",
+        file: "src/oneloop/service/context.rs",
+        find: "        self.output.reset();
+        self.input_max = None;",
+        replace: "        self.output.reset();",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "input_maximum_raised_above_the_hard_one",
+        file: "src/oneloop/service/context.rs",
+        find: "if bytes > limits.input_bytes_hard_max {",
+        replace: "if bytes > limits.input_bytes_hard_max + 1 {",
+        suite: Suite::Scenario("large"),
+    },
+    Mutant {
+        name: "input_maximum_passed_after_it_fell_back",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "let end = self.buffer.len().min(self.start + max);",
+        replace: "let end = self.buffer.len();",
+        suite: Suite::Unit("oneloop", "buffer"),
+    },
+    Mutant {
+        name: "large_output_in_a_small_send_buffer",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if sent + buffers.output.len() >= LARGE_OUTPUT_BYTES {",
+        replace: "if buffers.output.len() >= LARGE_OUTPUT_BYTES {",
+        suite: Suite::Scenario("large"),
+    },
     // Both directions at once, finished sending sides, aborts, wake-ups within the turn.
     Mutant {
         name: "duplex_session_not_read_while_output_waits",
@@ -1289,7 +1585,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "output_of_an_aborted_step_sent",
         file: "src/oneloop/reactor/drive.rs",
         find: "        if connection.phase == Phase::Dead {
-            self.scratch.output.reset();
+            self.scratch.reset();
             return false;
         }
         self.send(connection)",
@@ -1363,5 +1659,75 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "|| begins_in(body, delimiter)",
         replace: "|| (false && begins_in(body, delimiter))",
         suite: Suite::Unit("oneloop", "framing"),
+    },
+    Mutant {
+        name: "step_without_room_followed_by_nothing",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if output.room() == 0 && !offered_again {",
+        replace: "if false && !offered_again {",
+        suite: Suite::Scenario("writing"),
+    },
+    Mutant {
+        name: "end_in_a_pause_told_twice",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "if self.flags.take(Flags::PAUSED) && !seen {",
+        replace: "if self.flags.take(Flags::PAUSED) || !seen {",
+        suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "large_input_buffer_kept",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "left < self.buffer.len() / 8 {",
+        replace: "left < self.buffer.len() / 8 && false {",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "input_copied_after_each_message",
+        file: "src/oneloop/reactor/buffer.rs",
+        find: "self.buffer.len() > READ_AT_LEAST && left",
+        replace: "self.buffer.len() > READ_AT_LEAST || left",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "closing_keeps_unread_input",
+        file: "src/oneloop/reactor/connection.rs",
+        find: "buffers.input.keep_last(0);",
+        replace: "",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "large_output_keeps_a_small_send_buffer",
+        file: "src/oneloop/reactor/write.rs",
+        find: "            self.widen_send_buffer(connection);",
+        replace: "",
+        suite: Suite::Scenario("memory"),
+    },
+    Mutant {
+        name: "late_comers_accepted_in_a_drain_without_end",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "*left -= 1;",
+        replace: "let _ = left;",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_over_while_others_wait_in_the_queue",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.slots.is_empty() && !self.listens() =>",
+        replace: "self.slots.is_empty() =>",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "short_read_not_taken_for_the_last",
+        file: "src/oneloop/reactor/drive.rs",
+        find: "N::SHORT_READ_DRAINS && bytes < asked &&",
+        replace: "N::SHORT_READ_DRAINS && bytes > asked &&",
+        suite: Suite::Scenario("reading"),
+    },
+    Mutant {
+        name: "interrupted_read_ends_lingering",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "                ErrorKind::Interrupted => {}\n",
+        replace: "",
+        suite: Suite::Scenario("writing"),
     },
 ];

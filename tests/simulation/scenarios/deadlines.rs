@@ -174,36 +174,36 @@ fn alarm_comes_once_and_on_time_and_moves_when_it_is_set_again() {
             _ => 2 * SECOND,
         };
         let at = step.cx.after(wait);
-        step.cx.set_timer(at);
+        step.cx.set_service_timer(1, at);
         step.read_for(HOUR)
     });
     let client = simulation.connect();
     simulation.run_for(SECOND);
     client.send(b"sooner");
     simulation.run_for(ms(1990));
-    assert_eq!(simulation.reactor().service().count(Call::Alarm), 0);
+    assert_eq!(simulation.reactor().service().count(Call::Timer(1)), 0);
     simulation.run_for(ms(20));
-    assert_eq!(simulation.reactor().service().count(Call::Alarm), 1);
+    assert_eq!(simulation.reactor().service().count(Call::Timer(1)), 1);
     simulation.run_for(2 * MINUTE);
-    assert_eq!(simulation.reactor().service().count(Call::Alarm), 1);
+    assert_eq!(simulation.reactor().service().count(Call::Timer(1)), 1);
 }
 
 #[test]
 fn alarm_set_by_an_alarm_comes_too() {
     let mut simulation = simulate(Limits::default(), |step| {
         let at = step.cx.after(SECOND);
-        step.cx.set_timer(at);
+        step.cx.set_service_timer(1, at);
         step.read_for(HOUR)
     });
     simulation.reactor_mut().service_mut().besides = Box::new(|call, cx| {
-        if call == Call::Alarm {
+        if call == Call::Timer(1) {
             let at = cx.after(SECOND);
-            cx.set_timer(at);
+            cx.set_service_timer(1, at);
         }
     });
     let _client = simulation.connect();
     simulation.run_for(ms(5500));
-    assert_eq!(simulation.reactor().service().count(Call::Alarm), 5);
+    assert_eq!(simulation.reactor().service().count(Call::Timer(1)), 5);
 }
 
 #[test]
@@ -340,4 +340,17 @@ fn deadline_of_a_session_that_is_stepped_in_every_turn_comes() {
         .time_of(Call::Step(0, Event::Timeout));
     let ended = ended.expect("it has come by now");
     assert!(ended - due < ms(3), "{ended:?}");
+}
+
+#[test]
+fn deadline_that_moves_on_with_each_message_causes_no_look_and_no_event() {
+    let mut simulation = simulate(Limits::default(), echo);
+    let client = simulation.connect();
+    for _ in 0..60 {
+        client.send(b"still here");
+        simulation.run_for(10 * SECOND);
+    }
+    assert_eq!(simulation.reactor().counters().looks, 0);
+    let events = simulation.reactor().service().events(0);
+    assert_eq!(events.len(), 1 + 60, "{events:?}");
 }

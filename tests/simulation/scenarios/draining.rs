@@ -1,7 +1,9 @@
 //! Draining and stopping.
 
+use std::panic::resume_unwind;
+
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
-use oneloop_sim::{Faults, LinkProfile, Status};
+use oneloop_sim::{Faults, LinkProfile, Simulation, Status};
 
 use super::probe::*;
 
@@ -227,4 +229,45 @@ fn drain_cuts_with_a_reset_so_that_nothing_looks_whole() {
         client.status(),
         Status::Failed(std::io::ErrorKind::ConnectionReset)
     );
+}
+
+#[test]
+fn drain_accepts_no_more_late_comers_than_the_queue_can_hold() {
+    let limits = Limits {
+        backlog: 4,
+        turn_accepts_max: 1,
+        ..grace(HOUR)
+    };
+    let mut simulation = simulate(limits, stubborn);
+    simulation.run_for(ms(1));
+    simulation.reactor_mut().drain();
+    let _clients: Vec<_> = (0..20)
+        .map(|_| {
+            let client = simulation.connect();
+            simulation.turn();
+            client
+        })
+        .collect();
+    assert_eq!(simulation.reactor().counters().accepted, 4);
+}
+
+#[test]
+fn drain_is_not_over_while_connections_wait_in_the_queue() {
+    let limits = Limits {
+        turn_accepts_max: 1,
+        ..grace(HOUR)
+    };
+    // Each session ends in the turn in which it was accepted.
+    let mut probe = Probe::new(stubborn);
+    probe.besides = Box::new(|call, _| {
+        if matches!(call, Call::Open(_)) {
+            resume_unwind(Box::new("as planned"));
+        }
+    });
+    let mut simulation = Simulation::new(probe, limits, 1);
+    simulation.run_for(ms(1));
+    let _clients: Vec<_> = (0..3).map(|_| simulation.connect()).collect();
+    simulation.drain();
+    assert_eq!(simulation.reactor().counters().accepted, 3);
+    assert_eq!(simulation.network().call_counts().abandoned, 0);
 }

@@ -28,7 +28,7 @@ fn loop_starts_once_before_anything_else() {
 fn requests_made_at_the_start_are_carried_out() {
     let mut probe = Probe::new(echo);
     probe.on_start = Box::new(|cx| {
-        cx.set_timer(cx.after(SECOND));
+        cx.set_service_timer(1, cx.after(SECOND));
         cx.connect(Connect::tcp(elsewhere()).tag(Tag::new(3)));
     });
     let mut simulation = Simulation::new(probe, Limits::default(), 1);
@@ -37,7 +37,7 @@ fn requests_made_at_the_start_are_carried_out() {
     let probe = simulation.reactor().service();
     assert_eq!(probe.peers.len(), 1);
     assert_eq!(probe.peers[0].tag, Some(Tag::new(3)));
-    let alarm = probe.time_of(Call::Alarm).expect("the timer fires");
+    let alarm = probe.time_of(Call::Timer(1)).expect("the timer fires");
     assert!(alarm >= Time::START + SECOND && alarm < Time::START + SECOND + ms(10));
 }
 

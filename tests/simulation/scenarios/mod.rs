@@ -2,18 +2,24 @@
 //! form.
 
 mod accepting;
+mod chance;
 mod deadlines;
 mod draining;
 mod duplex;
 mod echo;
 mod events;
 mod greeting;
+mod handles;
 mod identity;
+mod large;
 mod layers;
+mod memory;
 mod outbound;
 mod panics;
+mod pools;
 mod pressure;
 mod probe;
 mod reading;
 mod shares;
+mod timers;
 mod writing;

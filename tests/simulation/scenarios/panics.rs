@@ -218,13 +218,13 @@ fn panic_in_closed_is_counted_and_leaves_nothing_behind() {
 fn panic_in_an_alarm_is_counted_and_the_alarm_comes_again() {
     let mut simulation = simulate(Limits::default(), |step| {
         let at = step.cx.after(SECOND);
-        step.cx.set_timer(at);
+        step.cx.set_service_timer(1, at);
         step.read_for(HOUR)
     });
     let alarms = Rc::new(Cell::new(0));
     let count = Rc::clone(&alarms);
     simulation.reactor_mut().service_mut().besides = Box::new(move |call, _| {
-        if call == Call::Alarm {
+        if call == Call::Timer(1) {
             count.set(count.get() + 1);
             if count.get() == 1 {
                 panics();

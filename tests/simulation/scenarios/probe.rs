@@ -42,7 +42,7 @@ pub(crate) enum Call {
     Step(u32, Event),
     Closed(u32, EndReason),
     ConnectFailed(u64, ErrorKind),
-    Alarm,
+    Timer(u64),
     Draining(usize),
 }
 
@@ -145,8 +145,8 @@ impl Service for Probe {
         self.note(Call::ConnectFailed(tag.value(), error.kind()), cx);
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
-        self.note(Call::Alarm, cx);
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
+        self.note(Call::Timer(key), cx);
     }
 
     fn draining(&mut self, open: usize, _: Duration, cx: &mut ServiceContext) {

@@ -254,3 +254,34 @@ fn input_left_before_a_pause_is_offered_again_after_it() {
     simulation.run_for(2 * SECOND);
     assert_eq!(client.received(), b"left");
 }
+
+#[test]
+fn exchange_costs_one_read_and_one_write() {
+    let mut simulation = simulate(Limits::default(), echo);
+    let client = simulation.connect();
+    simulation.run_for(SECOND);
+    let before = simulation.network().call_counts();
+    for _ in 0..100 {
+        client.send(b"ping");
+        simulation.run_for(ms(1));
+        assert_eq!(client.received(), b"ping");
+    }
+    let after = simulation.network().call_counts();
+    assert_eq!(after.reads - before.reads, 100);
+    assert_eq!(after.writes - before.writes, 100);
+}
+
+#[test]
+fn end_noticed_in_a_pause_comes_once_though_input_is_left_unread() {
+    let mut simulation = simulate(Limits::default(), |step| match step.event {
+        Event::Open => step.pause_for(HOUR),
+        Event::Timeout => Next::Close(CloseReason::Timeout),
+        _ => step.read_for(SECOND),
+    });
+    let client = simulation.connect();
+    client.send(b"abc");
+    client.finish();
+    simulation.run_for(MINUTE);
+    let events = simulation.reactor().service().events(0);
+    assert_eq!(events, [Event::Open, Event::Eof, Event::Timeout]);
+}

@@ -422,3 +422,52 @@ fn output_above_the_mark_keeps_further_input_waiting() {
     assert_eq!(received % 200, 0);
     assert!(received > 65_000);
 }
+
+#[test]
+fn step_that_left_no_room_is_followed_by_flushed() {
+    for piece in [1000, Limits::default().output_bytes_mark] {
+        let mut left = 100_000;
+        let mut simulation = simulate(Limits::default(), move |mut step| {
+            step.take();
+            while left > 0 && step.event != Event::Open && step.cx.has_room() {
+                let bytes = left.min(piece);
+                step.cx.write(&vec![7; bytes]);
+                left -= bytes;
+            }
+            step.read_for(HOUR)
+        });
+        let client = simulation.connect();
+        simulation.run_for(ms(10));
+        client.send(b"go");
+        simulation.run_for(10 * SECOND);
+        assert_eq!(client.received(), vec![7; 100_000]);
+        // Less than the mark, and so no event.
+        let probe = simulation.reactor().service();
+        assert!(probe.count(Call::Step(0, Event::Flushed)) < 20);
+    }
+}
+
+#[test]
+fn closing_discards_what_the_peer_still_sends_though_its_reads_are_interrupted() {
+    let limits = Limits {
+        linger_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let (mut simulation, client) = answering(limits, 1000, true);
+    simulation.network().set_faults(Faults {
+        interruptions: 0.5,
+        ..Faults::NONE
+    });
+    client.send(b"go");
+    for _ in 0..100 {
+        client.send(&[b'x'; 1000]);
+        simulation.run_for(ms(10));
+    }
+    client.finish();
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), pattern(1000));
+    assert!(client.at_end());
+    let counters = simulation.reactor().counters();
+    assert_eq!(counters.ended(EndReason::Completed), 1);
+    assert_eq!(counters.bytes_in, 2 + 100 * 1000);
+}

@@ -1,6 +1,7 @@
 //! Swarm runs: the greeting server on a simulated network, a crowd of clients, and every
 //! invariant checked all the time. One seed decides everything.
 
+mod accounts;
 pub mod door;
 pub mod oracle;
 pub mod plan;

@@ -19,7 +19,8 @@ pub struct Oracle {
     /// The time of each read, and the number of bytes read in all after it.
     reads: Vec<(Time, usize)>,
     read_end: bool,
-    drained: bool,
+    /// Time at which the drain began.
+    drained_at: Option<Time>,
     /// Written bytes that do not form a whole message yet.
     unparsed: Vec<u8>,
     readings: Vec<Reading>,
@@ -136,7 +137,7 @@ impl Oracle {
             taken: Vec::new(),
             reads: Vec::new(),
             read_end: false,
-            drained: false,
+            drained_at: None,
             unparsed: Vec::new(),
             readings: vec![first],
             last_progress: now,
@@ -175,8 +176,9 @@ impl Oracle {
         }
     }
 
-    pub fn draining(&mut self) {
-        self.drained = true;
+    /// Notes that the server drains since `since`.
+    pub fn draining(&mut self, since: Time) {
+        self.drained_at = Some(since);
     }
 
     pub fn finished(&mut self, now: Time) {
@@ -231,7 +233,7 @@ impl Oracle {
         let explained = match why {
             EndReason::Reset => self.broken,
             EndReason::WriteTimeout => self.has_not_read_for_long(rules),
-            EndReason::DrainTimeout => self.drained,
+            EndReason::DrainTimeout => self.had_the_whole_drain(rules),
             EndReason::Eof => self.read_end && self.is_all_answered(rules),
             EndReason::Completed
             | EndReason::ProtocolError
@@ -315,6 +317,12 @@ impl Oracle {
         self.owes_since.is_some() && self.closed_at - self.stalled.0 >= least
     }
 
+    /// Returns true if the connection was closed after the whole time of the drain.
+    fn had_the_whole_drain(&self, rules: &Rules) -> bool {
+        self.drained_at
+            .is_some_and(|since| self.closed_at - since >= rules.limits.drain_timeout)
+    }
+
     /// Returns true if a name is unanswered that is whole, or will be after a silence.
     fn owes_answer(&self, reading: &Reading) -> bool {
         let rest = &self.taken[reading.at..];
@@ -362,7 +370,7 @@ impl Oracle {
                 go(Stage::Asked);
             }
             (Stage::Paused, Message::Last(Last::GoodBye))
-                if self.drained && reading.at == self.taken.len() =>
+                if self.drained_at.is_some() && reading.at == self.taken.len() =>
             {
                 go(Stage::Over(EndReason::Shutdown));
             }
@@ -390,7 +398,7 @@ impl Oracle {
             Message::Last(Last::TooLong) if self.is_too_long(rules, reading) => {
                 next.push(over(EndReason::ProtocolError));
             }
-            Message::Last(Last::GoodBye) if self.drained && self.is_quiet(reading) => {
+            Message::Last(Last::GoodBye) if self.drained_at.is_some() && self.is_quiet(reading) => {
                 next.push(over(EndReason::Shutdown));
             }
             _ => {}
@@ -430,7 +438,7 @@ impl Oracle {
         if feed.is_none() && self.read_end {
             candidates.push(everything(By::End));
         }
-        if feed.is_none() && self.drained && reading.ending != Ending::Line {
+        if feed.is_none() && self.drained_at.is_some() && reading.ending != Ending::Line {
             candidates.push(everything(By::Drain));
         }
         // A server that was held up for a quiet gap beyond the deadline takes the bytes that came
@@ -482,7 +490,7 @@ impl Oracle {
     /// Returns true if the server may send the question now. It waits for the gap after the last
     /// message, unless the peer sends lines or has sent something since.
     fn may_ask(&self, rules: &Rules, now: Time, reading: &Reading) -> bool {
-        let hurried = reading.ending == Ending::Line || self.read_end || self.drained;
+        let hurried = reading.ending == Ending::Line || self.read_end || self.drained_at.is_some();
         let Some(from) = self.gap_from else {
             return true;
         };
@@ -551,7 +559,7 @@ impl Oracle {
             readings.join(" or "),
             self.taken.len(),
             self.read_end,
-            self.drained
+            self.drained_at.is_some()
         )
     }
 }

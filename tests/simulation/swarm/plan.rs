@@ -215,6 +215,7 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: input as usize,
+        input_bytes_hard_max: None,
         output_bytes_mark: mark as usize,
         output_bytes_max: (mark + input.max(longest_answer(config))) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
@@ -230,6 +231,7 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
         drain_timeout: millis(random, 100..=10_000),
         timeout_min_under_load: millis(random, 500..=2_000),
         wait_max: Duration::from_secs(3600),
+        ..Limits::default()
     }
 }
 

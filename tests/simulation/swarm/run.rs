@@ -7,6 +7,7 @@ use std::time::Duration;
 use oneloop::{Reactor, Time, Turn, Usage};
 use oneloop_sim::{CallCounts, Network, Rng};
 
+use super::accounts;
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
@@ -261,29 +262,15 @@ impl<const EDGE: bool> Run<EDGE> {
     /// Checks the invariants that hold after every turn.
     fn check(&mut self) -> Verdict {
         self.watch.verdict()?;
-        self.check_accounts()?;
+        accounts::check(
+            &self.reactor,
+            &self.network,
+            (self.turns, self.watch.steps()),
+        )?;
         self.check_tally()?;
         if self.turns.is_multiple_of(8) {
             self.watch.check_patience(self.network.time())?;
             self.check_usage()?;
-        }
-        Ok(())
-    }
-
-    /// Checks that every connection is either open or counted as ended.
-    fn check_accounts(&self) -> Verdict {
-        let counters = self.reactor.counters();
-        let open = self.reactor.open_connections();
-        let came = counters.accepted + counters.connecting;
-        if came != counters.ended_in_all() + open as u64 {
-            return Err(format!(
-                "{came} came, {open} are open, {:?} left",
-                counters.ended
-            ));
-        }
-        let descriptors = self.network.descriptors_open();
-        if descriptors != open {
-            return Err(format!("{descriptors} sockets for {open} connections"));
         }
         Ok(())
     }

@@ -26,9 +26,11 @@ pub struct Book {
     present: Vec<usize>,
     door: Door,
     wrong: Option<String>,
-    draining: bool,
+    /// Time at which the drain began.
+    draining_since: Option<Time>,
     pub opened: u64,
     pub closed: u64,
+    steps: u64,
 }
 
 /// The state of one client.
@@ -85,9 +87,10 @@ impl Watch {
             present: Vec::new(),
             door: Door::new(&plan.limits),
             wrong: None,
-            draining: false,
+            draining_since: None,
             opened: 0,
             closed: 0,
+            steps: 0,
         })))
     }
 
@@ -146,6 +149,11 @@ impl Watch {
         book.opened - book.closed
     }
 
+    /// Returns the number of steps of all sessions.
+    pub fn steps(&self) -> u64 {
+        self.0.borrow().steps
+    }
+
     pub fn sockets(&self) -> usize {
         self.0.borrow().present.len()
     }
@@ -179,8 +187,8 @@ impl Book {
             self.dossiers.resize_with(number + 1, || None);
         }
         let (mut oracle, stage) = (Oracle::new(&self.rules, now), Stage::Accepted);
-        if self.draining {
-            oracle.draining();
+        if let Some(since) = self.draining_since {
+            oracle.draining(since);
         }
         self.dossiers[number] = Some(Dossier {
             oracle,
@@ -353,6 +361,7 @@ impl Service for Watched {
     }
 
     fn step(&mut self, watched: &mut WatchedSession, event: Event, cx: &mut Context<'_>) -> Next {
+        self.watch.0.borrow_mut().steps += 1;
         if self.panics > 0.0 && self.random.random_bool(self.panics) {
             self.watch.0.borrow_mut().panics(watched.peer);
             // Not `panic!`, which would write to stderr.
@@ -378,9 +387,9 @@ impl Service for Watched {
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let mut book = self.watch.0.borrow_mut();
-        book.draining = true;
+        book.draining_since = Some(cx.now());
         for dossier in book.dossiers.iter_mut().flatten() {
-            dossier.oracle.draining();
+            dossier.oracle.draining(cx.now());
         }
         drop(book);
         self.greeter.draining(open, grace, cx);

@@ -2,10 +2,9 @@
 //!
 //! `cargo run --release -p oneloop --example http -- 127.0.0.1:8080`, then `curl -i 127.0.0.1:8080`
 //!
-//! A connection waits for the head of a request, which it answers, and then for the request's body,
-//! which it discards. Pipelined requests need no state: they are unread input, which the loop
-//! presents again when there is room for the next answer. A slow reader needs none either: the loop
-//! does not step its session until it has taken its output.
+//! A connection waits for the head of a request, answers it, and then discards the request's body.
+//! Pipelined requests and slow readers need no state: unread input is presented again when there is
+//! room for the next answer, and a session is not stepped until its output was taken.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -47,12 +46,17 @@ enum State {
     Body(usize),
 }
 
-/// The outcome of one attempt to serve a request.
-enum Served {
-    One,
+/// The reason why no further request is served in a step.
+enum Stop {
+    /// The request has not arrived whole.
     Incomplete,
+    /// The answer was the last one.
     Last,
+    /// The request is refused with this status. Where the next one begins is not known.
+    Refused(&'static str),
 }
+const BAD_REQUEST: Stop = Stop::Refused("400 Bad Request");
+const HEAD_TOO_LARGE: Stop = Stop::Refused("431 Request Header Fields Too Large");
 
 /// The parts of a request on which its answer depends.
 struct Request<'a> {
@@ -67,59 +71,45 @@ type End = &'static [u8];
 const KEEP_ALIVE: End = b"\r\n";
 const CLOSE: End = b"Connection: close\r\n\r\n";
 
-/// A status after which the connection is closed: where the next request begins is not known.
-struct Refusal(&'static str);
-const BAD_REQUEST: Refusal = Refusal("400 Bad Request");
-const LENGTH_REQUIRED: Refusal = Refusal("411 Length Required");
-const BODY_TOO_LARGE: Refusal = Refusal("413 Content Too Large");
-const HEAD_TOO_LARGE: Refusal = Refusal("431 Request Header Fields Too Large");
-
 impl Http {
-    /// Creates a service with a page of so many bytes at each path.
     fn new(pages: impl IntoIterator<Item = (&'static str, usize)>) -> Self {
-        let pages = pages.into_iter().map(|(path, bytes)| Page {
-            path,
-            head: format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n"),
-            body: (0..bytes)
-                .map(|at| b'a' + (at % 23) as u8)
-                .collect::<Vec<_>>()
-                .into(),
+        let pages = pages.into_iter().map(|(path, bytes)| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n");
+            let body: Vec<u8> = (0..bytes).map(|at| b'a' + (at % 23) as u8).collect();
+            let body = body.into();
+            Page { path, head, body }
         });
-        Self {
-            pages: pages.collect(),
-            draining: false,
-        }
+        let (pages, draining) = (pages.collect(), false);
+        Self { pages, draining }
     }
 
-    fn serve(&self, state: &mut State, cx: &mut Context<'_>) -> Result<Served, Refusal> {
+    fn serve(&self, state: &mut State, cx: &mut Context<'_>) -> Result<(), Stop> {
         match state {
             State::Head(scanned) => {
                 let head = HEADS.first(cx.input(), scanned);
-                let Some(head) = head.map_err(|_| HEAD_TOO_LARGE)? else {
-                    return Ok(Served::Incomplete);
-                };
+                let head = head.map_err(|_| HEAD_TOO_LARGE)?.ok_or(Stop::Incomplete)?;
                 cx.consume(head.bytes);
                 if head.body.is_empty() {
-                    return Ok(Served::One); // an empty line before a request
+                    return Ok(()); // an empty line before a request
                 }
                 let request = Request::parse(head.body)?;
                 *state = State::Body(request.body_bytes);
-                Ok(self.answer(&request, cx))
+                self.answer(&request, cx)
             }
             State::Body(left) => {
                 let arrived = cx.input().len().min(*left);
                 cx.consume(arrived);
                 *left -= arrived;
                 if *left > 0 {
-                    return Ok(Served::Incomplete);
+                    return Err(Stop::Incomplete);
                 }
                 *state = State::Head(Scanned::default());
-                Ok(Served::One)
+                Ok(())
             }
         }
     }
 
-    fn answer(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Served {
+    fn answer(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
         let end = if self.draining { CLOSE } else { request.end };
         let page = self.pages.iter().find(|page| page.path == request.path);
         match (request.method, page) {
@@ -132,9 +122,9 @@ impl Http {
             _ => write_status("405 Method Not Allowed\r\nAllow: GET, HEAD", end, cx),
         }
         if end == CLOSE {
-            Served::Last
+            Err(Stop::Last)
         } else {
-            Served::One
+            Ok(())
         }
     }
 }
@@ -153,10 +143,10 @@ impl Service for Http {
     fn step(&mut self, connection: &mut Connection, event: Event, cx: &mut Context<'_>) -> Next {
         while cx.has_room() {
             match self.serve(&mut connection.state, cx) {
-                Ok(Served::One) => {}
-                Ok(Served::Incomplete) => break,
-                Ok(Served::Last) => return Next::Close(CloseReason::Completed),
-                Err(Refusal(status)) => {
+                Ok(()) => {}
+                Err(Stop::Incomplete) => break,
+                Err(Stop::Last) => return Next::Close(CloseReason::Completed),
+                Err(Stop::Refused(status)) => {
                     write_status(status, CLOSE, cx);
                     return Next::Close(CloseReason::ProtocolError);
                 }
@@ -165,13 +155,13 @@ impl Service for Http {
         if cx.written() > 0 || event == Event::Flushed {
             connection.until = cx.after(PATIENCE);
         }
+        let until = connection.until;
+        let is_idle = matches!(connection.state, State::Head(_)) && cx.input().is_empty();
         match event {
             Event::Eof => Next::Close(CloseReason::Eof),
             Event::Timeout => Next::Close(CloseReason::Timeout),
-            Event::Drain => Next::Close(CloseReason::Shutdown),
-            _ => Next::Read {
-                until: connection.until,
-            },
+            _ if self.draining && is_idle => Next::Close(CloseReason::Shutdown),
+            _ => Next::Read { until },
         }
     }
 
@@ -181,7 +171,7 @@ impl Service for Http {
 }
 
 impl<'a> Request<'a> {
-    fn parse(head: &'a [u8]) -> Result<Self, Refusal> {
+    fn parse(head: &'a [u8]) -> Result<Self, Stop> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(head, &mut fields) {
@@ -204,7 +194,7 @@ impl<'a> Request<'a> {
                 lengths += 1;
                 request.body_bytes = content_length(field.value)?;
             } else if field.name.eq_ignore_ascii_case("Transfer-Encoding") {
-                return Err(LENGTH_REQUIRED);
+                return Err(Stop::Refused("411 Length Required"));
             } else if field.name.eq_ignore_ascii_case("Connection") && lists(field.value, "close") {
                 request.end = CLOSE;
             }
@@ -217,7 +207,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Writes an answer without a body.
 fn write_status(status: &str, end: End, cx: &mut Context<'_>) {
     let length = b"\r\nContent-Length: 0\r\n";
     cx.write_parts([b"HTTP/1.1 ", status.as_bytes(), length, end]);
@@ -225,24 +214,20 @@ fn write_status(status: &str, end: End, cx: &mut Context<'_>) {
 
 /// Returns the path of a target: `/a?b` and `http://host/a` both have `/a`.
 fn path(target: &str) -> &str {
-    let target = target.split('?').next().unwrap_or_default();
-    match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
-        None => target,
-    }
+    let path = target
+        .strip_prefix("http://")
+        .map_or(target, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
+    path.split('?').next().unwrap_or_default()
 }
 
 /// Parses a length that is digits and nothing else, without a sign.
-fn content_length(value: &[u8]) -> Result<usize, Refusal> {
+fn content_length(value: &[u8]) -> Result<usize, Stop> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD_REQUEST);
     }
-    let length = str::from_utf8(value)
-        .ok()
-        .and_then(|digits| digits.parse().ok());
-    length
-        .filter(|&bytes| bytes <= BODY_BYTES_MAX)
-        .ok_or(BODY_TOO_LARGE)
+    let digits = str::from_utf8(value).unwrap_or_default();
+    let length = digits.parse().ok().filter(|&bytes| bytes <= BODY_BYTES_MAX);
+    length.ok_or(Stop::Refused("413 Content Too Large"))
 }
 
 /// Returns true if a list such as `close, upgrade` contains `option`.
@@ -254,11 +239,7 @@ fn lists(list: &[u8], option: &str) -> bool {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: http ADDRESS:PORT")?;
     let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)]);
-    let limits = Limits {
-        output_bytes_max: 16 << 20,
-        ..Limits::for_messages_up_to(64 << 10)
-    };
-    let mut reactor = Reactor::new(http, limits)?;
+    let mut reactor = Reactor::new(http, Limits::for_messages_up_to(10 << 20))?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
     let (stopper, mut signals) = (
         reactor.net().stopper(),

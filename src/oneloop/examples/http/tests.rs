@@ -1,7 +1,7 @@
 //! Every kind of request with its answer, alone, in every cut, and in simulated storms.
 
 use oneloop::testing::Harness;
-use oneloop_sim::{Dialog, Rng, storm};
+use oneloop_sim::{Dialog, Rng, Simulation, storm};
 
 use super::*;
 
@@ -245,4 +245,21 @@ fn dialog(cases: &[Case], random: &mut Rng) -> Dialog {
         }
     }
     dialog
+}
+
+#[test]
+fn request_completed_during_a_drain_has_the_last_answer() {
+    let mut simulation = Simulation::new(http(), limits(), 1);
+    let (idle, busy) = (simulation.connect(), simulation.connect());
+    busy.send(b"GET / HTTP/1.1\r\n");
+    simulation.run_for(Duration::from_secs(1));
+    simulation.network().stop();
+    simulation.run_for(Duration::from_secs(3));
+    assert!(idle.at_end() && !busy.at_end());
+    busy.send(b"Host: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    simulation.drain();
+    let end = "\r\nConnection: close\r\n\r\n";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 128{end}");
+    assert_eq!(busy.received(), [head.as_bytes(), &page(128)].concat());
+    assert!(busy.at_end());
 }

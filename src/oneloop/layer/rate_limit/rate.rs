@@ -11,11 +11,19 @@ pub struct Rate {
     burst_nanos: u64,
 }
 
-/// Consumption at some rate: a leaky bucket as the time at which it will be empty (the generic cell
+/// Consumption at some rate: a leaky bucket, as the time at which it will be empty (the generic cell
 /// rate algorithm).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bucket {
-    empty_at: Time,
+    /// In nanoseconds, as [`Time::as_nanos`].
+    empty_at: u64,
+}
+
+/// Whether a bucket holds more than a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Allowed,
+    Debt,
 }
 
 impl Rate {
@@ -45,17 +53,27 @@ impl Rate {
 }
 
 impl Bucket {
-    /// Adds units, and returns when the bucket has room again.
-    #[inline]
-    pub(super) fn charge(&mut self, rate: Rate, units: u64, now: Time) -> Time {
-        let nanos = units.saturating_mul(rate.nanos_per_unit);
-        let empty_at = self.empty_at.max(now).as_nanos().saturating_add(nanos);
-        self.empty_at = Time::from_nanos(empty_at);
-        Time::from_nanos(empty_at.saturating_sub(rate.burst_nanos))
+    /// Adds units at the time `now`.
+    #[inline(always)]
+    pub(super) fn charge(&mut self, rate: Rate, units: u64, now: Time) -> Level {
+        let (now, nanos) = (now.as_nanos(), units.min(UNITS_MAX) * rate.nanos_per_unit);
+        self.empty_at = self.empty_at.max(now).saturating_add(nanos);
+        match self.empty_at - now > rate.burst_nanos {
+            true => Level::Debt,
+            false => Level::Allowed,
+        }
     }
 
-    /// Returns when the bucket will be empty.
+    /// Returns when the bucket holds no more than a burst.
+    pub(super) fn paid_at(&self, rate: Rate) -> Time {
+        Time::from_nanos(self.empty_at.saturating_sub(rate.burst_nanos))
+    }
+
+    /// Returns when the bucket is empty.
     pub(super) fn empty_at(&self) -> Time {
-        self.empty_at
+        Time::from_nanos(self.empty_at)
     }
 }
+
+/// The most units of one step. At the lowest rate they take half a year, and never overflow.
+const UNITS_MAX: u64 = 1 << 24;

@@ -2,17 +2,18 @@
 //! the ledger, which notes every violation.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use oneloop::{EndReason, Time};
+use oneloop::{CallError, EndReason, Handle, Reply, ReplyError, Time};
 use oneloop_sim::{Observer, Syscall};
 
 use super::load::Load;
 use super::model::Model;
 use super::plan::Plan;
+use super::service::Restless;
 use crate::swarm::door::{Admission, Door};
 use crate::swarm::oracle::Verdict;
 use crate::swarm::watch::SLACK;
@@ -34,15 +35,26 @@ pub struct Ledger {
     pub wrong: Option<String>,
     /// Outbound connections in progress, by tag, and the time of each attempt.
     pub tags: HashMap<u32, Time>,
-    /// The timer: the time it is due and the time it was set. `timer_asked` holds a timer set since
-    /// the turn began.
-    pub timer: Option<(Time, Time)>,
-    pub timer_asked: Option<(Time, Time)>,
+    /// The timers of the service by key: the time each is due and the time it was set.
+    pub timers: BTreeMap<u64, (Time, Time)>,
+    /// Calls of other threads that the loop has taken, in order, with their times.
+    pub calls: VecDeque<(u64, Time)>,
+    calls_made: u64,
+    replies: Vec<(u64, Reply<u64>)>,
+    /// Number of calls that were carried out in this turn.
+    calls_run: usize,
+    /// Jobs under way, and the time each was started.
+    jobs: BTreeMap<u64, Time>,
     pub draining_since: Option<Time>,
     pub is_dropped: bool,
     pub timeouts: usize,
+    /// Number of timers of the service that have come in this turn.
+    pub timers_fired: usize,
     pub turn: u64,
+    /// Steps of this turn, by session.
     steps: HashMap<u32, u64>,
+    /// Steps in all.
+    pub steps_in_all: u64,
     pub ended: HashMap<u32, (EndReason, u64)>,
     pub listeners: HashSet<SocketAddr>,
 }
@@ -64,13 +76,19 @@ impl Ledger {
             shed: None,
             wrong: None,
             tags: HashMap::new(),
-            timer: None,
-            timer_asked: None,
+            timers: BTreeMap::new(),
+            calls: VecDeque::new(),
+            calls_made: 0,
+            replies: Vec::new(),
+            calls_run: 0,
+            jobs: BTreeMap::new(),
             draining_since: None,
             is_dropped: false,
             timeouts: 0,
+            timers_fired: 0,
             turn: 0,
             steps: HashMap::new(),
+            steps_in_all: 0,
             ended: HashMap::new(),
             listeners: HashSet::new(),
         }
@@ -107,8 +125,88 @@ impl Ledger {
         self.judge(&format!("session {number}"), verdict);
     }
 
+    /// Calls the loop from another thread, at the time `now`.
+    pub fn call<const EDGE: bool>(&mut self, handle: &Handle<Restless<EDGE>>, now: Time) {
+        let number = self.calls_made;
+        self.calls_made += 1;
+        let asks = number.is_multiple_of(3);
+        let outcome = match asks {
+            true => handle
+                .ask(move |service, cx| service.called(number, cx))
+                .map(|reply| self.replies.push((number, reply))),
+            false => handle.run(move |service, cx| {
+                service.called(number, cx);
+            }),
+        };
+        let verdict = match outcome {
+            Ok(()) => {
+                self.calls.push_back((number, now));
+                Ok(())
+            }
+            Err(CallError::Busy) if self.calls.len() >= self.plan.limits.calls_max => Ok(()),
+            Err(CallError::Busy) if !self.jobs.is_empty() => Ok(()), // their results wait, too
+            Err(error) => Err(format!("{error}, though only {} wait", self.calls.len())),
+        };
+        self.judge(&format!("the call {number}"), verdict);
+    }
+
+    /// Notes that a call is carried out. They come in order.
+    pub fn called(&mut self, number: u64) {
+        self.calls_run += 1;
+        let verdict = match self.calls.pop_front() {
+            Some((first, _)) if first == number => Ok(()),
+            first => Err(format!("{first:?} was before it")),
+        };
+        self.judge(&format!("the call {number}"), verdict);
+    }
+
+    /// Notes that a job is started, or was refused.
+    ///
+    /// # Errors
+    /// If it was refused although there was room.
+    pub fn job_started(
+        &mut self,
+        number: u64,
+        outcome: Result<(), CallError>,
+        now: Time,
+    ) -> Verdict {
+        let most = self.plan.pool.map_or(0, |(_, most)| most);
+        match outcome {
+            Ok(()) if self.jobs.len() < most => {
+                self.jobs.insert(number, now);
+                Ok(())
+            }
+            Err(CallError::Busy) if self.jobs.len() == most => Ok(()),
+            outcome => Err(format!("{outcome:?} with {} under way", self.jobs.len())),
+        }
+    }
+
+    /// Notes that a job has brought its result. Once.
+    pub fn job_ended(&mut self, number: u64) {
+        self.calls_run += 1;
+        let known = self.jobs.remove(&number).map(drop);
+        let verdict = known.ok_or_else(|| "it ends twice".into());
+        self.judge(&format!("the job {number}"), verdict);
+    }
+
+    /// Checks the replies once the loop is gone: none is left without an answer or an error.
+    ///
+    /// # Errors
+    /// If one is.
+    pub fn check_replies(&mut self) -> Verdict {
+        for (number, mut reply) in self.replies.drain(..) {
+            match reply.try_take() {
+                Ok(answer) if answer == number => {}
+                Err(ReplyError::Abandoned) => {}
+                answer => return Err(format!("the call {number} is answered {answer:?}")),
+            }
+        }
+        Ok(())
+    }
+
     /// Counts a step. A session's steps in one turn must not exceed its budget.
     pub fn count_step(&mut self, number: u32) {
+        self.steps_in_all += 1;
         let steps = self.steps.entry(number).or_default();
         *steps += 1;
         // One budget each for an event, a turn in the ready queue, the look before a deadline, and
@@ -131,14 +229,23 @@ impl Ledger {
                 model.shorten(now, &self.load);
             }
         }
-        if let Some(at) = self.timer_asked.take() {
-            self.timer = Some(at);
-        }
         self.steps.clear();
+        let calls = std::mem::take(&mut self.calls_run);
+        let most = self.plan.limits.turn_calls_max;
+        if calls > most {
+            let wrong = format!("{calls} calls in one turn, {most} are allowed");
+            self.wrong.get_or_insert(wrong);
+        }
         let timeouts = std::mem::take(&mut self.timeouts);
         let most = self.plan.limits.turn_deadlines_max + ready_before;
         if timeouts > most {
             let wrong = format!("{timeouts} deadlines in one turn, {most} are allowed");
+            self.wrong.get_or_insert(wrong);
+        }
+        let timers = std::mem::take(&mut self.timers_fired);
+        let most = self.plan.limits.turn_deadlines_max;
+        if timers > most {
+            let wrong = format!("{timers} timers in one turn, {most} are allowed");
             self.wrong.get_or_insert(wrong);
         }
     }
@@ -154,12 +261,31 @@ impl Ledger {
                 return Err(format!("connection {tag} is neither made nor failed"));
             }
         }
-        match self.timer {
-            Some((at, asked)) if self.now - at.max(asked) > SLACK => {
-                Err(format!("the timer of {at:?} is overdue"))
-            }
-            _ => Ok(()),
+        if let Some((number, since)) = self.calls.front()
+            && self.now - *since > SLACK
+        {
+            return Err(format!("the call {number} is overdue"));
         }
+        let job = self.plan.job_time * self.plan.pool.map_or(0, |(_, most)| most as u32);
+        if let Some((number, _)) = self
+            .jobs
+            .iter()
+            .find(|&(_, &at)| self.now - at > job + SLACK)
+        {
+            return Err(format!("the result of job {number} is overdue"));
+        }
+        for (key, &(at, asked)) in &self.timers {
+            if self.now - at.max(asked) > SLACK {
+                return Err(format!("the timer {key} of {at:?} is overdue"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the number of timers that sessions have set.
+    pub fn session_timers(&self) -> usize {
+        let timers = |model: &Model| model.timers.len();
+        self.models.values().map(timers).sum()
     }
 
     fn take_note_of_entering(&mut self) {

@@ -1,5 +1,6 @@
 //! Models the contract of one session: the events that may come next, and their deadlines.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use oneloop::{EndReason, Event, Limits, Next, Time};
@@ -30,7 +31,14 @@ pub struct Model {
     has_ended: bool,
     /// Number of bytes of input that it has not consumed.
     left: usize,
+    /// Number of bytes of input at its last step.
+    offered: usize,
+    /// The input maximum that it has raised its own to: by its last step, and at present.
+    pub raised: Option<usize>,
+    input_max: Option<usize>,
     closing: Option<EndReason>,
+    /// Its timers by key: the time each is due and the time it was set.
+    pub timers: BTreeMap<u32, (Time, Time)>,
     pub panicked: bool,
     pub overflowed: bool,
     pub broken: bool,
@@ -71,7 +79,11 @@ impl Model {
             is_drained: false,
             has_ended: false,
             left: 0,
+            offered: 0,
+            raised: None,
+            input_max: None,
             closing: None,
+            timers: BTreeMap::new(),
             panicked: false,
             overflowed: false,
             broken: false,
@@ -91,6 +103,7 @@ impl Model {
         input: usize,
         drains: bool,
     ) -> Verdict {
+        self.offered = input;
         let right = self.may(now, event, input, drains);
         if !right {
             return Err(format!(
@@ -106,6 +119,7 @@ impl Model {
                 self.woken_in = self.woken_in.filter(|&asked| asked + 1 >= turn);
             }
             Event::Timeout => self.ask = None,
+            Event::Timer(key) => drop(self.timers.remove(&key)),
             Event::Eof => self.has_ended = true,
             Event::Drain => self.is_drained = true,
             _ => {}
@@ -131,6 +145,7 @@ impl Model {
         }
         match event {
             Event::Wake => self.woken_in.is_some(),
+            Event::Timer(key) => self.timers.get(&key).is_some_and(|&(at, _)| at <= now),
             Event::Timeout => {
                 let due = self.ask.is_some_and(|(_, due)| due <= now);
                 self.waits != Waits::Flush && (due || !self.is_watched)
@@ -146,9 +161,28 @@ impl Model {
         }
     }
 
-    /// Notes the result of a step and the size of the input not consumed.
-    pub fn answered(&mut self, now: Time, next: Next, left: usize, load: &Load) {
+    /// Notes the result of a step, the size of the input not consumed, and whether there is room for
+    /// more output.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        next: Next,
+        (left, has_room): (usize, bool),
+        load: &Load,
+    ) {
         self.left = left;
+        if left < self.offered {
+            self.input_max = None;
+        }
+        if let Some(raised) = self.raised.take()
+            && left > 0
+        {
+            self.input_max = Some(raised);
+        }
+        let offered_again = left > 0 && !matches!(next, Next::Pause { .. });
+        if !has_room && !offered_again {
+            self.flush = Flush::Untold { since: now };
+        }
         match next {
             Next::Read { until } => {
                 self.waits = Waits::Read;
@@ -195,12 +229,18 @@ impl Model {
         }
     }
 
+    /// Returns the most unread input that may be held for it.
+    pub fn input_max(&self, limits: &Limits) -> usize {
+        let max = self.input_max.unwrap_or(limits.input_bytes_max);
+        max.max(self.left)
+    }
+
     /// Returns the time since which its socket must be read, if it must.
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
         let reads = self.waits == Waits::Read && self.flush == Flush::Done;
         let over = self.has_ended || self.closing.is_some() || self.broken;
         let over = over || self.panicked || self.overflowed || self.is_finished;
-        let wants = reads && !over && self.left < limits.input_bytes_max && self.is_open;
+        let wants = reads && !over && self.left < self.input_max(limits) && self.is_open;
         wants.then_some(self.asked_at)
     }
 
@@ -238,6 +278,15 @@ impl Model {
             {
                 Some("the drain")
             }
+            // Output that had to wait came first.
+            Flush::Done
+                if self
+                    .timers
+                    .values()
+                    .any(|&(at, since)| late(at.max(since).max(self.asked_at))) =>
+            {
+                Some("a timer")
+            }
             Flush::Done => None,
         };
         overdue.map_or(Ok(()), |what| Err(format!("{what} is overdue: {self:?}")))
@@ -259,7 +308,7 @@ impl Model {
             EndReason::Reset => self.broken || !self.is_watched,
             EndReason::WriteTimeout => self.flush == Flush::Owed || !self.is_watched,
             EndReason::InputOverflow => {
-                self.left == limits.input_bytes_max && self.closing.is_none()
+                self.left == self.input_max(limits) && self.closing.is_none()
             }
             EndReason::DrainTimeout => drain_is_over,
             EndReason::Dropped => is_dropped,

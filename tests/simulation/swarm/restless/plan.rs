@@ -21,6 +21,12 @@ pub struct Plan {
     pub pause: Duration,
     pub habits: Habits,
     pub finale: Finale,
+    /// Longest time between one call of another thread and the next; `None` for no calls.
+    pub call_pause: Option<Duration>,
+    /// The threads of the pool, and the most jobs under way; `None` for no pool.
+    pub pool: Option<(usize, usize)>,
+    /// Longest time that a job takes.
+    pub job_time: Duration,
 }
 
 /// Probabilities of a session's actions in one step.
@@ -29,12 +35,16 @@ pub struct Habits {
     pub panic: f64,
     pub wake: f64,
     pub timer: f64,
+    pub session_timer: f64,
     pub connect: f64,
+    pub job: f64,
     pub past: f64,
     pub pause: f64,
     pub flush: f64,
     pub close: f64,
     pub overflow: f64,
+    /// Raises its input maximum, if it leaves input.
+    pub raise: f64,
     pub deaf_to_drain: f64,
     /// Most bytes written in one step, as a rule.
     pub write_max: u64,
@@ -45,7 +55,10 @@ pub struct Habits {
 /// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finale {
+    /// By a signal.
     Drain,
+    /// By a handle.
+    Stop,
     Drop,
 }
 
@@ -70,7 +83,14 @@ impl Plan {
             outbound_link: LinkProfile::sample(random),
             pause: Duration::from_micros(random.magnitude(500..=1_000_000)),
             habits: Habits::drawn(random, &limits),
-            finale: random.choose(&[Finale::Drain, Finale::Drain, Finale::Drop]),
+            finale: random.choose(&[Finale::Drain, Finale::Stop, Finale::Drop]),
+            call_pause: random
+                .random_bool(0.5)
+                .then(|| Duration::from_micros(random.magnitude(20..=1_000_000))),
+            pool: random
+                .random_bool(0.5)
+                .then(|| (random.range(1..=4) as usize, random.range(1..=16) as usize)),
+            job_time: Duration::from_micros(random.magnitude(1..=200_000)),
             limits,
         }
     }
@@ -86,12 +106,15 @@ impl Habits {
             panic: at_times(0.1),
             wake: at_times(0.8),
             timer: at_times(0.3),
+            session_timer: at_times(0.6),
             connect: at_times(0.2),
+            job: at_times(0.3),
             past: at_times(0.5),
             pause: at_times(0.5),
             flush: at_times(0.4),
             close: at_times(0.2),
             overflow: at_times(0.02),
+            raise: at_times(1.0),
             deaf_to_drain: at_times(1.0),
             write_max: random.magnitude(1..=limits.output_bytes_max as u64),
             wait_max: Duration::from_millis(random.magnitude(10..=30_000)),
@@ -101,6 +124,9 @@ impl Habits {
 
 fn limits(random: &mut Rng) -> Limits {
     let input = random.magnitude(8..=8192) as usize;
+    let raised = random
+        .random_bool(0.5)
+        .then(|| input * random.range(1..=8) as usize);
     let mark = random.magnitude(1..=8192) as usize;
     let mut millis = |from, to| Duration::from_millis(random.magnitude(from..=to));
     let (write, linger, connect) = (millis(500, 20_000), millis(10, 2_000), millis(500, 20_000));
@@ -117,11 +143,14 @@ fn limits(random: &mut Rng) -> Limits {
         receive_buffer_bytes: random.magnitude(64..=65_536) as u32,
         send_buffer_bytes: random.magnitude(16..=65_536) as u32,
         input_bytes_max: input,
+        input_bytes_hard_max: raised,
         output_bytes_mark: mark,
-        output_bytes_max: mark + input + random.magnitude(1..=65_536) as usize,
+        output_bytes_max: mark + raised.unwrap_or(input) + random.magnitude(1..=65_536) as usize,
         turn_bytes_max: random.magnitude(1..=65_536) as usize,
         turn_accepts_max: random.magnitude(1..=32) as usize,
         turn_deadlines_max: random.magnitude(1..=32) as usize,
+        turn_calls_max: random.magnitude(1..=32) as usize,
+        calls_max: random.magnitude(1..=64) as usize,
         write_timeout: write,
         write_progress_bytes: random.magnitude(1..=8192) as usize,
         linger_timeout: linger,

@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::{Reactor, Time, Turn, Usage};
+use oneloop::{Handle, Reactor, Time, Turn, Usage};
 use oneloop_sim::{CallCounts, LinkProfile, Network, Rng};
 
 use super::ledger::{Ledger, Shared};
 use super::peer::FarEnd;
 use super::plan::{Finale, Plan};
 use super::service::Restless;
+use crate::swarm::accounts;
 use crate::swarm::oracle::Verdict;
 use crate::swarm::plan::Poller;
 use crate::swarm::run::{Order, Report, text_of};
@@ -32,6 +33,11 @@ struct Run<const EDGE: bool> {
     last_tally: CallCounts,
     last_turn: Time,
     is_draining: bool,
+    /// The end of the loop that other threads have, if there are any.
+    handle: Option<Handle<Restless<EDGE>>>,
+    call_at: Time,
+    /// Decides the times of calls.
+    random: Rng,
     /// Number of steps at the end of the last turn.
     steps: u64,
 }
@@ -85,6 +91,14 @@ impl<const EDGE: bool> Run<EDGE> {
                 reactor.listen(address).expect("a new network")
             })
             .collect();
+        network.set_job_time(Duration::ZERO..=plan.job_time);
+        let handle = plan.call_pause.map(|_| reactor.handle());
+        if let Some((threads, jobs_max)) = plan.pool {
+            let pool = reactor
+                .pool("job", threads, jobs_max)
+                .expect("virtual threads");
+            reactor.service_mut().pool = Some(pool);
+        }
         shared.0.borrow_mut().listeners = addresses.iter().copied().collect();
         network.set_faults(plan.faults);
         network.set_outbound_link(plan.outbound_link.clone());
@@ -105,6 +119,9 @@ impl<const EDGE: bool> Run<EDGE> {
             last_tally: CallCounts::default(),
             last_turn: Time::START,
             is_draining: false,
+            handle,
+            call_at: Time::START,
+            random: Rng::new(order.seed.rotate_left(41)),
             steps: 0,
         }
     }
@@ -112,10 +129,18 @@ impl<const EDGE: bool> Run<EDGE> {
     fn play(&mut self, turns: usize) -> Verdict {
         while self.turns < turns {
             self.invite();
+            self.plan_calls();
             self.turn()?;
         }
         match self.plan.finale {
-            Finale::Drain => self.drain(),
+            Finale::Drain => {
+                self.network.stop();
+                self.drain()
+            }
+            Finale::Stop => {
+                self.reactor.handle().stop();
+                self.drain()
+            }
             Finale::Drop => Ok(()),
         }
     }
@@ -147,6 +172,26 @@ impl<const EDGE: bool> Run<EDGE> {
         }
     }
 
+    /// Plans the calls of other threads that come within the longest pause between them.
+    fn plan_calls(&mut self) {
+        let (Some(handle), Some(pause)) = (&self.handle, self.plan.call_pause) else {
+            return;
+        };
+        let now = self.network.time();
+        self.call_at = self.call_at.max(now);
+        while self.call_at <= now + pause {
+            self.call_at = self.call_at + self.random.duration_up_to(pause) + MICROSECOND;
+            let (handle, shared, at) = (handle.clone(), self.shared.clone(), self.call_at);
+            // Now and then several at once.
+            let calls = self.random.magnitude(1..=20);
+            self.network.act_at(at, move || {
+                for _ in 0..calls {
+                    shared.0.borrow_mut().call(&handle, at);
+                }
+            });
+        }
+    }
+
     fn turn(&mut self) -> Result<Turn, String> {
         self.turns += 1;
         let horizon = self.network.time() + LONGEST_SLEEP;
@@ -165,7 +210,6 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 
     fn drain(&mut self) -> Verdict {
-        self.network.stop();
         self.is_draining = true;
         let begun = self.network.time();
         let aborted = loop {
@@ -199,7 +243,8 @@ impl<const EDGE: bool> Run<EDGE> {
     fn drop(self) -> Verdict {
         self.shared.0.borrow_mut().is_dropped = true;
         drop(self.reactor);
-        let ledger = self.shared.0.borrow();
+        let mut ledger = self.shared.0.borrow_mut();
+        ledger.check_replies()?;
         if let Some(wrong) = &ledger.wrong {
             return Err(wrong.clone());
         }
@@ -219,7 +264,8 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err(wrong.clone());
         }
         drop(ledger);
-        self.check_accounts()?;
+        let steps = self.shared.0.borrow().steps_in_all;
+        accounts::check(&self.reactor, &self.network, (self.turns, steps))?;
         let tally = self.network.call_counts();
         if tally.reads_without_readiness > self.reactor.counters().looks {
             return Err("a connection was read that had no event".into());
@@ -241,23 +287,6 @@ impl<const EDGE: bool> Run<EDGE> {
             self.check_usage()?;
         }
         self.check_rest(tally)
-    }
-
-    fn check_accounts(&self) -> Verdict {
-        let counters = self.reactor.counters();
-        let open = self.reactor.open_connections();
-        let came = counters.accepted + counters.connecting;
-        if came != counters.ended_in_all() + open as u64 {
-            return Err(format!(
-                "{came} came, {open} are open, {:?}",
-                counters.ended
-            ));
-        }
-        let descriptors = self.network.descriptors_open();
-        if descriptors != open {
-            return Err(format!("{descriptors} sockets for {open} connections"));
-        }
-        Ok(())
     }
 
     /// Checks that input is read and queued connections are accepted in time.
@@ -293,13 +322,18 @@ impl<const EDGE: bool> Run<EDGE> {
         // A connection that ended while it was in the ready queue is reaped in its turn.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
-        let bytes_max = limits.input_bytes_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
+        let input_max = limits
+            .input_bytes_hard_max
+            .unwrap_or(limits.input_bytes_max);
+        let bytes_max = input_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
         let complaint = if usage.buffered_bytes_max > bytes_max {
             "more memory than allowed"
         } else if settled > most {
             "more connections than allowed"
         } else if usage.deadlines > usage.connections {
             "a deadline without a connection"
+        } else if usage.timers > self.shared.0.borrow().session_timers() {
+            "a timer without a session"
         } else if usage.ready > usage.connections {
             "the ready list names who is gone"
         } else {
@@ -329,12 +363,13 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn last_steps(&mut self, steps: u64) -> u64 {
         let last = std::mem::replace(&mut self.steps, steps);
-        let timers = self.shared.0.borrow().timer.is_some();
+        let timers = !self.shared.0.borrow().timers.is_empty();
         // A timer in the past fires in every turn, as requested.
         if timers { u64::MAX } else { last }
     }
 }
 
+const MICROSECOND: Duration = Duration::from_micros(1);
 const CLIENTS_MAX: usize = 20_000;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const NAP: Duration = Duration::from_micros(500);

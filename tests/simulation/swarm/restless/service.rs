@@ -6,8 +6,8 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, Service,
-    ServiceContext, SessionId, Tag, Time,
+    CloseReason, Connect, Context, EndReason, Event, JobPanicked, ListenerId, Next, Peer, Pool,
+    Service, ServiceContext, SessionId, Tag, Time,
 };
 use oneloop_sim::{Network, Rng};
 
@@ -23,6 +23,8 @@ pub struct Restless<const EDGE: bool> {
     sessions: u32,
     tags: u32,
     ids: Vec<(u32, SessionId)>,
+    pub pool: Option<Pool<Self>>,
+    jobs: u64,
 }
 
 /// One end of a conversation.
@@ -34,6 +36,8 @@ pub struct Session {
     output: Option<Stream>,
     /// Number of steps until it closes.
     life: u64,
+    /// Its last answer, if that was a wait with a deadline.
+    last: Option<Next>,
 }
 
 impl<const EDGE: bool> Restless<EDGE> {
@@ -45,6 +49,8 @@ impl<const EDGE: bool> Restless<EDGE> {
             sessions: 0,
             tags: 0,
             ids: Vec::new(),
+            pool: None,
+            jobs: 0,
         }
     }
 
@@ -68,12 +74,62 @@ impl<const EDGE: bool> Restless<EDGE> {
                 true => Time::START,
                 false => at,
             };
-            self.shared.0.borrow_mut().timer_asked = Some((at, cx.now()));
-            cx.set_timer(at);
+            let key = self.random.below(TIMERS) as u64;
+            self.shared
+                .0
+                .borrow_mut()
+                .timers
+                .insert(key, (at, cx.now()));
+            cx.set_service_timer(key, at);
+            if self.random.random_bool(0.2) {
+                let key = self.random.below(TIMERS) as u64;
+                self.shared.0.borrow_mut().timers.remove(&key);
+                cx.cancel_service_timer(key);
+            }
         }
         if self.random.random_bool(habits.connect) {
             self.connect(cx);
         }
+        if self.random.random_bool(habits.job) {
+            self.start_job(cx);
+        }
+    }
+
+    /// Handles the call of another thread with this number, and returns the number.
+    pub fn called(&mut self, number: u64, cx: &mut ServiceContext) -> u64 {
+        self.shared.0.borrow_mut().called(number);
+        self.panic_at_times();
+        self.stir(cx);
+        number
+    }
+
+    fn start_job(&mut self, cx: &mut ServiceContext) {
+        let Some(pool) = &self.pool else {
+            return;
+        };
+        let number = self.jobs;
+        let panics = self.random.random_bool(0.1);
+        let job = move || match panics {
+            true => resume_unwind(Box::new("as planned")),
+            false => number,
+        };
+        let outcome = pool.run(job, move |service: &mut Self, result, cx| {
+            let verdict = match result {
+                Ok(result) if result == number && !panics => Ok(()),
+                Err(JobPanicked) if panics => Ok(()),
+                result => Err(format!("it brings {result:?}, panics: {panics}")),
+            };
+            let mut ledger = service.shared.0.borrow_mut();
+            ledger.judge(&format!("the job {number}"), verdict);
+            ledger.job_ended(number);
+            drop(ledger);
+            service.panic_at_times();
+            service.stir(cx);
+        });
+        let mut ledger = self.shared.0.borrow_mut();
+        let verdict = ledger.job_started(number, outcome, cx.now());
+        ledger.judge(&format!("the job {number}"), verdict);
+        self.jobs += 1;
     }
 
     fn wake_some(&mut self, cx: &mut ServiceContext) {
@@ -123,8 +179,38 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
+    /// Sets, moves and cancels timers of the session.
+    fn set_timers(&mut self, number: u32, cx: &mut Context<'_>) {
+        let habits = self.shared.0.borrow().plan.habits;
+        while self.random.random_bool(habits.session_timer) {
+            let key = self.random.below(TIMERS) as u32;
+            let at = match self.random.random_bool(habits.past) {
+                true => Time::from_nanos(cx.now().as_nanos() / 2),
+                false => cx.after(self.random.duration_up_to(habits.wait_max)),
+            };
+            let cancels = self.random.random_bool(0.2);
+            let mut ledger = self.shared.0.borrow_mut();
+            let timers = ledger
+                .models
+                .get_mut(&number)
+                .map(|model| &mut model.timers);
+            if cancels {
+                cx.cancel_timer(key);
+                timers.map(|timers| timers.remove(&key));
+            } else {
+                cx.set_timer(key, at);
+                timers.map(|timers| timers.insert(key, (at, cx.now())));
+            }
+        }
+    }
+
     fn next(&mut self, session: &mut Session, event: Event, cx: &Context<'_>) -> Next {
         let habits = self.shared.0.borrow().plan.habits;
+        if let (Event::Timer(_), Some(last)) = (event, session.last)
+            && self.random.random_bool(0.5)
+        {
+            return last; // and the same wait goes on
+        }
         if event == Event::Drain && !self.random.random_bool(habits.deaf_to_drain) {
             return Next::Close(CloseReason::Shutdown);
         }
@@ -223,7 +309,31 @@ impl<const EDGE: bool> Restless<EDGE> {
         };
         input.take(taken);
         cx.consume(taken);
+        self.raise_at_times(session.number, cx);
         Ok(())
+    }
+
+    /// Raises the input maximum now and then, to any value from nothing to more than is allowed.
+    fn raise_at_times(&mut self, number: u32, cx: &mut Context<'_>) {
+        let habits = self.shared.0.borrow().plan.habits;
+        if !self.random.random_bool(habits.raise) {
+            return;
+        }
+        let limits = cx.limits();
+        let bytes = self.random.below(limits.input_bytes_hard_max + 2);
+        let raised = cx.raise_input_max(bytes);
+        let mut ledger = self.shared.0.borrow_mut();
+        let right = raised == (bytes <= limits.input_bytes_hard_max);
+        let verdict = right
+            .then_some(())
+            .ok_or_else(|| format!("{bytes} are raised to: {raised}"));
+        ledger.judge(&format!("session {number}"), verdict);
+        if raised
+            && bytes > limits.input_bytes_max
+            && let Some(model) = ledger.models.get_mut(&number)
+        {
+            model.raised = Some(bytes);
+        }
     }
 }
 
@@ -262,6 +372,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             input,
             output,
             life: self.random.magnitude(1..=60),
+            last: None,
         }
     }
 
@@ -276,7 +387,12 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             let Some(model) = ledger.models.get_mut(&number) else {
                 return Next::Close(CloseReason::Refused);
             };
-            let verdict = model.stepped((cx.now(), ledger.turn), event, cx.input().len(), drains);
+            let input = cx.input().len();
+            let allowed = match model.input_max(&ledger.plan.limits) {
+                most if input > most => Err(format!("{input} bytes of input, {most} are allowed")),
+                _ => Ok(()),
+            };
+            let verdict = allowed.and(model.stepped((cx.now(), ledger.turn), event, input, drains));
             let chance = ledger.plan.habits.panic;
             model.panicked = self.random.random_bool(chance);
             let panics = model.panicked;
@@ -284,6 +400,8 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             if panics {
                 // This output must not appear anywhere.
                 cx.write(b"of a session that panicked");
+                cx.write_shared(vec![b'!'; self.random.below(600)].into());
+                let _ = cx.raise_input_max(self.random.below(10_000));
                 resume_unwind(Box::new("as planned"));
             }
         }
@@ -299,10 +417,13 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         self.shared.0.borrow_mut().judge(&who, verdict);
         self.write(session, cx);
         self.stir(cx);
+        self.set_timers(number, cx);
         let next = self.next(session, event, cx);
+        session.last = matches!(next, Next::Read { .. } | Next::Pause { .. }).then_some(next);
         let ledger = &mut *self.shared.0.borrow_mut();
         if let Some(model) = ledger.models.get_mut(&number) {
-            model.answered(cx.now(), next, cx.input().len(), &ledger.load);
+            let left = (cx.input().len(), cx.has_room());
+            model.answered(cx.now(), next, left, &ledger.load);
         }
         next
     }
@@ -334,18 +455,18 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ServiceContext) {
+    fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
         let mut ledger = self.shared.0.borrow_mut();
-        let due = ledger.timer.take();
-        let verdict = match due {
+        ledger.timers_fired += 1;
+        let verdict = match ledger.timers.remove(&key) {
             Some((at, _)) if at <= cx.now() => Ok(()),
             due => Err(format!("it comes at {:?}, asked for was {due:?}", cx.now())),
         };
-        ledger.judge("the timer", verdict);
+        ledger.judge(&format!("the timer {key}"), verdict);
         let chance = ledger.plan.habits.panic;
         if self.random.random_bool(chance) {
             let again = cx.after(Duration::from_secs(1));
-            ledger.timer = Some((again, again));
+            ledger.timers.insert(key, (again, again));
             drop(ledger);
             resume_unwind(Box::new("as planned"));
         }
@@ -381,6 +502,8 @@ fn cx_tag(session: &Session) -> Option<u32> {
 /// First conversation number of outbound connections.
 pub const OUTBOUND: u32 = 1 << 24;
 pub const HEADER_BYTES: usize = 4;
+/// Number of different keys of timers.
+const TIMERS: usize = 4;
 
 /// The most parts but one of a step's shared output.
 const PARTS_MAX: u64 = 5;

@@ -1,31 +1,32 @@
 //! The measured values, by figure, contestant and round.
 
-use crate::scenario::Measured;
+/// The name of each figure, with its unit, and its value.
+pub type Measured = Vec<(String, f64)>;
 
 /// All figures of a run.
-pub(crate) struct Figures {
+pub struct Figures {
     contestants: Vec<&'static str>,
     figures: Vec<Figure>,
     round: usize,
 }
 
 /// The values of one figure for all contestants.
-pub(crate) struct Figure {
-    pub(crate) name: String,
+pub struct Figure {
+    pub name: String,
     /// The round and the value of each measurement, by contestant.
     values: Vec<Vec<(usize, f64)>>,
 }
 
 /// The median and the quartiles of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
+pub struct Spread {
+    pub low: f64,
+    pub median: f64,
+    pub high: f64,
 }
 
 impl Figures {
-    pub(crate) fn new(contestants: Vec<&'static str>) -> Self {
+    pub fn new(contestants: Vec<&'static str>) -> Self {
         Self {
             contestants,
             figures: Vec::new(),
@@ -33,35 +34,35 @@ impl Figures {
         }
     }
 
-    pub(crate) fn begin_round(&mut self) {
+    pub fn begin_round(&mut self) {
         self.round += 1;
     }
 
-    pub(crate) fn add(&mut self, contestant: usize, measured: Measured) {
+    pub fn add(&mut self, contestant: usize, measured: Measured) {
         for (name, value) in measured {
             let round = self.round;
             self.figure_mut(name).values[contestant].push((round, value));
         }
     }
 
-    pub(crate) fn contestants(&self) -> &[&'static str] {
+    pub fn contestants(&self) -> &[&'static str] {
         &self.contestants
     }
 
-    pub(crate) fn figures(&self) -> &[Figure] {
+    pub fn figures(&self) -> &[Figure] {
         &self.figures
     }
 
-    pub(crate) fn of_unit(&self, unit: &str) -> impl Iterator<Item = &Figure> {
+    pub fn of_unit(&self, unit: &str) -> impl Iterator<Item = &Figure> {
         let is_of_unit = move |figure: &&Figure| figure.name.rsplit(' ').next() == Some(unit);
         self.figures.iter().filter(is_of_unit)
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<&Figure> {
+    pub fn named(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
     }
 
-    pub(crate) fn number_of(&self, contestant: &str) -> Option<usize> {
+    pub fn number_of(&self, contestant: &str) -> Option<usize> {
         self.contestants.iter().position(|name| *name == contestant)
     }
 
@@ -78,31 +79,31 @@ impl Figures {
 
 impl Figure {
     /// Returns the name without the unit.
-    pub(crate) fn subject(&self) -> &str {
+    pub fn subject(&self) -> &str {
         self.name
             .rsplit_once(' ')
             .map_or(&*self.name, |(subject, _)| subject)
     }
 
     /// Returns the values of a contestant, in the order of the rounds.
-    pub(crate) fn values(&self, contestant: usize) -> Vec<f64> {
+    pub fn values(&self, contestant: usize) -> Vec<f64> {
         self.values[contestant]
             .iter()
             .map(|&(_, value)| value)
             .collect()
     }
 
-    pub(crate) fn spread(&self, contestant: usize) -> Option<Spread> {
+    pub fn spread(&self, contestant: usize) -> Option<Spread> {
         Spread::of(self.values(contestant))
     }
 
     /// Returns the ratios of two contestants' values, paired by round.
-    pub(crate) fn ratio(&self, of: usize, to: usize) -> Option<Spread> {
+    pub fn ratio(&self, of: usize, to: usize) -> Option<Spread> {
         Self::ratio_of((self, of), (self, to))
     }
 
     /// Returns the ratios of values of two figures of one scenario, paired by round.
-    pub(crate) fn ratio_of(of: (&Self, usize), to: (&Self, usize)) -> Option<Spread> {
+    pub fn ratio_of(of: (&Self, usize), to: (&Self, usize)) -> Option<Spread> {
         let (of, to) = (&of.0.values[of.1], &to.0.values[to.1]);
         let ratios = of.iter().filter_map(|&(round, value)| {
             let (_, other) = to.iter().find(|&&(other, _)| other == round)?;
@@ -114,7 +115,7 @@ impl Figure {
 }
 
 impl Spread {
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let at = |part: f64| {
             let place = part * (values.len() - 1) as f64;
@@ -133,6 +134,6 @@ impl Spread {
 }
 
 /// Our server.
-pub(crate) const OWN: &str = "oneloop";
+pub const OWN: &str = "oneloop";
 /// Our server as its own control.
-pub(crate) const CONTROL: &str = "oneloop (again)";
+pub const CONTROL: &str = "oneloop (again)";

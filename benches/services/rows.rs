@@ -1,0 +1,112 @@
+//! The table of comparisons.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::{fs, str};
+
+use oneloop_bench::peers::{Foreign, Peer};
+
+use crate::load::{Load, Wrk};
+
+/// One load on an example and on its peer.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) ours: Peer,
+    pub(crate) theirs: Peer,
+    pub(crate) load: Load,
+    /// The target: the example's run time per unit of work, divided by the peer's.
+    pub(crate) at_most: f64,
+}
+
+/// Returns all comparisons.
+pub(crate) fn all() -> Vec<Row> {
+    [http()].into_iter().flatten().collect()
+}
+
+fn http() -> Vec<Row> {
+    let row = |name, at_most, load| Row {
+        name,
+        ours: Peer::example("http"),
+        theirs: NGINX,
+        load: Load::Wrk(load),
+        at_most,
+    };
+    let wrk = Wrk {
+        path: "/",
+        connections: 100,
+        depth: 1,
+        body_bytes: 128,
+    };
+    vec![
+        row("http 128 B", 0.80, wrk),
+        row("http 128 B, 16 pipelined", 0.12, Wrk { depth: 16, ..wrk }),
+        row(
+            "http 64 KB",
+            0.75,
+            Wrk {
+                path: "/64k",
+                body_bytes: 64 << 10,
+                ..wrk
+            },
+        ),
+        row(
+            "http 10 MB",
+            0.75,
+            Wrk {
+                path: "/10m",
+                body_bytes: 10 << 20,
+                connections: 8,
+                ..wrk
+            },
+        ),
+    ]
+}
+
+/// One worker; `/` is answered from memory, the other pages are files, sent with sendfile.
+const NGINX: Peer = Peer::foreign(
+    "nginx",
+    Foreign {
+        program: "nginx",
+        package: "nginx",
+        arguments: nginx,
+    },
+);
+
+fn nginx(address: SocketAddr) -> io::Result<Vec<String>> {
+    let folder = scratch_folder(address)?;
+    let body = |bytes: usize| (0..bytes).map(|at| b'a' + (at % 23) as u8);
+    fs::write(folder.join("64k"), body(64 << 10).collect::<Vec<_>>())?;
+    fs::write(folder.join("10m"), body(10 << 20).collect::<Vec<_>>())?;
+    let small: Vec<u8> = body(128).collect();
+    let small = str::from_utf8(&small).expect("letters");
+    let path = folder.display();
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = kinds.map(|kind| format!("{kind}_temp_path {path}/{kind};"));
+    let configuration = format!(
+        "daemon off; master_process off; worker_processes 1; pid {path}/pid; error_log stderr;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; sendfile on; default_type text/plain; keepalive_requests 1000000000;
+            {}
+            server {{
+                listen {address} backlog=4096; root {path};
+                location = / {{ return 200 \"{small}\"; }}
+            }}
+        }}",
+        temporary.concat(),
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration)?;
+    let arguments = ["-c", &file.display().to_string(), "-p", &path.to_string()];
+    Ok(arguments.map(String::from).to_vec())
+}
+
+/// Returns a new folder for the files of a server at `address`.
+pub(crate) fn scratch_folder(address: SocketAddr) -> io::Result<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("services-scratch");
+    let folder = folder.join(address.port().to_string());
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,172 @@
+//! Forwards TCP connections: each client gets a connection of its own to the upstream server.
+//!
+//! `cargo run --release -p oneloop --example forward -- 127.0.0.1:6000 127.0.0.1:7000`; an address
+//! with a `/` is the path of a Unix-domain socket.
+//!
+//! A client's connection and the one to the upstream server are the two ends of a [`Pair`]. Bytes
+//! that one end receives wait in its [`Pipe`] until the other end has room for them. An end whose
+//! pipe is full stops reading, so a slow reader slows its sender, and memory stays bounded. The end
+//! of a stream follows its bytes; a reset ends both connections with a reset.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::Duration;
+
+use oneloop::{Address, CloseReason, Connect, Context, EndReason, Event, Limits, Next, Peer};
+use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag};
+
+/// Bytes of one direction that wait in the forwarder, beside those of one read.
+const PIPE_BYTES: usize = 256 * 1024;
+/// A pair ends if neither end has received or sent a byte for so long.
+const IDLE: Duration = Duration::from_secs(600);
+
+struct Forward {
+    upstream: Address,
+    /// The pairs, by the number of the client's session.
+    pairs: HashMap<u64, Pair>,
+}
+
+/// Two connections whose streams are joined: the client's, and the upstream server's.
+#[derive(Default)]
+struct Pair {
+    ids: [Option<SessionId>; 2],
+    pipes: [Pipe; 2],
+}
+
+/// The stream that one end receives and the other sends.
+#[derive(Default)]
+struct Pipe {
+    pieces: VecDeque<Shared>,
+    bytes: usize,
+    /// The peer has finished sending; some of its bytes may be unread.
+    ending: bool,
+    /// All of the peer's bytes are in the pipe or through it.
+    ended: bool,
+    /// The end of the stream was passed on.
+    finished: bool,
+}
+
+/// One end of a pair: 0 is the client's, 1 the upstream server's.
+struct End {
+    pair: u64,
+    end: usize,
+}
+
+impl Pipe {
+    fn is_full(&self) -> bool {
+        self.bytes >= PIPE_BYTES
+    }
+
+    /// Moves all input into the pipe, if it is not full. Returns true if there is more to send.
+    fn fill(&mut self, event: Event, cx: &mut Context<'_>) -> bool {
+        let (input, before) = (cx.input(), (self.bytes, self.ended));
+        if !input.is_empty() && !self.is_full() {
+            self.bytes += input.len();
+            self.pieces.push_back(Shared::from(input));
+            cx.consume(input.len());
+        }
+        self.ending |= event == Event::Eof;
+        self.ended = self.ending && cx.input().is_empty();
+        before != (self.bytes, self.ended)
+    }
+
+    /// Sends what is in the pipe, while there is room. Returns true if the pipe was full.
+    fn empty(&mut self, cx: &mut Context<'_>) -> bool {
+        let was_full = self.is_full();
+        while cx.has_room()
+            && let Some(piece) = self.pieces.pop_front()
+        {
+            self.bytes -= piece.len();
+            cx.write_shared(piece);
+        }
+        if self.ended && self.pieces.is_empty() && !self.finished {
+            cx.finish();
+            self.finished = true;
+        }
+        was_full && !self.is_full()
+    }
+}
+
+impl Service for Forward {
+    type Session = End;
+
+    fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> End {
+        let (pair, end) = match peer.tag {
+            Some(tag) => (tag.value(), 1),
+            None => (peer.id.number().into(), 0),
+        };
+        if end == 0 {
+            cx.connect(Connect::to(self.upstream.clone()).tag(Tag::new(pair)));
+            self.pairs.insert(pair, Pair::default());
+        }
+        if let Some(pair) = self.pairs.get_mut(&pair) {
+            pair.ids[end] = Some(peer.id);
+        }
+        End { pair, end }
+    }
+
+    fn step(&mut self, end: &mut End, event: Event, cx: &mut Context<'_>) -> Next {
+        let Some(pair) = self.pairs.get_mut(&end.pair) else {
+            return Next::Abort; // the client was gone before the upstream server answered
+        };
+        match event {
+            Event::Open => cx.set_duplex(true),
+            Event::Timeout => return Next::Abort,
+            _ => {} // a drain too: the streams go on to their ends
+        }
+        let other = 1 - end.end;
+        let news = pair.pipes[end.end].fill(event, cx) | pair.pipes[other].empty(cx);
+        if news && let Some(id) = pair.ids[other] {
+            cx.wake(id);
+        }
+        let until = cx.after(IDLE);
+        match (&pair.pipes[end.end], &pair.pipes[other]) {
+            (received, sent) if received.ended && sent.finished => {
+                Next::Close(CloseReason::Completed)
+            }
+            (received, _) if received.is_full() => Next::Pause { until },
+            _ => Next::Read { until },
+        }
+    }
+
+    fn closed(&mut self, end: End, _: Peer, reason: EndReason, cx: &mut ServiceContext) {
+        let Some(pair) = self.pairs.get_mut(&end.pair) else {
+            return;
+        };
+        pair.ids[end.end] = None;
+        match pair.ids[1 - end.end] {
+            Some(other) if reason != EndReason::Completed => cx.abort(other),
+            Some(_) => {}
+            None => drop(self.pairs.remove(&end.pair)),
+        }
+    }
+
+    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
+        if let Some(id) = self.pairs.get(&tag.value()).and_then(|pair| pair.ids[0]) {
+            cx.abort(id);
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
+        return Err("usage: forward LISTEN UPSTREAM".into());
+    };
+    let forward = Forward {
+        upstream: Address::Ip(upstream.parse()?),
+        pairs: HashMap::new(),
+    };
+    let mut reactor = Reactor::new(forward, Limits::for_messages_up_to(PIPE_BYTES))?;
+    println!("listening on {}", reactor.listen(listen.parse()?)?);
+    let (stopper, mut signals) = (
+        reactor.net().stopper(),
+        signal_hook::iterator::Signals::new([2, 15])?,
+    );
+    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.run()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! User-space instructions of the library's examples.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use oneloop_bench::peers::Peer;
+
+use super::{
+    at_most_in_one_of_several, lacks, lacks_release_build, output_during, skip, thresholds,
+};
+
+#[test]
+fn echo_takes_few_instructions() {
+    let message = b"hello\n";
+    instructions_at_most(
+        "instructions per echo",
+        thresholds::INSTRUCTIONS_PER_ECHO,
+        ("echo", message, message.len(), 1),
+    );
+}
+
+#[test]
+fn line_takes_few_instructions() {
+    let message = b"hello\n";
+    instructions_at_most(
+        "instructions per line",
+        thresholds::INSTRUCTIONS_PER_LINE,
+        ("lines", message, message.len(), 1),
+    );
+}
+
+#[test]
+fn http_request_takes_few_instructions() {
+    instructions_at_most(
+        "instructions per HTTP request",
+        thresholds::INSTRUCTIONS_PER_REQUEST,
+        ("http", GET, ANSWER_BYTES, 1),
+    );
+}
+
+#[test]
+fn pipelined_http_request_takes_few_instructions() {
+    instructions_at_most(
+        "instructions per pipelined HTTP request",
+        thresholds::INSTRUCTIONS_PER_PIPELINED_REQUEST,
+        ("http", GET, ANSWER_BYTES, 16),
+    );
+}
+
+/// Asserts the instructions of an example for each message: its name, a message, the length of the
+/// answer, and the number of messages in one write.
+fn instructions_at_most(
+    what: &str,
+    bound: f64,
+    (example, message, answer_bytes, depth): (&'static str, &[u8], usize, usize),
+) {
+    if let Some(reason) = lacks_release_build().or_else(|| lacks("valgrind")) {
+        return skip(what, &reason);
+    }
+    let instructions = |rounds| {
+        let folder = env!("CARGO_TARGET_TMPDIR");
+        let out = format!("--callgrind-out-file={folder}/callgrind.%p");
+        let peer = Peer::example_under(&["valgrind", "--tool=callgrind", &out], example);
+        let output = output_during(&peer, |server| {
+            exchange(server, rounds, &message.repeat(depth), answer_bytes * depth)
+        });
+        let collected = output
+            .iter()
+            .find_map(|line| line.split_once("Collected :"));
+        let (_, number) = collected.expect("callgrind prints its total");
+        number.trim().parse::<f64>().expect("a number")
+    };
+    at_most_in_one_of_several(what, bound, || {
+        (instructions(120) - instructions(20)) / (100 * CONNECTIONS * depth) as f64
+    });
+}
+
+/// Exchanges so many rounds of messages: in each, all connections send, and then all receive.
+fn exchange(
+    server: SocketAddr,
+    rounds: usize,
+    messages: &[u8],
+    answer_bytes: usize,
+) -> io::Result<()> {
+    let clients = (0..CONNECTIONS).map(|_| TcpStream::connect(server));
+    let mut clients: Vec<_> = clients.collect::<io::Result<_>>()?;
+    let mut answer = vec![0; answer_bytes];
+    for _ in 0..rounds {
+        for client in &mut clients {
+            client.write_all(messages)?;
+        }
+        for client in &mut clients {
+            client.read_exact(&mut answer)?;
+        }
+    }
+    Ok(())
+}
+
+const CONNECTIONS: usize = 50;
+/// The request that `wrk` sends.
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
+const ANSWER_BYTES: usize = "HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n".len() + 128;

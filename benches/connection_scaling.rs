@@ -20,8 +20,7 @@ use oneloop_bench::peers::{Contest, Peer, Running};
 fn main() {
     let sizes = Sizes::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
-    // Not earlier: builds of peers would inherit the core.
-    oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
+    oneloop_bench::peers::pin_clients();
     let mut criterion = Criterion::default().configure_from_args();
     exchange(&mut criterion, &contest, &sizes);
     active_among_idle(&mut criterion, &contest, &sizes);
@@ -44,7 +43,7 @@ struct Sizes {
 impl Sizes {
     /// Returns all sizes, or minimal ones when the benchmarks are only tested.
     fn of_this_run() -> Self {
-        let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
+        let most = oneloop_bench::peers::connections_max();
         let is_told = |what| std::env::args().any(|argument| argument == what);
         if is_told("--bench") && !is_told("--test") {
             Self {
@@ -82,11 +81,7 @@ impl Sizes {
 fn exchange(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for connections in sizes.possible("exchange", sizes.active) {
         let mut group = group(criterion, &format!("exchange/{connections}"));
-        let work = Work {
-            active: 0..connections,
-            depth: 1,
-            exchanges: connections as u64,
-        };
+        let work = Work::rounds(connections, 1, 1);
         for peer in contest.with_room_for(connections) {
             bench_work(&mut group, peer, connections, &work);
         }
@@ -98,11 +93,7 @@ fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes
     for idle in sizes.possible("active_among_idle", sizes.idle) {
         let mut group = group(criterion, &format!("active_among_idle/{idle}"));
         let active = ACTIVE_AMONG_IDLE.min(idle);
-        let work = Work {
-            active: 0..active,
-            depth: 1,
-            exchanges: active as u64,
-        };
+        let work = Work::rounds(active, 1, 1);
         for peer in contest.with_room_for(idle + active) {
             bench_work(&mut group, peer, idle + active, &work);
         }
@@ -114,11 +105,7 @@ fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes
 fn pipelined(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     for &depth in sizes.depth {
         let mut group = group(criterion, &format!("pipelined/{depth}"));
-        let work = Work {
-            active: 0..PIPELINING,
-            depth,
-            exchanges: PIPELINING as u64 * u64::from(depth),
-        };
+        let work = Work::rounds(PIPELINING, depth, 1);
         for peer in contest.with_room_for(PIPELINING) {
             bench_work(&mut group, peer, PIPELINING, &work);
         }
@@ -210,5 +197,3 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
 const ACTIVE_AMONG_IDLE: usize = 100;
 const PIPELINING: usize = 100;
 const CONVERSATIONS_AT_ONCE: u64 = 64;
-/// Descriptors that are not connections.
-const SPARE_DESCRIPTORS: usize = 500;

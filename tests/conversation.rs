@@ -10,8 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::client::{hello, reply};
-use common::{Client, GOOD_BYE, PATIENCE, QUESTION, Server, WELCOME};
+use common::{Client, GOOD_BYE, PATIENCE, QUESTION, Server, WELCOME, hello, reply};
 
 #[test]
 fn the_demonstration_with_one_client() {
@@ -184,6 +183,30 @@ fn netcat_prints_all_replies_and_the_goodbye() {
         let said = String::from_utf8(output.stdout).unwrap();
         assert_eq!(said, [WELCOME, QUESTION, &replies].concat());
     }
+}
+
+#[test]
+fn session_of_the_readme_prints_what_the_readme_shows() {
+    let readme = include_str!("../README.md");
+    let command = readme.lines().find(|line| line.starts_with("printf "));
+    let command = command.expect("a session to paste");
+    let (_, shown) = readme
+        .split_once("The last command prints\n\n```text\n")
+        .expect("its output");
+    let (shown, _) = shown.split_once("\n```").expect("its end");
+    if netcat_flags() != Some(vec!["-N"]) {
+        println!("skipped: there is no nc with -N");
+        return;
+    }
+    let server = Server::start(&[]);
+    let port = server.address().port().to_string();
+    let pasted = command.replace("6000", &port);
+    assert!(pasted.contains(&format!("127.0.0.1 {port}")), "{pasted}");
+    let output = Command::new("sh").args(["-c", &pasted]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("{shown}\n")
+    );
 }
 
 #[test]

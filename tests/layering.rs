@@ -1,10 +1,11 @@
-//! Tests of the layers inside a crate. Cargo enforces those between crates: see
+//! Tests of the layers inside a crate, and of what the server alone depends on. Cargo enforces those between crates: see
 //! docs/architecture.md.
 //!
 //! The tests search the words of the sources, without comments.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[test]
 fn contract_names_no_socket_poller_clock_or_loop() {
@@ -50,6 +51,46 @@ fn greeting_names_no_socket_clock_or_loop() {
 fn client_names_no_crate_of_ours() {
     assert_names_none_of("src/bin/greet-client", &[&["oneloop", "mio"]]);
     assert_names_none_of("src/bin/support", &[&["oneloop", "mio"]]);
+}
+
+#[test]
+fn server_alone_is_built_without_charts_editor_and_manual() {
+    let tree = |arguments: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        cargo.args([
+            "tree",
+            "--package",
+            "oneloop-programs",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ]);
+        let output = cargo.args(arguments).output().expect("cargo runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let (all, server) = (
+        tree(&[]),
+        tree(&["--no-default-features", "--features", "server"]),
+    );
+    for package in [
+        "plotters",
+        "rustyline",
+        "clap_mangen",
+        "clap_complete",
+        "oneloop-load",
+    ] {
+        let is_in = |tree: &str| {
+            tree.lines()
+                .any(|line| line.starts_with(&format!("{package} ")))
+        };
+        assert!(is_in(&all), "{package} is needed by nothing");
+        assert!(!is_in(&server), "{package} is built for the server");
+    }
 }
 
 #[test]

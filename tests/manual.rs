@@ -3,7 +3,12 @@
 //!
 //! `ONELOOP_BLESS=1 cargo test --test manual` writes them.
 
-#![cfg(all(feature = "client", feature = "load", feature = "server"))]
+#![cfg(all(
+    feature = "client",
+    feature = "load",
+    feature = "manual",
+    feature = "server"
+))]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,6 +101,22 @@ fn the_version_has_the_commit_and_the_target() {
             );
             assert!(target.contains(env::consts::ARCH), "{version}");
         }
+    }
+}
+
+#[test]
+fn released_programs_have_no_symbols() {
+    if !cfg!(target_os = "linux") || cfg!(debug_assertions) {
+        println!("skipped: this needs cargo test --release on Linux");
+        return;
+    }
+    for (name, path) in PROGRAMS {
+        let program = fs::read(path).expect("it was built");
+        let mut names = program.windows(b".symtab\0".len());
+        assert!(
+            !names.any(|name| name == b".symtab\0"),
+            "{name} is not stripped"
+        );
     }
 }
 

@@ -3,11 +3,14 @@
 
 #![cfg(unix)]
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+mod common;
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::{Client, GOOD_BYE, PATIENCE, reply};
 use oneloop_bench::peers::{Peer, Pin, Running, Unavailable};
 
 #[test]
@@ -104,87 +107,87 @@ fn check_wire(peer: &Peer) {
 }
 
 fn answers_a_name_in_two_parts(address: SocketAddr) {
-    let mut client = Client::connect(address);
+    let mut client = Client::welcomed(address);
     let cut = "Zoë".len() - 1;
     client.send(&"Zoë".as_bytes()[..cut]);
     // An exchange on another connection: by then a single-threaded server has read the first part.
-    let mut other = Client::connect(address);
+    let mut other = Client::welcomed(address);
     other.send(b"Ann\n");
-    other.expect("Hello Ann!\nWhat's your name?");
+    other.expect(reply("Ann"));
     client.send(&"Zoë".as_bytes()[cut..]);
     client.send(b"\nBo");
-    client.expect("Hello Zoë!\nWhat's your name?");
+    client.expect(reply("Zoë"));
     client.send(b"b\n");
-    client.expect("Hello Bob!\nWhat's your name?");
+    client.expect(reply("Bob"));
 }
 
 fn takes_off_one_carriage_return(address: SocketAddr) {
-    let mut client = Client::connect(address);
+    let mut client = Client::welcomed(address);
     client.send(b"Ann\r\nBob\r\r\nC\rarol\n");
-    client.expect("Hello Ann!\nWhat's your name?");
-    client.expect("Hello Bob\r!\nWhat's your name?");
-    client.expect("Hello C\rarol!\nWhat's your name?");
+    client.expect(reply("Ann"));
+    client.expect(reply("Bob\r"));
+    client.expect(reply("C\rarol"));
     client.send(b"Dan\r");
     client.send(b"\n");
-    client.expect("Hello Dan!\nWhat's your name?");
+    client.expect(reply("Dan"));
 }
 
 fn answers_pipelined_names_in_order(address: SocketAddr) {
-    let mut client = Client::connect(address);
+    let mut client = Client::welcomed(address);
     let (asked, answered) = conversation(50);
     client.send(asked.as_bytes());
     client.expect(&answered);
     let long = "n".repeat(1000);
     client.send(format!("{long}\n").as_bytes());
-    client.expect(&format!("Hello {long}!\nWhat's your name?"));
+    client.expect(reply(&long));
 }
 
 fn answers_earlier_names_before_good_bye(address: SocketAddr) {
-    let mut client = Client::connect(address);
+    let mut client = Client::welcomed(address);
     client.send(b"Ann\nexits\nexit\r\n");
-    client.expect("Hello Ann!\nWhat's your name?");
-    client.expect("Hello exits!\nWhat's your name?Good bye!\n");
+    client.expect(reply("Ann"));
+    client.expect(reply("exits") + GOOD_BYE);
     client.expect_end();
 }
 
 fn answers_names_before_end_of_stream(address: SocketAddr) {
-    let mut client = Client::connect(address);
+    let mut client = Client::welcomed(address);
     client.send(b"Ann\nBob\n");
     client.finish();
-    client.expect("Hello Ann!\nWhat's your name?Hello Bob!\nWhat's your name?");
+    client.expect(reply("Ann") + &reply("Bob"));
     client.expect_end();
-    let mut silent = Client::connect(address);
+    let mut silent = Client::welcomed(address);
     silent.finish();
     silent.expect_end();
 }
 
 fn survives_a_peer_that_resets(address: SocketAddr) {
     let resetting = TcpStream::connect(address).expect("it listens");
-    let mut bystander = Client::connect(address);
+    let mut bystander = Client::welcomed(address);
     // Unread input at close makes the kernel send a reset.
     resetting.peek(&mut [0]).expect("the welcome comes");
     drop(resetting);
     bystander.send(b"Ann\n");
-    bystander.expect("Hello Ann!\nWhat's your name?");
-    Client::connect(address).send(b"half a na");
+    bystander.expect(reply("Ann"));
+    Client::welcomed(address).send(b"half a na");
     bystander.send(b"Bob\n");
-    bystander.expect("Hello Bob!\nWhat's your name?");
+    bystander.expect(reply("Bob"));
 }
 
 /// Sends until the server stops reading or all is sent, and only then reads.
 ///
 /// The replies exceed the kernel's buffers, so every peer handles a short write.
 fn keeps_replies_that_are_not_read(address: SocketAddr) {
-    let mut client = Client::connect(address);
+    let mut client = Client::welcomed(address);
     let (asked, answered) = conversation(300_000);
-    let sent = client.send_until_it_stalls(asked.as_bytes());
+    let sent = send_until_it_stalls(&client, asked.as_bytes());
     let mut reader = Client(client.0.try_clone().expect("a free descriptor"));
     let rest = thread::spawn(move || {
         client.send(&asked.as_bytes()[sent..]);
         client.send(b"exit\n");
     });
     reader.expect(&answered);
-    reader.expect("Good bye!\n");
+    reader.expect(GOOD_BYE);
     reader.expect_end();
     rest.join().expect("all could be sent");
 }
@@ -197,10 +200,10 @@ fn measures(running: &Running) {
     assert!(memory.anonymous > 0 && memory.anonymous <= memory.resident);
     let before = running.cpu_time().expect("it runs");
     let (asked, answered) = conversation(1000);
-    let mut client = Client::connect(running.address());
+    let mut client = Client::welcomed(running.address());
     let started = Instant::now();
     while running.cpu_time().expect("it runs") == before {
-        assert!(started.elapsed() < TIMEOUT, "work takes no time");
+        assert!(started.elapsed() < PATIENCE, "work takes no time");
         client.send(asked.as_bytes());
         client.expect(&answered);
     }
@@ -239,73 +242,25 @@ fn first_number(list: &str) -> Option<usize> {
 /// Returns the input for that many different names, and the expected output.
 fn conversation(names: usize) -> (String, String) {
     let asked = (0..names).map(|n| format!("name-{n}\n")).collect();
-    let answer = |n| format!("Hello name-{n}!\nWhat's your name?");
+    let answer = |n| reply(&format!("name-{n}"));
     (asked, (0..names).map(answer).collect())
 }
 
-/// A blocking client that expects bytes, each within 20 s.
-struct Client(TcpStream);
-
-impl Client {
-    /// Connects and takes the welcome.
-    fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("it listens");
-        stream.set_nodelay(true).expect("a TCP option");
-        stream
-            .set_read_timeout(Some(TIMEOUT))
-            .expect("not a zero duration");
-        let mut client = Self(stream);
-        client.expect("Welcome!\nWhat's your name?");
-        client
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.0.set_write_timeout(Some(TIMEOUT)).expect("not zero");
-        self.0.write_all(bytes).expect("the server reads");
-    }
-
-    /// Returns how many bytes were sent before the server took none for a while.
-    fn send_until_it_stalls(&mut self, bytes: &[u8]) -> usize {
-        self.0.set_write_timeout(Some(STALL)).expect("not zero");
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.0.write(&bytes[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("cannot send: {error}"),
-            }
-        }
-        sent
-    }
-
-    fn finish(&mut self) {
-        self.0.shutdown(Shutdown::Write).expect("it is connected");
-    }
-
-    fn expect(&mut self, expected: &str) {
-        let mut received = vec![0; expected.len()];
-        if let Err(error) = self.0.read_exact(&mut received) {
-            panic!("no {:?}…: {error}", expected.get(..80).unwrap_or(expected));
-        }
-        let expected = expected.as_bytes();
-        if let Some(at) = (0..expected.len()).find(|&at| received[at] != expected[at]) {
-            let around = at.saturating_sub(20)..expected.len().min(at + 40);
-            panic!(
-                "byte {at}: expected {:?}, received {:?}",
-                String::from_utf8_lossy(&expected[around.clone()]),
-                String::from_utf8_lossy(&received[around])
-            );
+/// Sends until the server takes nothing for a while, and returns how many bytes it took.
+fn send_until_it_stalls(client: &Client, bytes: &[u8]) -> usize {
+    let mut stream = &client.0;
+    stream.set_write_timeout(Some(STALL)).expect("not zero");
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.write(&bytes[sent..]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("cannot send: {error}"),
         }
     }
-
-    fn expect_end(&mut self) {
-        let mut rest = Vec::new();
-        self.0.read_to_end(&mut rest).expect("an orderly end");
-        assert_eq!(String::from_utf8_lossy(&rest), "");
-    }
+    stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+    sent
 }
-
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a server must accept no bytes to count as stalled. A slow server passes the same
 /// checks, which then prove less.

@@ -26,7 +26,7 @@ use scenario::{Scale, Scenario};
 fn main() -> io::Result<()> {
     let options = Options::of_this_run();
     let contest = Contest::on_this_machine(env!("CARGO_BIN_EXE_greet-server"));
-    oneloop_bench::fleet::pin_to(oneloop_bench::peers::CLIENTS_CORE);
+    oneloop_bench::peers::pin_clients();
     let contestants = with_control(contest.peers());
     let names = contestants.iter().map(|(name, _)| *name).collect();
     let mut figures = Figures::new(names);

@@ -78,7 +78,7 @@ impl Scenario {
 
 impl Scale {
     pub(crate) fn full() -> Self {
-        let most = oneloop_bench::fleet::descriptors().saturating_sub(SPARE_DESCRIPTORS);
+        let most = oneloop_bench::peers::connections_max();
         let mut active = vec![1, 10, 100, 1_000, 10_000];
         active.retain(|&size| {
             if size > most {
@@ -246,6 +246,5 @@ pub(crate) const IDLE: usize = 19_000;
 const PIPELINING: usize = 100;
 const DEPTH: u32 = 50;
 const CONVERSATIONS_AT_ONCE: u64 = 64;
-const SPARE_DESCRIPTORS: usize = 500;
 const SETTLING: Duration = Duration::from_millis(100);
 const SETTLING_MAX: Duration = Duration::from_secs(2);

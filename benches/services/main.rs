@@ -28,7 +28,7 @@ use rows::Row;
 
 fn main() -> io::Result<()> {
     let options = Options::of_this_run();
-    oneloop_bench::fleet::pin_to(peers::CLIENTS_CORE);
+    peers::pin_clients();
     let rows = options.available_rows();
     let mut figures = Figures::new(vec![OWN, CONTROL, PEER]);
     let mut random = fastrand::Rng::with_seed(options.seed);

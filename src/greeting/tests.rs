@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{Config, Framing, Greeter, Session};
 use connection::Connection;
 use oneloop::{CloseReason, Event, Next, Time};
+use oneloop_client::wire::*;
 
 const MS: Duration = Duration::from_millis(1);
 const GAP: Duration = Duration::from_millis(30);

@@ -30,7 +30,6 @@ pub mod text;
 mod threshold;
 mod timer;
 mod walk;
-mod wire;
 
 pub use compare::{Arm, Compared, Comparison, Conclusion, Figure, Ratio};
 pub use cores::{Cores, pin};

@@ -2,8 +2,10 @@
 
 use std::process::Stdio;
 
+use oneloop_client::wire::{GOOD_BYE, GREETING, reply};
+
 use crate::program::{Outcome, Running, client, finish, run};
-use crate::standin::{Delivery, Standin, WELCOME, read_once, say, staller, tutorial};
+use crate::standin::{Delivery, Standin, read_once, say, staller, tutorial};
 
 /// Checks for clap's error message, with code 2.
 #[track_caller]
@@ -41,7 +43,7 @@ fn misuse_is_code_2_and_says_what_would_be_right() {
 #[test]
 fn every_flag_can_be_given_in_the_environment() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, "What's your name?"].concat());
+        say(&mut peer, GREETING);
         read_once(&mut peer)
     });
     let mut command = client(&[]);
@@ -81,11 +83,11 @@ fn framing_values_are_those_of_the_server() {
 /// Starts a server that takes one read for one name, with a line ending or without.
 fn greeted_lines() -> Standin<()> {
     Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, "What's your name?"].concat());
+        say(&mut peer, GREETING);
         read_once(&mut peer);
-        say(&mut peer, "Hello Alice!\nWhat's your name?");
+        say(&mut peer, reply("Alice"));
         read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
     })
 }
 
@@ -117,9 +119,9 @@ fn an_address_may_be_typed_in_every_form() {
 fn an_ipv6_address_may_be_typed_in_every_form() {
     for form in ["[::1]:PORT", "::1 PORT", "[::1] PORT"] {
         let Some(server) = Standin::try_start_at("[::1]:0", |mut peer| {
-            say(&mut peer, "Welcome!\nWhat's your name?");
+            say(&mut peer, GREETING);
             read_once(&mut peer);
-            say(&mut peer, "Good bye!\n");
+            say(&mut peer, GOOD_BYE);
         }) else {
             println!("skipped: there is no IPv6");
             return;

@@ -4,10 +4,10 @@ use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Duration;
 
+use oneloop_client::wire::{GOOD_BYE, GREETING, QUESTION, TOO_SLOW, WELCOME, reply};
+
 use crate::program::{Outcome, Running, client, client_as_installed, finish, run, run_with_input};
-use crate::standin::{
-    DELIVERIES, Delivery, PATIENCE, QUESTION, Standin, WELCOME, read_once, say, tutorial,
-};
+use crate::standin::{DELIVERIES, Delivery, PATIENCE, Standin, read_once, say, tutorial};
 
 const ALICE_AND_BOB: &str = "\
 Welcome!
@@ -159,7 +159,7 @@ fn no_name_goes_out_before_it_is_asked_for() {
         early.push(has_more(&peer));
         say(&mut peer, "e?");
         read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
         early
     });
     let outcome = run_with_input(&mut client(&[&server.address()]), "Alice\n");
@@ -180,12 +180,12 @@ fn has_more(peer: &TcpStream) -> bool {
 #[test]
 fn refusal_is_shown_and_the_next_name_is_sent() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         read_once(&mut peer);
         say(&mut peer, "Sorry, a name has no control characters.\n");
         say(&mut peer, QUESTION);
         let farewell = read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
         farewell
     });
     let outcome = run_with_input(&mut client(&[&server.address()]), "\x07\n");
@@ -200,11 +200,11 @@ fn refusal_is_shown_and_the_next_name_is_sent() {
 fn names_are_lines_where_there_is_no_terminal() {
     for names in [&["--name", "Alice"][..], &[]] {
         let server = Standin::start(|mut peer| {
-            say(&mut peer, [WELCOME, QUESTION].concat());
+            say(&mut peer, GREETING);
             let name = read_once(&mut peer);
-            say(&mut peer, "Hello Alice!\nWhat's your name?");
+            say(&mut peer, reply("Alice"));
             let farewell = read_once(&mut peer);
-            say(&mut peer, "Good bye!\n");
+            say(&mut peer, GOOD_BYE);
             [name, farewell]
         });
         let address = server.address();
@@ -219,9 +219,9 @@ fn names_are_lines_where_there_is_no_terminal() {
 fn messages_are_shown_while_waiting_for_input() {
     let (show, may_show) = std::sync::mpsc::channel();
     let server = Standin::start(move |mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         may_show.recv_timeout(PATIENCE).expect("the test goes on");
-        say(&mut peer, "You took too long. Good bye!\n");
+        say(&mut peer, TOO_SLOW);
     });
     let mut running = Running::start(client(&[&server.address()]).stdin(Stdio::piped()));
     // Open, and without a name.
@@ -235,11 +235,11 @@ fn messages_are_shown_while_waiting_for_input() {
 #[test]
 fn line_framing_ends_every_name_with_a_newline() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         let name = read_once(&mut peer);
-        say(&mut peer, "Hello Alice!\nWhat's your name?");
+        say(&mut peer, reply("Alice"));
         let farewell = read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
         [name, farewell]
     });
     let address = server.address();
@@ -258,9 +258,9 @@ fn line_framing_ends_every_name_with_a_newline() {
 #[test]
 fn server_without_a_close_is_not_waited_for() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
         read_once(&mut peer)
     });
     run(&mut client(&[&server.address()])).expect_done(NOBODY);
@@ -270,14 +270,14 @@ fn server_without_a_close_is_not_waited_for() {
 #[test]
 fn name_that_is_not_utf8_is_sent_as_it_is() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         let name = read_once(&mut peer);
         say(
             &mut peer,
             "Sorry, that name is not valid UTF-8.\nWhat's your name?",
         );
         read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
         name
     });
     let outcome = run_with_input(&mut client(&[&server.address()]), b"\xff\xfe\n");

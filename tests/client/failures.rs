@@ -8,12 +8,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use oneloop_client::wire::{GOOD_BYE, GREETING, QUESTION, TOO_MANY_MISTAKES, TOO_SLOW, WELCOME};
 use socket2::{Domain, Socket, Type};
 
 use crate::program::{Outcome, Running, client, finish, run, run_with_input};
 use crate::standin::{
-    Delivery, PATIENCE, QUESTION, Standin, WELCOME, read_once, read_to_end, say, speaker, staller,
-    tutorial,
+    Delivery, PATIENCE, Standin, read_once, read_to_end, say, speaker, staller, tutorial,
 };
 
 /// Long enough for a stand-in on a busy machine to send its messages, short enough to wait for.
@@ -92,7 +92,7 @@ fn stall_in_the_question_is_code_4() {
 
 #[test]
 fn stall_after_a_name_suggests_the_other_framing() {
-    let server = staller("Welcome!\nWhat's your name?");
+    let server = staller(GREETING);
     let outcome = greet(&server, SHORT);
     outcome.expect_failed(4, &["did not ask for another name", "--framing line"]);
     outcome.expect_shown("Welcome!\nWhat's your name?\n");
@@ -153,9 +153,9 @@ fn close_in_the_question_is_code_5() {
 
 #[test]
 fn unasked_goodbye_is_code_5() {
-    for farewell in ["Good bye!\n", "You took too long. Good bye!\n"] {
+    for farewell in [GOOD_BYE, TOO_SLOW] {
         let server = Standin::start(move |mut peer| {
-            say(&mut peer, [WELCOME, QUESTION].concat());
+            say(&mut peer, GREETING);
             read_once(&mut peer);
             say(&mut peer, ["Hello Alice!\n", farewell].concat());
         });
@@ -169,8 +169,8 @@ fn unasked_goodbye_is_code_5() {
 #[test]
 fn last_line_of_a_closed_connection_is_shown() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
-        say(&mut peer, "You took too long. Good bye!\n");
+        say(&mut peer, GREETING);
+        say(&mut peer, TOO_SLOW);
     });
     let mut running = Running::start(client(&[&server.address()]).stdin(Stdio::piped()));
     let mut stdin = running.0.stdin.take().expect("standard input is a pipe");
@@ -186,13 +186,10 @@ fn last_line_of_a_closed_connection_is_shown() {
 #[test]
 fn last_line_of_a_reset_connection_is_shown() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         // To close with the name unread is to reset the connection.
         peer.peek(&mut [0]).expect("the client says a name");
-        say(
-            &mut peer,
-            [QUESTION, "Too many mistakes. Good bye!\n"].concat(),
-        );
+        say(&mut peer, [QUESTION, TOO_MANY_MISTAKES].concat());
     });
     let address = server.address();
     let mut running = Running::start(client(&[&address]).stdin(Stdio::piped()));
@@ -211,7 +208,7 @@ fn last_line_of_a_reset_connection_is_shown() {
 #[test]
 fn close_without_a_goodbye_is_code_5() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         read_once(&mut peer)
     });
     let outcome = run(&mut client(&[&server.address()]));
@@ -222,7 +219,7 @@ fn close_without_a_goodbye_is_code_5() {
 #[test]
 fn a_connection_that_breaks_is_code_5() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, [WELCOME, QUESTION].concat());
+        say(&mut peer, GREETING);
         // To close with the name unread is to reset the connection.
         peer.peek(&mut [0]).expect("the client says a name");
     });
@@ -343,12 +340,15 @@ fn read_line(mut stream: impl io::Read) -> String {
 
 #[test]
 fn closed_standard_error_leaves_the_code() {
-    let (reader, writer) = io::pipe().expect("pipes can be made");
-    drop(reader);
-    let server = speaker("");
-    let mut command = client(&[&server.address()]);
-    command.stdout(Stdio::piped()).stderr(writer);
-    assert_eq!(finish(Running::start_as_is(&mut command)).code, Some(5));
+    for verbose in [false, true] {
+        let (reader, writer) = io::pipe().expect("pipes can be made");
+        drop(reader);
+        let server = speaker("");
+        let mut command = client(&[&server.address()]);
+        command.args(verbose.then_some("--verbose"));
+        command.stdout(Stdio::piped()).stderr(writer);
+        assert_eq!(finish(Running::start_as_is(&mut command)).code, Some(5));
+    }
 }
 
 #[test]

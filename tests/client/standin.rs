@@ -9,11 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use oneloop_client::wire::{GOOD_BYE, HELLO, QUESTION, WELCOME};
+
 /// No wait of any test is longer: a failure fails, and does not hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(crate) const WELCOME: &str = "Welcome!\n";
-pub(crate) const QUESTION: &str = "What's your name?";
 
 /// A server for one connection, with a script that returns a `T`.
 pub(crate) struct Standin<T> {
@@ -106,10 +105,10 @@ pub(crate) fn tutorial(delivery: Delivery) -> Standin<Vec<Vec<u8>>> {
                 return names;
             }
             if name == b"exit" {
-                deliver(&mut peer, delivery, &[b"Good bye!\n"]);
+                deliver(&mut peer, delivery, &[GOOD_BYE.as_bytes()]);
                 return names;
             }
-            let hello = [b"Hello ", &name[..], b"!\n"].concat();
+            let hello = [HELLO.as_bytes(), &name, b"!\n"].concat();
             deliver(&mut peer, delivery, &[&hello, QUESTION.as_bytes()]);
         }
     })

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
+use oneloop_client::wire::{GOOD_BYE, GREETING, TOO_SLOW};
 
 use crate::program::{Running, client_as_installed};
 use crate::standin::{DELIVERIES, Delivery, PATIENCE, Standin, read_once, say, tutorial};
@@ -146,7 +147,7 @@ fn client_at_terminal<T: Send + 'static>(server: &Standin<T>) -> Command {
 fn newsy(news: &'static str) -> (Standin<Vec<Vec<u8>>>, mpsc::Sender<()>) {
     let (send, may_send) = mpsc::channel();
     let server = Standin::start(move |mut peer| {
-        say(&mut peer, "Welcome!\nWhat's your name?");
+        say(&mut peer, GREETING);
         may_send.recv_timeout(PATIENCE).expect("the test goes on");
         say(&mut peer, news);
         let mut names = Vec::new();
@@ -154,7 +155,7 @@ fn newsy(news: &'static str) -> (Standin<Vec<Vec<u8>>>, mpsc::Sender<()>) {
             let name = read_once(&mut peer);
             names.push(name.clone());
             if name.is_empty() || name == b"exit" {
-                say(&mut peer, "Good bye!\n");
+                say(&mut peer, GOOD_BYE);
                 return names;
             }
             say(
@@ -240,9 +241,9 @@ fn connection_end_at_the_prompt_ends_the_program() {
     for _ in 0..10 {
         let (end, may_end) = mpsc::channel();
         let server = Standin::start(move |mut peer| {
-            say(&mut peer, "Welcome!\nWhat's your name?");
+            say(&mut peer, GREETING);
             may_end.recv_timeout(PATIENCE).expect("the test goes on");
-            say(&mut peer, "You took too long. Good bye!\n");
+            say(&mut peer, TOO_SLOW);
         });
         let address = server.address();
         let mut terminal = Terminal::start(client_at_terminal(&server));
@@ -270,8 +271,8 @@ fn connection_end_before_the_prompt_is_noticed() {
     // The farewell comes with the question: before, while and after the editor starts.
     for _ in 0..20 {
         let server = Standin::start(|mut peer| {
-            say(&mut peer, "Welcome!\nWhat's your name?");
-            say(&mut peer, "You took too long. Good bye!\n");
+            say(&mut peer, GREETING);
+            say(&mut peer, TOO_SLOW);
         });
         let (status, screen) = Terminal::start(client_at_terminal(&server)).end();
         assert_eq!(status.code(), Some(5), "{screen}");
@@ -329,7 +330,7 @@ fn messages_appear_above_a_wrapped_line() {
 #[test]
 fn many_messages_lose_neither_a_line_nor_a_key() {
     let server = Standin::start(|mut peer| {
-        say(&mut peer, "Welcome!\nWhat's your name?");
+        say(&mut peer, GREETING);
         for number in 0..200 {
             say(&mut peer, format!("news {number}\n"));
             if number % 10 == 0 {
@@ -338,7 +339,7 @@ fn many_messages_lose_neither_a_line_nor_a_key() {
             }
         }
         let name = read_once(&mut peer);
-        say(&mut peer, "Good bye!\n");
+        say(&mut peer, GOOD_BYE);
         name
     });
     let mut terminal = Terminal::start(client_at_terminal(&server));

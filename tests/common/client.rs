@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{GOOD_BYE, PATIENCE, QUESTION, ROUND_TRIP_MAX, WELCOME};
+use super::{GOOD_BYE, PATIENCE, QUESTION, ROUND_TRIP_MAX, WELCOME, hello};
 
 /// A connection to the server.
 #[derive(Debug)]
@@ -188,15 +188,6 @@ impl Client {
         self.send("exit\n");
         self.expect_last(GOOD_BYE);
     }
-}
-
-pub(crate) fn hello(name: &str) -> String {
-    format!("Hello {name}!\n")
-}
-
-/// Returns the reply to a name on a line, with the next question.
-pub(crate) fn reply(name: &str) -> String {
-    format!("Hello {name}!\n{QUESTION}")
 }
 
 pub(crate) fn is_reset(error: &io::Error) -> bool {

@@ -1,8 +1,5 @@
 //! The tools of the tests that run the server as a process: the process itself, raw clients, and a
 //! scene with a bystander in which something hostile happens.
-//!
-//! The protocol's words are spelled out here again, on purpose: a test that took them from the
-//! library would not notice them change.
 
 #![allow(
     dead_code,
@@ -21,6 +18,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) use client::Client;
 pub(crate) use inside::Inside;
+pub(crate) use oneloop_client::wire::{
+    CONTROL_CHARACTER, FULL, GOOD_BYE, NOT_UTF8, QUESTION, TOO_MANY_MISTAKES, TOO_SLOW, WELCOME,
+    hello, reply, too_long,
+};
 pub(crate) use scene::Scene;
 pub(crate) use server::{Report, Server};
 
@@ -57,13 +58,3 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// forever.
 pub(crate) const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(2);
-
-pub(crate) const WELCOME: &str = "Welcome!\n";
-pub(crate) const QUESTION: &str = "What's your name?";
-pub(crate) const GOOD_BYE: &str = "Good bye!\n";
-pub(crate) const TOO_SLOW: &str = "You took too long. Good bye!\n";
-pub(crate) const TOO_LONG: &str = "Sorry, that name is longer than 1024 bytes. Good bye!\n";
-pub(crate) const TOO_MANY_MISTAKES: &str = "Too many mistakes. Good bye!\n";
-pub(crate) const NOT_UTF8: &str = "Sorry, that name is not valid UTF-8.\n";
-pub(crate) const CONTROL_CHARACTER: &str = "Sorry, a name has no control characters.\n";
-pub(crate) const FULL: &str = "Sorry, the server is full. Please try again later.\n";

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +20,7 @@ pub(crate) struct Server {
     child: Child,
     addresses: Vec<SocketAddr>,
     log: Log,
+    collector: JoinHandle<()>,
 }
 
 /// The statistics of the server, on SIGUSR1.
@@ -72,11 +73,12 @@ impl Server {
             .spawn()
             .expect("starting greet-server");
         let log = Log::default();
-        log.collect(child.stderr.take().expect("a pipe"));
+        let collector = log.collect(child.stderr.take().expect("a pipe"));
         let mut server = Self {
             child,
             addresses: Vec::new(),
             log,
+            collector,
         };
         let listeners = flags.iter().filter(|flag| **flag == "--listen").count();
         for number in 0..listeners.max(1) {
@@ -127,12 +129,16 @@ impl Server {
         Report::parse(&self.log.wait_for(REPORT, seen))
     }
 
-    /// Waits until the server has ended.
+    /// Waits until the server has ended and its log was read to the end.
     #[track_caller]
     pub(crate) fn exit(&mut self) -> ExitStatus {
-        eventually("the server has ended", || {
+        let status = eventually("the server has ended", || {
             self.child.try_wait().expect("waiting")
-        })
+        });
+        eventually("its log has ended", || {
+            self.collector.is_finished().then_some(())
+        });
+        status
     }
 
     /// Asks the server to stop, and returns its exit code.
@@ -277,7 +283,7 @@ fn joined(words: &str) -> String {
 }
 
 impl Log {
-    fn collect(&self, stderr: impl Read + Send + 'static) {
+    fn collect(&self, stderr: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = self.clone();
         thread::spawn(move || {
             let mut reader = BufReader::new(stderr);
@@ -290,7 +296,7 @@ impl Log {
                 log.push(String::from_utf8_lossy(text).into_owned());
                 line.clear();
             }
-        });
+        })
     }
 
     /// Waits for a line that contains a text, passing over the first `skip` such lines.

@@ -20,7 +20,7 @@ mod layers;
 mod thresholds;
 
 use oneloop_bench::fleet::{Fleet, Work};
-use oneloop_bench::peers::{Peer, Pin, Running};
+use oneloop_bench::peers::{Peer, Pin, Running, connections_max};
 
 #[test]
 fn exchange_takes_two_system_calls_and_part_of_a_poll() {
@@ -119,7 +119,7 @@ fn idle_connection_holds_only_its_slot() {
     }
     // With fewer connections the slots are in the allocator's heap. When they move to a mapping of
     // their own, the freed heap would be counted for later connections.
-    let (few, many) = (2_500, connections_max());
+    let (few, many) = (2_500, connections_max().min(9_000));
     if many < 2 * few {
         return skip(
             "bytes per idle connection",
@@ -222,13 +222,6 @@ fn turn_until_stepped(reactor: &mut Reactor<Greeter>, steps: u64) {
             return;
         }
     }
-}
-
-/// Returns the number of connections that this process can have.
-fn connections_max() -> usize {
-    oneloop_bench::fleet::descriptors()
-        .saturating_sub(500)
-        .min(9_000)
 }
 
 fn at_most(what: &str, counted: f64, bound: f64) {

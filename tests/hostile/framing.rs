@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::client::{hello, reply};
-use crate::common::{Client, GOOD_BYE, QUESTION, Scene, TOO_LONG, TOO_SLOW, WELCOME};
+use crate::common::{Client, GOOD_BYE, QUESTION, Scene, TOO_SLOW, WELCOME, hello, reply, too_long};
 
 #[test]
 fn a1_line_ends_with_lf_or_crlf() {
@@ -70,7 +69,7 @@ fn a5_longest_name_is_greeted_longer_is_refused() {
     for ending in ["", "\n", "\r\n"] {
         let mut client = scene.welcomed();
         client.send(format!("{}{ending}", "x".repeat(1025)));
-        client.expect_last(TOO_LONG);
+        client.expect_last(too_long(1024));
     }
     scene.check_bystander();
     scene.end();
@@ -100,7 +99,7 @@ fn a6_endless_line_is_refused_without_memory() {
     let sent = client.send_all_it_takes(&chunk, 100 << 20);
     scene.check_bystander();
     assert!(sent < 50 << 20, "{sent} bytes were taken");
-    client.expect_before_any_end(TOO_LONG);
+    client.expect_before_any_end(too_long(1024));
     let grown = scene.resident_kib().saturating_sub(before);
     assert!(grown < 4096, "{grown} KiB more");
     let report = scene.end();

@@ -13,8 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 
-use crate::common::client::reply;
-use crate::common::{CONTROL_CHARACTER, Client, PATIENCE, QUESTION, Server, eventually};
+use crate::common::{CONTROL_CHARACTER, Client, PATIENCE, QUESTION, Server, eventually, reply};
 
 /// A server with a standard error that the test reads, or not.
 struct Logging {
@@ -343,6 +342,45 @@ fn f9_other_protocols_are_named_once() {
         Client::acquainted(server.address()).leave();
         assert_eq!(server.log().count(name), 1);
     }
+}
+
+#[test]
+fn f9_three_clients_at_once_can_be_followed() {
+    let mut server = Server::start(&["--log-level", "debug"]);
+    let mut clients = [1, 2, 3].map(|_| Client::welcomed(server.address()));
+    for round in 0..2 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.round_trip(&format!("name-{round}-{number}"));
+        }
+    }
+    clients[1].send("a\x07b\n");
+    clients[1].expect([CONTROL_CHARACTER, QUESTION].concat());
+    clients.into_iter().for_each(Client::leave);
+    assert_eq!(server.terminate(), Some(0));
+    let lines = server.log().lines();
+    let of_session = |number: usize| {
+        let (field, prefix) = (format!("session={number}"), format!("session {number}:"));
+        let is_its =
+            |line: &&String| line.contains(&prefix) || line.split(' ').any(|word| word == field);
+        lines.iter().filter(is_its).collect::<Vec<_>>()
+    };
+    for number in 1..=3 {
+        let session = of_session(number);
+        let refused = usize::from(number == 2);
+        let count = |what: &str| session.iter().filter(|line| line.contains(what)).count();
+        assert_eq!(count(" INFO "), 2, "{session:?}");
+        assert_eq!(count(": answered \"name-"), 2, "{session:?}");
+        assert_eq!(count(r#": refused "a\x07b""#), refused, "{session:?}");
+        assert_eq!(session.len(), 4 + refused, "{session:?}");
+    }
+    let others = lines
+        .iter()
+        .filter(|line| line.contains("[oneloop_greeting"));
+    assert_eq!(
+        others.count(),
+        3 * 3 + 1,
+        "each line of a session has its number"
+    );
 }
 
 #[test]

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::common::client::reply;
 use crate::common::descriptors::affordable;
-use crate::common::{Client, GOOD_BYE, QUESTION, Scene, Server, eventually};
+use crate::common::{Client, GOOD_BYE, QUESTION, Scene, Server, eventually, reply};
 
 #[test]
 fn f1_busy_clients_get_answers_and_goodbye() {

@@ -17,9 +17,8 @@ use oneloop::{
 };
 use oneloop_greeting::{Config, Greeter, Session};
 
-use crate::common::client::reply;
 use crate::common::descriptors::affordable;
-use crate::common::{Client, FULL, GOOD_BYE, Inside, Scene, Server, TOO_SLOW, eventually};
+use crate::common::{Client, FULL, GOOD_BYE, Inside, Scene, Server, TOO_SLOW, eventually, reply};
 use crate::hostile::faults::Shared;
 
 #[test]

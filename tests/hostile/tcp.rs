@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::common::client::{hello, reply};
 use crate::common::{
-    Client, GOOD_BYE, PATIENCE, QUESTION, Scene, Server, TOO_SLOW, WELCOME, eventually,
+    Client, GOOD_BYE, PATIENCE, QUESTION, Scene, Server, TOO_SLOW, WELCOME, eventually, hello,
+    reply,
 };
 use crate::hostile::framing::LONGER_THAN_THE_GAP;
 

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::common::client::{hello, reply};
-use crate::common::{CONTROL_CHARACTER, Client, GOOD_BYE, NOT_UTF8, QUESTION, Scene, Server};
+use crate::common::{
+    CONTROL_CHARACTER, Client, GOOD_BYE, NOT_UTF8, QUESTION, Scene, Server, hello, reply,
+};
 
 #[test]
 fn b1_character_split_across_segments_is_whole() {
@@ -154,7 +155,7 @@ fn b7_a_name_is_measured_in_bytes() {
     client.round_trip("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}");
     scene.check_bystander();
     client.send(format!("{}\n", "\u{1f600}".repeat(257)));
-    client.expect_last(crate::common::TOO_LONG);
+    client.expect_last(crate::common::too_long(1024));
     scene.end();
 }
 

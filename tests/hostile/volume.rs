@@ -3,11 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::client::reply;
 use crate::common::descriptors::affordable;
 use crate::common::{
     Client, FULL, GOOD_BYE, NOT_UTF8, PATIENCE, QUESTION, Report, Scene, Server, TOO_MANY_MISTAKES,
-    TOO_SLOW, eventually,
+    TOO_SLOW, eventually, reply,
 };
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{GOOD_BYE, QUESTION, WELCOME};
+use crate::common::{GOOD_BYE, QUESTION, WELCOME, reply};
 
 /// One connection of a stand-in.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Peer {
     /// Answers a name.
     pub(crate) fn answer(&mut self, name: &str) {
         self.served.fetch_add(1, Ordering::Relaxed);
-        self.send(&format!("Hello {name}!\n{QUESTION}"));
+        self.send(&reply(name));
     }
 
     /// Sends bytes, if the peer is still connected.

@@ -4,12 +4,6 @@
 //! then exchanges a given number of names on some of them, so that only exchanges are timed. It
 //! verifies every byte of the answers: a wrong answer is an error.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "included by path; each benchmark and test uses a part of it"
-)]
-
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -17,16 +11,13 @@ use std::time::{Duration, Instant};
 
 use oneloop::{Connect, EndReason, Limits, Reactor, Tag};
 
-mod callers;
-mod machine;
-mod wire;
+mod clients;
 
-use callers::{Callers, Conduct};
-pub use machine::{descriptors, pin_to};
+use clients::{Clients, Conduct};
 
 /// Connections to one server, all of them greeted.
 pub struct Fleet {
-    reactor: Reactor<Callers>,
+    reactor: Reactor<Clients>,
     server: SocketAddr,
     tags: u32,
 }
@@ -65,7 +56,7 @@ impl Fleet {
             ..Limits::default()
         };
         Ok(Self {
-            reactor: Reactor::new(Callers::new(PATIENCE), limits)?,
+            reactor: Reactor::new(Clients::new(PATIENCE), limits)?,
             server,
             tags: 0,
         })
@@ -124,7 +115,7 @@ impl Fleet {
         for _ in 0..connections {
             self.connect();
         }
-        self.turn_until(|callers| callers.greeted() >= wanted)?;
+        self.turn_until(|clients| clients.greeted() >= wanted)?;
         Ok(started.elapsed())
     }
 
@@ -135,7 +126,7 @@ impl Fleet {
     pub fn exchange(&mut self, work: Work) -> io::Result<Duration> {
         let started = Instant::now();
         self.reactor.service_mut().hand_out(work);
-        self.turn_until(Callers::has_finished)?;
+        self.turn_until(Clients::has_finished)?;
         Ok(started.elapsed())
     }
 
@@ -164,9 +155,9 @@ impl Fleet {
         at_once: u64,
     ) -> io::Result<Duration> {
         let started = Instant::now();
-        let callers = self.reactor.service_mut();
-        callers.conduct = conduct;
-        callers.hand_out(Work {
+        let clients = self.reactor.service_mut();
+        clients.conduct = conduct;
+        clients.hand_out(Work {
             active: 0..0,
             depth: 1,
             exchanges: conversations,
@@ -211,7 +202,7 @@ impl Fleet {
         (cfg!(target_os = "linux") && is_loopback).then(|| Ipv4Addr::new(127, 0, 0, host).into())
     }
 
-    fn turn_until(&mut self, done: impl Fn(&Callers) -> bool) -> io::Result<()> {
+    fn turn_until(&mut self, done: impl Fn(&Clients) -> bool) -> io::Result<()> {
         while !done(self.reactor.service()) {
             self.turn()?;
         }

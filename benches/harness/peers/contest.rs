@@ -2,6 +2,8 @@
 
 use std::io;
 
+use oneloop_load::Process;
+
 use super::{Peer, Pin, Running, Unavailable};
 
 /// Our server and the peers available on this machine.
@@ -47,6 +49,23 @@ pub fn start_pinned(peer: &Peer) -> io::Result<Running> {
         .map_err(io::Error::other)
 }
 
+/// Pins this process, which measures, to the clients' core, where the system allows it.
+///
+/// Not before [`Contest::on_this_machine`]: builds of peers would inherit the core.
+pub fn pin_clients() {
+    let own = Process::new(std::process::id());
+    if oneloop_load::pin(own, CLIENTS_CORE).is_err() {
+        eprintln!("the clients are not pinned to a core");
+    }
+}
+
+/// Raises the limit on open files as far as possible, and returns the connections that it leaves
+/// room for.
+pub fn connections_max() -> usize {
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(EVERYWHERE);
+    usize::try_from(limit).map_or(usize::MAX, |limit| limit.saturating_sub(SPARE_DESCRIPTORS))
+}
+
 fn is_available(peer: &Peer) -> bool {
     match peer.start(Pin::Anywhere) {
         Ok(_) => true,
@@ -67,5 +86,8 @@ fn is_available(peer: &Peer) -> bool {
 const LONG_WAITS: &[&str] = &["--name-timeout", "1h"];
 
 const SERVERS_CORE: usize = 0;
-/// The core of the measuring process.
-pub const CLIENTS_CORE: usize = 1;
+const CLIENTS_CORE: u32 = 1;
+/// The limit on open files that every Unix grants.
+const EVERYWHERE: u64 = 256;
+/// Descriptors that are not connections.
+const SPARE_DESCRIPTORS: usize = 500;

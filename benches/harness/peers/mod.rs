@@ -5,12 +5,6 @@
 //! is not available, [`Peer::start`] returns a sentence about the missing package, and a benchmark
 //! continues without it.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "included by path; each benchmark and test uses a part of it"
-)]
-
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -20,7 +14,7 @@ mod contest;
 mod process;
 
 pub use build::is_on_path;
-pub use contest::{CLIENTS_CORE, Contest, start_pinned};
+pub use contest::{Contest, connections_max, pin_clients, start_pinned};
 pub use process::{Memory, Running};
 
 /// One server to compare.

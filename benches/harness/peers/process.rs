@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use oneloop_load::Process;
+
 use super::{Pin, Unavailable, build};
 
 /// A peer's process. Dropping it kills it and waits for its end.
@@ -148,17 +150,8 @@ impl Running {
     /// # Errors
     /// If the process has ended, or without `/proc`.
     pub fn cpu_time(&self) -> io::Result<Duration> {
-        let stat = self.proc_file("stat")?;
-        // The program's name, in brackets, may contain any character: count from its end.
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let mut fields = after_name.split_whitespace().skip(UTIME_AFTER_NAME);
-        let mut ticks = || fields.next().and_then(|field| field.parse::<u64>().ok());
-        match (ticks(), ticks()) {
-            (Some(user), Some(system)) => {
-                Ok(TICK * u32::try_from(user + system).unwrap_or(u32::MAX))
-            }
-            _ => Err(self.unreadable("stat")),
-        }
+        let time = Process::new(self.pid()).cpu_time();
+        time.ok_or_else(|| self.unreadable("stat"))
     }
 
     /// Returns the run time of its current threads. [`cpu_time`](Self::cpu_time) includes threads
@@ -301,9 +294,3 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The time between two connects to a program that does not listen yet.
 const RETRY: Duration = Duration::from_millis(10);
-
-/// proc(5) numbers the fields from 1; the name is the 2nd, and `utime`, the 14th, precedes `stime`.
-const UTIME_AFTER_NAME: usize = 14 - 3;
-
-/// The unit of `/proc` (`USER_HZ`): 10 ms on all current Linux systems.
-const TICK: Duration = Duration::from_millis(10);

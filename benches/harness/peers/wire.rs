@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 
+use oneloop_client::wire;
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub(crate) const GREETING: &[u8] = b"Welcome!\nWhat's your name?";
+pub(crate) const GREETING: &[u8] = wire::GREETING.as_bytes();
 
 /// The connection's state after its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +22,13 @@ pub(crate) fn answer(input: &mut Vec<u8>, replies: &mut Vec<u8>) -> Then {
         let line = &input[taken..taken + length];
         let name = line.strip_suffix(b"\r").unwrap_or(line);
         taken += length + 1;
-        if name == b"exit" {
-            replies.extend_from_slice(b"Good bye!\n");
+        if name == wire::EXIT.as_bytes() {
+            replies.extend_from_slice(wire::GOOD_BYE.as_bytes());
             return Then::Close;
         }
-        replies.extend_from_slice(b"Hello ");
+        replies.extend_from_slice(wire::HELLO.as_bytes());
         replies.extend_from_slice(name);
-        replies.extend_from_slice(b"!\nWhat's your name?");
+        replies.extend_from_slice(wire::HELLO_END_AND_QUESTION.as_bytes());
     }
     input.drain(..taken);
     Then::GoOn

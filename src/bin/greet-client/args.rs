@@ -2,17 +2,19 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
-use log::LevelFilter;
+use log::{LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 
 use crate::wire::Framing;
+use greet_support::VERSION;
 use greet_support::address::{self, Address};
-use greet_support::manual::{Generate, VERSION};
+use greet_support::manual::Manual;
 
 /// The command line, checked.
 #[derive(Debug)]
@@ -73,9 +75,8 @@ struct CommandLine {
     #[arg(short, long)]
     verbose: bool,
 
-    /// Writes a manual page, or completions for a shell.
-    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
-    generate: Option<Generate>,
+    #[command(flatten)]
+    manual: Manual,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,9 +93,7 @@ impl Args {
     /// Parses the command line and the environment; ends the program if they are wrong.
     pub(crate) fn from_command_line() -> Self {
         let given = CommandLine::parse();
-        if let Some(generate) = given.generate {
-            generate.run(CommandLine::command());
-        }
+        given.manual.run_if_asked(CommandLine::command);
         if given.verbose {
             start_log();
         }
@@ -144,8 +143,25 @@ fn start_log() {
         .with_module_level(env!("CARGO_CRATE_NAME"), LevelFilter::Debug)
         .with_colors(false)
         .without_timestamps();
+    log::set_max_level(logger.max_level());
     // It fails only if there is a logger already.
-    let _ = logger.init();
+    let _ = log::set_boxed_logger(Box::new(Verbose(logger)));
+}
+
+/// The log of `--verbose`. simple_logger panics if standard error cannot be written to, which must
+/// not end a conversation.
+struct Verbose(SimpleLogger);
+
+impl Log for Verbose {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.0.log(record)));
+    }
+
+    fn flush(&self) {}
 }
 
 /// Refuses a name that could not arrive as one.

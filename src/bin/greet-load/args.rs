@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use oneloop_load::{Comparison, Framing, Pace, Plan, Ramp, Scenario, Shape, Threshold};
 
+use greet_support::VERSION;
 use greet_support::address::{parse_address, to_connect_to};
-use greet_support::manual::{Generate, VERSION};
+use greet_support::manual::Manual;
 
 /// A load generator for greeting servers that checks every byte of every answer.
 #[derive(Debug, Parser)]
@@ -144,9 +145,8 @@ pub(crate) struct Args {
     #[arg(short, long, env = "GREET_LOAD_QUIET")]
     pub(crate) quiet: bool,
 
-    /// Writes a manual page, or completions for a shell.
-    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
-    generate: Option<Generate>,
+    #[command(flatten)]
+    manual: Manual,
 
     /// Be the server that this program starts for itself.
     #[arg(long, hide = true, value_name = "FRAMING", exclusive = true)]
@@ -178,10 +178,8 @@ impl Args {
     /// Parses the command line and the environment; ends the program if they are wrong.
     pub(crate) fn from_command_line() -> Self {
         let args = Self::parse();
-        match args.generate {
-            Some(generate) => generate.run(Self::command()),
-            None => args,
-        }
+        args.manual.run_if_asked(Self::command);
+        args
     }
 
     /// Ends the program with exit code 2 if the arguments contradict each other.

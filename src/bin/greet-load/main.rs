@@ -2,7 +2,6 @@
 //! rest.
 
 mod args;
-#[allow(dead_code, reason = "shared with greet-server, which uses all of it")]
 mod file;
 mod interrupt;
 mod live;

@@ -9,9 +9,10 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::logging::LogFormat;
+use greet_support::VERSION;
 use greet_support::address::Address;
 use greet_support::descriptors::Allowance;
-use greet_support::manual::{Generate, VERSION};
+use greet_support::manual::Manual;
 
 /// A greeting server: one thread, one loop, every client.
 #[derive(Debug, Parser)]
@@ -88,9 +89,8 @@ pub(crate) struct Args {
     )]
     pub(crate) log_format: LogFormat,
 
-    /// Writes a manual page, or completions for a shell.
-    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
-    generate: Option<Generate>,
+    #[command(flatten)]
+    manual: Manual,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -106,10 +106,8 @@ impl Args {
     pub(crate) fn from_command_line() -> Self {
         let args = Self::from_matches(&Self::command().get_matches());
         let args = args.unwrap_or_else(|error| error.exit());
-        match args.generate {
-            Some(generate) => generate.run(Self::command()),
-            None => args,
-        }
+        args.manual.run_if_asked(Self::command);
+        args
     }
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {

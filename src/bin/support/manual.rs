@@ -1,27 +1,35 @@
-//! The version, and the manual pages and completions, which are made from the command line's own
-//! definition.
+//! Manual pages and completions, made from a command line's own definition.
 
 use std::io::{self, Write};
 use std::process;
 
-use clap::{Command, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-/// The version with the commit that it was built from, and the target that it was built for.
-pub const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (",
-    env!("GREET_COMMIT"),
-    ", ",
-    env!("GREET_TARGET"),
-    ")"
-);
+/// The option of every program that writes its manual. It is not there without the feature
+/// `manual`, which those who only run a program need not build.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Manual {
+    /// Writes a manual page, or completions for a shell.
+    #[arg(long, value_name = "WHAT", exclusive = true, hide = true)]
+    generate: Option<Generate>,
+}
+
+impl Manual {
+    /// Writes the document that the command line asks for and ends the program; returns if it asks
+    /// for none.
+    pub fn run_if_asked(self, command: impl FnOnce() -> Command) {
+        if let Some(generate) = self.generate {
+            generate.run(command());
+        }
+    }
+}
 
 /// A document that is made from the definition of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Generate {
+enum Generate {
     /// A manual page.
     Man,
     /// Completions for bash.
@@ -34,7 +42,7 @@ pub enum Generate {
 
 impl Generate {
     /// Writes it to standard output, and ends the program.
-    pub fn run(self, command: Command) -> ! {
+    fn run(self, command: Command) -> ! {
         let text = match self {
             Self::Man => man(command),
             Self::Bash => completions(command, Shell::Bash),

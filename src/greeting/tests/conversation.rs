@@ -19,13 +19,13 @@ fn messages_without_line_framing_are_separated_by_gap() {
         assert_eq!(
             connection.output_at(),
             [
-                (at(0), "Welcome!\n".into()),
-                (at(30), "What's your name?".into()),
-                (at(130), "Hello Alice!\n".into()),
-                (at(160), "What's your name?".into()),
-                (at(230), "Hello Bob!\n".into()),
-                (at(260), "What's your name?".into()),
-                (at(330), "Good bye!\n".into()),
+                (at(0), WELCOME.into()),
+                (at(30), QUESTION.into()),
+                (at(130), hello("Alice")),
+                (at(160), QUESTION.into()),
+                (at(230), hello("Bob")),
+                (at(260), QUESTION.into()),
+                (at(330), GOOD_BYE.into()),
             ]
         );
         assert_eq!(connection.closed, Some(CloseReason::Completed));
@@ -38,11 +38,11 @@ fn line_gets_reply_and_question_at_once() {
         let mut connection = Connection::asked(Framing::Auto);
         connection.output();
         connection.receive(format!("Alice{ending}").as_bytes());
-        assert_eq!(connection.output(), ["Hello Alice!\nWhat's your name?"]);
+        assert_eq!(connection.output(), [reply("Alice")]);
         connection.receive(format!("Bob{ending}Eve{ending}exit{ending}").as_bytes());
         assert_eq!(
             connection.output(),
-            ["Hello Bob!\nWhat's your name?Hello Eve!\nWhat's your name?Good bye!\n"]
+            [[&reply("Bob")[..], &reply("Eve"), GOOD_BYE].concat()]
         );
         assert_eq!(connection.closed, Some(CloseReason::Completed));
     }
@@ -54,11 +54,7 @@ fn line_framing_never_waits() {
     connection.receive(b"Alice\n").receive(b"Bob\nexit\n");
     assert_eq!(
         connection.output(),
-        [
-            "Welcome!\nWhat's your name?",
-            "Hello Alice!\nWhat's your name?",
-            "Hello Bob!\nWhat's your name?Good bye!\n",
-        ]
+        [GREETING, &reply("Alice"), &(reply("Bob") + GOOD_BYE),]
     );
     assert_eq!(connection.closed, Some(CloseReason::Completed));
 }
@@ -73,7 +69,7 @@ fn silence_after_partial_line_is_ignored() {
         connection.receive(b"Al").advance(100 * GAP);
         assert_eq!(connection.output(), [""; 0]);
         connection.receive(b"ice\n");
-        assert_eq!(connection.output(), ["Hello Alice!\nWhat's your name?"]);
+        assert_eq!(connection.output(), [reply("Alice")]);
     }
 }
 
@@ -81,19 +77,13 @@ fn silence_after_partial_line_is_ignored() {
 fn silence_framing_strips_only_a_final_line_feed() {
     let mut connection = Connection::asked(Framing::Silence);
     connection.receive(b"Alice\r\n").advance(GAP - MS);
-    assert_eq!(connection.output(), ["Welcome!\n", "What's your name?"]);
+    assert_eq!(connection.output(), [WELCOME, QUESTION]);
     connection.advance(MS + GAP);
-    assert_eq!(connection.output(), ["Hello Alice!\n", "What's your name?"]);
+    assert_eq!(connection.output(), [&hello("Alice"), QUESTION]);
     connection.receive(b"Bob\nEve\n").advance(2 * GAP);
-    assert_eq!(
-        connection.output(),
-        [
-            "Sorry, a name has no control characters.\n",
-            "What's your name?"
-        ]
-    );
+    assert_eq!(connection.output(), [CONTROL_CHARACTER, QUESTION]);
     connection.receive(b"exit\n").advance(GAP);
-    assert_eq!(connection.output(), ["Good bye!\n"]);
+    assert_eq!(connection.output(), [GOOD_BYE]);
 }
 
 #[test]
@@ -105,25 +95,22 @@ fn new_bytes_restart_the_quiet_gap() {
     }
     assert_eq!(connection.output(), [""; 0]);
     connection.advance(MS);
-    assert_eq!(connection.output(), ["Hello Alice!\n"]);
+    assert_eq!(connection.output(), [hello("Alice")]);
 }
 
 #[test]
 fn bytes_before_a_question_end_the_gap() {
     let mut connection = Connection::open(Framing::Auto);
     connection.advance(MS).receive(b"Alice");
-    assert_eq!(connection.output(), ["Welcome!\n", "What's your name?"]);
+    assert_eq!(connection.output(), [WELCOME, QUESTION]);
     connection.advance(GAP);
-    assert_eq!(connection.output(), ["Hello Alice!\n"]);
+    assert_eq!(connection.output(), [hello("Alice")]);
     connection.advance(MS).receive(b"Bob");
-    assert_eq!(connection.output(), ["What's your name?"]);
+    assert_eq!(connection.output(), [QUESTION]);
     connection.advance(GAP);
-    assert_eq!(connection.output(), ["Hello Bob!\n"]);
+    assert_eq!(connection.output(), [hello("Bob")]);
     connection.advance(MS).receive(b"Eve\n");
-    assert_eq!(
-        connection.output(),
-        ["What's your name?Hello Eve!\nWhat's your name?"]
-    );
+    assert_eq!(connection.output(), [[QUESTION, &reply("Eve")].concat()]);
 }
 
 #[test]
@@ -147,7 +134,7 @@ fn name_is_returned_unchanged() {
             connection
                 .receive(format!("{name}\n").as_bytes())
                 .advance(2 * GAP);
-            let expected = format!("Hello {name}!\nWhat's your name?");
+            let expected = reply(name);
             assert_eq!(connection.transcript(), expected, "{framing}");
         }
     }
@@ -161,7 +148,7 @@ fn empty_line_gets_question_without_mistake() {
         for _ in 0..50 {
             for line in ["\n", "\r\n"] {
                 connection.receive(line.as_bytes()).advance(2 * GAP);
-                assert_eq!(connection.output(), ["What's your name?"]);
+                assert_eq!(connection.output(), [QUESTION]);
             }
         }
         assert_eq!(connection.closed, None);
@@ -174,7 +161,7 @@ fn input_after_exit_is_not_answered() {
         let mut connection = Connection::asked(framing);
         connection.output();
         connection.receive(b"exit\nAlice\nexit\n");
-        assert_eq!(connection.output(), ["Good bye!\n"]);
+        assert_eq!(connection.output(), [GOOD_BYE]);
     }
 }
 
@@ -182,14 +169,10 @@ fn input_after_exit_is_not_answered() {
 fn end_of_stream_ends_a_name_in_every_framing() {
     for framing in EVERY_FRAMING {
         for (sent, answer, reason) in [
-            ("Alice", "Hello Alice!\n", CloseReason::Eof),
-            ("exit", "Good bye!\n", CloseReason::Completed),
+            ("Alice", &hello("Alice")[..], CloseReason::Eof),
+            ("exit", GOOD_BYE, CloseReason::Completed),
             ("", "", CloseReason::Eof),
-            (
-                "\u{7f}",
-                "Sorry, a name has no control characters.\n",
-                CloseReason::Eof,
-            ),
+            ("\u{7f}", CONTROL_CHARACTER, CloseReason::Eof),
         ] {
             let mut connection = Connection::asked(framing);
             connection.output();
@@ -205,16 +188,13 @@ fn early_end_of_stream_is_answered_in_full() {
     for (framing, transcript) in [
         (
             Framing::Auto,
-            "Welcome!\nWhat's your name?Hello Alice!\nWhat's your name?Hello Bob!\n",
+            &[GREETING, &reply("Alice"), &hello("Bob")].concat()[..],
         ),
         (
             Framing::Line,
-            "Welcome!\nWhat's your name?Hello Alice!\nWhat's your name?Hello Bob!\n",
+            &[GREETING, &reply("Alice"), &hello("Bob")].concat()[..],
         ),
-        (
-            Framing::Silence,
-            "Welcome!\nWhat's your name?Sorry, a name has no control characters.\n",
-        ),
+        (Framing::Silence, &[GREETING, CONTROL_CHARACTER].concat()),
     ] {
         let mut connection = Connection::open(framing);
         connection.buffer_input(b"Alice\nBob");
@@ -228,35 +208,22 @@ fn early_end_of_stream_is_answered_in_full() {
 fn end_of_stream_without_name_gets_no_question() {
     let mut connection = Connection::open(Framing::Auto);
     connection.finish();
-    assert_eq!(connection.output(), ["Welcome!\n"]);
+    assert_eq!(connection.output(), [WELCOME]);
     let mut connection = Connection::asked(Framing::Auto);
     connection.receive(b"Alice").advance(GAP).finish();
-    assert_eq!(
-        connection.output(),
-        ["Welcome!\n", "What's your name?", "Hello Alice!\n"]
-    );
+    assert_eq!(connection.output(), [WELCOME, QUESTION, &hello("Alice")]);
 }
 
 #[test]
 fn drain_answers_pending_names_then_good_bye() {
     for (framing, heard, unseen, transcript) in [
-        (Framing::Auto, "", "", "Good bye!\n"),
-        (Framing::Auto, "Al", "", "Hello Al!\nGood bye!\n"),
-        (Framing::Auto, "Al", "ice", "Hello Alice!\nGood bye!\n"),
-        (
-            Framing::Auto,
-            "",
-            "Al\nBo",
-            "Hello Al!\nWhat's your name?Good bye!\n",
-        ),
-        (Framing::Line, "Al", "", "Good bye!\n"),
-        (
-            Framing::Line,
-            "Al",
-            "\nBob",
-            "Hello Al!\nWhat's your name?Good bye!\n",
-        ),
-        (Framing::Silence, "Al\n", "", "Hello Al!\nGood bye!\n"),
+        (Framing::Auto, "", "", GOOD_BYE),
+        (Framing::Auto, "Al", "", &(hello("Al") + GOOD_BYE)),
+        (Framing::Auto, "Al", "ice", &(hello("Alice") + GOOD_BYE)),
+        (Framing::Auto, "", "Al\nBo", &(reply("Al") + GOOD_BYE)),
+        (Framing::Line, "Al", "", GOOD_BYE),
+        (Framing::Line, "Al", "\nBob", &(reply("Al") + GOOD_BYE)),
+        (Framing::Silence, "Al\n", "", &(hello("Al") + GOOD_BYE)),
     ] {
         let mut connection = Connection::asked(framing);
         connection.output();
@@ -279,14 +246,11 @@ fn drain_answers_name_sent_before_its_question() {
     connection.drain();
     assert_eq!(
         connection.transcript(),
-        "Welcome!\nWhat's your name?Hello Alice!\nGood bye!\n"
+        [GREETING, &hello("Alice"), GOOD_BYE].concat()
     );
     let mut connection = Connection::open(Framing::Auto);
     connection.buffer_input(b"exit");
     connection.drain();
-    assert_eq!(
-        connection.transcript(),
-        "Welcome!\nWhat's your name?Good bye!\n"
-    );
+    assert_eq!(connection.transcript(), [GREETING, GOOD_BYE].concat());
     assert_eq!(connection.closed, Some(CloseReason::Completed));
 }

@@ -4,12 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TOO_LONG: &str = "Sorry, that name is longer than 1024 bytes. Good bye!\n";
-const TOO_SLOW: &str = "You took too long. Good bye!\n";
-const NOT_UTF8: &str = "Sorry, that name is not valid UTF-8.\n";
-const CONTROL: &str = "Sorry, a name has no control characters.\n";
-const QUESTION: &str = "What's your name?";
-
 /// Asserts the answer to `bytes` as one name in each framing.
 fn assert_answer(bytes: &[u8], answer: &str) {
     for framing in EVERY_FRAMING {
@@ -47,7 +41,7 @@ fn name_with_control_character_is_rejected() {
         "\u{9b}31m",
         "\u{9f}",
     ] {
-        assert_answer(name.as_bytes(), &[CONTROL, QUESTION].concat());
+        assert_answer(name.as_bytes(), &[CONTROL_CHARACTER, QUESTION].concat());
     }
 }
 
@@ -63,11 +57,11 @@ fn tenth_mistake_ends_the_session() {
             connection.receive(b"Alice\n").advance(2 * GAP);
             assert_eq!(
                 connection.transcript(),
-                ["Hello Alice!\n", QUESTION].concat()
+                [&hello("Alice"), QUESTION].concat()
             );
         }
         connection.receive(b"\0\n").advance(GAP);
-        assert_eq!(connection.output(), ["Too many mistakes. Good bye!\n"]);
+        assert_eq!(connection.output(), [TOO_MANY_MISTAKES]);
         assert_eq!(connection.closed, Some(CloseReason::ProtocolError));
     }
 }
@@ -83,7 +77,7 @@ fn mistake_that_waited_for_room_is_counted_once() {
     connection.receive(&b"\0\n".repeat(9));
     assert_eq!(
         connection.transcript(),
-        [CONTROL, QUESTION].concat().repeat(9)
+        [CONTROL_CHARACTER, QUESTION].concat().repeat(9)
     );
     assert_eq!(connection.closed, None);
 }
@@ -100,9 +94,9 @@ fn name_beyond_limit_ends_the_session() {
                     .receive(format!("{name}{ending}").as_bytes())
                     .advance(2 * GAP);
                 let (answer, closed) = if length > 1024 {
-                    (TOO_LONG.to_owned(), Some(CloseReason::ProtocolError))
+                    (too_long(1024), Some(CloseReason::ProtocolError))
                 } else {
-                    (format!("Hello {name}!\n{QUESTION}"), None)
+                    (reply(&name), None)
                 };
                 assert_eq!(
                     (connection.transcript(), connection.closed),
@@ -123,7 +117,7 @@ fn partial_name_beyond_limit_ends_the_session() {
             assert_eq!(connection.output(), [""; 0]);
         }
         connection.receive(b"x");
-        assert_eq!(connection.output(), [TOO_LONG]);
+        assert_eq!(connection.output(), [too_long(1024)]);
         assert_eq!(connection.closed, Some(CloseReason::ProtocolError));
     }
 }
@@ -139,10 +133,7 @@ fn split_line_ending_does_not_count_as_name() {
             .receive(b"\r")
             .receive(b"\n")
             .advance(2 * GAP);
-        assert_eq!(
-            connection.transcript(),
-            format!("Hello {name}!\n{QUESTION}")
-        );
+        assert_eq!(connection.transcript(), reply(&name));
     }
     let mut connection = Connection::asked(Framing::Auto);
     connection.output();
@@ -152,7 +143,7 @@ fn split_line_ending_does_not_count_as_name() {
         .advance(GAP);
     assert_eq!(
         connection.output(),
-        [TOO_LONG],
+        [too_long(1024)],
         "a lone CR is not a line ending"
     );
 }
@@ -160,8 +151,8 @@ fn split_line_ending_does_not_count_as_name() {
 #[test]
 fn name_length_is_counted_in_bytes() {
     let longest = "é".repeat(512);
-    assert_answer(longest.as_bytes(), &format!("Hello {longest}!\n{QUESTION}"));
-    assert_answer(format!("{longest}x").as_bytes(), TOO_LONG);
+    assert_answer(longest.as_bytes(), &reply(&longest));
+    assert_answer(format!("{longest}x").as_bytes(), &too_long(1024));
 }
 
 #[test]
@@ -175,7 +166,7 @@ fn too_long_reply_contains_configured_limit() {
     connection.receive(b"Bob\nAlice\n");
     assert_eq!(
         connection.transcript(),
-        "Hello Bob!\nWhat's your name?Sorry, that name is longer than 3 bytes. Good bye!\n"
+        [reply("Bob"), too_long(3)].concat()
     );
 }
 
@@ -190,7 +181,7 @@ fn refused_connection_gets_full_message() {
     ] {
         assert_eq!(
             Greeter::default().refusal_message(listener, reason),
-            b"Sorry, the server is full. Please try again later.\n"
+            FULL.as_bytes()
         );
     }
 }
@@ -264,7 +255,7 @@ fn early_deadline_keeps_its_meaning() {
     let mut partial = Connection::asked(Framing::Auto);
     partial.output();
     partial.receive(b"Al").deliver(Event::Timeout);
-    assert_eq!(partial.output(), ["Hello Al!\n"]);
+    assert_eq!(partial.output(), [hello("Al")]);
 }
 
 #[test]
@@ -274,10 +265,7 @@ fn pipelined_names_through_small_output_keep_order() {
         ..Config::default()
     };
     let names: Vec<String> = (0..10_000).map(|number| format!("name {number}")).collect();
-    let expected: String = names
-        .iter()
-        .map(|name| format!("Hello {name}!\n{QUESTION}"))
-        .collect();
+    let expected: String = names.iter().map(|name| reply(name)).collect();
     for finish in [false, true] {
         let mut connection = Connection::open_with(config.clone()).with_mark(2048);
         connection.output();
@@ -302,20 +290,13 @@ fn pending_name_is_answered_through_smallest_output() {
             let mut connection = Connection::open(framing).with_mark(1024 + 25);
             connection.buffer_input(longest.as_bytes());
             connection.deliver(event);
-            let bye = if event == Event::Drain {
-                "Good bye!\n"
-            } else {
-                ""
-            };
+            let bye = if event == Event::Drain { GOOD_BYE } else { "" };
             let hello = if (event, framing) == (Event::Drain, Framing::Line) {
                 String::new()
             } else {
-                format!("Hello {longest}!\n")
+                hello(&longest)
             };
-            assert_eq!(
-                connection.transcript(),
-                format!("Welcome!\n{QUESTION}{hello}{bye}")
-            );
+            assert_eq!(connection.transcript(), format!("{GREETING}{hello}{bye}"));
         }
     }
 }

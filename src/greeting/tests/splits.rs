@@ -134,7 +134,7 @@ proptest! {
             connection.receive(read).advance(pause * MS);
         }
         connection.advance(2 * NAME_TIMEOUT);
-        prop_assert!(connection.transcript().starts_with("Welcome!\nWhat's your name?"));
+        prop_assert!(connection.transcript().starts_with(GREETING));
         prop_assert!(connection.closed.is_some());
     }
 }

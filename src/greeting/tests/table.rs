@@ -3,7 +3,7 @@
 use super::*;
 
 /// The output, the wait and the next state for each of [`EVENTS`].
-type Row = [(&'static str, &'static str, &'static str); 7];
+type Row<'a> = [(&'a str, &'a str, &'a str); 7];
 
 /// `Data` adds `Bob` to the input; the other events add nothing.
 const EVENTS: [Event; 7] = [
@@ -17,7 +17,7 @@ const EVENTS: [Event; 7] = [
 ];
 
 /// Sets up a session with `bring` and delivers each event to it.
-fn walk(bring: impl Fn() -> Connection, row: Row) {
+fn walk(bring: impl Fn() -> Connection, row: Row<'_>) {
     for (event, expected) in EVENTS.into_iter().zip(row) {
         let mut connection = bring();
         connection.output();
@@ -73,13 +73,13 @@ fn greeting_handles_each_event() {
     walk(
         || Connection::open(Framing::Auto),
         [
-            ("Welcome!\n", "gap", "Greeting"),
-            ("What's your name?", "gap", "AwaitName"),
+            (WELCOME, "gap", "Greeting"),
+            (QUESTION, "gap", "AwaitName"),
             ("", "peer finished", "Closing"),
             ("", "gap", "Greeting"),
-            ("What's your name?", "name", "AwaitName"),
+            (QUESTION, "name", "AwaitName"),
             ("", "gap", "Greeting"),
-            ("Good bye!\n", "drained", "Closing"),
+            (GOOD_BYE, "drained", "Closing"),
         ],
     );
 }
@@ -91,7 +91,7 @@ fn greeting_in_line_framing_asks_at_once() {
         ..Config::default()
     });
     let next = connection.step(Event::Open);
-    assert_eq!(connection.output(), ["Welcome!\nWhat's your name?"]);
+    assert_eq!(connection.output(), [GREETING]);
     assert_eq!(describe(next, &connection), "name");
     assert_eq!(connection.session.state.as_str(), "AwaitName");
 }
@@ -105,9 +105,9 @@ fn await_name_without_input_handles_each_event() {
             ("", "gap", "AwaitName"),
             ("", "peer finished", "Closing"),
             ("", "name", "AwaitName"),
-            ("You took too long. Good bye!\n", "timed out", "Closing"),
+            (TOO_SLOW, "timed out", "Closing"),
             ("", "on", "AwaitName"),
-            ("Good bye!\n", "drained", "Closing"),
+            (GOOD_BYE, "drained", "Closing"),
         ],
     );
 }
@@ -123,11 +123,11 @@ fn await_name_with_partial_name_handles_each_event() {
         [
             ("", "gap", "AwaitName"),
             ("", "gap", "AwaitName"),
-            ("Hello Al!\n", "peer finished", "Closing"),
+            (&hello("Al"), "peer finished", "Closing"),
             ("", "gap", "AwaitName"),
-            ("Hello Al!\n", "gap", "Reply"),
+            (&hello("Al"), "gap", "Reply"),
             ("", "gap", "AwaitName"),
-            ("Hello Al!\nGood bye!\n", "drained", "Closing"),
+            (&(hello("Al") + GOOD_BYE), "drained", "Closing"),
         ],
     );
 }
@@ -141,9 +141,9 @@ fn await_line_without_input_handles_each_event() {
             ("", "on", "AwaitName"),
             ("", "peer finished", "Closing"),
             ("", "name", "AwaitName"),
-            ("You took too long. Good bye!\n", "timed out", "Closing"),
+            (TOO_SLOW, "timed out", "Closing"),
             ("", "on", "AwaitName"),
-            ("Good bye!\n", "drained", "Closing"),
+            (GOOD_BYE, "drained", "Closing"),
         ],
     );
 }
@@ -159,11 +159,11 @@ fn await_line_with_partial_line_handles_each_event() {
         [
             ("", "on", "AwaitName"),
             ("", "on", "AwaitName"),
-            ("Hello Al!\n", "peer finished", "Closing"),
+            (&hello("Al"), "peer finished", "Closing"),
             ("", "name", "AwaitName"),
-            ("You took too long. Good bye!\n", "timed out", "Closing"),
+            (TOO_SLOW, "timed out", "Closing"),
             ("", "on", "AwaitName"),
-            ("Good bye!\n", "drained", "Closing"),
+            (GOOD_BYE, "drained", "Closing"),
         ],
     );
 }
@@ -174,27 +174,23 @@ fn reply_handles_each_event() {
         replied,
         [
             ("", "gap", "Reply"),
-            ("What's your name?", "gap", "AwaitName"),
+            (QUESTION, "gap", "AwaitName"),
             ("", "peer finished", "Closing"),
             ("", "gap", "Reply"),
-            ("What's your name?", "name", "AwaitName"),
+            (QUESTION, "name", "AwaitName"),
             ("", "gap", "Reply"),
-            ("Good bye!\n", "drained", "Closing"),
+            (GOOD_BYE, "drained", "Closing"),
         ],
     );
 }
 
 #[test]
 fn closing_with_pending_answers_handles_each_event() {
-    const REST: (&str, &str, &str) = ("Hello Bo!\nWhat's your name?", "flush", "Closing");
-    walk(owing, [REST; 7]);
+    walk(owing, [(&reply("Bo")[..], "flush", "Closing"); 7]);
     let mut connection = owing();
     connection.output();
     connection.deliver(Event::Flushed);
-    let rest = [
-        "Hello Bo!\nWhat's your name?",
-        "Hello Cy!\nWhat's your name?Good bye!\n",
-    ];
+    let rest = [reply("Bo"), reply("Cy") + GOOD_BYE];
     assert_eq!(connection.output(), rest);
     assert_eq!(connection.closed, Some(CloseReason::Shutdown));
 }

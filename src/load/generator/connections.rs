@@ -70,25 +70,25 @@ impl Generator {
     /// Counts a connection that ended as it should not have, and the answers it owed.
     #[cold]
     pub(super) fn lose(&mut self, session: &mut Session, fault: Fault) {
-        if session.in_flight > 0 {
+        if session.client.in_flight() > 0 {
             self.lose_answers(session, fault);
         } else {
             self.recorder.faults.add(fault, 1);
         }
-        let was_greeted = !matches!(session.state, State::Greeting | State::Probing { .. });
+        let was_greeted = session.client.is_greeted();
         if was_greeted {
             self.retire(session);
         }
         session.state = State::Done;
-        self.give_up_greeted(session.slot, was_greeted);
+        self.give_up_greeted(session.slot(), was_greeted);
     }
 
     /// Counts the names in flight of a connection that is lost.
-    pub(super) fn lose_answers(&mut self, session: &mut Session, fault: Fault) {
-        let oldest = session.sent - u64::from(session.in_flight);
-        let sent = self.sent_at[self.place(session.slot, oldest)];
+    pub(super) fn lose_answers(&mut self, session: &Session, fault: Fault) {
+        let mut answers = u64::from(session.client.in_flight());
+        let oldest = session.client.sent() - answers;
+        let sent = self.sent_at[self.place(session.slot(), oldest)];
         let age = self.clock.now().since(sent);
-        let mut answers = u64::from(std::mem::take(&mut session.in_flight));
         self.tally.in_flight -= answers;
         match fault {
             Fault::Missing => {}
@@ -108,9 +108,9 @@ impl Generator {
     pub(super) fn retire(&mut self, session: &mut Session) {
         session.state = State::Done;
         self.tally.open -= 1;
-        self.set_socket(session.slot, Socket::None);
-        self.slots[session.slot as usize].sent = session.sent;
-        self.is_done_with(session.slot);
+        self.set_socket(session.slot(), Socket::None);
+        self.slots[session.slot() as usize].sent = session.client.sent();
+        self.is_done_with(session.slot());
     }
 
     pub(super) fn give_up(&mut self, slot: u32) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::errors::Fault;
-use super::plan::Plan;
+use super::plan::{Plan, Scenario};
 use super::record::Recorder;
 use super::schedule::Schedule;
 use super::walk::Walk;
@@ -21,6 +21,7 @@ use oneloop::{
     CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Tag,
     Time,
 };
+use oneloop_client::Client;
 
 /// The generator of one run.
 #[derive(Debug)]
@@ -116,13 +117,10 @@ enum Socket {
     Open(SessionId),
 }
 
-/// One connection.
+/// One connection. Its client has the number of its slot.
 #[derive(Debug)]
 pub(crate) struct Session {
-    slot: u32,
-    in_flight: u32,
-    /// Names sent over this and earlier connections of the slot.
-    sent: u64,
+    client: Client,
     /// Names below this number were due when the connection could not take them.
     held_to: u64,
     state: State,
@@ -130,20 +128,22 @@ pub(crate) struct Session {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The greeting has not come yet.
-    Greeting,
-    /// It has not come in time; `exit` was sent to find out which protocol the server speaks.
-    Probing { until: Time },
-    /// Names may be sent.
-    Talking,
+    /// Names are sent until the run ends.
+    Exchanging,
     /// A conversation that still has so many names to send.
     Conversing { left: u32 },
-    /// `exit` is sent; the farewell has not come yet.
-    Leaving,
-    /// The farewell has come, the end of the stream has not.
-    Parting,
+    /// The greeting has not come in time; `exit` was sent to find out which protocol the server
+    /// speaks.
+    Probing { until: Time },
     /// Everything that was to be counted is counted.
     Done,
+}
+
+impl Session {
+    #[inline]
+    fn slot(&self) -> u32 {
+        self.client.number()
+    }
 }
 
 impl Generator {
@@ -250,11 +250,12 @@ impl Service for Generator {
             .saturating_record(took.as_nanos() as u64);
         self.tally.connected += 1;
         Session {
-            slot,
-            in_flight: 0,
-            sent: self.slots[slot as usize].sent,
+            client: Client::new(slot, self.slots[slot as usize].sent),
             held_to: 0,
-            state: State::Greeting,
+            state: match self.plan.scenario {
+                Scenario::Churn { names } => State::Conversing { left: names },
+                _ => State::Exchanging,
+            },
         }
     }
 

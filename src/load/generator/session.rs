@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use oneloop::{CloseReason, Context, Next, Time};
+use oneloop_client::{Message, Name, Unexpected, wire};
 
 use super::{Generator, Phase, Session, Socket, State};
 use crate::errors::Fault;
 use crate::plan::Scenario;
-use crate::wire::{self, Name, Verdict};
 
 impl Generator {
     /// Returns the wait of a session: only a greeting has a deadline of its own.
     #[inline]
     pub(super) fn wait(&self, session: &Session) -> Next {
         let until = match session.state {
-            State::Greeting => self.slots[session.slot as usize].begun + self.plan.grace,
             State::Probing { until } => until,
-            _ => Time::UNBOUNDED,
+            _ if session.client.is_greeted() => Time::UNBOUNDED,
+            _ => self.slots[session.slot() as usize].begun + self.plan.grace,
         };
         Next::Read { until }
     }
@@ -41,40 +41,45 @@ impl Generator {
         now: Time,
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        match session.state {
-            State::Greeting => self.read_greeting(session, cx)?,
-            State::Probing { .. } => return self.recognise(cx.input()),
-            _ => {}
+        if let State::Probing { .. } = session.state {
+            return self.recognise(cx.input());
         }
-        self.read_answers(session, now, cx)?;
-        if session.in_flight == 0 && !cx.input().is_empty() {
-            self.read_farewell(session, cx)?;
+        while let Some(received) = session.client.receive(cx).transpose() {
+            match received {
+                Ok(Message::Answer(number)) => self.answered(session, number, now, cx),
+                Ok(Message::Greeting) => self.greeted(session, cx),
+                Ok(Message::GoodBye) => {}
+                Err(unexpected) => return self.classify(unexpected, session, cx.input()),
+            }
         }
         Ok(())
     }
 
     #[cold]
-    pub(super) fn read_greeting(
-        &mut self,
-        session: &mut Session,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Fault> {
-        match wire::judge(cx.input(), wire::GREETING) {
-            Verdict::Partial => return Ok(()),
-            Verdict::Wrong => return self.recognise(cx.input()),
-            Verdict::Whole => cx.consume(wire::GREETING.len()),
-        }
-        session.state = match self.plan.scenario {
-            Scenario::Churn { names } => State::Conversing { left: names },
-            _ => State::Talking,
-        };
-        session.held_to = self.names_due(session.slot);
-        self.set_socket(session.slot, Socket::Open(cx.id()));
+    pub(super) fn greeted(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        session.held_to = self.names_due(session.slot());
+        self.set_socket(session.slot(), Socket::Open(cx.id()));
         self.tally.open += 1;
         self.tally.open_max = self.tally.open_max.max(self.tally.open);
-        self.is_done_with(session.slot);
+        self.is_done_with(session.slot());
         self.go_on(cx);
-        Ok(())
+    }
+
+    /// Finds the fault behind input that differs from what must come.
+    #[cold]
+    pub(super) fn classify(
+        &mut self,
+        unexpected: Unexpected,
+        session: &Session,
+        input: &[u8],
+    ) -> Result<(), Fault> {
+        if !session.client.is_greeted() {
+            return self.recognise(input);
+        }
+        Err(known_message(input).unwrap_or(match unexpected {
+            Unexpected::Wrong => Fault::Wrong,
+            Unexpected::Extra => Fault::Extra,
+        }))
     }
 
     /// Handles a deadline: only the greeting has one. Many servers of other protocols are silent
@@ -86,14 +91,15 @@ impl Generator {
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
         match session.state {
-            State::Greeting if cx.input().is_empty() => {
-                cx.write_parts([wire::EXIT, b"\r\n\r\n"]);
+            State::Probing { .. } => Err(Fault::Missing),
+            _ if session.client.is_greeted() => Ok(()),
+            _ if cx.input().is_empty() => {
+                cx.write_parts([wire::EXIT.as_bytes(), b"\r\n\r\n"]);
                 let until = self.clock.now() + PROBE;
                 session.state = State::Probing { until };
                 Ok(())
             }
-            State::Greeting | State::Probing { .. } => Err(Fault::Missing),
-            _ => Ok(()),
+            _ => Err(Fault::Missing),
         }
     }
 
@@ -106,32 +112,11 @@ impl Generator {
         if let Some(fault) = known_message(input) {
             return Err(fault);
         }
-        if wire::judge(input, wire::GREETING) != Verdict::Wrong {
+        if begins_like(input, wire::GREETING) {
             return Err(Fault::Missing); // it came too late
         }
         self.stranger.get_or_insert_with(|| first_line(input));
         Err(Fault::OtherProtocol)
-    }
-
-    #[inline]
-    pub(super) fn read_answers(
-        &mut self,
-        session: &mut Session,
-        now: Time,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Fault> {
-        while session.in_flight > 0 {
-            let number = session.sent - u64::from(session.in_flight);
-            match Name::new(session.slot, number).judge(cx.input()) {
-                Verdict::Whole => cx.consume(wire::ANSWER_BYTES),
-                Verdict::Partial => return Ok(()),
-                Verdict::Wrong => return Err(known_message(cx.input()).unwrap_or(Fault::Wrong)),
-            }
-            session.in_flight -= 1;
-            self.tally.in_flight -= 1;
-            self.answered(session, number, now, cx);
-        }
-        Ok(())
     }
 
     /// Records the latency of an answer.
@@ -143,14 +128,15 @@ impl Generator {
         now: Time,
         cx: &mut Context<'_>,
     ) {
-        let sent = self.sent_at[self.place(session.slot, number)];
-        if session.slot >= self.plan.active() {
+        self.tally.in_flight -= 1;
+        let sent = self.sent_at[self.place(session.slot(), number)];
+        if session.slot() >= self.plan.active() {
             self.recorder.ended(sent, now, self.plan.timeout);
-            return self.proved(session.slot, cx);
+            return self.proved(session.slot(), cx);
         }
         match (&self.schedule, session.state) {
             (Some(schedule), _) => {
-                let due = schedule.due_of(session.slot, number);
+                let due = schedule.due_of(session.slot(), number);
                 self.recorder.ended(due, now, self.plan.timeout);
                 self.recorder.served(due, sent, now);
             }
@@ -167,38 +153,12 @@ impl Generator {
         self.go_on(cx);
     }
 
-    /// Handles input that comes when no answer is due.
-    #[cold]
-    pub(super) fn read_farewell(
-        &mut self,
-        session: &mut Session,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Fault> {
-        match session.state {
-            // Part of a greeting.
-            State::Greeting | State::Probing { .. } => return Ok(()),
-            State::Leaving => {}
-            _ => return Err(known_message(cx.input()).unwrap_or(Fault::Extra)),
-        }
-        match wire::judge(cx.input(), wire::GOOD_BYE) {
-            Verdict::Partial => return Ok(()),
-            Verdict::Wrong => return Err(known_message(cx.input()).unwrap_or(Fault::Wrong)),
-            Verdict::Whole => cx.consume(wire::GOOD_BYE.len()),
-        }
-        session.state = State::Parting;
-        if cx.input().is_empty() {
-            Ok(())
-        } else {
-            Err(Fault::Extra)
-        }
-    }
-
     /// Handles the end of the stream.
     #[cold]
     pub(super) fn finish(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Next {
         let compared = self.compare(session, self.clock.now(), cx);
         match (compared, session.state) {
-            (Ok(()), State::Parting) => self.part(session, cx),
+            (Ok(()), _) if session.client.has_parted() => self.part(session, cx),
             (Ok(()), State::Probing { .. }) => self.lose(session, Fault::Missing),
             (Ok(()), _) => self.lose(session, Fault::Closed),
             (Err(fault), _) => self.lose(session, fault),
@@ -209,7 +169,7 @@ impl Generator {
 
     /// Ends a complete conversation; in churn the next one follows.
     pub(super) fn part(&mut self, session: &mut Session, cx: &mut Context<'_>) {
-        let (slot, now) = (session.slot, self.clock.now());
+        let (slot, now) = (session.slot(), self.clock.now());
         self.retire(session);
         let Scenario::Churn { .. } = self.plan.scenario else {
             return;
@@ -225,16 +185,17 @@ impl Generator {
     /// Does the work of the present phase for a session that was woken for it.
     pub(super) fn act(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<(), Fault> {
         let now = self.clock.now();
-        match (self.phase, session.state) {
-            (_, State::Greeting | State::Probing { .. } | State::Parting | State::Done) => {}
-            (Phase::Proving { .. }, State::Talking) => self.send_name(session, now, cx),
-            (Phase::Leaving { .. }, state) => {
+        let client = &session.client;
+        match self.phase {
+            _ if !client.is_greeted() || client.has_parted() || session.state == State::Done => {}
+            Phase::Proving { .. } if client.is_talking() => self.send_name(session, now, cx),
+            Phase::Leaving { .. } => {
                 // The names in flight have had their time.
-                self.count_unsent(session.slot, session.sent, now);
-                if session.in_flight > 0 || state == State::Leaving {
+                self.count_unsent(session.slot(), client.sent(), now);
+                if client.in_flight() > 0 || !client.is_talking() {
                     return Err(Fault::Missing);
                 }
-                self.send_exit(session, cx);
+                session.client.send_exit(self.plan.framing.ending(), cx);
             }
             _ => self.send_names(session, now, cx),
         }
@@ -244,36 +205,32 @@ impl Generator {
     /// Sends the names that may be sent now.
     #[inline]
     pub(super) fn send_names(&mut self, session: &mut Session, now: Time, cx: &mut Context<'_>) {
-        match session.state {
-            State::Talking => {
-                let mut names = self.names_allowed(session);
-                while names > 0 && cx.room() > wire::NAME_BYTES {
-                    self.send_name(session, now, cx);
-                    names -= 1;
-                }
-                session.held_to = self.names_due(session.slot).max(session.held_to);
-            }
-            State::Conversing { left } => self.converse(session, left, now, cx),
-            State::Greeting
-            | State::Probing { .. }
-            | State::Leaving
-            | State::Parting
-            | State::Done => {}
+        if !session.client.is_talking() {
+            return;
         }
+        if let State::Conversing { left } = session.state {
+            return self.converse(session, left, now, cx);
+        }
+        let mut names = self.names_allowed(session);
+        while names > 0 && cx.room() > Name::BYTES {
+            self.send_name(session, now, cx);
+            names -= 1;
+        }
+        session.held_to = self.names_due(session.slot()).max(session.held_to);
     }
 
     /// Returns the number of names that this session may send now.
     #[inline]
     pub(super) fn names_allowed(&self, session: &Session) -> u64 {
-        let room =
-            u64::from(self.plan.pace().in_flight() - session.in_flight.min(self.ring as u32));
-        if session.slot >= self.plan.active() {
+        let in_flight = session.client.in_flight().min(self.ring as u32);
+        let room = u64::from(self.plan.pace().in_flight() - in_flight);
+        if session.slot() >= self.plan.active() {
             return 0;
         }
         match &self.schedule {
             Some(_) if self.phase.is_working() || self.phase.is_settling() => {
-                let due = self.names_due(session.slot);
-                room.min(due.saturating_sub(session.sent))
+                let due = self.names_due(session.slot());
+                room.min(due.saturating_sub(session.client.sent()))
             }
             None if self.phase.is_working() => room,
             _ => 0,
@@ -297,11 +254,11 @@ impl Generator {
         cx: &mut Context<'_>,
     ) {
         // A conversation that has begun is finished, but none begins while others are opened.
-        if session.in_flight > 0 || self.phase == Phase::Opening {
+        if session.client.in_flight() > 0 || self.phase == Phase::Opening {
             return;
         }
         if left == 0 {
-            return self.send_exit(session, cx);
+            return session.client.send_exit(self.plan.framing.ending(), cx);
         }
         session.state = State::Conversing { left: left - 1 };
         self.send_name(session, now, cx);
@@ -309,30 +266,21 @@ impl Generator {
 
     #[inline]
     pub(super) fn send_name(&mut self, session: &mut Session, now: Time, cx: &mut Context<'_>) {
-        let number = session.sent;
-        let name = Name::new(session.slot, number).bytes();
-        cx.write_parts([&name, self.plan.framing.ending()]);
-        let place = self.place(session.slot, number);
+        let number = session.client.send_name(self.plan.framing.ending(), cx);
+        let place = self.place(session.slot(), number);
         self.sent_at[place] = now;
-        session.sent += 1;
-        session.in_flight += 1;
         self.tally.in_flight += 1;
         if let Some(schedule) = &self.schedule
-            && session.slot < self.plan.active()
+            && session.slot() < self.plan.active()
         {
             self.tally.sent += 1;
-            let due = schedule.due_of(session.slot, number);
+            let due = schedule.due_of(session.slot(), number);
             if number < session.held_to {
                 self.recorder.held_back(due);
             } else {
                 self.recorder.sent(due, now);
             }
         }
-    }
-
-    pub(super) fn send_exit(&mut self, session: &mut Session, cx: &mut Context<'_>) {
-        cx.write_parts([wire::EXIT, self.plan.framing.ending()]);
-        session.state = State::Leaving;
     }
 
     /// Returns the place of the time at which a name was sent.
@@ -351,8 +299,13 @@ fn known_message(input: &[u8]) -> Option<Fault> {
     ];
     known
         .into_iter()
-        .find(|(words, _)| !input.is_empty() && wire::judge(input, words) != Verdict::Wrong)
+        .find(|(words, _)| !input.is_empty() && begins_like(input, words))
         .map(|(_, fault)| fault)
+}
+
+/// Returns true if `input` agrees with `words`, as far as both go.
+fn begins_like(input: &[u8], words: &str) -> bool {
+    input.iter().zip(words.as_bytes()).all(|(a, b)| a == b)
 }
 
 /// Returns the first line that a server sent, without its control characters, to be shown.

@@ -46,12 +46,11 @@ impl Stream {
 
     #[cfg(target_os = "linux")]
     fn reopened() -> Option<Self> {
-        use nix::fcntl::OFlag;
+        use nix::libc::{O_NOCTTY, O_NONBLOCK};
         use std::os::unix::fs::OpenOptionsExt;
 
-        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let mut options = File::options();
-        options.write(true).custom_flags(flags.bits());
+        options.write(true).custom_flags(O_NONBLOCK | O_NOCTTY);
         options.open("/proc/self/fd/2").ok().map(Self::Reopened)
     }
 
@@ -79,8 +78,7 @@ impl Stream {
                 file.write(bytes)
             }
             Self::Socket(file) => {
-                let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
-                socket2::SockRef::from(file).send_with_flags(bytes, flags.bits())
+                socket2::SockRef::from(file).send_with_flags(bytes, nix::libc::MSG_DONTWAIT)
             }
             Self::Polled(file) => {
                 if !self.wait_for_room(0) {

@@ -115,13 +115,18 @@ fn three(acts: impl Fn(u8, &mut Step<'_, '_>) + Clone + 'static) -> Simulation<T
 }
 
 fn probes(three: &Three) -> [&Probe; 3] {
-    [three.first().first(), three.first().second(), three.second()]
+    [
+        three.first().first(),
+        three.first().second(),
+        three.second(),
+    ]
 }
 
 #[test]
 fn failed_connection_is_reported_to_the_side_that_has_requested_it() {
     let mut simulation = three(|number, step| {
-        step.cx.connect(Connect::tcp(elsewhere()).tag(Tag::new(number.into())));
+        step.cx
+            .connect(Connect::tcp(elsewhere()).tag(Tag::new(number.into())));
         step.cx.connect(Connect::tcp(elsewhere()).tag(Tag::new(7)));
     });
     simulation.run_for(SECOND);
@@ -169,9 +174,9 @@ fn timers_of_the_sides_are_kept_apart() {
     });
     simulation.run_for(MINUTE);
     for (probe, number) in probes(simulation.reactor().service()).into_iter().zip(1..) {
-        let fired = probe.time_of(Call::Alarm).expect("a timer") - Time::START;
+        let fired = probe.time_of(Call::Timer(1)).expect("a timer") - Time::START;
         assert!((number * SECOND..number * SECOND + ms(50)).contains(&fired));
-        assert_eq!(probe.count(Call::Alarm), 1);
+        assert_eq!(probe.count(Call::Timer(1)), 1);
         assert_eq!(probe.events(0)[..2], [Event::Open, Event::Timer(5)]);
     }
 }
@@ -190,7 +195,7 @@ fn call_from_outside_is_of_its_side() {
         })
         .expect("room for a call");
     simulation.run_for(SECOND);
-    let fired = probes(simulation.reactor().service()).map(|probe| probe.count(Call::Alarm));
+    let fired = probes(simulation.reactor().service()).map(|probe| probe.count(Call::Timer(1)));
     assert_eq!(fired, [0, 1, 1]);
 }
 
@@ -203,6 +208,6 @@ fn panic_of_one_side_leaves_requests_their_side() {
         step.cx.set_service_timer(1, step.cx.now());
     });
     simulation.run_for(SECOND);
-    let fired = probes(simulation.reactor().service()).map(|probe| probe.count(Call::Alarm));
+    let fired = probes(simulation.reactor().service()).map(|probe| probe.count(Call::Timer(1)));
     assert_eq!(fired, [1, 0, 1]);
 }

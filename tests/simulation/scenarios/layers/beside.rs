@@ -109,7 +109,7 @@ fn three(acts: impl Fn(u8, &mut Step<'_, '_>) + Clone + 'static) -> Simulation<T
     let simulation = Simulation::new(service, Limits::default(), 1);
     let (network, to) = (simulation.network().clone(), simulation.address());
     for host in [1, 2, 3] {
-        network.connect(([10, 0, 0, host], 1000).into(), to, LinkProfile::ideal());
+        let _client = network.connect(([10, 0, 0, host], 1000).into(), to, LinkProfile::ideal());
     }
     simulation
 }

@@ -24,6 +24,9 @@ pub(crate) const ALLOCATIONS: u64 = 0;
 /// fewer events.
 pub(crate) const INSTRUCTIONS_PER_EXCHANGE: f64 = 285.0;
 
+/// The instructions that one observing layer adds to an exchange.
+pub(crate) const INSTRUCTIONS_OF_A_LAYER: f64 = 40.0;
+
 /// Bytes of anonymous memory per idle connection that has exchanged a name and has a deadline, in a
 /// release build.
 pub(crate) const BYTES_PER_IDLE_CONNECTION: f64 = 104.0;

@@ -1294,7 +1294,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "deadline_in_duplex_taken_for_the_write_deadline",
         file: "src/oneloop/reactor/lifecycle.rs",
         find: "Phase::Live if connection.write_deadline() > self.now() => {",
-        replace: "Phase::Live if connection.write_deadline() == Time::NEVER => {",
+        replace: "Phase::Live if !connection.has_pending_output() => {",
         suite: Suite::Scenario("duplex"),
     },
     Mutant {

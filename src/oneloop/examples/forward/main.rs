@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use oneloop::{Address, CloseReason, Connect, Context, EndReason, Event, Limits, Next, Peer};
-use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag};
+use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag, Time};
 
 /// Bytes of one direction that wait in the forwarder, beside those of one read.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -31,6 +31,8 @@ struct Forward {
 struct Pair {
     ids: [Option<SessionId>; 2],
     pipes: [Pipe; 2],
+    /// The time of the last byte.
+    active: Time,
 }
 
 /// The stream that one end receives and the other sends.
@@ -109,18 +111,20 @@ impl Service for Forward {
         let Some(pair) = self.pairs.get_mut(&end.pair) else {
             return Next::Abort; // the client was gone before the upstream server answered
         };
-        match event {
-            Event::Open => cx.set_duplex(true),
-            Event::Timeout => return Next::Abort,
-            _ => {} // a drain too: the streams go on to their ends
-        }
-        let other = 1 - end.end;
+        if event == Event::Open {
+            cx.set_duplex(true);
+        } // at a drain too, the streams go on to their ends
+        let (other, unread) = (1 - end.end, cx.input().len());
         let news = pair.pipes[end.end].fill(event, cx) | pair.pipes[other].empty(cx);
         if news && let Some(id) = pair.ids[other] {
             cx.wake(id);
         }
-        let until = cx.after(IDLE);
+        if cx.written() > 0 || cx.input().len() < unread || event == Event::Open {
+            pair.active = cx.now();
+        }
+        let until = pair.active + IDLE;
         match (&pair.pipes[end.end], &pair.pipes[other]) {
+            _ if until <= cx.now() => Next::Abort,
             (received, sent) if received.ended && sent.finished => {
                 Next::Close(CloseReason::Completed)
             }

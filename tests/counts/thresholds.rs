@@ -33,13 +33,13 @@ pub(crate) const WAKE_UPS_WHILE_IDLE: u64 = 4;
 
 /// User-space instructions of the example `echo` for a message of 6 bytes, with 50 connections, in a
 /// release build.
-pub(crate) const INSTRUCTIONS_PER_ECHO: f64 = 300.0;
+pub(crate) const INSTRUCTIONS_PER_ECHO: f64 = 345.0;
 
 /// The same of `lines` for a line.
-pub(crate) const INSTRUCTIONS_PER_LINE: f64 = 400.0;
+pub(crate) const INSTRUCTIONS_PER_LINE: f64 = 510.0;
 
 /// The same of `http` for a GET of 128 bytes with one field.
-pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1200.0;
+pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1540.0;
 
 /// The same with 16 requests in each write.
-pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 930.0;
+pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 1130.0;

@@ -200,11 +200,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.reap();
         self.accept()?;
         self.run_requests();
-        let turn = self.progress();
-        if turn != Turn::Running {
-            self.close_calls();
-        }
-        Ok(turn)
+        Ok(self.progress())
     }
 
     /// Returns the service.

@@ -43,10 +43,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.slots.notify_all(Flags::DRAIN | Flags::READABLE);
     }
 
-    /// Returns `Stopped` once the drain is over and every connection has ended.
-    pub(crate) fn progress(&self) -> Turn {
+    /// Returns `Stopped` once the drain is over and every connection has ended. From then on no call
+    /// of another thread is accepted.
+    pub(crate) fn progress(&mut self) -> Turn {
         match self.drain {
             Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens() => {
+                self.close_calls();
                 Turn::Stopped(Stopped { aborted })
             }
             _ => Turn::Running,

@@ -42,7 +42,8 @@ impl Default for OsEvents {
     }
 }
 
-/// Stops a loop from another thread or a signal handler. Cheap to clone.
+/// Stops a loop from another thread or a signal handler, without knowing its service. Cheap to
+/// clone. [`Handle::stop`](crate::Handle::stop) does the same for threads that have a handle.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     requested: Arc<AtomicBool>,

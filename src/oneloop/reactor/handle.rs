@@ -154,8 +154,8 @@ impl<T> Reply<T> {
     /// Waits for the answer, at most for `timeout`.
     ///
     /// # Errors
-    /// Returns [`ReplyError::OnLoopThread`] at once on the thread that runs the loop. After
-    /// [`ReplyError::TimedOut`] it may be called again.
+    /// Returns [`ReplyError::OnLoopThread`] at once on the thread that runs the loop, which is that
+    /// of its last turn. After [`ReplyError::TimedOut`] it may be called again.
     pub fn wait(&mut self, timeout: Duration) -> Result<T, ReplyError> {
         match self.try_take() {
             Err(ReplyError::TimedOut) if self.loop_thread.is_current() => {

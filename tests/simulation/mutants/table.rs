@@ -616,19 +616,18 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "calls_taken_after_the_end",
-        file: "src/oneloop/reactor/mod.rs",
-        find: "        if turn != Turn::Running {
-            self.close_calls();
-        }",
-        replace: "",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                self.close_calls();
+                Turn::Stopped",
+        replace: "                Turn::Stopped",
         suite: Suite::Scenario("handles"),
     },
     Mutant {
         name: "calls_of_a_dropped_reactor_kept",
         file: "src/oneloop/reactor/shutdown.rs",
         find: "        self.close_calls();
-",
-        replace: "",
+        self.end_all",
+        replace: "        self.end_all",
         suite: Suite::Scenario("handles"),
     },
     Mutant {

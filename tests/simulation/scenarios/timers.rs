@@ -157,6 +157,36 @@ fn timers_due_while_output_is_pending_come_after_it_has_left() {
 }
 
 #[test]
+fn timer_comes_to_a_session_in_full_duplex_while_its_output_is_pending() {
+    let mut simulation = simulate(Limits::default(), |mut step| {
+        step.take();
+        match step.event {
+            Event::Open => step.cx.set_duplex(true),
+            Event::Data => {
+                let at = step.cx.after(ms(100));
+                step.cx.set_timer(1, at);
+                step.cx.write(&[b'x'; 500_000]);
+            }
+            _ => {}
+        }
+        step.read_for(HOUR)
+    });
+    let client = simulation.connect_over(LinkProfile {
+        receive_buffer_bytes: 1000,
+        ..LinkProfile::ideal()
+    });
+    client.stop_reading();
+    simulation.run_for(ms(10));
+    client.send(b"more than fits");
+    simulation.run_for(SECOND);
+    let events = simulation.reactor().service().events(0);
+    assert_eq!(events, [Event::Open, Event::Data, Event::Timer(1)]);
+    client.resume_reading();
+    simulation.run_for(SECOND);
+    assert_eq!(client.received().len(), 500_000);
+}
+
+#[test]
 fn timer_comes_to_a_session_that_does_not_read() {
     let mut simulation = simulate(Limits::default(), |step| {
         if step.event == Event::Open {

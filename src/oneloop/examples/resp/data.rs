@@ -1,8 +1,9 @@
 //! The data, and the commands on it: no socket, no bytes of a wire, no clock but a field.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use hashbrown::{HashMap, HashSet};
 use oneloop::Time;
 
 use super::reply::{OK, Outcome, Reply, Text};
@@ -179,17 +180,18 @@ impl Database {
 
     /// Returns the value of `key`, which becomes `default` if it is absent.
     fn get_or(&mut self, key: &[u8], default: fn() -> Value) -> &mut Value {
-        if self.get(key).is_none() {
-            self.set(key, default(), Time::UNBOUNDED);
+        let entry = self
+            .entries
+            .entry_ref(key)
+            .or_insert_with(|| (default(), Time::UNBOUNDED));
+        if entry.1 <= self.now {
+            *entry = (default(), Time::UNBOUNDED);
         }
-        &mut self.entries.get_mut(key).expect("it was set").0
+        &mut entry.0
     }
 
     fn set(&mut self, key: &[u8], value: Value, expires: Time) {
-        match self.entries.get_mut(key) {
-            Some(entry) => *entry = (value, expires),
-            None => drop(self.entries.insert(key.into(), (value, expires))),
-        }
+        self.entries.entry_ref(key).insert((value, expires));
     }
 
     /// Removes `key`. Returns true if it existed.

@@ -49,16 +49,26 @@ pub(crate) fn parse<'a>(
 
 /// Parses a letter, a number and CRLF. Returns the number and the length of the line.
 fn parse_number(input: &[u8], what: &str, range: Range) -> Parsed<(i64, usize)> {
-    let line = &input[..input.len().min(NUMBER_MAX)];
-    match line.iter().position(|&byte| byte == b'\r') {
-        Some(end) if end + 2 > input.len() => Ok(None),
-        None if line.len() < NUMBER_MAX => Ok(None),
-        end => {
-            let end = end.unwrap_or(1);
-            let number = integer(&line[1..end]).filter(|number| range.contains(number));
-            let number = number.ok_or_else(|| format!("invalid {what} length"))?;
-            Ok(Some((number, end + 2)))
+    let in_range = |number: Option<i64>, line| match number {
+        Some(number) if range.contains(&number) => Ok(Some((number, line))),
+        _ => Err(format!("invalid {what} length")),
+    };
+    match *input {
+        // Nearly every line: one digit, or two.
+        [_, ones @ b'0'..=b'9', b'\r', _, ..] => in_range(Some((ones - b'0').into()), 4),
+        [_, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
+            let number = i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+            in_range(Some(number), 5)
         }
+        _ => match input
+            .iter()
+            .take(NUMBER_MAX)
+            .position(|&byte| byte == b'\r')
+        {
+            Some(end) if end + 2 <= input.len() => in_range(integer(&input[1..end]), end + 2),
+            None if input.len() >= NUMBER_MAX => in_range(None, 0),
+            _ => Ok(None),
+        },
     }
 }
 

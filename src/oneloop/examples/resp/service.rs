@@ -1,9 +1,10 @@
 //! The service: a session for each client, and what all of them share.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use oneloop::{CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext};
 use oneloop::{SessionId, Time};
 use smallvec::SmallVec;
@@ -19,7 +20,7 @@ pub(crate) struct Resp {
     value_max: usize,
     databases: [Database; 16],
     /// The sessions that listen to each channel.
-    listeners: HashMap<Vec<u8>, Vec<SessionId>>,
+    listeners: HashMap<Text, Vec<SessionId>>,
     inboxes: HashMap<SessionId, Inbox>,
     draining: bool,
 }
@@ -134,7 +135,8 @@ impl Resp {
         let Some((name, args)) = args.split_first() else {
             return Ok(Reply::Several(Vec::new())); // an empty line
         };
-        let lower: SmallVec<[u8; 16]> = name.iter().map(u8::to_ascii_lowercase).collect();
+        let mut lower = SmallVec::<[u8; 16]>::from_slice(name);
+        lower.make_ascii_lowercase();
         match (&*lower, args, &mut session.mode) {
             (b"quit", _, mode) => *mode = Mode::Leaving,
             (b"subscribe", [_, ..], mode) => return Ok(self.subscribe(mode, args, cx.id())),
@@ -189,7 +191,7 @@ impl Resp {
             0
         };
         let replies = channels.iter().map(|channel| {
-            let ids = self.listeners.entry(channel.to_vec()).or_default();
+            let ids = self.listeners.entry_ref(*channel).or_default();
             if !ids.contains(&id) {
                 ids.push(id);
                 count += 1;

@@ -153,21 +153,19 @@ impl Service for Forward {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
-    let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
-        return Err("usage: forward LISTEN UPSTREAM".into());
-    };
-    let forward = Forward {
-        upstream: Address::Ip(upstream.parse()?),
-        pairs: HashMap::new(),
-    };
-    let mut reactor = Reactor::new(forward, Limits::for_messages_up_to(PIPE_BYTES))?;
-    println!("listening on {}", reactor.listen(listen.parse()?)?);
-    let (stopper, mut signals) = (
-        reactor.net().stopper(),
-        signal_hook::iterator::Signals::new([2, 15])?,
-    );
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    let usage = "usage: forward LISTEN UPSTREAM";
+    let mut arguments = std::env::args().skip(1);
+    let listen: Address = arguments.next().ok_or(usage)?.parse()?;
+    let upstream = arguments.next().ok_or(usage)?.parse()?;
+    let pairs = HashMap::new();
+    let mut reactor = Reactor::builder(Forward { upstream, pairs })
+        .limits(Limits::for_messages_up_to(PIPE_BYTES))
+        .listen(listen)
+        .build()?;
+    reactor.stop_on_signals()?;
+    for (_, address) in reactor.listeners() {
+        println!("listening on {address}");
+    }
     reactor.run()?;
     Ok(())
 }

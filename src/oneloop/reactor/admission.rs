@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::connection::Origin;
 use super::listen::Listen;
-use crate::service::{EndReason, PeerAddress};
+use crate::service::{EndReason, PeerAddress, address_key};
 
 /// The number of open connections, by kind, by listener and by address.
 #[derive(Debug, Default)]
@@ -138,22 +138,6 @@ impl Admission {
     /// Returns the number of addresses in the table.
     pub(crate) fn addresses(&self) -> usize {
         self.by_address.len()
-    }
-}
-
-/// Returns the key of an address in the table.
-///
-/// It is the IPv4 address, also if it is mapped into IPv6, or the IPv6 /64, which providers assign
-/// as a whole (RFC 6177). Link-local neighbours are different machines although they share their
-/// /64 (RFC 4291, 2.5.6).
-fn address_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => v6.into(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 => v4,
     }
 }
 

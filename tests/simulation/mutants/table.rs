@@ -784,7 +784,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "address_of_ipv6_in_full",
-        file: "src/oneloop/reactor/admission.rs",
+        file: "src/oneloop/service/address_key.rs",
         find: "IpAddr::from([a, b, c, d, 0, 0, 0, 0])",
         replace: "IpAddr::from([a, b, c, d, 0, 0, 0, v6.segments()[7]])",
         suite: Suite::Unit("oneloop", "reactor::admission"),
@@ -1126,6 +1126,257 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             || !finished && self.net.shutdown_write",
         replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
+    },
+    // Mistakes of layers.
+    Mutant {
+        name: "nested_output_not_put_back",
+        file: "src/oneloop/service/nested.rs",
+        find: "        std::mem::swap(&mut self.scratch.output, self.output);
+",
+        replace: "        let _ = (&mut self.scratch, &mut self.output);
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "nested_output_put_back_unless_it_panics",
+        file: "src/oneloop/service/nested.rs",
+        find: "        std::mem::swap(&mut self.scratch.output, self.output);
+",
+        replace: "        if !std::thread::panicking() {
+            std::mem::swap(&mut self.scratch.output, self.output);
+        }
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "nested_overflow_forgotten",
+        file: "src/oneloop/service/nested.rs",
+        find: "if output.buffer.has_overflowed() {",
+        replace: "if false && output.buffer.has_overflowed() {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_without_room_not_presented_again",
+        file: "src/oneloop/layer/transform.rs",
+        find: "if !had_room || resumes {",
+        replace: "if resumes {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_after_a_pause_not_presented_again",
+        file: "src/oneloop/layer/transform.rs",
+        find: "if !had_room || resumes {",
+        replace: "if !had_room {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_behind_another_event_not_presented",
+        file: "src/oneloop/layer/transform.rs",
+        find: "        if plain.len() > before {
+            state.presented = Presented::Owed;
+        }
+",
+        replace: "        let _ = before;
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "session_behind_a_layer_not_stopped_without_room",
+        file: "src/oneloop/layer/transform.rs",
+        find: "if due.is_some() && (written >= room || self.transform.fit(cx.room()) == 0) {",
+        replace: "if due.is_some() && written > room && self.transform.fit(cx.room()) == usize::MAX {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "flush_for_room_not_waited_for",
+        file: "src/oneloop/layer/transform.rs",
+        find: "                return Ok(Next::Flush);",
+        replace: "                return Ok(state.wait);",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "flush_of_the_layer_passed_on",
+        file: "src/oneloop/layer/transform.rs",
+        find: "(flush == Flush::Inner).then_some(event)",
+        replace: "(flush == Flush::Inner || flush == Flush::Own).then_some(event)",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "flush_of_the_session_kept_back",
+        file: "src/oneloop/layer/transform.rs",
+        find: "(flush == Flush::Inner).then_some(event)",
+        replace: "(flush == Flush::Inner && event == Event::Open).then_some(event)",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "end_behind_a_layer_not_delivered_to_a_paused_session",
+        file: "src/oneloop/layer/transform.rs",
+        find: "Next::Read { .. } | Next::Pause { .. } if ended => Some(Event::Eof),",
+        replace: "Next::Read { .. } if ended => Some(Event::Eof),",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "end_behind_a_layer_before_all_plaintext",
+        file: "src/oneloop/layer/transform.rs",
+        find: " && decoded != Decoded::Some;",
+        replace: ";
+        let _ = decoded;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_without_bound",
+        file: "src/oneloop/layer/transform.rs",
+        find: "while decoded == Decoded::Some && plain.len() <= self.plain_max(state, cx) {",
+        replace: "while decoded == Decoded::Some {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "truncated_wire_taken_for_an_end",
+        file: "src/oneloop/layer/transform.rs",
+        find: "            self.transform
+                .wire_ended(&mut state.transform, cx.input())?;
+",
+        replace: "",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "stream_behind_a_layer_without_an_end",
+        file: "src/oneloop/layer/transform.rs",
+        find: "let finishes = output.is_finished() || matches!(next, Next::Close(_));",
+        replace: "let finishes = output.is_finished();",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "wake_up_during_a_handshake_lost",
+        file: "src/oneloop/layer/transform.rs",
+        find: "            Event::Wake => self.wake = Wake::Pending,
+            _ => {}",
+        replace: "            _ => {}",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "layer_not_closed_after_a_panic_in_open",
+        file: "src/oneloop/layer/layered.rs",
+        find: "                self.layer.closed(layer, &peer, EndReason::Panicked, cx);
+",
+        replace: "                drop(layer);
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "layer_not_closed_after_a_panic_in_closed",
+        file: "src/oneloop/layer/unwinding.rs",
+        find: "    second(cx);
+    if let Err(panic) = outcome {
+        resume(panic);
+    }",
+        replace: "    if let Err(panic) = outcome {
+        resume(panic);
+    }
+    second(cx);",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_ends_at_the_deadline_of_the_session",
+        file: "src/oneloop/layer/idle.rs",
+        find: "event == Event::Timeout && state.due == Due::Layer",
+        replace: "event == Event::Timeout",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_compares_with_the_clock",
+        file: "src/oneloop/layer/idle.rs",
+        find: "event == Event::Timeout && state.due == Due::Layer",
+        replace: "event == Event::Timeout && state.until <= cx.now()",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_counts_time_outs_as_progress",
+        file: "src/oneloop/layer/idle.rs",
+        find: "if arrived || cx.written() > written || event == Event::Flushed {",
+        replace: "if true || arrived || cx.written() > written {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_although_it_is_flushed",
+        file: "src/oneloop/layer/idle.rs",
+        find: "if arrived || cx.written() > written || event == Event::Flushed {",
+        replace: "if arrived || cx.written() > written {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_passes_the_end_on",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "            Event::Eof if !cx.input().is_empty() => {}
+",
+        replace: "",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_keeps_an_end_without_input",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "Event::Eof if !cx.input().is_empty() => {}",
+        replace: "Event::Eof => {}",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_takes_the_deadline_of_the_session",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "Event::Timeout if due == Due::Layer => {}",
+        replace: "Event::Timeout => {
+                let _ = due;
+            }",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_not_checked_again",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read));\n        }\n",
+        replace: "",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "debt_forgotten_when_the_address_has_left",
+        file: "src/oneloop/layer/rate_limit/addresses.rs",
+        find: "            self.left.insert((entry.bucket.empty_at(), place));",
+        replace: "            self.left.insert((Time::START, place));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "tag_of_the_other_side",
+        file: "src/oneloop/service/part.rs",
+        find: "        *part = outer.child(side);",
+        replace: "        *part = outer.child(Side::First);
+        let _ = side;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "part_of_a_side_kept_after_its_call",
+        file: "src/oneloop/service/part.rs",
+        find: "        self.cx.as_mut().part = self.outer;",
+        replace: "        self.cx.as_mut().part = std::mem::take(&mut self.outer.child(Side::First));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "timer_of_the_other_side",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "        self.scratch.service.due = part;",
+        replace: "        let _ = part;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "end_of_a_nested_stream_not_noticed",
+        file: "src/oneloop/service/nested.rs",
+        find: "output.finished = controls.contains(&(id, Control::Finish));",
+        replace: "output.finished = controls.is_empty() && controls.contains(&(id, Control::Finish));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "unread_input_metered_again",
+        file: "src/oneloop/layer/meter.rs",
+        find: "state.bytes_in += (input.len() - state.unread) as u64;",
+        replace: "state.bytes_in += input.len() as u64;",
+        suite: Suite::Scenario("layers"),
     },
     // Mistakes against the second contract.
     Mutant {

@@ -12,6 +12,7 @@ mod greeting;
 mod handles;
 mod identity;
 mod large;
+mod layers;
 mod listeners;
 mod memory;
 mod outbound;

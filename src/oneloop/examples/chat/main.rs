@@ -130,9 +130,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: chat ADDRESS:PORT")?;
     let mut reactor = Reactor::new(Chat::default(), Limits::default())?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let (handle, stopper) = (reactor.handle(), reactor.net().stopper());
-    let mut signals = signal_hook::iterator::Signals::new([2, 15])?;
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
+    let handle = reactor.handle();
     // Another thread reaches the members by calls that the loop carries out.
     std::thread::spawn(move || {
         while handle

@@ -20,9 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map_or(Ok(512 << 20), |bytes| bytes.parse())?;
     let mut reactor = Reactor::new(service::Resp::new(value_max), limits(value_max))?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let stopper = reactor.net().stopper();
-    let mut signals = signal_hook::iterator::Signals::new([2, 15])?;
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
     reactor.run()?;
     Ok(())
 }

@@ -145,7 +145,8 @@ impl Resp {
                 let text = Reply::text(args.first().copied().unwrap_or_default());
                 return Ok(Reply::Array(vec![Reply::text(b"pong"), text]));
             }
-            (lower, _, Mode::Subscribed(_)) if lower != b"ping" && is_known(lower) => {
+            (b"subscribe" | b"ping", _, Mode::Subscribed(_)) => return Err(misuse(name, args)),
+            (lower, _, Mode::Subscribed(_)) if is_known(lower) => {
                 let name = String::from_utf8_lossy(lower);
                 return Err(format!("ERR Can't execute '{name}': {NOT_NOW}").into());
             }
@@ -170,6 +171,9 @@ impl Resp {
                 let texts = found.map(|text| Reply::text(text.as_bytes()));
                 return Ok(Reply::Array(texts.collect()));
             }
+            (b"command", [sub], _) if is(sub, "count") => {
+                return Ok(Reply::Integer(COMMANDS.split_whitespace().count() as i64));
+            }
             (b"command", ..) => return Ok(Reply::Array(Vec::new())),
             (b"info", ..) => {
                 let uptime = cx.now().since(Time::START).as_secs();
@@ -186,10 +190,9 @@ impl Resp {
     }
 
     fn subscribe(&mut self, mode: &mut Mode, channels: &[&[u8]], id: SessionId) -> Reply {
-        let mut count = if let Mode::Subscribed(count) = *mode {
-            count
-        } else {
-            0
+        let mut count = match *mode {
+            Mode::Subscribed(count) => count,
+            _ => 0,
         };
         let replies = channels.iter().map(|channel| {
             let ids = self.listeners.entry_ref(*channel).or_default();

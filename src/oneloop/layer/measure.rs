@@ -2,10 +2,10 @@
 
 /// Measures input that a session has consumed in one step.
 ///
-/// A function `Fn(&[u8]) -> u64` does.
+/// A function `Fn(&[u8]) -> u32` does.
 pub trait Measure {
     /// Returns how many units `consumed` is. A session may consume one message in several steps.
-    fn units(&self, consumed: &[u8]) -> u64;
+    fn units(&self, consumed: &[u8]) -> u32;
 }
 
 /// Measures nothing.
@@ -22,27 +22,27 @@ pub struct Lines;
 
 impl Measure for Nothing {
     #[inline]
-    fn units(&self, _: &[u8]) -> u64 {
+    fn units(&self, _: &[u8]) -> u32 {
         0
     }
 }
 
 impl Measure for Bytes {
     #[inline]
-    fn units(&self, consumed: &[u8]) -> u64 {
-        consumed.len() as u64
+    fn units(&self, consumed: &[u8]) -> u32 {
+        consumed.len() as u32
     }
 }
 
 impl Measure for Lines {
-    fn units(&self, consumed: &[u8]) -> u64 {
-        consumed.iter().filter(|&&byte| byte == b'\n').count() as u64
+    fn units(&self, consumed: &[u8]) -> u32 {
+        consumed.iter().filter(|&&byte| byte == b'\n').count() as u32
     }
 }
 
-impl<F: Fn(&[u8]) -> u64> Measure for F {
+impl<F: Fn(&[u8]) -> u32> Measure for F {
     #[inline]
-    fn units(&self, consumed: &[u8]) -> u64 {
+    fn units(&self, consumed: &[u8]) -> u32 {
         self(consumed)
     }
 }

@@ -108,7 +108,7 @@ impl<R: FnMut(&Peer, EndReason, &Traffic), M: Measure> Layer for Meter<R, M> {
         let unread = cx.input().len();
         state.bytes_in += (input.len() - state.unread) as u64;
         state.bytes_out += (cx.written() - written) as u64;
-        state.messages += self.messages.units(&input[..input.len() - unread]);
+        state.messages += u64::from(self.messages.units(&input[..input.len() - unread]));
         state.unread = unread;
         next
     }

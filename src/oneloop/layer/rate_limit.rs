@@ -57,7 +57,7 @@ pub struct RateLimit<M = Bytes> {
 pub struct RateLimitState {
     bucket: Bucket,
     hold: Hold,
-    place: Option<Place>,
+    place: Place,
 }
 
 /// Whether a session is held back.
@@ -115,12 +115,9 @@ impl<M: Measure> Layer for RateLimit<M> {
     type State = RateLimitState;
 
     fn open(&mut self, peer: &Peer, cx: &mut ServiceContext) -> RateLimitState {
-        let place = match self.address {
-            Rate::UNLIMITED => None,
-            _ => peer
-                .address
-                .ip()
-                .map(|address| self.addresses.enter(address, cx.now())),
+        let place = match (self.address, peer.address.ip()) {
+            (Rate::UNLIMITED, _) | (_, None) => Place::NONE,
+            (_, Some(address)) => self.addresses.enter(address, cx.now()),
         };
         RateLimitState {
             bucket: Bucket::default(),
@@ -137,55 +134,49 @@ impl<M: Measure> Layer for RateLimit<M> {
         cx: &mut Context<'_>,
         mut inner: Inner<'_, S>,
     ) -> Next {
-        if let Hold::Paused { inner, due } = state.hold
-            && let Some(next) = self.held(state, (inner, due), event, cx)
-        {
-            return next;
+        if let Hold::Paused { inner, due } = state.hold {
+            if let Some(next) = self.held(state, (inner, due), event, cx) {
+                return next;
+            }
+            state.hold = Hold::None;
         }
         let input = cx.input();
         let next = inner.step(event, cx);
         let consumed = &input[..input.len() - cx.input().len()];
         match self.charge(state, self.measure.units(consumed), cx.now()) {
-            Level::Debt => self.hold_back(state, next),
-            Level::Allowed => {
-                state.hold = Hold::None;
-                next
-            }
+            Level::Debt => self.hold_back(state, next, cx.now()),
+            Level::Allowed => next,
         }
     }
 
     fn closed(&mut self, state: RateLimitState, _: &Peer, _: EndReason, cx: &mut ServiceContext) {
-        if let Some(place) = state.place {
-            self.addresses.leave(place, cx.now());
-        }
+        self.addresses.leave(state.place, cx.now());
     }
 }
 
 impl<M: Measure> RateLimit<M> {
     #[inline(always)]
-    fn charge(&mut self, state: &mut RateLimitState, units: u64, now: Time) -> Level {
+    fn charge(&mut self, state: &mut RateLimitState, units: u32, now: Time) -> Level {
         let level = state.bucket.charge(self.session, units, now);
-        match &state.place {
-            Some(place)
-                if self.addresses[place].charge(self.address, units, now) == Level::Debt =>
-            {
-                Level::Debt
-            }
-            _ => level,
+        if let Some(bucket) = self.addresses.bucket(&state.place)
+            && bucket.charge(self.address, units, now) == Level::Debt
+        {
+            return Level::Debt;
         }
+        level
     }
 
     /// Holds back a session in debt, if it would read.
     #[cold]
-    fn hold_back(&mut self, state: &mut RateLimitState, next: Next) -> Next {
-        state.hold = Hold::None;
+    fn hold_back(&mut self, state: &mut RateLimitState, next: Next, now: Time) -> Next {
+        state.bucket.bound(now);
+        let mut paid_at = state.bucket.paid_at(self.session);
+        if let Some(bucket) = self.addresses.bucket(&state.place) {
+            bucket.bound(now);
+            paid_at = paid_at.max(bucket.paid_at(self.address));
+        }
         let Next::Read { until: inner } = next else {
             return next;
-        };
-        let paid_at = state.bucket.paid_at(self.session);
-        let paid_at = match &state.place {
-            Some(place) => paid_at.max(self.addresses[place].paid_at(self.address)),
-            None => paid_at,
         };
         let (next, due) = Due::first(Next::Pause { until: inner }, paid_at);
         state.hold = Hold::Paused { inner, due };
@@ -209,7 +200,7 @@ impl<M: Measure> RateLimit<M> {
         // Other sessions of the address may have consumed more since.
         let read = Next::Read { until: inner };
         if self.charge(state, 0, cx.now()) == Level::Debt {
-            return Some(self.hold_back(state, read));
+            return Some(self.hold_back(state, read, cx.now()));
         }
         match event {
             Event::Timeout => {

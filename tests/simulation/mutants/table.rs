@@ -1331,15 +1331,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rate_limit_not_checked_again",
         file: "src/oneloop/layer/rate_limit.rs",
-        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read));\n        }\n",
+        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read, cx.now()));\n        }\n",
         replace: "",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "debt_forgotten_when_the_address_has_left",
         file: "src/oneloop/layer/rate_limit/addresses.rs",
-        find: "            self.left.insert((entry.bucket.empty_at(), place));",
-        replace: "            self.left.insert((Time::START, place));",
+        find: "            self.left.insert((bucket.empty_at(), place));",
+        replace: "            let _ = bucket;\n            self.left.insert((Time::START, place));",
         suite: Suite::Scenario("layers"),
     },
     Mutant {

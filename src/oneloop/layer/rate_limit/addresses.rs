@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::ops::{Index, IndexMut};
 
 use slab::Slab;
 
@@ -17,6 +16,8 @@ use crate::service::{Time, address_key};
 pub(super) struct Addresses {
     places: HashMap<IpAddr, u32>,
     entries: Slab<Entry>,
+    /// The buckets of the entries, apart because each step needs one.
+    buckets: Vec<Bucket>,
     /// Addresses without a session, by the time at which they may be forgotten.
     left: BTreeSet<(Time, u32)>,
 }
@@ -29,7 +30,6 @@ pub(super) struct Place(u32);
 struct Entry {
     address: IpAddr,
     sessions: u32,
-    bucket: Bucket,
 }
 
 impl Addresses {
@@ -41,29 +41,43 @@ impl Addresses {
     pub(super) fn enter(&mut self, address: IpAddr, now: Time) -> Place {
         self.forget(now);
         let address = address_key(address);
-        let entries = &mut self.entries;
+        let (entries, buckets) = (&mut self.entries, &mut self.buckets);
         let place = *self.places.entry(address).or_insert_with(|| {
             let entry = Entry {
                 address,
                 sessions: 0,
-                bucket: Bucket::default(),
             };
-            entries.insert(entry) as u32
+            let place = entries.insert(entry);
+            buckets.resize(buckets.len().max(place + 1), Bucket::default());
+            buckets[place] = Bucket::default();
+            place as u32
         });
         let entry = &mut entries[place as usize];
         if entry.sessions == 0 {
-            self.left.remove(&(entry.bucket.empty_at(), place));
+            let bucket = &self.buckets[place as usize];
+            self.left.remove(&(bucket.empty_at(), place));
         }
         entry.sessions += 1;
         Place(place)
     }
 
+    /// Returns the bucket of a place, if it has one.
+    #[inline(always)]
+    pub(super) fn bucket(&mut self, place: &Place) -> Option<&mut Bucket> {
+        self.buckets.get_mut(place.0 as usize)
+    }
+
     /// Removes a session.
-    pub(super) fn leave(&mut self, Place(place): Place, now: Time) {
+    pub(super) fn leave(&mut self, place: Place, now: Time) {
+        let Place(place) = place;
+        if place == Place::NONE.0 {
+            return;
+        }
         let entry = &mut self.entries[place as usize];
         entry.sessions -= 1;
         if entry.sessions == 0 {
-            self.left.insert((entry.bucket.empty_at(), place));
+            let bucket = &self.buckets[place as usize];
+            self.left.insert((bucket.empty_at(), place));
         }
         self.forget(now);
     }
@@ -80,18 +94,7 @@ impl Addresses {
     }
 }
 
-impl Index<&Place> for Addresses {
-    type Output = Bucket;
-
-    #[inline]
-    fn index(&self, place: &Place) -> &Bucket {
-        &self.entries[place.0 as usize].bucket
-    }
-}
-
-impl IndexMut<&Place> for Addresses {
-    #[inline]
-    fn index_mut(&mut self, place: &Place) -> &mut Bucket {
-        &mut self.entries[place.0 as usize].bucket
-    }
+impl Place {
+    /// The place of a session without an address, or without a limit for it: it has no bucket.
+    pub(super) const NONE: Self = Self(u32::MAX);
 }

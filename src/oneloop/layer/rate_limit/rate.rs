@@ -45,23 +45,32 @@ impl Rate {
         assert!(units > 0, "a rate of 0 would never read again");
         let nanos = 1_000_000_000 / units;
         let nanos_per_unit = if nanos == 0 { 1 } else { nanos };
+        let nanos = nanos_per_unit.saturating_mul(burst);
         Self {
             nanos_per_unit,
-            burst_nanos: nanos_per_unit.saturating_mul(burst),
+            burst_nanos: if nanos > NANOS_MAX { NANOS_MAX } else { nanos },
         }
     }
 }
 
 impl Bucket {
-    /// Adds units at the time `now`.
+    /// Adds units at the time `now`. After [`Level::Debt`], [`bound`](Self::bound) is to be called.
     #[inline(always)]
-    pub(super) fn charge(&mut self, rate: Rate, units: u64, now: Time) -> Level {
-        let (now, nanos) = (now.as_nanos(), units.min(UNITS_MAX) * rate.nanos_per_unit);
-        self.empty_at = self.empty_at.max(now).saturating_add(nanos);
-        match self.empty_at - now > rate.burst_nanos {
+    pub(super) fn charge(&mut self, rate: Rate, units: u32, now: Time) -> Level {
+        let now = now.as_nanos();
+        // No sum overflows: the time is below 2^61, as are a burst and a debt, and units take less
+        // than 2^62.
+        self.empty_at = self.empty_at.max(now) + u64::from(units) * rate.nanos_per_unit;
+        match self.empty_at > now + rate.burst_nanos {
             true => Level::Debt,
             false => Level::Allowed,
         }
+    }
+
+    /// Bounds the debt by 73 years.
+    pub(super) fn bound(&mut self, now: Time) {
+        let most = now.as_nanos() + NANOS_MAX;
+        self.empty_at = self.empty_at.min(most);
     }
 
     /// Returns when the bucket holds no more than a burst.
@@ -75,5 +84,5 @@ impl Bucket {
     }
 }
 
-/// The most units of one step. At the lowest rate they take half a year, and never overflow.
-const UNITS_MAX: u64 = 1 << 24;
+/// The longest time that a burst or a debt takes.
+const NANOS_MAX: u64 = 1 << 61;

@@ -1,18 +1,25 @@
-//! Throughput of one thread at 1 to 10,000 connections: our server and its alternatives, with every
-//! answer verified.
+//! One thread at 1 to 10,000 connections: our server and its alternatives, with every answer
+//! verified.
+//!
+//! There is one criterion group for each question, with the number of connections as its parameter,
+//! so that criterion draws the scaling lines: `target/criterion/exchange/report/lines.svg`. A time
+//! is that of one exchange, conversation or connect, by the clock.
 //!
 //! Each server is a process, and all clients are in this one, so each side has the whole limit on
 //! open files. With two cores or more, the server runs on core 0 and the clients on core 1.
-//! Connections are opened before the clock starts.
+//! Connections are opened before the clock starts. Sizes and times are such that all of it takes
+//! less than four minutes; `ratios` measures longer, interleaved, and CPU time.
 //!
-//! `ONELOOP_PEERS=oneloop,c_epoll` selects servers, and an argument selects benchmarks by name:
-//! `cargo bench --bench connection_scaling -- exchange/100`.
+//! `ONELOOP_PEERS=oneloop,c_epoll` selects servers, and an argument, which is a regular expression,
+//! selects benchmarks: `cargo bench --bench connection_scaling -- 'exchange/.*/100$'`.
 
 use std::io;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+use criterion::{
+    AxisScale, BenchmarkGroup, BenchmarkId, Criterion, PlotConfiguration, SamplingMode, Throughput,
+};
 
 use oneloop_bench::fleet::{Fleet, Work};
 use oneloop_bench::peers::{Contest, Peer, Running};
@@ -25,7 +32,7 @@ fn main() {
     exchange(&mut criterion, &contest, &sizes);
     active_among_idle(&mut criterion, &contest, &sizes);
     pipelined(&mut criterion, &contest, &sizes);
-    conversation(&mut criterion, &contest);
+    conversation(&mut criterion, &contest, &sizes);
     connect_storm(&mut criterion, &contest, &sizes);
     criterion.final_summary();
 }
@@ -34,8 +41,9 @@ fn main() {
 struct Sizes {
     active: &'static [usize],
     idle: &'static [usize],
+    pipelined: &'static [usize],
+    conversations: &'static [usize],
     storm: &'static [usize],
-    depth: &'static [u32],
     /// The connections that one process can have.
     most: usize,
 }
@@ -48,17 +56,19 @@ impl Sizes {
         if is_told("--bench") && !is_told("--test") {
             Self {
                 active: &[1, 10, 100, 1_000, 10_000],
-                idle: &[1_000, 10_000, 19_000],
-                storm: &[1_000, 10_000],
-                depth: &[10, 50, 150],
+                idle: &[100, 1_000, 10_000],
+                pipelined: &[1, 10, 100],
+                conversations: &[1, 8, 64],
+                storm: &[100, 1_000],
                 most,
             }
         } else {
             Self {
                 active: &[1, 10],
                 idle: &[10],
+                pipelined: &[1],
+                conversations: &[8],
                 storm: &[10],
-                depth: &[10],
                 most,
             }
         }
@@ -79,67 +89,76 @@ impl Sizes {
 
 /// Measures exchanges on all connections, each as fast as it is answered.
 fn exchange(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
+    let mut group = group(criterion, "exchange");
     for connections in sizes.possible("exchange", sizes.active) {
-        let mut group = group(criterion, &format!("exchange/{connections}"));
         let work = Work::rounds(connections, 1, 1);
         for peer in contest.with_room_for(connections) {
-            bench_work(&mut group, peer, connections, &work);
+            bench_work(&mut group, peer, connections, connections, &work);
         }
     }
+    group.finish();
 }
 
-/// Measures exchanges on a hundred connections among many idle ones.
+/// Measures exchanges on a hundred connections among idle ones.
 fn active_among_idle(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
+    let mut group = group(criterion, "active_among_idle");
     for idle in sizes.possible("active_among_idle", sizes.idle) {
-        let mut group = group(criterion, &format!("active_among_idle/{idle}"));
         let active = ACTIVE_AMONG_IDLE.min(idle);
         let work = Work::rounds(active, 1, 1);
         for peer in contest.with_room_for(idle + active) {
-            bench_work(&mut group, peer, idle + active, &work);
+            bench_work(&mut group, peer, idle, idle + active, &work);
         }
     }
+    group.finish();
 }
 
-/// Measures batches: a hundred connections send `depth` names in one write and wait for all
+/// Measures exchanges of which each connection sends fifty in one write, and then waits for all
 /// answers.
 fn pipelined(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
-    for &depth in sizes.depth {
-        let mut group = group(criterion, &format!("pipelined/{depth}"));
-        let work = Work::rounds(PIPELINING, depth, 1);
-        for peer in contest.with_room_for(PIPELINING) {
-            bench_work(&mut group, peer, PIPELINING, &work);
+    let mut group = group(criterion, "pipelined");
+    for connections in sizes.possible("pipelined", sizes.pipelined) {
+        let work = Work::rounds(connections, DEPTH, 1);
+        for peer in contest.with_room_for(connections) {
+            bench_work(&mut group, peer, connections, connections, &work);
         }
     }
+    group.finish();
 }
 
-/// Measures whole conversations, from the connect to the end after the goodbye.
-fn conversation(criterion: &mut Criterion, contest: &Contest) {
+/// Measures whole conversations, from the connect to the end after the goodbye, some at a time.
+fn conversation(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
     let mut group = group(criterion, "conversation");
-    group.throughput(Throughput::Elements(1));
-    for peer in contest.with_room_for(CONVERSATIONS_AT_ONCE as usize) {
-        let mut set_up = None;
-        group.bench_function(peer.name(), |bencher| {
-            let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, 0));
-            bencher.iter_custom(|conversations| {
-                verified(fleet.converse(conversations, CONVERSATIONS_AT_ONCE), peer)
-            });
-        });
-    }
-}
-
-/// Measures simultaneous connects to a new server, until all are greeted.
-fn connect_storm(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
-    for connections in sizes.possible("connect_storm", sizes.storm) {
-        let mut group = group(criterion, &format!("connect_storm/{connections}"));
-        group.throughput(Throughput::Elements(connections as u64));
-        for peer in contest.with_room_for(connections) {
-            group.bench_function(peer.name(), |bencher| {
-                bencher.iter_custom(|iterations| {
-                    (0..iterations).map(|_| storm(peer, connections)).sum()
+    for at_once in sizes.possible("conversation", sizes.conversations) {
+        for peer in contest.with_room_for(at_once) {
+            let mut set_up = None;
+            group.bench_function(BenchmarkId::new(peer.name(), at_once), |bencher| {
+                let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, 0));
+                let least = at_once as u64;
+                bencher.iter_custom(|wanted| {
+                    each(wanted, least, |count| {
+                        verified(fleet.converse(count, at_once as u64), peer)
+                    })
                 });
             });
         }
     }
+    group.finish();
+}
+
+/// Measures simultaneous connects to a new server, until all are greeted.
+fn connect_storm(criterion: &mut Criterion, contest: &Contest, sizes: &Sizes) {
+    let mut group = group(criterion, "connect_storm");
+    for connections in sizes.possible("connect_storm", sizes.storm) {
+        for peer in contest.with_room_for(connections) {
+            group.bench_function(BenchmarkId::new(peer.name(), connections), |bencher| {
+                bencher.iter_custom(|wanted| {
+                    // One storm, whatever number of connects is wanted.
+                    storm(peer, connections).mul_f64(wanted as f64 / connections as f64)
+                });
+            });
+        }
+    }
+    group.finish();
 }
 
 fn storm(peer: &Peer, connections: usize) -> Duration {
@@ -147,29 +166,36 @@ fn storm(peer: &Peer, connections: usize) -> Duration {
     verified(fleet.open_at_once(connections), peer)
 }
 
-/// Measures `work` per iteration, with `connections` open.
+/// Measures an exchange of `work`, with `open` connections. The parameter is a number of
+/// connections.
 fn bench_work(
     group: &mut BenchmarkGroup<'_, WallTime>,
     peer: &Peer,
-    connections: usize,
+    parameter: usize,
+    open: usize,
     work: &Work,
 ) {
-    group.throughput(Throughput::Elements(work.exchanges));
     let mut set_up: Option<(Running, Fleet)> = None;
-    group.bench_function(BenchmarkId::from_parameter(peer.name()), |bencher| {
+    group.bench_function(BenchmarkId::new(peer.name(), parameter), |bencher| {
         // Lazily: benchmarks that were not selected must not start servers.
-        let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, connections));
-        bencher.iter_custom(|iterations| {
-            let exchanges = work.exchanges * iterations;
-            verified(
-                fleet.exchange(Work {
+        let (_, fleet) = set_up.get_or_insert_with(|| ready(peer, open));
+        bencher.iter_custom(|wanted| {
+            each(wanted, work.exchanges, |exchanges| {
+                let work = Work {
                     exchanges,
                     ..work.clone()
-                }),
-                peer,
-            )
+                };
+                verified(fleet.exchange(work), peer)
+            })
         });
     });
+}
+
+/// Runs `work` for whole rounds of `round` units, at least `wanted` units in all. Returns the time of
+/// `wanted` units.
+fn each(wanted: u64, round: u64, work: impl FnOnce(u64) -> Duration) -> Duration {
+    let units = wanted.next_multiple_of(round);
+    work(units).mul_f64(wanted as f64 / units as f64)
 }
 
 /// Starts a server and connects clients to it.
@@ -186,14 +212,17 @@ fn verified<T>(result: io::Result<T>, peer: &Peer) -> T {
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    // Large sizes take long, and nine servers make more than a hundred benchmarks.
+    let scale = PlotConfiguration::default().summary_scale(AxisScale::Logarithmic);
+    group.plot_config(scale);
+    group.throughput(Throughput::Elements(1));
+    // Nine servers make more than a hundred benchmarks.
     group.sampling_mode(SamplingMode::Flat);
     group.sample_size(10);
-    group.warm_up_time(Duration::from_millis(300));
-    group.measurement_time(Duration::from_millis(1500));
+    group.warm_up_time(Duration::from_millis(100));
+    group.measurement_time(Duration::from_millis(500));
     group
 }
 
 const ACTIVE_AMONG_IDLE: usize = 100;
-const PIPELINING: usize = 100;
-const CONVERSATIONS_AT_ONCE: u64 = 64;
+/// The names in one write of a pipelining client.
+const DEPTH: u32 = 50;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use oneloop::net::{BufferSizes, Connecting, Jobs, ListenOptions, Net, Readiness, Token, WakeFn};
+use oneloop::net::{
+    BufferSizes, Connecting, Jobs, ListenAt, ListenOptions, Net, Readiness, Token, WakeFn,
+};
 use oneloop::{Address, Limits, PeerAddress, Reactor, Time};
 use oneloop_greeting::{Config, Framing, Greeter};
 
@@ -232,13 +234,13 @@ impl Net for MockNet {
         false
     }
 
-    fn listen(&mut self, _: SocketAddr, _: &ListenOptions, token: Token) -> io::Result<()> {
+    fn listen(&mut self, _: ListenAt, _: &ListenOptions, token: Token) -> io::Result<()> {
         self.listener = Some(token);
         Ok(())
     }
 
-    fn local_addr(&self, (): &()) -> io::Result<SocketAddr> {
-        Ok(SocketAddr::from(([127, 0, 0, 1], 6000)))
+    fn local_addr(&self, (): &()) -> Address {
+        SocketAddr::from(([127, 0, 0, 1], 6000)).into()
     }
 
     fn accept(&mut self, (): &()) -> io::Result<((), PeerAddress)> {

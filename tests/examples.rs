@@ -16,7 +16,7 @@ use oneloop_bench::peers::{Peer, Pin, Running, is_on_path};
 
 #[test]
 fn examples_stop_politely_on_either_signal() {
-    for example in ["echo", "lines", "http"] {
+    for example in ["echo", "lines", "http", "resp", "chat"] {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             let server = start(example);
             let mut client = connect(server.address());
@@ -252,18 +252,22 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// Exchanges a message of an example.
 fn exchange(example: &str, client: &mut TcpStream) {
-    if example == "http" {
-        client
-            .write_all(request("GET", "/").as_bytes())
-            .expect("it reads");
-        let mut reader = BufReader::with_capacity(1, client);
-        assert_eq!(answer(&mut reader).expect("an answer").1, page(128));
-    } else {
-        client.write_all(b"hello\n").expect("it reads");
-        let mut answer = [0; 6];
-        client.read_exact(&mut answer).expect("it answers");
-        assert_eq!(&answer, b"hello\n");
-    }
+    let (sent, wanted): (&[u8], &[u8]) = match example {
+        "http" => {
+            client
+                .write_all(request("GET", "/").as_bytes())
+                .expect("it reads");
+            let mut reader = BufReader::with_capacity(1, client);
+            return assert_eq!(answer(&mut reader).expect("an answer").1, page(128));
+        }
+        "resp" => (b"PING\r\n", b"+PONG\r\n"),
+        "chat" => (b"", b"your name, please\n"),
+        _ => (b"hello\n", b"hello\n"),
+    };
+    client.write_all(sent).expect("it reads");
+    let mut answer = vec![0; wanted.len()];
+    client.read_exact(&mut answer).expect("it answers");
+    assert_eq!(answer, wanted);
 }
 
 /// Sends all bytes and finishes, while another thread reads to the end. Returns the bytes read.

@@ -16,6 +16,14 @@ fn contract_names_no_socket_poller_clock_or_loop() {
 }
 
 #[test]
+fn layers_name_only_the_contract() {
+    assert_names_none_of(
+        "src/oneloop/layer",
+        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
+    );
+}
+
+#[test]
 fn framing_names_no_other_module() {
     let rest = ["service", "net", "reactor", "layer", "Service", "Reactor"];
     assert_names_none_of("src/oneloop/framing", &[SOCKETS, CLOCKS, &rest]);

@@ -7,7 +7,7 @@ use std::{fs, str};
 
 use oneloop_bench::peers::{Foreign, Peer};
 
-use crate::load::{Load, Wrk};
+use crate::load::{Fanout, Load, RedisBenchmark, Wrk};
 use crate::upstream;
 
 /// One load on an example and on its peer.
@@ -25,7 +25,7 @@ pub(crate) struct Row {
 
 /// Returns all comparisons.
 pub(crate) fn all() -> Vec<Row> {
-    [http(), forward()].into_iter().flatten().collect()
+    [http(), resp(), forward()].into_iter().flatten().collect()
 }
 
 fn http() -> Vec<Row> {
@@ -125,6 +125,80 @@ listen forward
     let file = scratch_folder(address)?.join("haproxy.cfg");
     fs::write(&file, configuration)?;
     let arguments = ["-db", "-f", &file.display().to_string()];
+    Ok(arguments.map(String::from).to_vec())
+}
+
+fn resp() -> Vec<Row> {
+    let row = |name, at_most, load| Row {
+        name,
+        ours: Peer::example("resp"),
+        theirs: REDIS,
+        upstream: None,
+        load,
+        at_most,
+    };
+    let command = |test, depth| {
+        Load::RedisBenchmark(RedisBenchmark {
+            test,
+            depth,
+            value_bytes: 3,
+            per_second: 20_000 * depth as u64 / 2,
+        })
+    };
+    let megabyte = |test| {
+        Load::RedisBenchmark(RedisBenchmark {
+            test,
+            depth: 1,
+            value_bytes: 1_000_000,
+            per_second: 200,
+        })
+    };
+    let fanout = |depth| {
+        Load::Fanout(Fanout {
+            listeners: 500,
+            depth,
+        })
+    };
+    vec![
+        row("resp PING", 0.90, command("ping_mbulk", 1)),
+        row("resp SET", 0.90, command("set", 1)),
+        row("resp GET", 0.90, command("get", 1)),
+        row("resp INCR", 0.90, command("incr", 1)),
+        row("resp LPUSH", 0.90, command("lpush", 1)),
+        row("resp PING, 16 pipelined", 0.62, command("ping_mbulk", 16)),
+        row("resp SET, 16 pipelined", 0.62, command("set", 16)),
+        row("resp GET, 16 pipelined", 0.62, command("get", 16)),
+        row("resp INCR, 16 pipelined", 0.62, command("incr", 16)),
+        row("resp LPUSH, 16 pipelined", 0.62, command("lpush", 16)),
+        row("resp SET 1 MB", 0.95, megabyte("set")),
+        row("resp GET 1 MB", 0.95, megabyte("get")),
+        row("resp PUBLISH to 500", 0.60, fanout(1)),
+        row("resp PUBLISH to 500, 16 pipelined", 0.60, fanout(16)),
+    ]
+}
+
+/// Without persistence.
+const REDIS: Peer = Peer::foreign(
+    "redis",
+    Foreign {
+        program: "redis-server",
+        package: "redis",
+        arguments: redis,
+    },
+);
+
+fn redis(address: SocketAddr) -> io::Result<Vec<String>> {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let arguments = [
+        "--bind",
+        &ip,
+        "--port",
+        &port,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ];
     Ok(arguments.map(String::from).to_vec())
 }
 

@@ -76,7 +76,7 @@ pub struct Connections {
 pub struct Costs {
     /// The time over which the following was used.
     pub wall: Duration,
-    /// Exchanges, or conversations, that ended in that time.
+    /// Exchanges, or conversations, that ended in that time, whenever they began.
     pub completed: u64,
     /// CPU time of this process.
     pub generator: Option<Duration>,

@@ -65,6 +65,8 @@ pub(crate) struct Recorder {
     current_start: Time,
     interval: Duration,
     faults_before: u64,
+    /// Exchanges, or conversations, that ended in the window or outside of it.
+    ended: u64,
 }
 
 impl Recorder {
@@ -88,6 +90,7 @@ impl Recorder {
             current_start: Time::UNBOUNDED,
             interval,
             faults_before: 0,
+            ended: 0,
         }
     }
 
@@ -102,6 +105,7 @@ impl Recorder {
     /// under way when the window ends is not lost, however long it takes.
     #[inline]
     pub(crate) fn ended(&mut self, start: Time, now: Time, timeout: Duration) {
+        self.ended += 1;
         let took = now.since(start);
         if took > timeout {
             self.faults.add(Fault::Late, 1);
@@ -171,7 +175,12 @@ impl Recorder {
         self.current.reset();
     }
 
-    /// Returns the exchanges that have ended within the window so far.
+    /// Returns the exchanges that have ended so far, those that began outside of the window too.
+    pub(crate) fn ended_in_all(&self) -> u64 {
+        self.ended
+    }
+
+    /// Returns the exchanges that began within the window and have ended so far.
     pub(crate) fn completed(&self) -> u64 {
         self.latency.len() + self.current.len()
     }

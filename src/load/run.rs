@@ -67,7 +67,7 @@ pub fn run(
     while reactor.service().phase() != Phase::Over {
         reactor.turn()?;
         let (generator, now) = (reactor.service(), clock.now());
-        meter.look(generator.phase(), generator.completed(), now);
+        meter.look(generator.phase(), generator.ended(), now);
         if generator.next_alarm() != armed {
             armed = generator.next_alarm();
             timer.set(armed.since(now))?;
@@ -81,7 +81,7 @@ pub fn run(
         }
     }
     let generator = reactor.service();
-    meter.look(Phase::Over, generator.completed(), clock.now());
+    meter.look(Phase::Over, generator.ended(), clock.now());
     Ok(outcome(reactor.service_mut(), meter, ending))
 }
 

@@ -6,22 +6,24 @@
 //! |---|---|---|
 //! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
 //! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
+//! | [`layer`] | services around services | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
 //! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
 #![doc = include_str!("README.md")]
 
 pub mod framing;
+pub mod layer;
 pub mod net;
 pub mod reactor;
 pub mod service;
 pub mod testing;
 
 pub use reactor::{
-    CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Pool, Reactor, Reply,
-    ReplyError, Stopped, Turn, Usage, WhenFull,
+    BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
+    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
 };
 pub use service::{
-    Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Peer, PeerAddress,
-    Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
+    Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
+    PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
 };

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use crate::reactor::Limits;
 use crate::service::{
-    Context, Event, ListenerId, Next, Peer, Scratch, Service, ServiceContext, SessionId, Time,
-    TimerId,
+    Context, Event, ListenerId, Next, Part, Peer, Scratch, Service, ServiceContext, SessionId,
+    Time, TimerId,
 };
 
 /// One connection of a unit test: presents input and time to a session, and returns its output.
@@ -162,10 +162,11 @@ impl Harness {
         self.scratch.service.timers.get(id)
     }
 
-    /// Returns when the service's timer with this key is due, if it is set.
+    /// Returns when the service's timer with this key is due, if it is set. The timers of a service
+    /// inside a [`Fork`](crate::layer::Fork) are not found.
     #[must_use]
     pub fn service_timer(&self, key: u64) -> Option<Time> {
-        let id = TimerId::Service(key);
+        let id = TimerId::Service(Part::WHOLE, key);
         self.scratch.service.timers.get(id)
     }
 

@@ -70,6 +70,7 @@ mod rng;
 mod storm;
 mod syscalls;
 mod trace;
+mod unix;
 mod workers;
 mod world;
 
@@ -77,7 +78,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use oneloop::{Limits, Reactor, Service, ServiceContext, Stopped, Time, Turn};
+use oneloop::{
+    Address, Builder, Limits, Listen, Reactor, Service, ServiceContext, Stopped, Time, Turn,
+};
 
 pub use client::{Client, RemotePeer, Script, Status};
 pub use faults::Faults;
@@ -91,7 +94,8 @@ pub use storm::{Dialog, Dialogs, storm};
 pub struct Simulation<S: Service, const SHORT_READ_DRAINS: bool = true> {
     network: Network<SHORT_READ_DRAINS>,
     reactor: Reactor<S, Network<SHORT_READ_DRAINS>>,
-    address: SocketAddr,
+    /// The names and the addresses of the listeners.
+    listeners: Vec<(&'static str, Address)>,
     clients: u16,
 }
 
@@ -111,36 +115,94 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
     /// # Panics
     /// If the limits are invalid.
     pub fn with_network(network: Network<SHORT_READ_DRAINS>, service: S, limits: Limits) -> Self {
-        let reactor = Reactor::with_net(service, limits, network.clone());
-        let mut reactor = reactor.unwrap_or_else(|error| panic!("{error}"));
-        let address = reactor
-            .listen(SERVER)
-            .expect("no listener has this address");
+        let builder = Reactor::builder(service).limits(limits);
+        Self::from_builder(network, builder.listen(Listen::tcp(SERVER)))
+    }
+
+    /// Creates a server with listeners of its own on the given network.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use oneloop::{Context, Event, Next, Peer, Service, ServiceContext};
+    /// # struct Whence;
+    /// # impl Service for Whence {
+    /// #     type Session = &'static str;
+    /// #     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> &'static str {
+    /// #         peer.listener.map_or("", |id| id.name())
+    /// #     }
+    /// #     fn step(&mut self, name: &mut &'static str, _: Event, cx: &mut Context<'_>) -> Next {
+    /// #         cx.write(name.as_bytes());
+    /// #         Next::Read { until: cx.after(Duration::from_secs(60)) }
+    /// #     }
+    /// # }
+    /// use oneloop::{Listen, Reactor};
+    /// use oneloop_sim::{Network, Simulation};
+    ///
+    /// let builder = Reactor::builder(Whence)
+    ///     .listen(Listen::tcp(([10, 0, 0, 1], 80).into()).name("public"))
+    ///     .listen(Listen::unix("/run/admin.sock").name("admin"));
+    /// let network: Network = Network::new(1);
+    /// let mut simulation = Simulation::from_builder(network, builder);
+    /// let admin = simulation.connect_to("admin");
+    /// simulation.run_for(Duration::from_secs(1));
+    /// assert_eq!(admin.received(), b"admin");
+    /// ```
+    ///
+    /// # Panics
+    /// If the limits are invalid, or a listener cannot be opened.
+    pub fn from_builder(network: Network<SHORT_READ_DRAINS>, builder: Builder<S>) -> Self {
+        let reactor = builder.build_on(network.clone());
+        let reactor = reactor.unwrap_or_else(|error| panic!("{error}"));
+        let listeners = reactor.listeners();
         Self {
+            listeners: listeners
+                .map(|(id, address)| (id.name(), address.clone()))
+                .collect(),
             network,
             reactor,
-            address,
             clients: 0,
         }
     }
 
-    /// Starts connecting a client over a link without delay.
+    /// Starts connecting a client to the first listener, over a link without delay.
     ///
     /// # Panics
-    /// After 65,535 clients.
+    /// After 65,535 clients, or if there is no listener.
     pub fn connect(&mut self) -> Client {
         self.connect_over(LinkProfile::ideal())
     }
 
-    /// Starts connecting a client over `link`. Clients differ only by their port.
+    /// Starts connecting a client to the first listener, over `link`. Clients differ only by their
+    /// port.
     ///
     /// # Panics
     /// As [`connect`](Self::connect).
     pub fn connect_over(&mut self, link: LinkProfile) -> Client {
+        let (_, address) = self.listeners.first().expect("a listener");
+        self.connect_at(address.clone(), link)
+    }
+
+    /// Starts connecting a client to the listener with this name, over a link without delay.
+    ///
+    /// # Panics
+    /// After 65,535 clients, or if no listener has this name.
+    pub fn connect_to(&mut self, listener: &str) -> Client {
+        let named = self.listeners.iter().find(|(name, _)| *name == listener);
+        let (_, address) = named.unwrap_or_else(|| panic!("no listener is called {listener}"));
+        self.connect_at(address.clone(), LinkProfile::ideal())
+    }
+
+    fn connect_at(&mut self, address: Address, link: LinkProfile) -> Client {
         let port = self.clients.checked_add(1).expect("ports for all clients");
         self.clients = port;
-        let from = SocketAddr::new(CLIENTS, port);
-        self.network.connect(from, self.address, link)
+        match address {
+            Address::Unix(path) => self.network.connect_unix(path, link),
+            address => {
+                let to = address.socket_addr().expect("an IP address");
+                let from = SocketAddr::new(CLIENTS, port);
+                self.network.connect(from, to, link)
+            }
+        }
     }
 
     /// Runs the server for this much virtual time, or until it stops.
@@ -199,9 +261,14 @@ impl<S: Service, const SHORT_READ_DRAINS: bool> Simulation<S, SHORT_READ_DRAINS>
         }
     }
 
-    /// Returns the server's address.
+    /// Returns the address of the first listener.
+    ///
+    /// # Panics
+    /// If there is no listener, or it is a Unix-domain socket.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        let first = self.listeners.first().map(|(_, address)| address);
+        let address = first.and_then(Address::socket_addr);
+        address.expect("a listener with an IP address")
     }
 
     /// Returns the network, to inject faults and to observe calls.

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,9 +22,12 @@ use super::connection::EndpointId;
 use super::poller::Trigger;
 use super::workers::Deed;
 use super::world::{Stop, World};
-use oneloop::net::{BufferSizes, Connecting, Jobs, ListenOptions, Net, Readiness, Token, WakeFn};
+use oneloop::net::{
+    BufferSizes, Connecting, Jobs, ListenAt, ListenOptions, Net, Readiness, Token, WakeFn,
+};
 use oneloop::{Address, PeerAddress, Time};
 
+use super::unix;
 use super::{CallCounts, Client, Faults, LinkProfile, Observer, Rng, Script};
 
 /// A handle to a simulated network. The loop runs on one, and the test controls it with another.
@@ -97,6 +101,17 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
         Client::new(Rc::clone(&self.world), index)
     }
 
+    /// Starts connecting a client to the Unix-domain socket at `path`.
+    ///
+    /// Its [`address`](Client::address) is made up and its own.
+    #[must_use]
+    pub fn connect_unix(&self, path: impl Into<PathBuf>, link: LinkProfile) -> Client {
+        let mut world = self.world.borrow_mut();
+        let (from, to) = world.unix_ends(path.into());
+        drop(world);
+        self.connect(from, to, link)
+    }
+
     /// As [`connect`](Self::connect), at the time `when` and for a client that runs `script`.
     pub fn connect_at(
         &self,
@@ -119,6 +134,17 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
     ) {
         let spawn = Box::new(move || Box::new(spawn()) as Box<dyn Script>);
         self.world.borrow_mut().serve(address, spawn);
+    }
+
+    /// As [`serve`](Self::serve), at the path of a Unix-domain socket.
+    pub fn serve_unix<B: Script + 'static>(
+        &self,
+        path: impl Into<PathBuf>,
+        spawn: impl FnMut() -> B + 'static,
+    ) {
+        let path = Address::Unix(path.into());
+        let address = self.world.borrow_mut().unix.inside(&path);
+        self.serve(address, spawn);
     }
 
     /// Sets the link of outbound connections started from now on.
@@ -284,26 +310,33 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
 
     fn listen(
         &mut self,
-        address: SocketAddr,
+        at: ListenAt,
         options: &ListenOptions,
         token: Token,
     ) -> io::Result<Listener> {
-        let index = self.world.borrow_mut().listen(address, options, token)?;
+        let ListenAt::Address(address) = at else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let mut world = self.world.borrow_mut();
+        let address = world.unix.inside(&address);
+        let index = world.listen(address, options, token)?;
+        drop(world);
         let world = Rc::clone(&self.world);
         Ok(Listener { world, index })
     }
 
-    fn local_addr(&self, listener: &Listener) -> io::Result<SocketAddr> {
-        Ok(self.world.borrow().listeners[listener.index].address)
+    fn local_addr(&self, listener: &Listener) -> Address {
+        let world = self.world.borrow();
+        world.unix.outside(world.listeners[listener.index].address)
     }
 
     fn accept(&mut self, listener: &Listener) -> io::Result<(Stream, PeerAddress)> {
         let (at, peer) = self.world.borrow_mut().accept(listener.index)?;
-        Ok((self.stream(at), peer.into()))
+        Ok((self.stream(at), unix::peer(peer)))
     }
 
     fn stream_local_addr(&self, stream: &Stream) -> Option<SocketAddr> {
-        Some(self.world.borrow().end(stream.at).address)
+        unix::local(self.world.borrow().end(stream.at).address)
     }
 
     fn shed(&mut self, listener: &Listener, message: &[u8]) -> io::Result<()> {
@@ -316,8 +349,10 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         from: Option<IpAddr>,
         buffers: &BufferSizes,
     ) -> io::Result<Stream> {
-        let to = to.socket_addr().ok_or(io::ErrorKind::Unsupported)?;
-        let at = self.world.borrow_mut().dial(to, from, buffers)?;
+        let mut world = self.world.borrow_mut();
+        let to = world.unix.inside(to);
+        let at = world.dial(to, from, buffers)?;
+        drop(world);
         Ok(self.stream(at))
     }
 
@@ -325,7 +360,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         let mut world = self.world.borrow_mut();
         Ok(match world.finish_connect(stream.at)? {
             true => Connecting::Established {
-                local: Some(world.end(stream.at).address),
+                local: unix::local(world.end(stream.at).address),
             },
             false => Connecting::InProgress,
         })

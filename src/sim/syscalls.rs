@@ -92,7 +92,7 @@ impl World {
         if self
             .listeners
             .iter()
-            .any(|l| l.open && l.address == address)
+            .any(|l| l.open && l.address == address && !(l.shares_port && options.reuse_port))
         {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -104,6 +104,7 @@ impl World {
             send_buffer_bytes: options.buffers.send_bytes as usize,
             receive_buffer_bytes: options.buffers.receive_bytes as usize,
             open: true,
+            shares_port: options.reuse_port,
             waiting_since: None,
         });
         Ok(self.listeners.len() - 1)

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use super::connection::{Connection, Endpoint, EndpointId, Owner, Side, TcpState}
 use super::pipe::Departure;
 use super::poller::{Poller, ReadySet, Registration, Source, Trigger};
 use super::trace::Trace;
+use super::unix::UnixNames;
 use super::workers::{Deed, Workers};
 use super::{Faults, LinkProfile, Observer, Rng, Syscall};
-use oneloop::Time;
+use oneloop::{Address, Time};
 
 /// The state of a network, shared by its handles.
 pub(super) struct World {
@@ -43,6 +45,7 @@ pub(super) struct World {
     pub(super) outbound_link: LinkProfile,
     /// SYNs to these addresses are dropped.
     pub(super) unanswered: Vec<SocketAddr>,
+    pub(super) unix: UnixNames,
     connections: Vec<Connection>,
     clients: Vec<ClientState>,
     /// Clients whose scripts must run.
@@ -63,6 +66,7 @@ pub(super) struct ListenerState {
     pub(super) send_buffer_bytes: usize,
     pub(super) receive_buffer_bytes: usize,
     pub(super) open: bool,
+    pub(super) shares_port: bool,
     /// Since when a connection waits, or since the last attempt to accept.
     pub(super) waiting_since: Option<Time>,
 }
@@ -144,6 +148,7 @@ impl World {
             registered: Vec::new(),
             outbound_link: LinkProfile::ideal(),
             unanswered: Vec::new(),
+            unix: UnixNames::default(),
             connections: Vec::new(),
             clients: Vec::new(),
             runnable: VecDeque::new(),
@@ -175,6 +180,11 @@ impl World {
         let at = self.connect(Owner::Client(client), (from, to), link, when);
         self.add_client(at, script);
         client
+    }
+
+    /// Returns the addresses of a new client and of the socket at `path`.
+    pub(super) fn unix_ends(&mut self, path: PathBuf) -> (SocketAddr, SocketAddr) {
+        (self.unix.client(), self.unix.inside(&Address::Unix(path)))
     }
 
     /// Starts a connection of the loop or of a client.
@@ -517,13 +527,24 @@ impl World {
         if let Some(service) = self.services.iter().position(|(address, _)| *address == to) {
             return self.answer_by_service(service, connection);
         }
-        match self.listeners.iter().position(|l| l.open && l.reaches(to)) {
+        match self.listener_for(to, connection) {
             Some(listener) if self.listeners[listener].has_room() => {
                 self.enqueue(listener, connection);
             }
             Some(_) => self.retransmit_syn(connection, attempt),
             None => self.send_rst(connection),
         }
+    }
+
+    /// Returns the listener that a connection reaches. Several that share an address take turns.
+    fn listener_for(&self, to: SocketAddr, connection: usize) -> Option<usize> {
+        let listeners = self.listeners.iter().enumerate();
+        let reached: Vec<_> = listeners
+            .filter(|(_, listener)| listener.open && listener.reaches(to))
+            .map(|(index, _)| index)
+            .collect();
+        let turn = connection.checked_rem(reached.len())?;
+        Some(reached[turn])
     }
 
     fn enqueue(&mut self, listener: usize, connection: usize) {

@@ -47,6 +47,34 @@ fn pipelined_http_request_takes_few_instructions() {
     );
 }
 
+#[test]
+fn resp_command_takes_few_instructions() {
+    instructions_at_most(
+        "instructions per SET",
+        thresholds::INSTRUCTIONS_PER_COMMAND,
+        ("resp", SET, b"+OK\r\n".len(), 1),
+    );
+}
+
+#[test]
+fn pipelined_resp_command_takes_few_instructions() {
+    instructions_at_most(
+        "instructions per pipelined SET",
+        thresholds::INSTRUCTIONS_PER_PIPELINED_COMMAND,
+        ("resp", SET, b"+OK\r\n".len(), 16),
+    );
+}
+
+#[test]
+fn chat_line_takes_few_instructions() {
+    // The greeting comes first, so the answers read are a part of one behind.
+    instructions_at_most(
+        "instructions per line of a chat",
+        thresholds::INSTRUCTIONS_PER_CHAT_LINE,
+        ("chat", b"two words\n", b"another name, please\n".len(), 1),
+    );
+}
+
 /// Asserts the instructions of an example for each message: its name, a message, the length of the
 /// answer, and the number of messages in one write.
 fn instructions_at_most(
@@ -97,6 +125,8 @@ fn exchange(
 }
 
 const CONNECTIONS: usize = 50;
+/// What `redis-benchmark` sends.
+const SET: &[u8] = b"*3\r\n$3\r\nSET\r\n$16\r\nkey:__rand_int__\r\n$3\r\nVXK\r\n";
 /// The request that `wrk` sends.
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 const ANSWER_BYTES: usize = "HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n".len() + 128;

@@ -16,6 +16,7 @@ use oneloop_greeting::{Config, Framing, Greeter};
 
 mod drip;
 mod examples;
+mod layers;
 mod thresholds;
 
 use oneloop_bench::fleet::{Fleet, Work};

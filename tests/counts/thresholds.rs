@@ -24,6 +24,9 @@ pub(crate) const ALLOCATIONS: u64 = 0;
 /// fewer events.
 pub(crate) const INSTRUCTIONS_PER_EXCHANGE: f64 = 285.0;
 
+/// The instructions that one observing layer adds to an exchange.
+pub(crate) const INSTRUCTIONS_OF_A_LAYER: f64 = 40.0;
+
 /// Bytes of anonymous memory per idle connection that has exchanged a name and has a deadline, in a
 /// release build.
 pub(crate) const BYTES_PER_IDLE_CONNECTION: f64 = 104.0;
@@ -43,3 +46,12 @@ pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1540.0;
 
 /// The same with 16 requests in each write.
 pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 1130.0;
+
+/// The same of `resp` for a SET of 3 bytes.
+pub(crate) const INSTRUCTIONS_PER_COMMAND: f64 = 1250.0;
+
+/// The same with 16 commands in each write.
+pub(crate) const INSTRUCTIONS_PER_PIPELINED_COMMAND: f64 = 920.0;
+
+/// The same of `chat` for a line that it refuses as a name.
+pub(crate) const INSTRUCTIONS_PER_CHAT_LINE: f64 = 1600.0;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use oneloop::net::{
-    BufferSizes, Connecting, Jobs, ListenOptions, Net, Os, Readiness, Token, WakeFn,
+    BufferSizes, Connecting, Jobs, ListenAt, ListenOptions, Net, Os, Readiness, Token, WakeFn,
 };
 use oneloop::{Address, PeerAddress, Time};
 
@@ -119,14 +119,14 @@ impl Net for Faulty {
 
     fn listen(
         &mut self,
-        address: SocketAddr,
+        at: ListenAt,
         options: &ListenOptions,
         token: Token,
     ) -> io::Result<Self::Listener> {
-        self.os.listen(address, options, token)
+        self.os.listen(at, options, token)
     }
 
-    fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr> {
+    fn local_addr(&self, listener: &Self::Listener) -> Address {
         self.os.local_addr(listener)
     }
 

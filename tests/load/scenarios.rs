@@ -6,6 +6,7 @@ use std::time::Duration;
 use oneloop_load::{Ending, Framing, Outcome, Pace, Plan, Scenario, percentile};
 
 use crate::common::Server;
+use crate::load::standin::Standin;
 use crate::{CLOSED, plan, run};
 
 const OPEN: Pace = Pace::Open {
@@ -82,6 +83,28 @@ fn fixed_rate_sends_all_names_due_in_the_window() {
     assert_eq!(service.len(), outcome.completed);
     assert_eq!(lateness.len() + outcome.held_back, outcome.completed);
     assert!(service.max() <= outcome.latency.max());
+}
+
+#[test]
+fn latency_alone_is_no_missed_rate() {
+    let standin = Standin::start(|peer| {
+        peer.welcome();
+        peer.serve_slowly(Duration::from_millis(300));
+    });
+    // Half of what it could answer; at the end of the window a sixth of the names is under way.
+    let outcome = clean(&Plan {
+        scenario: Scenario::Exchange(Pace::Open {
+            rate: 50.0,
+            in_flight: 16,
+        }),
+        connections: 30,
+        duration: Duration::from_secs(2),
+        warm_up: Duration::from_secs(1),
+        ..plan(standin.address)
+    });
+    let findings = outcome.findings();
+    let mut texts = findings.iter().map(|finding| &finding.text[..]);
+    assert_eq!(texts.find(|text| text.contains("were due and")), None);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use oneloop::net::{BufferSizes, Connecting, ListenOptions, Net, Os, Readiness, Token};
+use oneloop::Address;
+use oneloop::net::{BufferSizes, Connecting, ListenAt, ListenOptions, Net, Os, Readiness, Token};
 
 type Stream = <Os as Net>::Stream;
 
@@ -28,9 +29,13 @@ impl Kernel {
         let options = ListenOptions {
             backlog,
             buffers: BUFFERS,
+            reuse_port: false,
+            mode: None,
         };
-        let listener = os.listen(address.parse().expect("an address"), &options, Token(0))?;
-        let address = os.local_addr(&listener)?;
+        let at = ListenAt::Address(Address::Ip(address.parse().expect("an address")));
+        let listener = os.listen(at, &options, Token(0))?;
+        let address = os.local_addr(&listener);
+        let address = address.socket_addr().expect("an IP address");
         Ok(Self {
             os,
             listener,

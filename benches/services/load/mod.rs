@@ -1,5 +1,7 @@
 //! The loads: clients that are not ours.
 
+mod fanout;
+mod redis;
 mod wrk;
 
 use std::io;
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use oneloop_bench::peers::{Unavailable, is_on_path};
 
+pub(crate) use fanout::Fanout;
+pub(crate) use redis::RedisBenchmark;
 pub(crate) use wrk::Wrk;
 
 /// A load on a server.
@@ -15,6 +19,10 @@ pub(crate) use wrk::Wrk;
 pub(crate) enum Load {
     /// HTTP requests.
     Wrk(Wrk),
+    /// Commands of Redis.
+    RedisBenchmark(RedisBenchmark),
+    /// Messages of one publisher to many subscribers.
+    Fanout(Fanout),
 }
 
 impl Load {
@@ -22,6 +30,8 @@ impl Load {
     pub(crate) fn check(&self) -> Result<(), Unavailable> {
         match self {
             Self::Wrk(_) => require("wrk", "wrk"),
+            Self::RedisBenchmark(_) => require("redis-benchmark", "redis"),
+            Self::Fanout(_) => Ok(()), // a client of our own
         }
     }
 
@@ -32,6 +42,8 @@ impl Load {
     pub(crate) fn run(&self, server: SocketAddr, duration: Duration) -> io::Result<f64> {
         match self {
             Self::Wrk(wrk) => wrk.run(server, duration),
+            Self::RedisBenchmark(redis) => redis.run(server, duration),
+            Self::Fanout(fanout) => fanout.run(server, duration),
         }
     }
 }

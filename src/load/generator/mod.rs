@@ -223,6 +223,12 @@ impl Generator {
         self.recorder.completed()
     }
 
+    /// Returns the exchanges, or conversations, that have ended so far, measured or not.
+    #[inline]
+    pub(crate) fn ended(&self) -> u64 {
+        self.recorder.ended_in_all()
+    }
+
     pub(crate) fn faults(&self) -> u64 {
         self.recorder.faults.total()
     }

@@ -17,7 +17,7 @@ use crate::service::{Address, PeerAddress, Time};
 pub use jobs::{Job, Jobs};
 #[cfg(unix)]
 pub use os::WriteWatch;
-pub use os::{Os, Stopper};
+pub use os::{Os, OsListener, Stopper};
 
 /// A network, a poller and a clock.
 ///
@@ -74,22 +74,19 @@ pub trait Net {
     /// Returns true once a stop of the loop was requested from outside.
     fn stop_requested(&self) -> bool;
 
-    /// Opens and registers a listening socket. Accepted streams inherit the sizes of its buffers.
+    /// Opens a listening socket, or adopts an open one, and registers it. Accepted streams inherit the sizes of its buffers.
     ///
     /// # Errors
     /// Returns the error of the underlying system call.
     fn listen(
         &mut self,
-        address: SocketAddr,
+        at: ListenAt,
         options: &ListenOptions,
         token: Token,
     ) -> io::Result<Self::Listener>;
 
     /// Returns the address that a listener is bound to.
-    ///
-    /// # Errors
-    /// Returns the error of the underlying system call.
-    fn local_addr(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+    fn local_addr(&self, listener: &Self::Listener) -> Address;
 
     /// Takes the next connection from the listener's queue.
     ///
@@ -222,6 +219,16 @@ pub struct Readiness {
     pub hup: bool,
 }
 
+/// Where to listen.
+#[derive(Debug)]
+pub enum ListenAt {
+    /// At an address. Port 0 selects a free port.
+    Address(Address),
+    /// With a socket that listens already.
+    #[cfg(unix)]
+    Adopted(std::os::fd::OwnedFd),
+}
+
 /// Options of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
@@ -230,6 +237,10 @@ pub struct ListenOptions {
     pub backlog: u32,
     /// The buffers of accepted connections.
     pub buffers: BufferSizes,
+    /// True if several sockets may listen at the address: the kernel spreads the connections.
+    pub reuse_port: bool,
+    /// The permissions of a Unix-domain socket's file; `None` leaves them to the process's umask.
+    pub mode: Option<u32>,
 }
 
 /// How many bytes the kernel may hold for one connection.

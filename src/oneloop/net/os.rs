@@ -1,5 +1,11 @@
 //! The real network: mio's poller, socket2's socket options.
 
+mod listener;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
+#[cfg(unix)]
+mod unix;
+
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::hint::black_box;
@@ -11,14 +17,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
-    Address, BufferSizes, Connecting, Jobs, ListenOptions, Net, PeerAddress, Readiness, Time,
-    Token, WakeFn, errno,
+    Address, BufferSizes, Connecting, Jobs, ListenAt, ListenOptions, Net, PeerAddress, Readiness,
+    Time, Token, WakeFn, errno,
 };
+
+pub use listener::OsListener;
 
 /// The operating system's network.
 #[derive(Debug)]
@@ -126,6 +134,18 @@ impl Os {
         self.poll.registry().try_clone().map(WriteWatch)
     }
 
+    /// Returns the poller's descriptor.
+    #[cfg(unix)]
+    pub(crate) fn poller(&self) -> std::os::fd::BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(self.poll.registry())
+    }
+
+    /// Makes SIGINT and SIGTERM stop the loop.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) fn stop_on_signals(&mut self) -> io::Result<()> {
+        signals::stop_on_signals(self)
+    }
+
     /// Empties the wake pipes: a write to a full pipe would not wake the loop.
     fn empty_wake_pipes(&self) {
         #[cfg(unix)]
@@ -186,7 +206,7 @@ impl Stopper {
 
 impl Net for Os {
     type Stream = TcpStream;
-    type Listener = TcpListener;
+    type Listener = OsListener;
     type Events = OsEvents;
 
     // The systems where mio's poller is epoll or kqueue, unless mio was built to use poll(2).
@@ -265,49 +285,28 @@ impl Net for Os {
 
     fn listen(
         &mut self,
-        address: SocketAddr,
+        at: ListenAt,
         options: &ListenOptions,
         token: Token,
-    ) -> io::Result<TcpListener> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        // Not on Windows: there it would let another program take the port.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            // `[::]` means IPv6 only, on every system; `--listen` may be repeated.
-            socket.set_only_v6(true)?;
-        }
-        // Accepted sockets inherit these (tcp(7)), so they cost no call per connection.
-        configure(&socket, &options.buffers)?;
-        socket.bind(&address.into())?;
-        // Not through mio or std, which listen with a backlog of 128: beyond it a connecting peer
-        // waits a second or more until its SYN is sent again.
-        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-        let mut listener = TcpListener::from_std(socket.into());
-        self.poll
-            .registry()
-            .register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+    ) -> io::Result<OsListener> {
+        let mut listener = OsListener::open(at, options)?;
+        listener.register(self.poll.registry(), mio::Token(token.0))?;
         Ok(listener)
     }
 
-    fn local_addr(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
-        listener.local_addr()
+    fn local_addr(&self, listener: &OsListener) -> Address {
+        listener.address().clone()
     }
 
-    fn accept(&mut self, listener: &TcpListener) -> io::Result<(TcpStream, PeerAddress)> {
-        let (stream, peer) = listener.accept()?;
-        Ok((stream, peer.into()))
+    fn accept(&mut self, listener: &OsListener) -> io::Result<(TcpStream, PeerAddress)> {
+        listener.accept()
     }
 
     fn stream_local_addr(&self, stream: &TcpStream) -> Option<SocketAddr> {
         stream.local_addr().ok()
     }
 
-    fn shed(&mut self, listener: &TcpListener, message: &[u8]) -> io::Result<()> {
+    fn shed(&mut self, listener: &OsListener, message: &[u8]) -> io::Result<()> {
         if self.reserve.take().is_none() {
             self.reserve = open_reserve();
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -327,11 +326,15 @@ impl Net for Os {
         from: Option<IpAddr>,
         buffers: &BufferSizes,
     ) -> io::Result<TcpStream> {
-        let Address::Ip(to) = *to else {
-            return Err(io::ErrorKind::Unsupported.into());
+        let to = match to {
+            Address::Ip(to) => *to,
+            #[cfg(unix)]
+            Address::Unix(path) => return unix::connect(path, buffers),
+            #[cfg(not(unix))]
+            Address::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-        configure(&socket, buffers)?;
+        configure_tcp(&socket, buffers)?;
         if let Some(from) = from {
             socket.bind(&SocketAddr::new(from, 0).into())?;
         }
@@ -346,12 +349,16 @@ impl Net for Os {
         if let Some(error) = stream.take_error()? {
             return Err(error);
         }
+        let stream = SockRef::from(stream);
         match stream.peer_addr() {
-            Ok(peer) => match stream.local_addr().ok() {
-                // Simultaneous open: a port of our own range has connected to itself.
-                Some(local) if local == peer => Err(io::ErrorKind::ConnectionRefused.into()),
-                local => Ok(Connecting::Established { local }),
-            },
+            Ok(peer) => {
+                let local = stream.local_addr().ok().and_then(|own| own.as_socket());
+                if local.is_some() && local == peer.as_socket() {
+                    // Simultaneous open: a port of our own range has connected to itself.
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                Ok(Connecting::Established { local })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotConnected || is_in_progress(&error) => {
                 Ok(Connecting::InProgress)
             }
@@ -409,11 +416,15 @@ impl Net for Os {
     }
 }
 
-/// Sets the options of every connection's socket. Without Nagle's algorithm, small messages are
-/// sent at once.
+/// Sets the options of a TCP socket. Without Nagle's algorithm, small messages are sent at once.
+fn configure_tcp(socket: &Socket, buffers: &BufferSizes) -> io::Result<()> {
+    configure(socket, buffers)?;
+    socket.set_tcp_nodelay(true)
+}
+
+/// Sets the options of every socket.
 fn configure(socket: &Socket, buffers: &BufferSizes) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(buffers.send_bytes as usize)?;
     socket.set_recv_buffer_size(buffers.receive_bytes as usize)
 }

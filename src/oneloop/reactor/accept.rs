@@ -1,7 +1,6 @@
 //! Listening sockets, and accepting from them within a budget.
 
 use std::io;
-use std::net::SocketAddr;
 
 use log::debug;
 
@@ -10,14 +9,16 @@ use super::ends::Ends;
 use super::guard::refusal_message;
 use super::{Reactor, WhenFull, with_context};
 use crate::net::{AcceptError, Net};
-use crate::service::{EndReason, PeerAddress, Service, Time};
+use crate::service::{Address, EndReason, PeerAddress, Service, Time};
 
 /// A listening socket and the state of its queue.
 #[derive(Debug)]
 pub(crate) struct Listener<L> {
     /// `None` once the socket is closed.
     pub(crate) socket: Option<L>,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
+    pub(crate) when_full: WhenFull,
+    backlog: usize,
     pub(crate) accepting: Accepting,
     /// The number of connections that may still be accepted in this turn.
     pub(crate) budget: usize,
@@ -45,10 +46,12 @@ pub(crate) enum Accepting {
 }
 
 impl<L> Listener<L> {
-    pub(crate) fn new(socket: L, address: SocketAddr) -> Self {
+    pub(crate) fn new(socket: L, address: Address, when_full: WhenFull, backlog: usize) -> Self {
         Self {
             socket: Some(socket),
             address,
+            when_full,
+            backlog,
             accepting: Accepting::Idle,
             budget: 0,
             accepts_left: None,
@@ -89,8 +92,8 @@ impl<L> Listener<L> {
     }
 
     /// Begins to close: only the connections already in the queue are still accepted.
-    pub(crate) fn close_after(&mut self, backlog: usize) {
-        self.accepts_left = Some(backlog);
+    pub(crate) fn close_after_queue(&mut self) {
+        self.accepts_left = Some(self.backlog);
         self.mark_ready();
     }
 
@@ -146,13 +149,16 @@ impl<S: Service, N: Net> Reactor<S, N> {
     pub(crate) fn is_ready(&self, listener: usize) -> bool {
         let entry = &self.listeners[listener];
         let ready = matches!(entry.accepting, Accepting::Ready { .. });
-        ready && entry.budget > 0 && entry.accepts_left != Some(0) && self.may_accept()
+        ready && entry.budget > 0 && entry.accepts_left != Some(0) && self.may_accept(listener)
     }
 
-    /// Returns false if the server is full and new connections are to wait in the queue.
-    pub(crate) fn may_accept(&self) -> bool {
-        let limits = &self.core.limits;
-        limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max
+    /// Returns false if a listener has no place left and new connections are to wait in its queue.
+    pub(crate) fn may_accept(&self, listener: usize) -> bool {
+        let refuses = self.listeners[listener].when_full == WhenFull::Refuse;
+        refuses
+            || self
+                .admission
+                .has_place(listener, self.core.limits.connections_max)
     }
 
     pub(crate) fn accept_one(&mut self, listener: usize) -> io::Result<()> {
@@ -174,7 +180,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 AcceptError::Transient => self.accept_failed(listener, &error),
                 AcceptError::Exhausted => self.accept_exhausted(listener, &error),
                 AcceptError::Fatal => {
-                    let address = entry.address;
+                    let address = &entry.address;
                     return Err(with_context(&error, &format!("cannot accept on {address}")));
                 }
             },
@@ -187,27 +193,31 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.core.counters.accepted += 1;
         let limits = &self.core.limits;
         let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
-        let verdict = self.admission.check(address, max, per_address);
+        let verdict = self.admission.check(listener, address, max, per_address);
         let (phase, origin) = match verdict {
             Ok(()) => (Phase::Live, Origin::Accepted),
             Err(_) => (Phase::Flushing, Origin::Refused),
         };
         match verdict {
-            Ok(()) => self.admission.admit(address, per_address.is_some()),
+            Ok(()) => self
+                .admission
+                .admit(listener, address, per_address.is_some()),
             Err(_) => self.admission.refused += 1,
         }
         let ends = self.ends(listener, &stream, address);
         let mut connection = Connection::new(stream, ends, (phase, origin));
         connection.listener = listener as u16;
+        let claim = connection.claim();
         let Some(index) = self.insert(connection) else {
-            return self.release_admission(address, origin);
+            return self.release_admission(claim);
         };
         let id = self.slots.id(index);
+        let drains = self.drains(listener);
         let connection = &mut self.slots[index];
         match verdict {
             Ok(()) => {
                 self.core.open_session(connection, id);
-                if self.drain.is_some() {
+                if drains {
                     self.core.counters.looks += 1;
                     connection.flags.add(Flags::DRAIN | Flags::READABLE);
                 }
@@ -257,7 +267,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     pub(crate) fn accept_exhausted(&mut self, listener: usize, error: &io::Error) {
         self.core.counters.accept_exhausted += 1;
         let entry = &mut self.listeners[listener];
-        if self.core.limits.when_full == WhenFull::Refuse
+        if entry.when_full == WhenFull::Refuse
             && let Some(socket) = &entry.socket
         {
             let id = self.core.listeners[listener].id;

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::service::{EndReason, PeerAddress};
+use super::connection::Origin;
+use super::listen::Listen;
+use crate::service::{EndReason, PeerAddress, address_key};
 
-/// The number of open connections, by kind and by address.
+/// The number of open connections, by kind, by listener and by address.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     /// Accepted connections that are served.
@@ -14,20 +16,80 @@ pub(crate) struct Admission {
     pub(crate) refused: usize,
     /// Outbound connections. They do not count as admitted.
     pub(crate) outbound: usize,
+    by_listener: Vec<Places>,
+    /// Reserved places that no connection has taken.
+    unused_reserve: usize,
     /// Admitted connections by address, only while that is limited. Each entry stands for at least
     /// one connection, so the table is never larger than the slab.
     by_address: HashMap<IpAddr, usize>,
 }
 
+/// The places of a listener's connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    admitted: usize,
+    max: usize,
+    /// The places that other listeners cannot fill.
+    reserve: usize,
+}
+
+/// What a connection takes up of the limits on connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) address: PeerAddress,
+    pub(crate) origin: Origin,
+    /// The index of its listener, if it was accepted.
+    pub(crate) listener: usize,
+}
+
+impl Places {
+    pub(crate) fn new(listen: &Listen) -> Self {
+        Self {
+            admitted: 0,
+            max: listen.connections_max.unwrap_or(usize::MAX),
+            reserve: listen.reserve,
+        }
+    }
+
+    fn unused_reserve(&self) -> usize {
+        self.reserve.saturating_sub(self.admitted)
+    }
+}
+
 impl Admission {
+    /// Returns true if the places that a new listener reserves can be had, of `max` in all.
+    pub(crate) fn can_reserve(&self, places: &Places, max: usize) -> bool {
+        let reserved: usize = self.by_listener.iter().map(|of| of.reserve).sum();
+        places.reserve <= places.max.min(max) && reserved <= max - places.reserve
+    }
+
+    /// Adds a listener.
+    pub(crate) fn add_listener(&mut self, places: Places) {
+        self.unused_reserve += places.reserve;
+        self.by_listener.push(places);
+    }
+
+    /// Returns true if there is a place for a connection of a listener, of `max` in all.
+    pub(crate) fn has_place(&self, listener: usize, max: usize) -> bool {
+        let places = &self.by_listener[listener];
+        let kept_for_others = self.unused_reserve - places.unused_reserve();
+        places.admitted < places.max && self.admitted.saturating_add(kept_for_others) < max
+    }
+
+    /// Returns the number of admitted connections of a listener.
+    pub(crate) fn admitted_by(&self, listener: usize) -> usize {
+        self.by_listener[listener].admitted
+    }
+
     /// Returns whether one more connection from `address` may be served, or the reason why not.
     pub(crate) fn check(
         &self,
+        listener: usize,
         address: PeerAddress,
         max: usize,
         per_address_max: Option<usize>,
     ) -> Result<(), EndReason> {
-        if self.admitted >= max {
+        if !self.has_place(listener, max) {
             return Err(EndReason::ServerFull);
         }
         let (Some(per_address_max), Some(ip)) = (per_address_max, address.ip()) else {
@@ -42,17 +104,19 @@ impl Admission {
     }
 
     /// Counts a connection as admitted; by its IP address too if `counted`.
-    pub(crate) fn admit(&mut self, address: PeerAddress, counted: bool) {
+    pub(crate) fn admit(&mut self, listener: usize, address: PeerAddress, counted: bool) {
         self.admitted += 1;
+        self.change_admitted(listener, |admitted| admitted + 1);
         if counted && let Some(ip) = address.ip() {
             *self.by_address.entry(address_key(ip)).or_default() += 1;
         }
     }
 
     /// Releases an admitted connection after its end.
-    pub(crate) fn release(&mut self, address: PeerAddress, counted: bool) {
+    pub(crate) fn release(&mut self, claim: Claim, counted: bool) {
         self.admitted -= 1;
-        let (true, Some(ip)) = (counted, address.ip()) else {
+        self.change_admitted(claim.listener, |admitted| admitted - 1);
+        let (true, Some(ip)) = (counted, claim.address.ip()) else {
             return;
         };
         let address_key = address_key(ip);
@@ -64,25 +128,16 @@ impl Admission {
         }
     }
 
+    fn change_admitted(&mut self, listener: usize, change: impl FnOnce(usize) -> usize) {
+        let places = &mut self.by_listener[listener];
+        self.unused_reserve -= places.unused_reserve();
+        places.admitted = change(places.admitted);
+        self.unused_reserve += places.unused_reserve();
+    }
+
     /// Returns the number of addresses in the table.
     pub(crate) fn addresses(&self) -> usize {
         self.by_address.len()
-    }
-}
-
-/// Returns the key of an address in the table.
-///
-/// It is the IPv4 address, also if it is mapped into IPv6, or the IPv6 /64, which providers assign
-/// as a whole (RFC 6177). Link-local neighbours are different machines although they share their
-/// /64 (RFC 4291, 2.5.6).
-fn address_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => v6.into(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 => v4,
     }
 }
 
@@ -96,58 +151,135 @@ mod tests {
         SocketAddr::new(address.parse().expect("an address"), 1).into()
     }
 
+    /// Returns an admission with a listener of each of these limits and reserves.
+    fn admission<const N: usize>(listeners: [(usize, usize); N]) -> Admission {
+        let mut admission = Admission::default();
+        for (max, reserve) in listeners {
+            admission.add_listener(Places {
+                admitted: 0,
+                max,
+                reserve,
+            });
+        }
+        admission
+    }
+
+    fn any(max: usize) -> Admission {
+        admission([(max, 0)])
+    }
+
+    fn claim(listener: usize, address: PeerAddress) -> Claim {
+        Claim {
+            address,
+            origin: Origin::Accepted,
+            listener,
+        }
+    }
+
     #[test]
     fn neighbours_in_one_ipv6_network_share_a_limit() {
-        let mut admission = Admission::default();
-        admission.admit(at("2001:db8:1:2::1"), true);
+        let mut admission = any(9);
+        admission.admit(0, at("2001:db8:1:2::1"), true);
         let neighbour = at("2001:db8:1:2:ffff::9");
         assert_eq!(
-            admission.check(neighbour, 9, Some(1)),
+            admission.check(0, neighbour, 9, Some(1)),
             Err(EndReason::AddressLimit)
         );
-        assert_eq!(admission.check(at("2001:db8:1:3::1"), 9, Some(1)), Ok(()));
+        assert_eq!(
+            admission.check(0, at("2001:db8:1:3::1"), 9, Some(1)),
+            Ok(())
+        );
     }
 
     #[test]
     fn link_local_neighbours_have_a_limit_each() {
-        let mut admission = Admission::default();
-        admission.admit(at("fe80::1"), true);
-        assert_eq!(admission.check(at("fe80::2"), 9, Some(1)), Ok(()));
-        assert!(admission.check(at("fe80::1"), 9, Some(1)).is_err());
+        let mut admission = any(9);
+        admission.admit(0, at("fe80::1"), true);
+        assert_eq!(admission.check(0, at("fe80::2"), 9, Some(1)), Ok(()));
+        assert!(admission.check(0, at("fe80::1"), 9, Some(1)).is_err());
     }
 
     #[test]
     fn ipv4_address_mapped_into_ipv6_shares_its_limit() {
-        let mut admission = Admission::default();
-        admission.admit(at("192.0.2.1"), true);
+        let mut admission = any(9);
+        admission.admit(0, at("192.0.2.1"), true);
         let mapped = at("::ffff:192.0.2.1");
         assert_eq!(
-            admission.check(mapped, 9, Some(1)),
+            admission.check(0, mapped, 9, Some(1)),
             Err(EndReason::AddressLimit)
         );
-        assert_eq!(admission.check(at("192.0.2.2"), 9, Some(1)), Ok(()));
+        assert_eq!(admission.check(0, at("192.0.2.2"), 9, Some(1)), Ok(()));
     }
 
     #[test]
     fn peers_without_an_ip_address_share_no_limit() {
-        let mut admission = Admission::default();
+        let mut admission = any(9);
         for _ in 0..2 {
-            assert_eq!(admission.check(PeerAddress::Unix, 9, Some(1)), Ok(()));
-            admission.admit(PeerAddress::Unix, true);
+            assert_eq!(admission.check(0, PeerAddress::Unix, 9, Some(1)), Ok(()));
+            admission.admit(0, PeerAddress::Unix, true);
         }
-        admission.release(PeerAddress::Unix, true);
+        admission.release(claim(0, PeerAddress::Unix), true);
         assert_eq!((admission.admitted, admission.addresses()), (1, 0));
     }
 
     #[test]
     fn last_connection_removes_its_address_from_the_table() {
-        let mut admission = Admission::default();
+        let mut admission = any(9);
         for _ in 0..2 {
-            admission.admit(at("192.0.2.1"), true);
+            admission.admit(0, at("192.0.2.1"), true);
         }
         for _ in 0..2 {
-            admission.release(at("192.0.2.1"), true);
+            admission.release(claim(0, at("192.0.2.1")), true);
         }
         assert_eq!((admission.admitted, admission.addresses()), (0, 0));
+    }
+
+    #[test]
+    fn reserved_places_are_filled_by_their_listener_alone() {
+        let mut admission = admission([(9, 0), (9, 2)]);
+        let one = at("192.0.2.1");
+        for _ in 0..3 {
+            assert!(admission.has_place(0, 5));
+            admission.admit(0, one, false);
+        }
+        assert!(!admission.has_place(0, 5));
+        for _ in 0..2 {
+            assert!(admission.has_place(1, 5));
+            admission.admit(1, one, false);
+        }
+        assert!(!admission.has_place(1, 5));
+        // A place that others can have too goes to either.
+        admission.release(claim(0, one), false);
+        assert!(admission.has_place(0, 5) && admission.has_place(1, 5));
+        admission.admit(1, one, false);
+        assert!(!admission.has_place(0, 5) && !admission.has_place(1, 5));
+        // The third of a listener that has reserved two is no reserved place.
+        admission.release(claim(1, one), false);
+        assert!(admission.has_place(0, 5) && admission.has_place(1, 5));
+        // The second is one.
+        admission.release(claim(1, one), false);
+        admission.admit(0, one, false);
+        assert!(!admission.has_place(0, 5) && admission.has_place(1, 5));
+    }
+
+    #[test]
+    fn limit_of_one_listener_leaves_the_others_alone() {
+        let mut admission = admission([(1, 0), (9, 0)]);
+        admission.admit(0, at("192.0.2.1"), false);
+        assert!(!admission.has_place(0, 5) && admission.has_place(1, 5));
+    }
+
+    #[test]
+    fn more_places_than_there_are_cannot_be_reserved() {
+        let admission = admission([(9, 3)]);
+        let places = |max, reserve| Places {
+            admitted: 0,
+            max,
+            reserve,
+        };
+        assert!(admission.can_reserve(&places(9, 2), 5));
+        assert!(!admission.can_reserve(&places(9, 3), 5));
+        assert!(!admission.can_reserve(&places(1, 2), 5));
+        assert!(!admission.can_reserve(&places(usize::MAX, usize::MAX), 5));
     }
 }

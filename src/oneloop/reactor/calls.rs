@@ -111,6 +111,14 @@ impl<S> Calls<S> {
         self.append(call, usize::MAX)
     }
 
+    /// Returns an error if the loop has stopped.
+    pub(crate) fn check_open(&self) -> Result<(), CallError> {
+        match *self.lock() {
+            Queue::Open(_) => Ok(()),
+            Queue::Closed => Err(CallError::Stopped),
+        }
+    }
+
     /// Requests a drain.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);

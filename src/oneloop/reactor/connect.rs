@@ -50,8 +50,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         };
         let ends = Ends::outbound(remote, connect.tag);
         let connection = Connection::new(stream, ends, (Phase::Connecting, Origin::Outbound));
+        let claim = connection.claim();
         let Some(index) = self.insert(connection) else {
-            self.release_admission(remote, Origin::Outbound);
+            self.release_admission(claim);
             return Err(io::Error::other("the socket could not be registered"));
         };
         let connection = &mut self.slots[index];

@@ -2,6 +2,7 @@
 
 use std::ops::BitOr;
 
+use super::admission::Claim;
 use super::buffer::{Buffers, Deadline};
 use super::ends::Ends;
 use super::pressure::Pressure;
@@ -85,6 +86,15 @@ impl<Stream, Session> Connection<Stream, Session> {
             deadline: Time::NEVER,
             link: Link::UNLINKED,
             buffers: None,
+        }
+    }
+
+    /// Returns what the connection takes up of the limits on connections.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim {
+            address: self.ends.remote(),
+            origin: self.origin,
+            listener: self.listener as usize,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use super::listen::DrainOrder;
 use crate::service::{ListenerId, PeerAddress, Tag};
 
 /// A listener, as the connections that it has accepted see it. It outlives the socket.
@@ -10,6 +11,7 @@ pub(crate) struct ListenerInfo {
     pub(crate) id: ListenerId,
     /// `None` for a Unix-domain socket.
     pub(crate) local: Option<SocketAddr>,
+    pub(crate) drain_order: DrainOrder,
 }
 
 /// The ends of a connection.

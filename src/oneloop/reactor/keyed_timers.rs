@@ -6,7 +6,7 @@ use super::Reactor;
 use super::connection::{Flags, Phase};
 use super::core::Core;
 use crate::net::Net;
-use crate::service::{Place, Service, SessionId, TimerId};
+use crate::service::{Part, Place, Service, SessionId, TimerId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Fires expired timers, within the budget of a turn.
@@ -25,7 +25,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.deadlines_left -= 1;
             match id {
                 TimerId::Session(session, key) => self.fire_session_timer(session, key, place),
-                TimerId::Service(key) => self.core.fire_service_timer(key),
+                TimerId::Service(part, key) => self.core.fire_service_timer(part, key),
             }
         }
     }
@@ -49,8 +49,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
 }
 
 impl<S: Service, N: Net> Core<S, N> {
-    fn fire_service_timer(&mut self, key: u64) {
-        let id = TimerId::Service(key);
+    fn fire_service_timer(&mut self, part: Part, key: u64) {
+        let id = TimerId::Service(part, key);
+        self.scratch.service.due = part;
         self.scratch.service.timers.cancel(id);
         let called = self.call("on_timer", |service, cx| service.on_timer(key, cx));
         let now = self.now();

@@ -3,13 +3,14 @@
 use std::io::{self, ErrorKind};
 
 use super::Reactor;
+use super::admission::Claim;
 use super::connection::{Flags, Origin, Phase};
 use super::core::{Core, Slot};
 use super::drive::Progress;
 use super::guard::refusal_message;
 use super::token;
 use crate::net::{Connecting, Net};
-use crate::service::{EndReason, PeerAddress, Service, SessionId};
+use crate::service::{EndReason, Service, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Puts a new connection into a slot and registers it. If that fails, closes the socket and
@@ -33,13 +34,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Releases the admission of a connection that has ended.
-    pub(crate) fn release_admission(&mut self, address: PeerAddress, origin: Origin) {
-        match origin {
+    pub(crate) fn release_admission(&mut self, claim: Claim) {
+        match claim.origin {
             Origin::Refused => self.admission.refused -= 1,
             Origin::Outbound => self.admission.outbound -= 1,
             Origin::Accepted => {
                 let counted = self.core.limits.connections_per_address_max.is_some();
-                self.admission.release(address, counted);
+                self.admission.release(claim, counted);
             }
         }
         // A descriptor is free again, so listeners need not wait for their retry.
@@ -64,7 +65,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             index,
             generation: connection.generation,
         };
-        let (peer, origin) = (self.core.peer(&connection, id), connection.origin);
+        let (peer, claim) = (self.core.peer(&connection, id), connection.claim());
         self.core.counters.ended[reason as usize] += 1;
         if reason.is_abnormal() {
             // The peer must not mistake the data it has received for complete data.
@@ -72,7 +73,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         } else {
             self.core.net.close(connection.stream);
         }
-        self.release_admission(peer.address, origin);
+        self.release_admission(claim);
         self.core.cancel_timers(peer.id);
         if let Some(session) = connection.session {
             self.core.call("closed", |service, cx| {

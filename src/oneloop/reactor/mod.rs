@@ -6,18 +6,21 @@
 mod accept;
 mod admission;
 mod buffer;
+mod builder;
 mod calls;
 mod connect;
 mod connection;
 mod core;
 mod counters;
 mod drive;
+mod embedding;
 mod ends;
 mod guard;
 mod handle;
 mod keyed_timers;
 mod lifecycle;
 mod limits;
+mod listen;
 mod log_limiter;
 mod poll;
 mod pool;
@@ -32,23 +35,26 @@ mod write;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use log::warn;
 
 use self::core::Core;
-use crate::net::{ListenOptions, Net, Os};
-use crate::service::{ListenerId, Service};
+use crate::net::{Net, Os};
+use crate::service::{Address, ListenerId, Service};
 use accept::Listener;
-use admission::Admission;
+use admission::{Admission, Places};
 use calls::Receiver;
 use ends::ListenerInfo;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
 
+pub use builder::{BuildError, Builder};
 pub use counters::{Counters, Usage};
 pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
+pub use listen::Listen;
 pub use pool::{JobPanicked, Pool};
 
 /// A single-threaded server, and client, for one [`Service`].
@@ -74,6 +80,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     core: Core<S, N>,
     /// True until the first turn.
     is_new: bool,
+    /// The longest wait of this turn, if it has a bound.
+    wait_max: Option<Duration>,
     events: N::Events,
     /// The number of events dispatched so far in this turn.
     dispatched: usize,
@@ -130,6 +138,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         Ok(Self {
             core: Core::new(service, net, limits),
             is_new: true,
+            wait_max: None,
             events: N::Events::default(),
             dispatched: 0,
             deadlines_left: 0,
@@ -151,25 +160,60 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Returns the error of the underlying system call, usually because the address is in use or
     /// not local.
     pub fn listen(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
-        if self.listeners.len() == token::LISTENERS_MAX {
-            return Err(io::Error::other("too many listeners"));
+        let id = self.add_listener(Listen::tcp(address));
+        let id = id.map_err(|error| match error {
+            BuildError::Listen { error, .. } => error,
+            error => error.into(),
+        })?;
+        Ok(self.core.listeners[id.index()].local.unwrap_or(address))
+    }
+
+    /// Adds a listener of any kind.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or reserves more places than there are.
+    pub fn add_listener(&mut self, listen: Listen) -> Result<ListenerId, BuildError> {
+        let index = self.listeners.len();
+        if index == token::LISTENERS_MAX {
+            return Err(BuildError::TooManyListeners);
         }
-        let options = ListenOptions {
-            backlog: self.core.limits.backlog,
-            buffers: self.buffer_sizes(),
+        let places = Places::new(&listen);
+        let limits = &self.core.limits;
+        if !self.admission.can_reserve(&places, limits.connections_max) {
+            let listener = listen.to_string();
+            return Err(BuildError::Reserve { listener });
+        }
+        let (options, shown) = (listen.options(limits), listen.to_string());
+        let when_full = listen.when_full.unwrap_or(limits.when_full);
+        let socket = self
+            .core
+            .net
+            .listen(listen.at, &options, token::listener(index))
+            .map_err(|error| BuildError::Listen {
+                listener: shown,
+                error,
+            })?;
+        let id = ListenerId {
+            index: index as u16,
+            name: listen.name,
         };
-        let token = token::listener(self.listeners.len());
-        let socket = self.core.net.listen(address, &options, token)?;
-        let address = self.core.net.local_addr(&socket)?;
+        let address = self.core.net.local_addr(&socket);
         self.core.listeners.push(ListenerInfo {
-            id: ListenerId {
-                index: self.listeners.len() as u16,
-                name: "",
-            },
-            local: Some(address),
+            id,
+            local: address.socket_addr(),
+            drain_order: listen.drain_order,
         });
-        self.listeners.push(Listener::new(socket, address));
-        Ok(address)
+        self.admission.add_listener(places);
+        let backlog = options.backlog as usize;
+        self.listeners
+            .push(Listener::new(socket, address, when_full, backlog));
+        Ok(id)
+    }
+
+    /// Returns the listeners and their addresses, until the drain's end.
+    pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, &Address)> {
+        let listeners = self.core.listeners.iter().zip(&self.listeners);
+        listeners.map(|(info, listener)| (info.id, &listener.address))
     }
 
     /// Runs until a drain is over. A drain is requested from outside or by the service.

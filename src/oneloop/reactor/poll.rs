@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use super::accept::Listener;
 use super::connection::Flags;
 use super::drive::Outcome;
 use super::token::{self, Source};
@@ -30,7 +29,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if self.is_new {
             self.start();
         }
-        let timeout = self.timeout();
+        let mut timeout = self.timeout();
+        if let Some(most) = self.wait_max {
+            timeout = Some(timeout.map_or(most, |timeout| timeout.min(most)));
+        }
         let mut polled = self.core.net.poll(&mut self.events, timeout);
         if is_interrupted(&polled) {
             // Poll again, without waiting: input that arrived meanwhile must be read before timers
@@ -64,12 +66,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         let mut next = self.slots.next_deadline();
         next = next.min(self.core.scratch.service.timers.next());
-        if let Some(drain) = self.drain {
-            next = next.min(drain.deadline);
+        if let Some(drain) = &self.drain {
+            next = next.min(drain.next_at());
         }
-        if self.may_accept() {
-            let retries = self.listeners.iter().map(Listener::retry_at);
-            next = retries.fold(next, Time::min);
+        for (index, listener) in self.listeners.iter().enumerate() {
+            if self.may_accept(index) {
+                next = next.min(listener.retry_at());
+            }
         }
         // The clock is read again: the turn may have been long, and a program that embeds the loop
         // may have done other work since.

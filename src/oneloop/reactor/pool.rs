@@ -118,8 +118,8 @@ impl<S: Service> Pool<S> {
     /// session that waits for the result is best woken from it; one that has ended is skipped.
     ///
     /// # Errors
-    /// Returns [`CallError::Busy`] if as many jobs as the pool allows are under way; both closures
-    /// are then dropped.
+    /// Returns [`CallError::Busy`] if as many jobs as the pool allows are under way, and
+    /// [`CallError::Stopped`] if the loop has stopped. Both closures are then dropped.
     pub fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
@@ -128,6 +128,7 @@ impl<S: Service> Pool<S> {
     where
         S: 'static,
     {
+        self.calls.check_open()?;
         let place = Place::take(&self.under_way, self.jobs_max)?;
         let calls = Arc::clone(&self.calls);
         self.jobs.push(move || {

@@ -1,9 +1,12 @@
 //! The drain: its start and its end.
 
 use std::io;
+use std::time::Duration;
 
-use super::connection::{Flags, Phase};
+use super::connection::{Flags, Origin, Phase};
 use super::core::{Core, Slot};
+use super::ends::ListenerInfo;
+use super::listen::DrainOrder;
 use super::{Reactor, Stopped, Turn};
 use crate::net::Net;
 use crate::service::{EndReason, Service, Time};
@@ -12,7 +15,29 @@ use crate::service::{EndReason, Service, Time};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drain {
     pub(crate) deadline: Time,
+    stage: Stage,
     aborted: usize,
+}
+
+/// Which connections drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// All but those of the listeners that drain last.
+    First {
+        /// When the others begin at the latest.
+        until: Time,
+    },
+    All,
+}
+
+impl Drain {
+    /// Returns when the drain goes on without an event.
+    pub(crate) fn next_at(&self) -> Time {
+        match self.stage {
+            Stage::First { until } => until,
+            Stage::All => self.deadline,
+        }
+    }
 }
 
 impl<S: Service, N: Net> Reactor<S, N> {
@@ -21,44 +46,121 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Connections that are already in the listeners' queues are still accepted, and no more. Every
     /// session gets [`Event::Drain`](crate::service::Event::Drain) once its input that has already
     /// arrived was read. Connections that are unfinished after `Limits::drain_timeout` are aborted.
+    /// Listeners with [`Listen::drain_last`](super::Listen::drain_last) begin when the others have
+    /// ended.
     pub fn drain(&mut self) {
         if self.drain.is_some() {
             return;
         }
         let grace = self.core.limits.drain_timeout;
         // The clock is read again, because the last turn may have been long ago.
-        let deadline = self.core.update_now() + grace;
+        let now = self.core.update_now();
         self.drain = Some(Drain {
-            deadline,
+            deadline: now + grace,
+            stage: self.first_stage(now, grace),
             aborted: 0,
         });
-        for listener in &mut self.listeners {
-            listener.close_after(self.core.limits.backlog as usize);
-        }
+        self.close_listeners();
         let open = self.admission.admitted + self.admission.outbound;
         self.core.call("draining", |service, cx| {
             service.draining(open, grace, cx);
         });
-        self.core.counters.looks += self.slots.len() as u64;
-        self.slots.notify_all(Flags::DRAIN | Flags::READABLE);
+        self.notify_of_drain(DrainOrder::First);
+    }
+
+    fn first_stage(&self, now: Time, grace: Duration) -> Stage {
+        let last = |listener: &ListenerInfo| listener.drain_order == DrainOrder::Last;
+        match self.core.listeners.iter().any(last) {
+            true => Stage::First {
+                until: now + grace * 9 / 10,
+            },
+            false => Stage::All,
+        }
+    }
+
+    /// Returns true if the connections of a listener drain.
+    pub(crate) fn drains(&self, listener: usize) -> bool {
+        match &self.drain {
+            None => false,
+            Some(drain) => drain.stage == Stage::All || !self.is_last(listener),
+        }
+    }
+
+    fn is_last(&self, listener: usize) -> bool {
+        self.core.listeners[listener].drain_order == DrainOrder::Last
+    }
+
+    /// Begins to close the listeners that drain.
+    fn close_listeners(&mut self) {
+        for listener in 0..self.listeners.len() {
+            if self.drains(listener) && self.listeners[listener].accepts_left.is_none() {
+                self.listeners[listener].close_after_queue();
+            }
+        }
+    }
+
+    /// Queues the event for the connections that drain now.
+    fn notify_of_drain(&mut self, order: DrainOrder) {
+        let listeners = &self.core.listeners;
+        let order_of = |connection: &Slot<S, N>| match connection.origin {
+            Origin::Outbound => DrainOrder::First,
+            Origin::Accepted | Origin::Refused => {
+                listeners[connection.listener as usize].drain_order
+            }
+        };
+        let drains = |connection: &_| order_of(connection) == order;
+        let notified = self
+            .slots
+            .notify_where(drains, Flags::DRAIN | Flags::READABLE);
+        self.core.counters.looks += notified;
+    }
+
+    /// Returns true if every connection but those that drain last has ended.
+    fn has_first_drained(&self) -> bool {
+        let last = (0..self.listeners.len()).filter(|&listener| self.is_last(listener));
+        let left = last.map(|listener| self.admission.admitted_by(listener));
+        let open = self.admission.admitted + self.admission.outbound;
+        open == left.sum::<usize>() && !self.listens(DrainOrder::First)
+    }
+
+    /// Begins to drain the connections that drain last.
+    fn drain_last(&mut self) {
+        if let Some(drain) = &mut self.drain {
+            drain.stage = Stage::All;
+        }
+        self.close_listeners();
+        self.notify_of_drain(DrainOrder::Last);
     }
 
     /// Returns `Stopped` once the drain is over and every connection has ended. From then on no call
     /// of another thread is accepted.
     pub(crate) fn progress(&mut self) -> Turn {
         match self.drain {
-            Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens() => {
+            None => Turn::Running,
+            Some(Drain {
+                stage: Stage::First { until },
+                ..
+            }) => {
+                if until <= self.core.now() || self.has_first_drained() {
+                    self.drain_last();
+                }
+                Turn::Running
+            }
+            Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens_at_all() => {
                 self.close_calls();
                 Turn::Stopped(Stopped { aborted })
             }
-            _ => Turn::Running,
+            Some(_) => Turn::Running,
         }
     }
 
-    pub(crate) fn listens(&self) -> bool {
-        self.listeners
-            .iter()
-            .any(|listener| listener.socket.is_some())
+    fn listens(&self, order: DrainOrder) -> bool {
+        let mut listeners = self.listeners.iter().zip(&self.core.listeners);
+        listeners.any(|(listener, info)| listener.socket.is_some() && info.drain_order == order)
+    }
+
+    fn listens_at_all(&self) -> bool {
+        self.listens(DrainOrder::First) || self.listens(DrainOrder::Last)
     }
 
     /// Aborts all unfinished connections, because the drain has timed out.

@@ -153,12 +153,21 @@ impl<Stream, Session> Slots<Stream, Session> {
         Some(index)
     }
 
-    /// Queues an event for all sessions.
-    pub(crate) fn notify_all(&mut self, pending: Flags) {
+    /// Queues an event for all sessions of such connections. Returns their number.
+    pub(crate) fn notify_where(
+        &mut self,
+        is_meant: impl Fn(&Connection<Stream, Session>) -> bool,
+        pending: Flags,
+    ) -> u64 {
+        let mut notified = 0;
         for (index, connection) in &mut self.table.0 {
-            connection.flags.add(pending);
-            push_ready(index as u32, connection, &mut self.ready);
+            if is_meant(connection) {
+                connection.flags.add(pending);
+                push_ready(index as u32, connection, &mut self.ready);
+                notified += 1;
+            }
         }
+        notified
     }
 
     pub(crate) fn enqueue(&mut self, index: u32) {

@@ -1,8 +1,9 @@
 //! A request for an outbound connection.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::Tag;
@@ -100,6 +101,30 @@ impl Address {
         match self {
             Self::Ip(address) => Some(*address),
             Self::Unix(_) => None,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddrParseError;
+
+    /// Parses the path of a Unix-domain socket, which begins with `unix:` or contains a slash, or an
+    /// IP address and a port.
+    ///
+    /// ```
+    /// use oneloop::Address;
+    ///
+    /// assert_eq!("./echo.sock".parse(), Ok(Address::Unix("./echo.sock".into())));
+    /// assert_eq!("unix:echo.sock".parse(), Ok(Address::Unix("echo.sock".into())));
+    /// assert_eq!("[::1]:80".parse(), Ok(Address::Ip("[::1]:80".parse()?)));
+    /// assert!("localhost".parse::<Address>().is_err());
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        match text.strip_prefix("unix:") {
+            Some(path) => Ok(Self::Unix(path.into())),
+            None if text.contains('/') => Ok(Self::Unix(text.into())),
+            None => text.parse().map(Self::Ip),
         }
     }
 }

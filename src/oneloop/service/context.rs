@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::limits::SessionLimits;
 use super::output::WriteBuf;
+use super::part::Part;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
 use super::timers::{TimerId, Timers};
@@ -17,8 +18,8 @@ use super::{Connect, SessionId, Time};
 /// passed on as one.
 #[derive(Debug)]
 pub struct Context<'a> {
-    input: &'a [u8],
-    scratch: &'a mut Scratch,
+    pub(super) input: &'a [u8],
+    pub(super) scratch: &'a mut Scratch,
 }
 
 /// The view of a callback outside a step, such as [`Service::on_timer`](super::Service::on_timer):
@@ -29,6 +30,10 @@ pub struct Context<'a> {
 pub struct ServiceContext {
     pub(crate) now: Time,
     pub(crate) requests: Requests,
+    /// The part of the service that is called.
+    pub(super) part: Part,
+    /// The part whose timer is due, within the part that is called.
+    pub(crate) due: Part,
     pub(crate) timers: Timers,
     /// The state of the generator of random numbers.
     pub(crate) random: u64,
@@ -45,7 +50,7 @@ pub(crate) struct Scratch {
     pub(crate) limits: SessionLimits,
     /// The input maximum that the session being stepped has raised its own to. Its output is not
     /// plain then, so that this is cleared at the end of the step.
-    input_max: Option<usize>,
+    pub(super) input_max: Option<usize>,
 }
 
 impl Scratch {
@@ -54,6 +59,8 @@ impl Scratch {
             service: ServiceContext {
                 now: Time::START,
                 requests: Requests::default(),
+                part: Part::WHOLE,
+                due: Part::WHOLE,
                 timers: Timers::default(),
                 random: 0,
             },
@@ -356,7 +363,8 @@ impl ServiceContext {
     ///
     /// It becomes a session of this service ([`Peer::tag`](super::Peer::tag) is its tag), or
     /// [`connect_failed`](super::Service::connect_failed) is called.
-    pub fn connect(&mut self, connect: Connect) {
+    pub fn connect(&mut self, mut connect: Connect) {
+        connect.tag.part = self.part;
         self.requests.connect.push(connect);
     }
 
@@ -366,12 +374,13 @@ impl ServiceContext {
     /// The service may have any number of timers. A timer is not early, and is late only as far as
     /// the loop is; it comes in the next turn if `at` has passed. [`Time::UNBOUNDED`] cancels it.
     pub fn set_service_timer(&mut self, key: u64, at: Time) {
-        self.timers.set(TimerId::Service(key), at, self.now);
+        self.timers
+            .set(TimerId::Service(self.part, key), at, self.now);
     }
 
     /// Cancels a timer of the service. Does nothing if none with this key is set.
     pub fn cancel_service_timer(&mut self, key: u64) {
-        self.timers.cancel(TimerId::Service(key));
+        self.timers.cancel(TimerId::Service(self.part, key));
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).
@@ -411,6 +420,20 @@ impl ServiceContext {
     #[must_use]
     pub fn after(&self, delay: Duration) -> Time {
         self.now + delay
+    }
+}
+
+impl AsMut<Self> for ServiceContext {
+    #[inline]
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl AsMut<ServiceContext> for Context<'_> {
+    #[inline]
+    fn as_mut(&mut self) -> &mut ServiceContext {
+        &mut self.scratch.service
     }
 }
 

@@ -6,11 +6,14 @@
 //!
 //! Nothing in this module may name a socket, mio or a clock.
 
+mod address_key;
 mod connect;
 mod context;
 mod end;
 mod limits;
+mod nested;
 mod output;
+mod part;
 mod peer;
 mod requests;
 mod shared;
@@ -20,12 +23,16 @@ mod timers;
 use std::io;
 use std::time::Duration;
 
+pub(crate) use address_key::address_key;
 pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use end::{CloseReason, EndReason};
 pub use limits::SessionLimits;
+pub use nested::Output;
 pub(crate) use output::Segment;
+pub use part::Side;
+pub(crate) use part::{Entered, Part};
 pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
 pub(crate) use requests::Control;
 pub use shared::Shared;

@@ -120,12 +120,17 @@ impl WriteBuf {
     /// Returns true if `bytes` more are within the maximum; otherwise the output has overflowed.
     fn accept(&mut self, bytes: usize) -> bool {
         if self.form == Form::Overflowed || self.max - self.len() < bytes {
-            self.plain = Filled::default();
-            self.mixed = Mixed::default();
-            self.form = Form::Overflowed;
+            self.overflow();
             return false;
         }
         true
+    }
+
+    /// Discards the output, and all that follows, as more than the maximum.
+    pub(crate) fn overflow(&mut self) {
+        self.plain = Filled::default();
+        self.mixed = Mixed::default();
+        self.form = Form::Overflowed;
     }
 
     /// Leaves the plain form, so that the step ends on the slow path.
@@ -169,6 +174,20 @@ impl WriteBuf {
         self.plain.filled = 0;
         if self.plain.buffer.len() != self.mark - 1 {
             self.plain = Filled::with_space(self.mark - 1);
+        }
+    }
+
+    /// Clears the contents and sets another mark and maximum. Most memory is used again.
+    pub(crate) fn begin(&mut self, mark: usize, max: usize) {
+        (self.mark, self.max) = (mark, max);
+        if self.form == Form::Mixed {
+            self.plain = std::mem::take(&mut self.mixed.copied);
+        }
+        (self.mixed, self.form) = (Mixed::default(), Form::Plain);
+        (self.mark_left, self.pending) = (mark, 0);
+        self.plain.filled = 0;
+        if self.plain.buffer.len() > max.min(REUSED_BYTES_MAX) {
+            self.plain = Filled::default();
         }
     }
 
@@ -233,6 +252,16 @@ impl WriteBuf {
     #[inline]
     pub(crate) fn room(&self) -> usize {
         self.mark_left.saturating_sub(self.plain.filled)
+    }
+
+    /// Returns how many more bytes fit below the maximum.
+    pub(crate) fn max_room(&self) -> usize {
+        self.max.saturating_sub(self.pending + self.len())
+    }
+
+    /// Returns true if earlier output is pending.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.pending > 0
     }
 
     /// Returns how many bytes were written.
@@ -388,6 +417,9 @@ fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
 
 /// The least length at which shared bytes are not copied: a reference costs about as much.
 const SHARED_AT_LEAST: usize = 256;
+
+/// The largest buffer of a nested output that is kept for the next step.
+const REUSED_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::part::Part;
+
 /// Identifies one session. The id stays unique after the session's slot is reused.
 ///
 /// Its order has no meaning: it is for ordered maps.
@@ -56,7 +58,7 @@ pub struct ListenerId {
 pub struct Tag {
     value: u64,
     /// The part of a composed service that has set the tag. Only composition sets it.
-    part: u32,
+    pub(super) part: Part,
 }
 
 impl SessionId {
@@ -111,7 +113,10 @@ impl Tag {
     /// Returns a tag with this value.
     #[must_use]
     pub const fn new(value: u64) -> Self {
-        Self { value, part: 0 }
+        Self {
+            value,
+            part: Part::WHOLE,
+        }
     }
 
     /// Returns the value.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::part::Part;
 use super::{SessionId, Time};
 
 /// All timers. A connection has no part of it, so a session without timers pays nothing.
@@ -25,7 +26,7 @@ pub(crate) struct Timers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerId {
     Session(SessionId, u32),
-    Service(u64),
+    Service(Part, u64),
 }
 
 /// A timer's place in the queue. Timers of one moment expire in the order in which they were set.
@@ -82,7 +83,7 @@ impl Timers {
             (State::Due(place), TimerId::Session(session, key)) => {
                 self.due.remove(&(session, place, key));
             }
-            (State::Due(_), TimerId::Service(_)) => {}
+            (State::Due(_), TimerId::Service(..)) => {}
         }
     }
 
@@ -247,10 +248,15 @@ mod tests {
         timers.set(of(BOB, 1), at(5), at(0));
         timers.set(of(ALICE, 2), at(3), at(0));
         timers.set(of(ALICE, 1), at(5), at(0));
-        timers.set(TimerId::Service(9), at(4), at(0));
+        timers.set(TimerId::Service(Part::WHOLE, 9), at(4), at(0));
         assert_eq!(timers.next(), at(3));
         assert_eq!(fire(&mut timers, at(2)), []);
-        let expired = [of(ALICE, 2), TimerId::Service(9), of(BOB, 1), of(ALICE, 1)];
+        let expired = [
+            of(ALICE, 2),
+            TimerId::Service(Part::WHOLE, 9),
+            of(BOB, 1),
+            of(ALICE, 1),
+        ];
         assert_eq!(fire(&mut timers, at(5)), expired);
         assert!(timers.is_empty());
         assert_eq!(timers.next(), Time::NEVER);
@@ -320,7 +326,7 @@ mod tests {
             timers.set(of(ALICE, key), at(1), at(0));
             timers.set(of(BOB, key), at(1), at(0));
         }
-        timers.set(TimerId::Service(0), at(1), at(0));
+        timers.set(TimerId::Service(Part::WHOLE, 0), at(1), at(0));
         timers.begin_turn();
         let (id, place) = timers.first_expired(at(1)).expect("one of them");
         assert!(timers.expire(id, place, at(1)));
@@ -329,7 +335,7 @@ mod tests {
         assert_eq!(timers.of_sessions(), 3);
         timers.cancel_all_of(BOB);
         assert_eq!(timers.of_sessions(), 0);
-        assert_eq!(fire(&mut timers, at(1)), [TimerId::Service(0)]);
+        assert_eq!(fire(&mut timers, at(1)), [TimerId::Service(Part::WHOLE, 0)]);
     }
 
     #[test]

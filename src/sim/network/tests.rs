@@ -6,6 +6,8 @@ const PEER: &str = "10.0.0.2:50000";
 const OPTIONS: ListenOptions = ListenOptions {
     backlog: 2,
     buffers: BUFFERS,
+    reuse_port: false,
+    mode: None,
 };
 const BUFFERS: BufferSizes = BufferSizes {
     send_bytes: 8,
@@ -15,7 +17,7 @@ const BUFFERS: BufferSizes = BufferSizes {
 fn network() -> (Network, Listener) {
     let mut network = Network::new(1);
     let listener = network
-        .listen(SERVER.parse().unwrap(), &OPTIONS, Token(0))
+        .listen(ListenAt::Address(at(SERVER)), &OPTIONS, Token(0))
         .unwrap();
     (network, listener)
 }
@@ -357,8 +359,10 @@ fn outbound_link_applies_to_outbound_connections() {
 #[test]
 fn rearming_poller_reports_only_after_would_block() {
     let mut network: Network<false> = Network::new(1);
-    let address = SERVER.parse().unwrap();
-    let listener = network.listen(address, &OPTIONS, Token(0)).unwrap();
+    let address: SocketAddr = SERVER.parse().unwrap();
+    let listener = network
+        .listen(ListenAt::Address(address.into()), &OPTIONS, Token(0))
+        .unwrap();
     let client = network.connect(PEER.parse().unwrap(), address, LinkProfile::ideal());
     let poll = |network: &mut Network<false>| {
         let mut events = Vec::new();

@@ -283,8 +283,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "end_of_drain_not_waited_for",
         file: "src/oneloop/reactor/poll.rs",
-        find: "next = next.min(drain.deadline);",
-        replace: "let _ = drain.deadline;",
+        find: "next = next.min(drain.next_at());",
+        replace: "let _ = drain.next_at();",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -305,8 +305,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_does_not_read_first",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.notify_all(Flags::DRAIN | Flags::READABLE);",
-        replace: "self.slots.notify_all(Flags::DRAIN);",
+        find: ".notify_where(drains, Flags::DRAIN | Flags::READABLE);",
+        replace: ".notify_where(drains, Flags::DRAIN);",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -320,8 +320,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_closes_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "            listener.close_after(self.core.limits.backlog as usize);",
-        replace: "            listener.socket = None;",
+        find: "self.listeners[listener].close_after_queue();",
+        replace: "self.listeners[listener].socket = None;",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -334,15 +334,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_from_a_stale_clock",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "let deadline = self.core.update_now() + grace;",
-        replace: "let deadline = self.core.now() + grace;",
+        find: "let now = self.core.update_now();",
+        replace: "let now = self.core.now();",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
         name: "drain_cuts_at_half_its_time",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "let deadline = self.core.update_now() + grace;",
-        replace: "let deadline = self.core.update_now() + grace / 2;",
+        find: "deadline: now + grace,",
+        replace: "deadline: now + grace / 2,",
         suite: Suite::Seeds(60),
     },
     Mutant {
@@ -764,15 +764,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "full_server_goes_on_accepting",
         file: "src/oneloop/reactor/accept.rs",
-        find: "limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max",
-        replace: "limits.when_full == WhenFull::Refuse || self.admission.admitted < limits.connections_max + 1",
+        find: ".has_place(listener, self.core.limits.connections_max)",
+        replace: ".has_place(listener, self.core.limits.connections_max + 1)",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
         name: "one_connection_too_many",
         file: "src/oneloop/reactor/admission.rs",
-        find: "if self.admitted >= max {",
-        replace: "if self.admitted > max {",
+        find: "self.admitted.saturating_add(kept_for_others) < max",
+        replace: "self.admitted.saturating_add(kept_for_others) <= max",
         suite: Suite::Scenario("accepting"),
     },
     Mutant {
@@ -784,7 +784,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "address_of_ipv6_in_full",
-        file: "src/oneloop/reactor/admission.rs",
+        file: "src/oneloop/service/address_key.rs",
         find: "IpAddr::from([a, b, c, d, 0, 0, 0, 0])",
         replace: "IpAddr::from([a, b, c, d, 0, 0, 0, v6.segments()[7]])",
         suite: Suite::Unit("oneloop", "reactor::admission"),
@@ -836,7 +836,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_leak_without_registration",
         file: "src/oneloop/reactor/connect.rs",
-        find: "            self.release_admission(remote, Origin::Outbound);
+        find: "            self.release_admission(claim);
             return Err",
         replace: "            return Err",
         suite: Suite::Scenario("outbound"),
@@ -918,16 +918,167 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
+        name: "reserve_ignored",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "self.admitted.saturating_add(kept_for_others) < max",
+        replace: "self.admitted + kept_for_others * 0 < max",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "reserve_not_given_back",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "        self.unused_reserve += places.unused_reserve();
+    }",
+        replace: "    }",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "maximum_of_a_listener_ignored",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "places.admitted < places.max && ",
+        replace: "",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "queue_of_one_listener_decided_by_all",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "let refuses = self.listeners[listener].when_full == WhenFull::Refuse;",
+        replace: "let refuses = self.core.limits.when_full == WhenFull::Refuse;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "refusal_without_its_listener",
+        file: "src/oneloop/reactor/lifecycle.rs",
+        find: "let listener = self.listeners[connection.listener as usize].id;",
+        replace: "let listener = self.listeners[0].id;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "session_of_another_listener",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "connection.listener = listener as u16;",
+        replace: "connection.listener = 0;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_listener_drains_first",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "drain.stage == Stage::All || !self.is_last(listener)",
+        replace: "drain.stage == Stage::All || !self.is_last(listener) || true",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_sessions_drain_first",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "let drains = |connection: &_| order_of(connection) == order;",
+        replace: "let drains = |connection: &_| order_of(connection) == order || true;",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_listener_waits_too_long",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "until: now + grace * 9 / 10,",
+        replace: "until: now + grace,",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "last_listener_drains_only_in_the_end",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "if until <= self.core.now() || self.has_first_drained() {",
+        replace: "if until <= self.core.now() {",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "backlog_of_a_listener_ignored",
+        file: "src/oneloop/reactor/listen.rs",
+        find: "self.backlog.unwrap_or(limits.backlog)",
+        replace: "limits.backlog",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "wildcard_taken_for_the_local_address",
+        file: "src/oneloop/reactor/accept.rs",
+        find: "address.ip().is_unspecified()",
+        replace: "address.port() == 0",
+        suite: Suite::Scenario("listeners"),
+    },
+    Mutant {
+        name: "stale_file_not_replaced",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "Ok(is_closed.then(|| identity(&file)))",
+        replace: "Ok((is_closed && false).then(|| identity(&file)))",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "open_socket_taken_for_stale",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "matches!(refused, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)",
+        replace: "matches!(refused, Err(error) if error.kind() != io::ErrorKind::NotFound)",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "any_file_taken_for_a_socket",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "if !file.file_type().is_socket() {",
+        replace: "if false && !file.file_type().is_socket() {",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "file_of_another_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "let is_ours = |file: &Metadata| identity(file) == self.identity;",
+        replace: "let is_ours = |_: &Metadata| true;",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "mode_of_a_socket_ignored",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "            fs::set_permissions(path, Permissions::from_mode(mode))?;
+",
+        replace: "            let _ = mode;
+",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "adopted_without_a_look",
+        file: "src/oneloop/net/os/listener.rs",
+        find: "socket.r#type()? != Type::STREAM || !unix::is_listening(&socket)?",
+        replace: "false",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "second_signal_waits",
+        file: "src/oneloop/net/os/signals.rs",
+        find: "        flag::register(signal, Arc::clone(&repeated))?;\n",
+        replace: "",
+        suite: Suite::Sockets("embedding", "signal"),
+    },
+    Mutant {
+        name: "ignored_signal_caught",
+        file: "src/oneloop/net/os/signals.rs",
+        find: "            continue;\n",
+        replace: "",
+        suite: Suite::Sockets("embedding", "signal"),
+    },
+    Mutant {
+        name: "host_sleeps_before_the_start",
+        file: "src/oneloop/reactor/embedding.rs",
+        find: "true => Some(Duration::ZERO),",
+        replace: "true => self.timeout(),",
+        suite: Suite::Sockets("embedding", "host"),
+    },
+    Mutant {
         name: "no_nodelay",
         file: "src/oneloop/net/os.rs",
-        find: "    socket.set_tcp_nodelay(true)?;
+        find: "    socket.set_tcp_nodelay(true)
 ",
-        replace: "",
+        replace: "    Ok(())
+",
         suite: Suite::Scenario("kernel"),
     },
     Mutant {
         name: "wildcard_takes_ipv4_too",
-        file: "src/oneloop/net/os.rs",
+        file: "src/oneloop/net/os/listener.rs",
         find: "socket.set_only_v6(true)?;",
         replace: "socket.set_only_v6(false)?;",
         suite: Suite::Scenario("kernel"),
@@ -941,7 +1092,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "backlog_of_one",
-        file: "src/oneloop/net/os.rs",
+        file: "src/oneloop/net/os/listener.rs",
         find: "i32::try_from(options.backlog).unwrap_or(i32::MAX)",
         replace: "i32::from(options.backlog > 0)",
         suite: Suite::Scenario("kernel"),
@@ -975,6 +1126,257 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             || !finished && self.net.shutdown_write",
         replace: "if self.net.shutdown_write",
         suite: Suite::Scenario("writing"),
+    },
+    // Mistakes of layers.
+    Mutant {
+        name: "nested_output_not_put_back",
+        file: "src/oneloop/service/nested.rs",
+        find: "        std::mem::swap(&mut self.scratch.output, self.output);
+",
+        replace: "        let _ = (&mut self.scratch, &mut self.output);
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "nested_output_put_back_unless_it_panics",
+        file: "src/oneloop/service/nested.rs",
+        find: "        std::mem::swap(&mut self.scratch.output, self.output);
+",
+        replace: "        if !std::thread::panicking() {
+            std::mem::swap(&mut self.scratch.output, self.output);
+        }
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "nested_overflow_forgotten",
+        file: "src/oneloop/service/nested.rs",
+        find: "if output.buffer.has_overflowed() {",
+        replace: "if false && output.buffer.has_overflowed() {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_without_room_not_presented_again",
+        file: "src/oneloop/layer/transform.rs",
+        find: "if !had_room || resumes {",
+        replace: "if resumes {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_after_a_pause_not_presented_again",
+        file: "src/oneloop/layer/transform.rs",
+        find: "if !had_room || resumes {",
+        replace: "if !had_room {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_behind_another_event_not_presented",
+        file: "src/oneloop/layer/transform.rs",
+        find: "        if plain.len() > before {
+            state.presented = Presented::Owed;
+        }
+",
+        replace: "        let _ = before;
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "session_behind_a_layer_not_stopped_without_room",
+        file: "src/oneloop/layer/transform.rs",
+        find: "if due.is_some() && (written >= room || self.transform.fit(cx.room()) == 0) {",
+        replace: "if due.is_some() && written > room && self.transform.fit(cx.room()) == usize::MAX {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "flush_for_room_not_waited_for",
+        file: "src/oneloop/layer/transform.rs",
+        find: "                return Ok(Next::Flush);",
+        replace: "                return Ok(state.wait);",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "flush_of_the_layer_passed_on",
+        file: "src/oneloop/layer/transform.rs",
+        find: "(flush == Flush::Inner).then_some(event)",
+        replace: "(flush == Flush::Inner || flush == Flush::Own).then_some(event)",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "flush_of_the_session_kept_back",
+        file: "src/oneloop/layer/transform.rs",
+        find: "(flush == Flush::Inner).then_some(event)",
+        replace: "(flush == Flush::Inner && event == Event::Open).then_some(event)",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "end_behind_a_layer_not_delivered_to_a_paused_session",
+        file: "src/oneloop/layer/transform.rs",
+        find: "Next::Read { .. } | Next::Pause { .. } if ended => Some(Event::Eof),",
+        replace: "Next::Read { .. } if ended => Some(Event::Eof),",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "end_behind_a_layer_before_all_plaintext",
+        file: "src/oneloop/layer/transform.rs",
+        find: " && decoded != Decoded::Some;",
+        replace: ";
+        let _ = decoded;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "plaintext_without_bound",
+        file: "src/oneloop/layer/transform.rs",
+        find: "while decoded == Decoded::Some && plain.len() <= self.plain_max(state, cx) {",
+        replace: "while decoded == Decoded::Some {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "truncated_wire_taken_for_an_end",
+        file: "src/oneloop/layer/transform.rs",
+        find: "            self.transform
+                .wire_ended(&mut state.transform, cx.input())?;
+",
+        replace: "",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "stream_behind_a_layer_without_an_end",
+        file: "src/oneloop/layer/transform.rs",
+        find: "let finishes = output.is_finished() || matches!(next, Next::Close(_));",
+        replace: "let finishes = output.is_finished();",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "wake_up_during_a_handshake_lost",
+        file: "src/oneloop/layer/transform.rs",
+        find: "            Event::Wake => self.wake = Wake::Pending,
+            _ => {}",
+        replace: "            _ => {}",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "layer_not_closed_after_a_panic_in_open",
+        file: "src/oneloop/layer/layered.rs",
+        find: "                self.layer.closed(layer, &peer, EndReason::Panicked, cx);
+",
+        replace: "                drop(layer);
+",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "layer_not_closed_after_a_panic_in_closed",
+        file: "src/oneloop/layer/unwinding.rs",
+        find: "    second(cx);
+    if let Err(panic) = outcome {
+        resume(panic);
+    }",
+        replace: "    if let Err(panic) = outcome {
+        resume(panic);
+    }
+    second(cx);",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_ends_at_the_deadline_of_the_session",
+        file: "src/oneloop/layer/idle.rs",
+        find: "event == Event::Timeout && state.due == Due::Layer",
+        replace: "event == Event::Timeout",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_compares_with_the_clock",
+        file: "src/oneloop/layer/idle.rs",
+        find: "event == Event::Timeout && state.due == Due::Layer",
+        replace: "event == Event::Timeout && state.until <= cx.now()",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_counts_time_outs_as_progress",
+        file: "src/oneloop/layer/idle.rs",
+        find: "if arrived || cx.written() > written || event == Event::Flushed {",
+        replace: "if true || arrived || cx.written() > written {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "idle_although_it_is_flushed",
+        file: "src/oneloop/layer/idle.rs",
+        find: "if arrived || cx.written() > written || event == Event::Flushed {",
+        replace: "if arrived || cx.written() > written {",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_passes_the_end_on",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "            Event::Eof if !cx.input().is_empty() => {}
+",
+        replace: "",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_keeps_an_end_without_input",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "Event::Eof if !cx.input().is_empty() => {}",
+        replace: "Event::Eof => {}",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_takes_the_deadline_of_the_session",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "Event::Timeout if due == Due::Layer => {}",
+        replace: "Event::Timeout => {
+                let _ = due;
+            }",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "rate_limit_not_checked_again",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read));\n        }\n",
+        replace: "",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "debt_forgotten_when_the_address_has_left",
+        file: "src/oneloop/layer/rate_limit/addresses.rs",
+        find: "            self.left.insert((entry.bucket.empty_at(), place));",
+        replace: "            self.left.insert((Time::START, place));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "tag_of_the_other_side",
+        file: "src/oneloop/service/part.rs",
+        find: "        *part = outer.child(side);",
+        replace: "        *part = outer.child(Side::First);
+        let _ = side;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "part_of_a_side_kept_after_its_call",
+        file: "src/oneloop/service/part.rs",
+        find: "        self.cx.as_mut().part = self.outer;",
+        replace: "        self.cx.as_mut().part = std::mem::take(&mut self.outer.child(Side::First));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "timer_of_the_other_side",
+        file: "src/oneloop/reactor/keyed_timers.rs",
+        find: "        self.scratch.service.due = part;",
+        replace: "        let _ = part;",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "end_of_a_nested_stream_not_noticed",
+        file: "src/oneloop/service/nested.rs",
+        find: "output.finished = controls.contains(&(id, Control::Finish));",
+        replace: "output.finished = controls.is_empty() && controls.contains(&(id, Control::Finish));",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "unread_input_metered_again",
+        file: "src/oneloop/layer/meter.rs",
+        find: "state.bytes_in += (input.len() - state.unread) as u64;",
+        replace: "state.bytes_in += input.len() as u64;",
+        suite: Suite::Scenario("layers"),
     },
     // Mistakes against the second contract.
     Mutant {
@@ -1294,7 +1696,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "deadline_in_duplex_taken_for_the_write_deadline",
         file: "src/oneloop/reactor/lifecycle.rs",
         find: "Phase::Live if connection.write_deadline() > self.now() => {",
-        replace: "Phase::Live if connection.write_deadline() == Time::NEVER => {",
+        replace: "Phase::Live if !connection.has_pending_output() => {",
         suite: Suite::Scenario("duplex"),
     },
     Mutant {
@@ -1460,7 +1862,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_over_while_others_wait_in_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.is_empty() && !self.listens() =>",
+        find: "self.slots.is_empty() && !self.listens_at_all() =>",
         replace: "self.slots.is_empty() =>",
         suite: Suite::Scenario("draining"),
     },

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use oneloop::net::{ListenOptions, Net};
-use oneloop::{EndReason, Limits, WhenFull};
-use oneloop_sim::{Client, Faults, Status};
+use oneloop::net::{ListenAt, ListenOptions, Net};
+use oneloop::{Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, WhenFull};
+use oneloop_sim::{Client, Faults, Simulation, Status};
 
 use super::probe::*;
 
@@ -281,9 +281,11 @@ fn listener_that_cannot_be_had_is_an_error_and_no_listener() {
             send_bytes: 1,
             receive_bytes: 1,
         },
+        reuse_port: false,
+        mode: None,
     };
-    let token = oneloop::net::Token(7);
-    assert!(Net::listen(&mut network, address, &options, token).is_err());
+    let (token, at) = (oneloop::net::Token(7), ListenAt::Address(address.into()));
+    assert!(Net::listen(&mut network, at, &options, token).is_err());
 }
 
 #[test]
@@ -341,4 +343,30 @@ fn accepting_that_succeeds_now_and_then_does_not_rest() {
     let counters = simulation.reactor().counters();
     assert_eq!(counters.accepted + counters.accept_failures, 400);
     assert!(counters.accept_failures > 100);
+}
+
+/// A service with the default refusal.
+struct Plain;
+
+impl Service for Plain {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+
+    fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
+        Next::Read {
+            until: cx.after(HOUR),
+        }
+    }
+}
+
+#[test]
+fn refusal_by_default_ends_the_connection_without_a_byte() {
+    let mut simulation = Simulation::new(Plain, few(1), 1);
+    let _inside = simulation.connect();
+    simulation.run_for(ms(10));
+    let refused = simulation.connect();
+    simulation.run_for(ms(10));
+    assert_eq!(refused.received(), b"");
+    assert!(refused.at_end());
 }

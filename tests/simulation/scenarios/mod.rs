@@ -12,6 +12,8 @@ mod greeting;
 mod handles;
 mod identity;
 mod large;
+mod layers;
+mod listeners;
 mod memory;
 mod outbound;
 mod panics;

@@ -155,6 +155,8 @@ fn jobs_under_way_when_the_reactor_is_dropped_are_dropped() {
     let network = simulation.network().clone();
     drop(simulation);
     assert_eq!(pool.under_way(), 3);
+    assert_eq!(pool.run(|| 3, note), Err(CallError::Stopped));
+    assert_eq!(pool.under_way(), 3);
     drop(pool);
     drop(network);
 }

@@ -17,6 +17,7 @@ pub(crate) struct Probe {
     pub(crate) besides: Besides,
     /// Called when the loop starts.
     pub(crate) on_start: Box<dyn FnMut(&mut ServiceContext)>,
+    /// The message for refused connections. If it is empty, they get their listener's name.
     pub(crate) refusal: Vec<u8>,
     pub(crate) calls: Vec<(Time, Call)>,
     /// How many calls had been made at each start of the loop.
@@ -137,8 +138,11 @@ impl Service for Probe {
         self.note(Call::Closed(number, why), cx);
     }
 
-    fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {
-        &self.refusal
+    fn refusal_message(&self, listener: ListenerId, _: EndReason) -> &[u8] {
+        match self.refusal.is_empty() {
+            true => listener.name().as_bytes(),
+            false => &self.refusal,
+        }
     }
 
     fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {

@@ -41,7 +41,8 @@ impl Chat {
         let message = Shared::from(format!("{text}\n").into_bytes());
         for (&id, member) in self.0.iter_mut().filter(|(_, member)| is_to(member)) {
             match member.inbox.len() {
-                ..BACKLOG_MAX => cx.wake(id),
+                0 => cx.wake(id),
+                1..BACKLOG_MAX => {} // it was woken for the first one
                 _ => cx.abort(id),
             }
             member.inbox.push_back(message.clone());
@@ -129,9 +130,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: chat ADDRESS:PORT")?;
     let mut reactor = Reactor::new(Chat::default(), Limits::default())?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let (handle, stopper) = (reactor.handle(), reactor.net().stopper());
-    let mut signals = signal_hook::iterator::Signals::new([2, 15])?;
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
+    let handle = reactor.handle();
     // Another thread reaches the members by calls that the loop carries out.
     std::thread::spawn(move || {
         while handle

@@ -82,6 +82,7 @@ fn name_is_one_word_that_no_other_member_has() {
     assert_eq!(heard(&other), format!("{GREETING}{refusals}"));
     say(&mut chat, &ann, "/leave");
     assert!(ann.at_end());
+    chat.run_for(Limits::default().linger_timeout);
     say(&mut chat, &other, "ann");
     assert_eq!(heard(&other), "");
     assert_eq!(chat.reactor().service().0.len(), 1);
@@ -95,6 +96,7 @@ fn line_that_is_too_long_ends_the_connection() {
     assert_eq!(heard(&bob).len(), "ann: \n".len() + 1000);
     say(&mut chat, &ann, &"x".repeat(1001));
     assert!(ann.at_end());
+    chat.run_for(Limits::default().linger_timeout);
     assert_eq!(chat.reactor().service().0.len(), 1);
 }
 
@@ -141,10 +143,9 @@ fn dialog(number: usize, random: &mut Rng) -> Dialog {
     let mut sends = format!("name{number}\n/join room{number}\n");
     for _ in 0..random.magnitude(1..=100) {
         let text = "x".repeat(random.magnitude(1..=900) as usize);
-        sends += &match random.below(4) {
+        sends += &match random.below(3) {
             0 => format!("/msg nobody {text}\n"),
-            1 => format!("/msg name{number} {text}\n"),
-            2 => format!("/join other{number}\n"),
+            1 => format!("/join other{number}\n"),
             _ => format!("{text}\n"),
         };
     }
@@ -157,7 +158,6 @@ fn dialog(number: usize, random: &mut Rng) -> Dialog {
     for line in sends.split_inclusive('\n') {
         harness.receive(line.as_bytes());
         harness.step(&mut chat, &mut session, Event::Data);
-        harness.step(&mut chat, &mut session, Event::Wake);
     }
     let (sends, expects) = (sends.into_bytes(), harness.take_output());
     Dialog { sends, expects }
@@ -221,10 +221,12 @@ fn message_that_ten_thousand_members_wait_for_is_held_once() {
         .map(|number| {
             let client = chat.connect_over(link.clone());
             client.send(format!("{number}\n").as_bytes());
+            if number % 1000 == 999 {
+                chat.run_for(Duration::from_secs(1));
+            }
             client
         })
         .collect();
-    chat.run_for(Duration::from_secs(1));
     assert_eq!(chat.reactor().service().0.len(), clients.len());
     clients.iter().for_each(Client::stop_reading);
     let text = "x".repeat(1024);

@@ -30,11 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: echo ADDRESS:PORT")?;
     let mut reactor = Reactor::new(Echo, Limits::default())?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let (stopper, mut signals) = (
-        reactor.net().stopper(),
-        signal_hook::iterator::Signals::new([2, 15])?,
-    );
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
     reactor.run()?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use oneloop::{Address, CloseReason, Connect, Context, EndReason, Event, Limits, Next, Peer};
-use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag};
+use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag, Time};
 
 /// Bytes of one direction that wait in the forwarder, beside those of one read.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -22,15 +22,15 @@ const IDLE: Duration = Duration::from_secs(600);
 
 struct Forward {
     upstream: Address,
-    /// The pairs, by the number of the client's session.
-    pairs: HashMap<u64, Pair>,
+    pairs: HashMap<u64, Pair>, // by the number of the client's session
 }
 
-/// Two connections whose streams are joined: the client's, and the upstream server's.
+/// Two connections whose streams are joined. End 0 is the client's, 1 the upstream server's.
 #[derive(Default)]
 struct Pair {
     ids: [Option<SessionId>; 2],
     pipes: [Pipe; 2],
+    active: Time, // when the last byte moved
 }
 
 /// The stream that one end receives and the other sends.
@@ -38,15 +38,11 @@ struct Pair {
 struct Pipe {
     pieces: VecDeque<Shared>,
     bytes: usize,
-    /// The peer has finished sending; some of its bytes may be unread.
-    ending: bool,
-    /// All of the peer's bytes are in the pipe or through it.
-    ended: bool,
-    /// The end of the stream was passed on.
-    finished: bool,
+    ending: bool,   // the peer has finished; some of its bytes may be unread
+    ended: bool,    // all of its bytes are in the pipe or through it
+    finished: bool, // the end was passed on
 }
 
-/// One end of a pair: 0 is the client's, 1 the upstream server's.
 struct End {
     pair: u64,
     end: usize,
@@ -70,8 +66,8 @@ impl Pipe {
         before != (self.bytes, self.ended)
     }
 
-    /// Sends what is in the pipe, while there is room. Returns true if the pipe was full.
-    fn empty(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Sends from the pipe while there is room. Returns true if it was full and is no longer.
+    fn drain(&mut self, cx: &mut Context<'_>) -> bool {
         let was_full = self.is_full();
         while cx.has_room()
             && let Some(piece) = self.pieces.pop_front()
@@ -91,12 +87,11 @@ impl Service for Forward {
     type Session = End;
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> End {
-        let (pair, end) = match peer.tag {
-            Some(tag) => (tag.value(), 1),
-            None => (peer.id.number().into(), 0),
-        };
+        let end = usize::from(peer.tag.is_some());
+        let tag = peer.tag.unwrap_or(Tag::new(peer.id.number().into()));
+        let pair = tag.value();
         if end == 0 {
-            cx.connect(Connect::to(self.upstream.clone()).tag(Tag::new(pair)));
+            cx.connect(Connect::to(self.upstream.clone()).tag(tag));
             self.pairs.insert(pair, Pair::default());
         }
         if let Some(pair) = self.pairs.get_mut(&pair) {
@@ -109,22 +104,22 @@ impl Service for Forward {
         let Some(pair) = self.pairs.get_mut(&end.pair) else {
             return Next::Abort; // the client was gone before the upstream server answered
         };
-        match event {
-            Event::Open => cx.set_duplex(true),
-            Event::Timeout => return Next::Abort,
-            _ => {} // a drain too: the streams go on to their ends
-        }
-        let other = 1 - end.end;
-        let news = pair.pipes[end.end].fill(event, cx) | pair.pipes[other].empty(cx);
+        if event == Event::Open {
+            cx.set_duplex(true);
+        } // at a drain too, the streams go on to their ends
+        let (other, unread) = (1 - end.end, cx.input().len());
+        let news = pair.pipes[end.end].fill(event, cx) | pair.pipes[other].drain(cx);
         if news && let Some(id) = pair.ids[other] {
             cx.wake(id);
         }
-        let until = cx.after(IDLE);
+        if cx.written() > 0 || cx.input().len() < unread || event == Event::Open {
+            pair.active = cx.now();
+        }
+        let until = pair.active + IDLE;
         match (&pair.pipes[end.end], &pair.pipes[other]) {
-            (received, sent) if received.ended && sent.finished => {
-                Next::Close(CloseReason::Completed)
-            }
-            (received, _) if received.is_full() => Next::Pause { until },
+            _ if until <= cx.now() => Next::Abort,
+            (read, sent) if read.ended && sent.finished => Next::Close(CloseReason::Completed),
+            (read, _) if read.is_full() => Next::Pause { until },
             _ => Next::Read { until },
         }
     }
@@ -149,21 +144,19 @@ impl Service for Forward {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
-    let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
-        return Err("usage: forward LISTEN UPSTREAM".into());
-    };
-    let forward = Forward {
-        upstream: Address::Ip(upstream.parse()?),
-        pairs: HashMap::new(),
-    };
-    let mut reactor = Reactor::new(forward, Limits::for_messages_up_to(PIPE_BYTES))?;
-    println!("listening on {}", reactor.listen(listen.parse()?)?);
-    let (stopper, mut signals) = (
-        reactor.net().stopper(),
-        signal_hook::iterator::Signals::new([2, 15])?,
-    );
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    let usage = "usage: forward LISTEN UPSTREAM";
+    let mut arguments = std::env::args().skip(1);
+    let listen: Address = arguments.next().ok_or(usage)?.parse()?;
+    let upstream = arguments.next().ok_or(usage)?.parse()?;
+    let pairs = HashMap::new();
+    let mut reactor = Reactor::builder(Forward { upstream, pairs })
+        .limits(Limits::for_messages_up_to(PIPE_BYTES))
+        .listen(listen)
+        .build()?;
+    reactor.stop_on_signals()?;
+    for (_, address) in reactor.listeners() {
+        println!("listening on {address}");
+    }
     reactor.run()?;
     Ok(())
 }

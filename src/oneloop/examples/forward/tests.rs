@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use oneloop::Time;
 use oneloop_sim::{Faults, LinkProfile, Network, RemotePeer, Rng, Script, Simulation, Status};
 
 use super::*;
@@ -138,7 +137,10 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     let network = Network::<EDGE>::new(seed);
     network.set_faults(faults);
     let upstream: SocketAddr = UPSTREAM.parse().expect("an address");
-    let link = LinkProfile::sample(&mut random);
+    let mut link = LinkProfile::sample(&mut random);
+    link.bytes_per_second = link.bytes_per_second.max(10_000);
+    link.receive_buffer_bytes = link.receive_buffer_bytes.max(1000);
+    link.segment_bytes = 1..=(*link.segment_bytes.end()).max(1000);
     let most = match link.bytes_per_second {
         ..1_000_000 => 200_000,
         _ => 2_000_000,
@@ -149,7 +151,7 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
         0 => (true, false),
         _ => (false, false),
     };
-    server.reads_late &= !server.answers;
+    server.reads_late &= !server.answers && !client.reads_late; // or neither ever reads
     let conversation = Conversation {
         client: Rc::clone(&client.end),
         server: Rc::clone(&server.end),
@@ -163,6 +165,7 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     };
     let limits = Limits {
         drain_timeout: Duration::from_secs(100_000),
+        write_timeout: Duration::from_secs(10_000), // for ends that read late
         ..Limits::for_messages_up_to(PIPE_BYTES)
     };
     let mut simulation = Simulation::with_network(network, service, limits);
@@ -177,7 +180,7 @@ fn converse<const EDGE: bool>(seed: u64, faults: Faults, drain: bool) -> Convers
     simulation.run_for(Duration::from_secs(100_000));
     // The network delivers what is under way when the loop has stopped.
     for _ in 0..1000 {
-        simulation.run_for(Duration::from_secs(1));
+        simulation.run_for(Duration::from_secs(100));
     }
     assert_eq!(simulation.reactor().open_connections(), 0, "seed {seed}");
     assert!(

@@ -241,11 +241,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)]);
     let mut reactor = Reactor::new(http, Limits::for_messages_up_to(10 << 20))?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let (stopper, mut signals) = (
-        reactor.net().stopper(),
-        signal_hook::iterator::Signals::new([2, 15])?,
-    );
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
     reactor.run()?;
     Ok(())
 }

@@ -53,11 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: lines ADDRESS:PORT")?;
     let mut reactor = Reactor::new(Lines { count: 0 }, Limits::default())?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let (stopper, mut signals) = (
-        reactor.net().stopper(),
-        signal_hook::iterator::Signals::new([2, 15])?,
-    );
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
     reactor.run()?;
     println!("{} lines", reactor.service().count);
     Ok(())

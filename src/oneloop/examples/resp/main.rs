@@ -20,18 +20,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map_or(Ok(512 << 20), |bytes| bytes.parse())?;
     let mut reactor = Reactor::new(service::Resp::new(value_max), limits(value_max))?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
-    let stopper = reactor.net().stopper();
-    let mut signals = signal_hook::iterator::Signals::new([2, 15])?;
-    std::thread::spawn(move || signals.forever().try_for_each(|_| stopper.stop()));
+    reactor.stop_on_signals()?;
     reactor.run()?;
     Ok(())
 }
 
-/// A reply may be long: LRANGE returns many values.
+/// A connection whose request is long may hold all of it; the others hold little.
 fn limits(value_max: usize) -> Limits {
     Limits {
+        input_bytes_hard_max: Some(value_max + (64 << 10)),
         output_bytes_max: 1 << 30,
-        ..Limits::for_messages_up_to(value_max)
+        receive_buffer_bytes: 1 << 20,
+        turn_bytes_max: 1 << 20,
+        ..Limits::for_messages_up_to(64 << 10)
     }
 }
 

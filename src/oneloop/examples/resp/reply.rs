@@ -34,7 +34,12 @@ impl Reply {
             Self::Simple(text) => cx.write_parts([b"+", text.as_bytes(), b"\r\n"]),
             Self::Integer(number) => write_number(b":", number, cx),
             Self::Text(text) => {
-                write_number(b"$", text.len() as i64, cx);
+                let mut digits = itoa::Buffer::new();
+                let length = digits.format(text.len()).as_bytes();
+                if text.len() < SHARED_AT_LEAST {
+                    return cx.write_parts([b"$", length, b"\r\n", &text, b"\r\n"]);
+                }
+                cx.write_parts([b"$", length, b"\r\n"]);
                 cx.write_shared(text.into());
                 cx.write(b"\r\n");
             }
@@ -55,3 +60,6 @@ fn write_number(kind: &[u8; 1], number: i64, cx: &mut Context<'_>) {
     let mut digits = itoa::Buffer::new();
     cx.write_parts([kind, digits.format(number).as_bytes(), b"\r\n"]);
 }
+
+/// For less, one copy costs less than a reference.
+const SHARED_AT_LEAST: usize = 256;

@@ -72,7 +72,8 @@ impl Service for Resp {
         while session.mode != Mode::Leaving && cx.has_room() && cx.input().len() >= session.awaited
         {
             match request::parse(cx.input(), &mut args, &mut session.awaited, self.value_max) {
-                Ok(None) => {}
+                Ok(None) if cx.raise_input_max(session.awaited) => {}
+                Ok(None) => return Next::Close(CloseReason::ProtocolError), // it is too long
                 Ok(Some(length)) => {
                     cx.consume(length);
                     session.awaited = 1;
@@ -144,7 +145,8 @@ impl Resp {
                 let text = Reply::text(args.first().copied().unwrap_or_default());
                 return Ok(Reply::Array(vec![Reply::text(b"pong"), text]));
             }
-            (lower, _, Mode::Subscribed(_)) if lower != b"ping" && is_known(lower) => {
+            (b"subscribe" | b"ping", _, Mode::Subscribed(_)) => return Err(misuse(name, args)),
+            (lower, _, Mode::Subscribed(_)) if is_known(lower) => {
                 let name = String::from_utf8_lossy(lower);
                 return Err(format!("ERR Can't execute '{name}': {NOT_NOW}").into());
             }
@@ -169,6 +171,9 @@ impl Resp {
                 let texts = found.map(|text| Reply::text(text.as_bytes()));
                 return Ok(Reply::Array(texts.collect()));
             }
+            (b"command", [sub], _) if is(sub, "count") => {
+                return Ok(Reply::Integer(COMMANDS.split_whitespace().count() as i64));
+            }
             (b"command", ..) => return Ok(Reply::Array(Vec::new())),
             (b"info", ..) => {
                 let uptime = cx.now().since(Time::START).as_secs();
@@ -185,10 +190,9 @@ impl Resp {
     }
 
     fn subscribe(&mut self, mode: &mut Mode, channels: &[&[u8]], id: SessionId) -> Reply {
-        let mut count = if let Mode::Subscribed(count) = *mode {
-            count
-        } else {
-            0
+        let mut count = match *mode {
+            Mode::Subscribed(count) => count,
+            _ => 0,
         };
         let replies = channels.iter().map(|channel| {
             let ids = self.listeners.entry_ref(*channel).or_default();
@@ -216,6 +220,7 @@ impl Resp {
             inbox.messages.push_back(message.clone());
             inbox.bytes += message.len();
             match inbox.bytes {
+                ..INBOX_BYTES_MAX if inbox.messages.len() > 1 => {} // it was woken for the first
                 ..INBOX_BYTES_MAX => cx.wake(id),
                 _ => cx.abort(id), // it does not read: memory is for those that do
             }

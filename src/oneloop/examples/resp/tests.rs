@@ -423,9 +423,9 @@ fn redis_benchmark_ends_without_an_error() {
     let port = server.address.port().to_string();
     let tests = "ping,set,get,incr,lpush,rpush,lpop,sadd,hset,lrange,mset";
     for extra in [
-        &["-n", "2000"][..],
-        &["-n", "4000", "-P", "16"],
-        &["-n", "200", "-d", "100000"],
+        &["-n", "1000"][..],
+        &["-n", "2000", "-P", "16"],
+        &["-n", "100", "-d", "20000"],
     ] {
         let arguments = [&["-p", &port, "-q", "-t", tests], extra].concat();
         let output = run("redis-benchmark", &arguments, "");

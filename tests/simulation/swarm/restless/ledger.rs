@@ -177,6 +177,8 @@ impl Ledger {
                 Ok(())
             }
             Err(CallError::Busy) if self.jobs.len() == most => Ok(()),
+            // The sessions are closed without the loop, which takes no results any more.
+            Err(CallError::Stopped) if self.is_dropped => Ok(()),
             outcome => Err(format!("{outcome:?} with {} under way", self.jobs.len())),
         }
     }

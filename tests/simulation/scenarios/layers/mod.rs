@@ -1,0 +1,7 @@
+//! Layers around services.
+
+mod beside;
+mod cipher;
+mod observing;
+mod strict;
+mod transforming;

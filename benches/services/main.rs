@@ -86,6 +86,7 @@ struct Options {
 impl Options {
     fn of_this_run() -> Self {
         let mut arguments = std::env::args().skip(1);
+        let (mut rounds, mut seconds) = (None, None);
         let mut options = Self {
             rounds: 1,
             seed: 1,
@@ -104,13 +105,16 @@ impl Options {
                     options.contestants = &[OURS, OURS_AGAIN, THEIRS];
                 }
                 "--test" => {}
-                "--rounds" => options.rounds = number(arguments.next()) as u32,
+                "--rounds" => rounds = Some(number(arguments.next()) as u32),
                 "--seed" => options.seed = number(arguments.next()),
-                "--seconds" => options.duration = Duration::from_secs(number(arguments.next())),
+                "--seconds" => seconds = Some(number(arguments.next())),
                 "--out" => options.out = arguments.next().expect("--out needs a folder").into(),
                 word => options.words.push(word.to_owned()),
             }
         }
+        // Cargo passes `--bench` behind these.
+        options.rounds = rounds.unwrap_or(options.rounds);
+        options.duration = seconds.map_or(options.duration, Duration::from_secs);
         options
     }
 

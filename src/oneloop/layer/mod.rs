@@ -35,7 +35,7 @@
 //! answer without it, or call it several times. Everything else is forwarded by [`Layered`].
 //!
 //! **Deadlines.** A layer with a deadline of its own returns the earlier one: see [`Due`]. At
-//! [`Event::Timeout`](crate::Event::Timeout) it is the earlier one that is due, whatever the time
+//! [`Event::Timeout`] it is the earlier one that is due, whatever the time
 //! is: a nearly full server shortens waits. So a layer remembers which was earlier, and does not
 //! compare with the clock.
 //!
@@ -48,18 +48,18 @@
 //! calls [`Context::nested`](crate::Context::nested) itself. Then these are its duties:
 //!
 //! - Input that the session has not consumed is presented at each of its steps. It is presented
-//!   again, with [`Event::Data`](crate::Event::Data), when the session's output had no room, and
+//!   again, with [`Event::Data`], when the session's output had no room, and
 //!   when the session returns to reading from another wait.
 //! - While the outer output has no room, the session is not stepped with input. The layer returns
-//!   [`Next::Flush`](crate::Next::Flush), and steps it at
-//!   [`Event::Flushed`](crate::Event::Flushed): so back-pressure passes through the layer.
+//!   [`Next::Flush`], and steps it at
+//!   [`Event::Flushed`]: so back-pressure passes through the layer.
 //! - `Flushed` goes to the session only if its own output, or its own `Flush`, is meant. After
 //!   output of the layer alone, the layer returns the session's last wait again.
-//! - [`Event::Eof`](crate::Event::Eof) goes to the session after all its input was presented, also
+//! - [`Event::Eof`] goes to the session after all its input was presented, also
 //!   while it pauses, and once. A wire that ends in the middle of a frame is an error.
 //! - When the session closes, its last output is converted before the layer returns
-//!   [`Next::Close`](crate::Next::Close). Nothing is kept back for later.
-//! - [`Event::Drain`](crate::Event::Drain), `Wake` and `Timeout` go to the session as they are.
+//!   [`Next::Close`]. Nothing is kept back for later.
+//! - [`Event::Drain`], `Wake` and `Timeout` go to the session as they are.
 
 mod boxed;
 mod compose;

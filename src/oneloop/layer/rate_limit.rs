@@ -18,6 +18,9 @@ use rate::{Bucket, Level};
 /// consume all input that has arrived, at most `Limits::input_bytes_max`, and so more than the burst;
 /// the pause after it is as much longer.
 ///
+/// A session takes up to a sixteenth of a burst in advance, which other sessions of its address then
+/// lack, and returns at its end what it has not used.
+///
 /// The unit is set by a [`Measure`]: [`Bytes`], [`Lines`](super::Lines), or a function that counts
 /// messages. Sessions of one IPv6 network of 64 bits count as one address. Outbound connections are
 /// limited like accepted ones; put the layer around the service that needs it.

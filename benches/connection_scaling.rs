@@ -7,8 +7,7 @@
 //!
 //! Each server is a process, and all clients are in this one, so each side has the whole limit on
 //! open files. With two cores or more, the server runs on core 0 and the clients on core 1.
-//! Connections are opened before the clock starts. Sizes and times are such that all of it takes
-//! less than four minutes; `ratios` measures longer, interleaved, and CPU time.
+//! Connections are opened before the clock starts. `ratios` measures longer, interleaved, and CPU time.
 //!
 //! `ONELOOP_PEERS=oneloop,c_epoll` selects servers, and an argument, which is a regular expression,
 //! selects benchmarks: `cargo bench --bench connection_scaling -- 'exchange/.*/100$'`.

@@ -90,9 +90,9 @@ fn links_of_the_pages_resolve() {
     assert!(checked > 20, "only {checked} links were found");
 }
 
-/// The crate page's example is compiled as a doc test; the other one is the same.
+/// The crate page's example is compiled as a doc test; the others are the same.
 #[test]
-fn examples_of_both_readmes_are_the_same() {
+fn examples_of_both_readmes_are_the_example_echo() {
     let example = |path: &str| {
         let text = page(path);
         let begin = text.find("```rust").expect("an example");
@@ -102,6 +102,10 @@ fn examples_of_both_readmes_are_the_same() {
     let crate_page = example("src/oneloop/README.md");
     assert!(!crate_page.contains("\n# "), "it has hidden lines");
     assert_eq!(example("README.md"), crate_page);
+    let echo = page("src/oneloop/examples/echo/main.rs");
+    let begin = echo.find("use std").expect("its imports");
+    let end = echo.find("\n\n#[cfg(test)]").expect("its tests");
+    assert_eq!(crate_page, format!("```rust,no_run\n{}", &echo[begin..end]));
 }
 
 fn root() -> &'static Path {

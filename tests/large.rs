@@ -134,3 +134,25 @@ fn body_of_shared_chunks_under_default_limits_leaves_without_waiting() {
         assert!(took < Duration::from_secs(5), "chunks of {chunk}: {took:?}");
     }
 }
+
+/// A forwarder, for example, allocates a buffer for each read of 64 KiB. glibc's allocator returned
+/// its pages to the system each time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn freed_buffers_of_a_read_are_kept_for_the_next() {
+    use nix::sys::resource::{UsageWho, getrusage};
+
+    let faults = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("a thread");
+        usage.minor_page_faults()
+    };
+    let _reactor = Reactor::new(Large(Vec::new()), Limits::default()).expect("a reactor");
+    let before = faults();
+    for _ in 0..1000 {
+        let buffers: Vec<_> = (0..4).map(|_| vec![1_u8; 64 * 1024]).collect();
+        drop(std::hint::black_box(buffers));
+    }
+    // Each buffer has 16 pages.
+    let faults = faults() - before;
+    assert!(faults < 4000, "{faults} page faults for 4,000 buffers");
+}

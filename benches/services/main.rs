@@ -21,6 +21,7 @@ use std::time::Duration;
 mod load;
 mod report;
 mod rows;
+mod upstream;
 
 use oneloop_bench::figures::{CONTROL, Figures, OWN};
 use oneloop_bench::peers::{self, Unavailable};
@@ -65,6 +66,8 @@ fn measure(row: &Row, contestant: usize, duration: Duration) -> io::Result<f64> 
         THEIRS => &row.theirs,
         _ => &row.ours,
     };
+    let upstream = row.upstream.as_ref().map(upstream::start).transpose();
+    let _upstream = upstream.map_err(io::Error::other)?;
     let server = peers::start_pinned(peer)?;
     row.load.run(server.address(), WARM_UP)?;
     let before = server.run_time()?;
@@ -131,8 +134,13 @@ impl Options {
 
 fn is_available(row: &Row) -> bool {
     let start = |peer: &peers::Peer| peer.start(peers::Pin::Anywhere).map(drop);
-    let tried = row.load.check().and_then(|()| start(&row.theirs));
-    match tried.and_then(|()| start(&row.ours)) {
+    let tried = || {
+        row.load.check()?;
+        let _upstream = row.upstream.as_ref().map(upstream::start).transpose()?;
+        start(&row.theirs)?;
+        start(&row.ours)
+    };
+    match tried() {
         Ok(()) => true,
         Err(why @ Unavailable::Skipped(_)) => {
             eprintln!("{} {why}", row.name);

@@ -8,6 +8,7 @@ use std::{fs, str};
 use oneloop_bench::peers::{Foreign, Peer};
 
 use crate::load::{Fanout, Load, RedisBenchmark, Wrk};
+use crate::upstream;
 
 /// One load on an example and on its peer.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) ours: Peer,
     pub(crate) theirs: Peer,
+    /// The server that both forward to, if they do.
+    pub(crate) upstream: Option<Peer>,
     pub(crate) load: Load,
     /// The target: the example's run time per unit of work, divided by the peer's.
     pub(crate) at_most: f64,
@@ -22,7 +25,7 @@ pub(crate) struct Row {
 
 /// Returns all comparisons.
 pub(crate) fn all() -> Vec<Row> {
-    [http(), resp()].into_iter().flatten().collect()
+    [http(), resp(), forward()].into_iter().flatten().collect()
 }
 
 fn http() -> Vec<Row> {
@@ -30,6 +33,7 @@ fn http() -> Vec<Row> {
         name,
         ours: Peer::example("http"),
         theirs: NGINX,
+        upstream: None,
         load: Load::Wrk(load),
         at_most,
     };
@@ -64,11 +68,72 @@ fn http() -> Vec<Row> {
     ]
 }
 
+/// Requests to nginx through a forwarder.
+fn forward() -> Vec<Row> {
+    let row = |name, at_most, load| Row {
+        name,
+        ours: Peer::example_with("forward", || vec![upstream::address().to_string()]),
+        theirs: HAPROXY,
+        upstream: Some(NGINX),
+        load: Load::Wrk(load),
+        at_most,
+    };
+    let small = Wrk {
+        path: "/",
+        connections: 100,
+        depth: 1,
+        body_bytes: 128,
+    };
+    let bulk = Wrk {
+        path: "/10m",
+        body_bytes: 10 << 20,
+        connections: 8,
+        ..small
+    };
+    vec![
+        row("forward 128 B", 0.80, small),
+        row("forward 10 MB", 1.00, bulk),
+    ]
+}
+
+/// One thread, in the mode that does not look at the bytes.
+const HAPROXY: Peer = Peer::foreign(
+    "haproxy",
+    Foreign {
+        program: "haproxy",
+        package: "haproxy",
+        arguments: haproxy,
+    },
+);
+
+fn haproxy(address: SocketAddr) -> io::Result<Vec<String>> {
+    let upstream = upstream::address();
+    let configuration = format!(
+        "global
+    maxconn 2000
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 600s
+    timeout server 600s
+listen forward
+    bind {address}
+    server upstream {upstream}
+"
+    );
+    let file = scratch_folder(address)?.join("haproxy.cfg");
+    fs::write(&file, configuration)?;
+    let arguments = ["-db", "-f", &file.display().to_string()];
+    Ok(arguments.map(String::from).to_vec())
+}
+
 fn resp() -> Vec<Row> {
     let row = |name, at_most, load| Row {
         name,
         ours: Peer::example("resp"),
         theirs: REDIS,
+        upstream: None,
         load,
         at_most,
     };

@@ -49,6 +49,8 @@ enum Recipe {
         name: &'static str,
         /// The program that runs it, with its arguments; empty if it runs by itself.
         tool: Vec<String>,
+        /// Returns the arguments after its address.
+        more: fn() -> Vec<String>,
     },
     Foreign(Foreign),
 }
@@ -201,15 +203,21 @@ impl Peer {
 
     /// Returns an example of the library. It takes its address as the first argument.
     pub const fn example(name: &'static str) -> Self {
+        Self::example_with(name, Vec::new)
+    }
+
+    /// Returns an example that takes `more` arguments after its address.
+    pub const fn example_with(name: &'static str, more: fn() -> Vec<String>) -> Self {
         let tool = Vec::new();
-        let recipe = Recipe::Example { name, tool };
+        let recipe = Recipe::Example { name, tool, more };
         Self { name, recipe }
     }
 
     /// Returns an example under a tool that observes it.
     pub fn example_under(tool: &[&str], name: &'static str) -> Self {
         let tool = tool.iter().map(ToString::to_string).collect();
-        let recipe = Recipe::Example { name, tool };
+        let more = Vec::new;
+        let recipe = Recipe::Example { name, tool, more };
         Self { name, recipe }
     }
 
@@ -256,9 +264,9 @@ impl Peer {
             Recipe::Go { folder } => build::go(self.name, folder)?,
             Recipe::Rust { name, source } => build::program(name, source)?,
             Recipe::Python { source } => return build::python(source),
-            Recipe::Example { name, tool } => {
+            Recipe::Example { name, tool, more } => {
                 let program = build::example(name)?.display().to_string();
-                return Ok([tool, &[program, ANY_PORT.to_owned()][..]].concat());
+                return Ok([tool, &[program, ANY_PORT.to_owned()][..], &more()].concat());
             }
             Recipe::Foreign(_) => unreachable!("it is started with an address"),
             Recipe::Program { path, arguments } => {

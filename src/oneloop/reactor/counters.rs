@@ -46,6 +46,31 @@ impl Counters {
         self.ended[reason as usize]
     }
 
+    /// Returns every counter with its name, as exporters of metrics need them: the fields, and for
+    /// each [`EndReason`] the connections that ended for it.
+    ///
+    /// Further counters may be added at any place.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = [
+            ("accepted", self.accepted),
+            ("connecting", self.connecting),
+            ("accept_failures", self.accept_failures),
+            ("accept_exhausted", self.accept_exhausted),
+            ("turns", self.turns),
+            ("events", self.events),
+            ("stale_events", self.stale_events),
+            ("looks", self.looks),
+            ("calls", self.calls),
+            ("service_panics", self.service_panics),
+            ("steps", self.steps),
+            ("bytes_in", self.bytes_in),
+            ("bytes_out", self.bytes_out),
+        ];
+        let ended = EndReason::ALL.iter();
+        let ended = ended.map(|&reason| (reason.name(), self.ended(reason)));
+        counts.into_iter().chain(ended)
+    }
+
     /// Returns the number of connections that have ended.
     #[must_use]
     pub fn ended_in_all(&self) -> u64 {
@@ -75,4 +100,34 @@ pub struct Usage {
     pub buffered_bytes: usize,
     /// The most bytes allocated for one connection.
     pub buffered_bytes_max: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own() {
+        let counters = Counters {
+            accepted: 7,
+            bytes_out: 9,
+            ..Counters::default()
+        };
+        let all: Vec<_> = counters.iter().collect();
+        let names: HashSet<_> = all.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), all.len());
+        assert!(all.contains(&("accepted", 7)) && all.contains(&("bytes_out", 9)));
+        assert_eq!(all.iter().map(|(_, count)| count).sum::<u64>(), 16);
+        // The fields, all of eight bytes, are those counters and no others.
+        assert_eq!(all.len(), size_of::<Counters>() / size_of::<u64>());
+    }
+
+    #[test]
+    fn ends_are_counted_under_the_name_of_their_reason() {
+        let mut counters = Counters::default();
+        counters.ended[EndReason::ServerFull as usize] = 3;
+        assert!(counters.iter().any(|of| of == ("ended_server_full", 3)));
+    }
 }

@@ -134,6 +134,30 @@ impl EndReason {
         )
     }
 
+    /// Returns the name of the counter of connections that ended for this reason.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "ended_completed",
+            Self::Eof => "ended_eof",
+            Self::ProtocolError => "ended_protocol_error",
+            Self::Timeout => "ended_timeout",
+            Self::Shutdown => "ended_shutdown",
+            Self::Refused => "ended_refused",
+            Self::Reset => "ended_reset",
+            Self::WriteTimeout => "ended_write_timeout",
+            Self::InputOverflow => "ended_input_overflow",
+            Self::OutputOverflow => "ended_output_overflow",
+            Self::ServerFull => "ended_server_full",
+            Self::AddressLimit => "ended_address_limit",
+            Self::DrainTimeout => "ended_drain_timeout",
+            Self::Panicked => "ended_panicked",
+            Self::RegisterFailed => "ended_register_failed",
+            Self::ConnectFailed => "ended_connect_failed",
+            Self::Dropped => "ended_dropped",
+            Self::Aborted => "ended_aborted",
+        }
+    }
+
     /// Returns the reason in plain words, as in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -43,6 +43,11 @@ pub(crate) use timers::{Place, TimerId};
 ///
 /// There is one thread, so state that all sessions share is a plain field of the service: no lock,
 /// no reference counting.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a service",
+    label = "the loop needs a `Service` here",
+    note = "implement `oneloop::Service` for `{Self}`: `type Session`, `open` and `step`"
+)]
 pub trait Service {
     /// The state of one connection. It lives in the connection's slot, so every idle connection
     /// pays for its size.

@@ -552,24 +552,10 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Scenario("timers"),
     },
     Mutant {
-        name: "timer_of_a_closed_session_kept",
-        file: "src/oneloop/reactor/keyed_timers.rs",
-        find: ".filter(|c| c.phase == Phase::Live)",
-        replace: ".filter(|c| c.phase != Phase::Connecting)",
-        suite: Suite::Scenario("timers"),
-    },
-    Mutant {
         name: "timer_of_the_past_fires_without_end",
         file: "src/oneloop/service/timers.rs",
         find: "if place.time > now || place.number > self.places_before {",
         replace: "if place.time > now {",
-        suite: Suite::Scenario("timers"),
-    },
-    Mutant {
-        name: "second_due_timer_forgotten",
-        file: "src/oneloop/reactor/drive.rs",
-        find: "match self.scratch.service.timers.has_due() {",
-        replace: "match false {",
         suite: Suite::Scenario("timers"),
     },
     Mutant {

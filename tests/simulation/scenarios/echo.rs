@@ -1,4 +1,4 @@
-//! README's echo server, under every valid configuration.
+//! An echo of lines, under every valid configuration.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use oneloop_sim::{Faults, LinkProfile, Network, Rng, Simulation};
 
 use super::probe::*;
 
-/// The server of README.
+/// Echoes each line.
 struct Echo {
     lines: u64,
 }

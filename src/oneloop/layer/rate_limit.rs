@@ -18,6 +18,9 @@ use rate::{Bucket, Level};
 /// consume all input that has arrived, at most `Limits::input_bytes_max`, and so more than the burst;
 /// the pause after it is as much longer.
 ///
+/// A session takes up to a sixteenth of a burst in advance, which other sessions of its address then
+/// lack, and returns at its end what it has not used.
+///
 /// The unit is set by a [`Measure`]: [`Bytes`], [`Lines`](super::Lines), or a function that counts
 /// messages. Sessions of one IPv6 network of 64 bits count as one address. Outbound connections are
 /// limited like accepted ones; put the layer around the service that needs it.
@@ -56,6 +59,9 @@ pub struct RateLimit<M = Bytes> {
 #[derive(Debug)]
 pub struct RateLimitState {
     bucket: Bucket,
+    /// Units that are charged already, so that few steps need the buckets: a sixteenth of a burst at
+    /// most. -1 at first, and while the session has a debt.
+    lease: i64,
     hold: Hold,
     place: Place,
 }
@@ -121,6 +127,7 @@ impl<M: Measure> Layer for RateLimit<M> {
         };
         RateLimitState {
             bucket: Bucket::default(),
+            lease: -1,
             hold: Hold::None,
             place,
         }
@@ -143,19 +150,47 @@ impl<M: Measure> Layer for RateLimit<M> {
         let input = cx.input();
         let next = inner.step(event, cx);
         let consumed = &input[..input.len() - cx.input().len()];
-        match self.charge(state, self.measure.units(consumed), cx.now()) {
-            Level::Debt => self.hold_back(state, next, cx.now()),
-            Level::Allowed => next,
+        let units = self.measure.units(consumed);
+        let left = state.lease - i64::from(units);
+        if left < 0 {
+            return self.spend(state, units, next, cx.now());
         }
+        state.lease = left;
+        next
     }
 
     fn closed(&mut self, state: RateLimitState, _: &Peer, _: EndReason, cx: &mut ServiceContext) {
+        if let Some(bucket) = self.addresses.bucket(&state.place) {
+            bucket.refund(self.address, u32::try_from(state.lease).unwrap_or(0));
+        }
         self.addresses.leave(state.place, cx.now());
     }
 }
 
 impl<M: Measure> RateLimit<M> {
-    #[inline(always)]
+    /// Charges units beyond the lease, and takes another lease if that is allowed.
+    #[cold]
+    fn spend(&mut self, state: &mut RateLimitState, units: u32, next: Next, now: Time) -> Next {
+        let leased = u32::try_from(state.lease).unwrap_or(0);
+        state.lease = 0;
+        if self.charge(state, units - leased, now) == Level::Debt {
+            return self.hold_back(state, next, now);
+        }
+        let lease = self.session.lease.min(self.address.lease);
+        match self.charge(state, lease, now) {
+            Level::Allowed => state.lease = lease.into(),
+            Level::Debt => self.refund(state, lease),
+        }
+        next
+    }
+
+    fn refund(&mut self, state: &mut RateLimitState, units: u32) {
+        state.bucket.refund(self.session, units);
+        if let Some(bucket) = self.addresses.bucket(&state.place) {
+            bucket.refund(self.address, units);
+        }
+    }
+
     fn charge(&mut self, state: &mut RateLimitState, units: u32, now: Time) -> Level {
         let level = state.bucket.charge(self.session, units, now);
         if let Some(bucket) = self.addresses.bucket(&state.place)
@@ -169,6 +204,7 @@ impl<M: Measure> RateLimit<M> {
     /// Holds back a session in debt, if it would read.
     #[cold]
     fn hold_back(&mut self, state: &mut RateLimitState, next: Next, now: Time) -> Next {
+        state.lease = -1;
         state.bucket.bound(now);
         let mut paid_at = state.bucket.paid_at(self.session);
         if let Some(bucket) = self.addresses.bucket(&state.place) {

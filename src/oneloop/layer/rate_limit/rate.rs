@@ -9,6 +9,8 @@ pub struct Rate {
     nanos_per_unit: u64,
     /// The time that the burst takes.
     burst_nanos: u64,
+    /// The units that a session may take at once in advance.
+    pub(super) lease: u32,
 }
 
 /// Consumption at some rate: a leaky bucket, as the time at which it will be empty (the generic cell
@@ -31,6 +33,7 @@ impl Rate {
     pub const UNLIMITED: Self = Self {
         nanos_per_unit: 0,
         burst_nanos: 0,
+        lease: u32::MAX,
     };
 
     /// Allows `units` per second, and `burst` units at once after a pause.
@@ -49,6 +52,11 @@ impl Rate {
         Self {
             nanos_per_unit,
             burst_nanos: if nanos > NANOS_MAX { NANOS_MAX } else { nanos },
+            lease: if burst / 16 > LEASE_MAX {
+                LEASE_MAX
+            } else {
+                burst / 16
+            } as u32,
         }
     }
 }
@@ -67,6 +75,12 @@ impl Bucket {
         }
     }
 
+    /// Takes back units that were charged and not used.
+    pub(super) fn refund(&mut self, rate: Rate, units: u32) {
+        let nanos = u64::from(units) * rate.nanos_per_unit;
+        self.empty_at = self.empty_at.saturating_sub(nanos);
+    }
+
     /// Bounds the debt by 73 years.
     pub(super) fn bound(&mut self, now: Time) {
         let most = now.as_nanos() + NANOS_MAX;
@@ -83,6 +97,9 @@ impl Bucket {
         Time::from_nanos(self.empty_at)
     }
 }
+
+/// The most units of a lease.
+const LEASE_MAX: u64 = 1 << 20;
 
 /// The longest time that a burst or a debt takes.
 const NANOS_MAX: u64 = 1 << 61;

@@ -355,6 +355,38 @@ fn address_is_remembered_until_it_has_paid_off() {
 }
 
 #[test]
+fn units_taken_in_advance_are_returned_at_the_end() {
+    let rate = Rate::per_second(100, 16_000);
+    let (mut simulation, client) = within(RateLimit::of(Lines).per_address(rate), dots);
+    client.send(b"line\n");
+    simulation.run_for(ms(10));
+    client.close();
+    simulation.run_for(ms(100));
+    // The table is cleared at the next call. One line takes 10 ms, a lease ten seconds.
+    let other = simulation.connect();
+    simulation.run_for(ms(100));
+    other.close();
+    simulation.run_for(ms(100));
+    assert_eq!(simulation.reactor().service().layer().addresses(), 0);
+}
+
+#[test]
+fn large_burst_is_kept_to_and_then_the_rate() {
+    let rate = Rate::per_second(10, 160);
+    let (mut simulation, client) = within(RateLimit::of(Lines).per_session(rate), dots);
+    let mut answered = 0;
+    client.send(b"line\n");
+    for _ in 0..1000 {
+        simulation.run_for(ms(10));
+        let more = client.received().len();
+        answered += more;
+        client.send(&b"line\n".repeat(more));
+    }
+    // Ten seconds at the rate, the burst, and a lease at most.
+    assert!((250..=272).contains(&answered), "{answered}");
+}
+
+#[test]
 fn session_that_is_held_back_answers_a_drain() {
     let rate = Rate::per_second(1, 1);
     let (mut simulation, client) = within(RateLimit::of(Lines).per_session(rate), dots);

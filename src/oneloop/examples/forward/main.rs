@@ -1,52 +1,39 @@
-//! Forwards TCP connections: each client gets a connection of its own to the upstream server.
-//!
-//! `cargo run --release -p oneloop --example forward -- 127.0.0.1:6000 127.0.0.1:7000`; an address
-//! with a `/` is the path of a Unix-domain socket.
+//! Forwards TCP connections: `forward LISTEN UPSTREAM`, each an address or the path of a Unix socket.
 //!
 //! A client's connection and the one to the upstream server are the two ends of a [`Pair`]. Bytes
-//! that one end receives wait in its [`Pipe`] until the other end has room for them. An end whose
-//! pipe is full stops reading, so a slow reader slows its sender, and memory stays bounded. The end
-//! of a stream follows its bytes; a reset ends both connections with a reset.
-
-use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::time::Duration;
+//! that one end receives wait in a [`Pipe`] until the other has room. An end whose pipe is full stops
+//! reading, so memory stays bounded. The end of a stream follows its bytes; a reset resets both ends.
 
 use oneloop::{Address, CloseReason, Connect, Context, EndReason, Event, Limits, Next, Peer};
 use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag, Time};
+use std::collections::{HashMap, VecDeque};
+use std::{io, time::Duration};
 
-/// Bytes of one direction that wait in the forwarder, beside those of one read.
-const PIPE_BYTES: usize = 256 * 1024;
-/// A pair ends if neither end has received or sent a byte for so long.
-const IDLE: Duration = Duration::from_secs(600);
+const PIPE_BYTES: usize = 256 * 1024; // of one direction, beside those of one read
+const IDLE: Duration = Duration::from_secs(600); // a pair ends if no byte moves for so long
 
 struct Forward {
     upstream: Address,
     pairs: HashMap<u64, Pair>, // by the number of the client's session
 }
 
-/// Two connections whose streams are joined. End 0 is the client's, 1 the upstream server's.
 #[derive(Default)]
 struct Pair {
-    ids: [Option<SessionId>; 2],
+    ids: [Option<SessionId>; 2], // the client's end is 0, the upstream server's 1
     pipes: [Pipe; 2],
     active: Time, // when the last byte moved
 }
 
-/// The stream that one end receives and the other sends.
 #[derive(Default)]
 struct Pipe {
-    pieces: VecDeque<Shared>,
+    pieces: VecDeque<Shared>, // that one end has received, and the other will send
     bytes: usize,
     ending: bool,   // the peer has finished; some of its bytes may be unread
     ended: bool,    // all of its bytes are in the pipe or through it
     finished: bool, // the end was passed on
 }
 
-struct End {
-    pair: u64,
-    end: usize,
-}
+struct End(u64, usize); // its pair, and 0 or 1
 
 impl Pipe {
     fn is_full(&self) -> bool {
@@ -89,26 +76,25 @@ impl Service for Forward {
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> End {
         let end = usize::from(peer.tag.is_some());
         let tag = peer.tag.unwrap_or(Tag::new(peer.id.number().into()));
-        let pair = tag.value();
         if end == 0 {
             cx.connect(Connect::to(self.upstream.clone()).tag(tag));
-            self.pairs.insert(pair, Pair::default());
+            self.pairs.insert(tag.value(), Pair::default());
         }
-        if let Some(pair) = self.pairs.get_mut(&pair) {
+        if let Some(pair) = self.pairs.get_mut(&tag.value()) {
             pair.ids[end] = Some(peer.id);
         }
-        End { pair, end }
+        End(tag.value(), end)
     }
 
     fn step(&mut self, end: &mut End, event: Event, cx: &mut Context<'_>) -> Next {
-        let Some(pair) = self.pairs.get_mut(&end.pair) else {
+        let (this, other, unread) = (end.1, 1 - end.1, cx.input().len());
+        let Some(pair) = self.pairs.get_mut(&end.0) else {
             return Next::Abort; // the client was gone before the upstream server answered
         };
         if event == Event::Open {
             cx.set_duplex(true);
-        } // at a drain too, the streams go on to their ends
-        let (other, unread) = (1 - end.end, cx.input().len());
-        let news = pair.pipes[end.end].fill(event, cx) | pair.pipes[other].drain(cx);
+        }
+        let news = pair.pipes[this].fill(event, cx) | pair.pipes[other].drain(cx);
         if news && let Some(id) = pair.ids[other] {
             cx.wake(id);
         }
@@ -116,7 +102,7 @@ impl Service for Forward {
             pair.active = cx.now();
         }
         let until = pair.active + IDLE;
-        match (&pair.pipes[end.end], &pair.pipes[other]) {
+        match (&pair.pipes[this], &pair.pipes[other]) {
             _ if until <= cx.now() => Next::Abort,
             (read, sent) if read.ended && sent.finished => Next::Close(CloseReason::Completed),
             (read, _) if read.is_full() => Next::Pause { until },
@@ -125,14 +111,13 @@ impl Service for Forward {
     }
 
     fn closed(&mut self, end: End, _: Peer, reason: EndReason, cx: &mut ServiceContext) {
-        let Some(pair) = self.pairs.get_mut(&end.pair) else {
-            return;
-        };
-        pair.ids[end.end] = None;
-        match pair.ids[1 - end.end] {
-            Some(other) if reason != EndReason::Completed => cx.abort(other),
-            Some(_) => {}
-            None => drop(self.pairs.remove(&end.pair)),
+        if let Some(pair) = self.pairs.get_mut(&end.0) {
+            pair.ids[end.1] = None;
+            match pair.ids[1 - end.1] {
+                Some(other) if reason != EndReason::Completed => cx.abort(other),
+                Some(_) => {}
+                None => drop(self.pairs.remove(&end.0)),
+            }
         }
     }
 

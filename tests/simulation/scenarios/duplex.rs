@@ -22,6 +22,17 @@ fn duplex_echo(mut step: Step<'_, '_>) -> Next {
     }
 }
 
+/// Echoes input in full duplex, a hundred bytes at a time, while there is room.
+fn echo_while_room(step: &mut Step<'_, '_>) {
+    step.cx.set_duplex(true);
+    while step.cx.has_room() && !step.cx.input().is_empty() {
+        let piece = step.cx.input().len().min(100);
+        let input = step.cx.input();
+        step.cx.write(&input[..piece]);
+        step.cx.consume(piece);
+    }
+}
+
 /// Kernel buffers of a kilobyte.
 fn narrow() -> Limits {
     Limits {
@@ -98,14 +109,8 @@ fn output_in_duplex_beyond_the_maximum_ends_the_session() {
 
 #[test]
 fn room_in_duplex_counts_the_pending_output() {
-    let mut simulation = simulate(narrow(), |step| {
-        step.cx.set_duplex(true);
-        while step.cx.has_room() && !step.cx.input().is_empty() {
-            let piece = step.cx.input().len().min(100);
-            let input = step.cx.input();
-            step.cx.write(&input[..piece]);
-            step.cx.consume(piece);
-        }
+    let mut simulation = simulate(narrow(), |mut step| {
+        echo_while_room(&mut step);
         match (step.cx.input().is_empty(), step.cx.has_room()) {
             (true, true) => step.read_for(MINUTE),
             _ => step.pause_for(MINUTE),
@@ -124,14 +129,8 @@ fn room_in_duplex_counts_the_pending_output() {
 
 #[test]
 fn unread_input_in_duplex_is_offered_again_once_there_is_room() {
-    let mut simulation = simulate(narrow(), |step| {
-        step.cx.set_duplex(true);
-        while step.cx.has_room() && !step.cx.input().is_empty() {
-            let piece = step.cx.input().len().min(100);
-            let input = step.cx.input();
-            step.cx.write(&input[..piece]);
-            step.cx.consume(piece);
-        }
+    let mut simulation = simulate(narrow(), |mut step| {
+        echo_while_room(&mut step);
         step.read_for(MINUTE)
     });
     let client = silent_client(&mut simulation);

@@ -7,6 +7,7 @@
 //! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
 //! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
 //! | [`layer`] | services around services | the loop, sockets, clocks |
+//! | [`proxy`] | a service behind proxies that announce its clients | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
 //! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
@@ -14,7 +15,9 @@
 
 pub mod framing;
 pub mod layer;
+mod log_limiter;
 pub mod net;
+pub mod proxy;
 pub mod reactor;
 pub mod service;
 pub mod testing;
@@ -24,6 +27,6 @@ pub use reactor::{
     Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
 };
 pub use service::{
-    Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
-    PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
+    Address, Announced, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output,
+    Peer, PeerAddress, Route, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
 };

@@ -5,10 +5,12 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
+use oneloop::proxy::ProxyProtocol;
 use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::logging::LogFormat;
+use crate::proxies::Proxies;
 use greet_support::VERSION;
 use greet_support::address::Address;
 use greet_support::descriptors::Allowance;
@@ -90,6 +92,9 @@ pub(crate) struct Args {
     pub(crate) log_format: LogFormat,
 
     #[command(flatten)]
+    proxies: Proxies,
+
+    #[command(flatten)]
     manual: Manual,
 }
 
@@ -113,12 +118,18 @@ impl Args {
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
         args.listen = listen(matches)?;
+        args.proxies.check::<Self>()?;
         Ok(args)
     }
 
     /// Returns the addresses to listen on.
     pub(crate) fn listen(&self) -> &[Address] {
         &self.listen
+    }
+
+    /// Returns the protocol of the proxies in front of the server, if there are any.
+    pub(crate) fn proxies(&self) -> Option<ProxyProtocol> {
+        self.proxies.protocol()
     }
 
     /// Returns the least level that is logged.

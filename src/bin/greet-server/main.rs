@@ -6,6 +6,7 @@ mod journal;
 mod listeners;
 mod logging;
 mod occupant;
+mod proxies;
 mod report;
 mod shutdown;
 mod signals;
@@ -45,9 +46,17 @@ fn main() -> ExitCode {
 fn serve(args: &Args) -> Result<ExitCode, String> {
     let greeter = Greeter::new(args.greeting());
     if args.log_level() >= LevelFilter::Info {
-        serve_by(Journal::new(greeter), args)
+        serve_behind(Journal::new(greeter), args)
     } else {
-        serve_by(greeter, args)
+        serve_behind(greeter, args)
+    }
+}
+
+/// Serves behind the proxies, if there are any.
+fn serve_behind(service: impl Service, args: &Args) -> Result<ExitCode, String> {
+    match args.proxies() {
+        Some(protocol) => serve_by(protocol.before(service), args),
+        None => serve_by(service, args),
     }
 }
 

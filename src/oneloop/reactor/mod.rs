@@ -21,10 +21,10 @@ mod keyed_timers;
 mod lifecycle;
 mod limits;
 mod listen;
-mod log_limiter;
 mod poll;
 mod pool;
 mod pressure;
+mod readdress;
 mod requests;
 mod shutdown;
 mod slots;
@@ -40,13 +40,13 @@ use std::time::Duration;
 use log::warn;
 
 use self::core::Core;
+use crate::log_limiter::LogLimiter;
 use crate::net::{Net, Os};
 use crate::service::{Address, ListenerId, Service};
 use accept::Listener;
 use admission::{Admission, Places};
 use calls::Receiver;
 use ends::ListenerInfo;
-use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
 

@@ -72,6 +72,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Changes the connection of a session. Does nothing if the session has ended.
     fn control(&mut self, id: SessionId, control: Control) {
+        if let Control::Readdress(announced) = control {
+            return self.readdress(id, announced);
+        }
         let now = self.core.now();
         let Some(connection) = self.slots.find(id) else {
             return;
@@ -80,7 +83,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Control::Duplex(on) => connection.set_duplex(on),
             Control::Finish => self.core.finish(connection),
             Control::Abort if connection.is_unfinished() => connection.abort(EndReason::Aborted),
-            Control::Abort => {}
+            Control::Abort | Control::Readdress(_) => {}
         }
         self.slots.rearm_or_retire(id.index, now);
     }

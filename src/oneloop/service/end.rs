@@ -68,6 +68,9 @@ pub enum EndReason {
     /// The service aborted the connection: [`Next::Abort`](super::Next::Abort), or
     /// [`ServiceContext::abort`](super::ServiceContext::abort).
     Aborted,
+    /// A proxy's own connection has ended, in any ordinary way: it was reset, or finished by either
+    /// side. See [`Route::Probe`](super::Route::Probe).
+    Probe,
 }
 
 impl From<CloseReason> for EndReason {
@@ -110,6 +113,7 @@ impl EndReason {
         Self::ConnectFailed,
         Self::Dropped,
         Self::Aborted,
+        Self::Probe,
     ];
 
     /// Returns true if the loop refused the connection when it was accepted.
@@ -134,6 +138,14 @@ impl EndReason {
         )
     }
 
+    /// Returns the reason for a proxy's own connection that would end for this one otherwise.
+    pub(crate) const fn of_probe(self) -> Self {
+        match self {
+            Self::Completed | Self::Eof | Self::Reset => Self::Probe,
+            trouble => trouble,
+        }
+    }
+
     /// Returns the name of the counter of connections that ended for this reason.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -155,6 +167,7 @@ impl EndReason {
             Self::ConnectFailed => "ended_connect_failed",
             Self::Dropped => "ended_dropped",
             Self::Aborted => "ended_aborted",
+            Self::Probe => "ended_probe",
         }
     }
 
@@ -180,6 +193,7 @@ impl EndReason {
             Self::ConnectFailed => "connect failed",
             Self::Dropped => "reactor dropped",
             Self::Aborted => "aborted by the service",
+            Self::Probe => "probe of a proxy",
         }
     }
 }

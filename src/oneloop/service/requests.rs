@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Connect, SessionId};
+use super::{Announced, Connect, SessionId};
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
 ///
@@ -27,6 +27,8 @@ pub(crate) enum Control {
     Finish,
     /// End it at once, with a reset.
     Abort,
+    /// Give it the client's address, and open its session again.
+    Readdress(Announced),
 }
 
 impl Requests {

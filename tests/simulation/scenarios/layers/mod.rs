@@ -3,5 +3,6 @@
 mod beside;
 mod cipher;
 mod observing;
+mod proxied;
 mod strict;
 mod transforming;

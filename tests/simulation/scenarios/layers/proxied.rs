@@ -333,6 +333,28 @@ fn refusals_of_clients_linger_within_their_maximum() {
 }
 
 #[test]
+fn refused_clients_free_their_places() {
+    let mut scene = scene(Limits {
+        connections_max: 2,
+        connections_per_address_max: Some(1),
+        ..Limits::default()
+    });
+    let first = connect(&mut scene, LINE);
+    for _ in 0..3 {
+        let refused = connect(&mut scene, LINE);
+        assert!(refused.at_end());
+        refused.close();
+        scene.run_for(ms(10));
+    }
+    // A refused one that lingers has no place.
+    let _refused = connect(&mut scene, LINE);
+    let other = connect(&mut scene, LINE_6);
+    assert_eq!(other.received(), b"welcome\n");
+    assert_eq!(first.received(), b"welcome\n");
+    assert_eq!(ended(&scene, EndReason::ServerFull), 0);
+}
+
+#[test]
 fn client_of_a_unix_socket_has_no_address_to_count() {
     let mut unix = b"\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\xd8".to_vec();
     unix.resize(16 + 216, b'/');

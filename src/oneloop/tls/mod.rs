@@ -39,15 +39,15 @@
 //! # Ends
 //!
 //! A handshake that fails ends its connection with
-//! [`EndReason::HandshakeFailed`](crate::EndReason::HandshakeFailed), and the peer gets an alert. A
+//! [`EndReason::HandshakeFailed`], and the peer gets an alert. A
 //! deadline is [`Timeout`](crate::EndReason::Timeout), and a peer that disconnects during the
 //! handshake, as port scans and health checks do, is [`Eof`](crate::EndReason::Eof).
 //!
 //! The end of a stream is the alert close_notify: the session gets
-//! [`Event::Eof`](crate::Event::Eof) for it, and its peer gets one when the session closes or
+//! [`Event::Eof`] for it, and its peer gets one when the session closes or
 //! [finishes](crate::Context::finish). A peer that closes its connection without one may have been
 //! cut off, so the session does not get the end as if it were complete. The connection ends with
-//! [`EndReason::Truncated`](crate::EndReason::Truncated).
+//! [`EndReason::Truncated`].
 //!
 //! # Memory
 //!

@@ -349,7 +349,7 @@ mod tests {
         assert!(rig.queue.gives_way(number));
         rig.leave(1);
         rig.leave(2);
-        // Nobody waits any more.
+        // No connection waits any more.
         assert!(!rig.queue.gives_way(rig.numbers[3].1));
     }
 }

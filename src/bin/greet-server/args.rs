@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
-use oneloop::proxy::ProxyProtocol;
 use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::logging::LogFormat;
+use crate::operators::{self, OperatorAddress};
 use crate::proxies::Proxies;
 use greet_support::VERSION;
 use greet_support::address::Address;
@@ -71,6 +71,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_BACKLOG", default_value_t = 4096)]
     pub(crate) backlog: u32,
 
+    /// Address for operators, with health checks over HTTP: the path of a Unix-domain socket, or
+    /// an address like those of --listen. Default: none.
+    #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
+    pub(crate) admin: Option<OperatorAddress>,
+
     /// Least level that is logged.
     #[arg(
         long,
@@ -92,7 +97,7 @@ pub(crate) struct Args {
     pub(crate) log_format: LogFormat,
 
     #[command(flatten)]
-    proxies: Proxies,
+    pub(crate) proxies: Proxies,
 
     #[command(flatten)]
     manual: Manual,
@@ -127,17 +132,18 @@ impl Args {
         &self.listen
     }
 
-    /// Returns the protocol of the proxies in front of the server, if there are any.
-    pub(crate) fn proxies(&self) -> Option<ProxyProtocol> {
-        self.proxies.protocol()
-    }
-
     /// Returns the least level that is logged.
     pub(crate) fn log_level(&self) -> LevelFilter {
         self.log_level
             .parse()
             .expect("the parser accepts only the names of levels")
     }
+
+    /// Returns `true` if there is an option that concerns operators.
+    pub(crate) const fn is_operated(&self) -> bool {
+        self.admin.is_some() || self.proxies.are_there()
+    }
+
     /// Returns the limits of the loop, within those of the system.
     pub(crate) fn limits(&self, allowance: Allowance) -> Limits {
         let connections_max = self.max_connections.unwrap_or(allowance.connections);
@@ -149,7 +155,9 @@ impl Args {
             );
         }
         Limits {
-            connections_max: connections_max.min(allowance.connections),
+            connections_max: connections_max
+                .saturating_add(operators::places(self))
+                .min(allowance.connections),
             connections_per_address_max: self.max_per_ip,
             when_full: match self.when_full {
                 WhenFullArg::Refuse => WhenFull::Refuse,

@@ -9,6 +9,7 @@ use oneloop::{Reactor, Service};
 
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
+use crate::proxies::Proxies;
 use greet_support::address::Address;
 
 /// Listens on every address of `addresses`, and returns those that are bound.
@@ -144,8 +145,8 @@ pub(crate) fn announce(bound: &[SocketAddr]) {
     }
 }
 
-/// Logs advice: a command to try, and warnings about the addresses.
-pub(crate) fn advise(bound: &[SocketAddr], connections_max: usize) {
+/// Logs advice: how to try the server, and warnings about the addresses.
+pub(crate) fn advise(bound: &[SocketAddr], connections_max: usize, proxies: &Proxies) {
     for &address in bound {
         if address.ip().is_unspecified() {
             warn!("{address} accepts connections from every network of this machine");
@@ -160,7 +161,11 @@ pub(crate) fn advise(bound: &[SocketAddr], connections_max: usize) {
     if let Some(&first) = bound.first() {
         let (host, port) = (to_try(first.ip()), first.port());
         let connections = crate::counted(connections_max, "connection");
-        info!("Up to {connections}. Try: nc {host} {port}   (Ctrl-C stops the server)");
+        let how = match proxies.are_there() {
+            true => "Clients connect through a proxy that sends PROXY headers".into(),
+            false => format!("Try: nc {host} {port}"),
+        };
+        info!("Up to {connections}. {how}   (Ctrl-C stops the server)");
     }
 }
 

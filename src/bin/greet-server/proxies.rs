@@ -37,6 +37,11 @@ impl Proxies {
         Err(C::command().error(ErrorKind::MissingRequiredArgument, missing))
     }
 
+    /// Returns true if there are proxies.
+    pub(crate) const fn are_there(&self) -> bool {
+        self.proxy_protocol.is_some()
+    }
+
     /// Returns the protocol that the proxies use, if there are any.
     pub(crate) fn protocol(&self) -> Option<ProxyProtocol> {
         let versions = self.proxy_protocol?;

@@ -17,8 +17,17 @@ use crate::service::{
 pub struct ProxyProtocol {
     versions: Versions,
     from: Vec<Network>,
+    others: Others,
     timeout: Duration,
     header_bytes_max: usize,
+}
+
+/// The treatment of connections from other networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Closed,
+    /// There are no proxies.
+    Served,
 }
 
 /// A service behind proxies. See [the module](super).
@@ -60,6 +69,7 @@ impl ProxyProtocol {
         Self {
             versions,
             from: from.into_iter().collect(),
+            others: Others::Closed,
             timeout: Duration::from_secs(5),
             header_bytes_max: Header::BYTES_MAX,
         }
@@ -84,15 +94,25 @@ impl ProxyProtocol {
 
     /// Puts the layer before `service`.
     pub fn before<S: Service>(self, service: S) -> Proxied<S> {
-        Proxied {
-            protocol: self,
-            inner: service,
-            log: LogLimiter::default(),
-        }
+        Proxied::new(Some(self), service)
     }
 }
 
 impl<S> Proxied<S> {
+    /// Puts the layer before `service`. Without a protocol all clients connect directly, for a
+    /// program in which that is an option.
+    pub fn new(protocol: Option<ProxyProtocol>, service: S) -> Self {
+        let none = || ProxyProtocol {
+            others: Others::Served,
+            ..ProxyProtocol::new(Versions::Any, [])
+        };
+        Self {
+            protocol: protocol.unwrap_or_else(none),
+            inner: service,
+            log: LogLimiter::default(),
+        }
+    }
+
     /// Returns the service behind the layer.
     pub const fn inner(&self) -> &S {
         &self.inner
@@ -122,12 +142,13 @@ impl<S: Service> Service for Proxied<S> {
     }
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session {
-        ProxiedSession(match (peer.listener, peer.route) {
-            (None, _) => Stage::Open(self.inner.open(peer, cx)),
-            (Some(_), Route::Probe) => Stage::Unopened(Unopened::Header {
+        let is_outbound = peer.listener.is_none();
+        ProxiedSession(match (peer.route, self.protocol.others) {
+            (Route::Probe, _) => Stage::Unopened(Unopened::Header {
                 until: cx.after(self.protocol.timeout),
             }),
-            (Some(_), _) => Stage::Unopened(Unopened::Foreign),
+            (_, Others::Closed) if !is_outbound => Stage::Unopened(Unopened::Foreign),
+            _ => Stage::Open(self.inner.open(peer, cx)),
         })
     }
 
@@ -208,14 +229,10 @@ impl<S: Service> Proxied<S> {
 
     /// Consumes the header and announces its client, if it is whole. Returns whether it is.
     fn take_header(&self, cx: &mut Context<'_>) -> Result<bool, Violation> {
-        let ProxyProtocol {
-            versions,
-            header_bytes_max,
-            ..
-        } = self.protocol;
-        let Some(header) = Header::parse(cx.input(), versions, header_bytes_max)? else {
-            // Without that, the loop ends the session at its own limit.
-            let _ = cx.raise_input_max(header_bytes_max);
+        let (versions, bytes_max) = (self.protocol.versions, self.protocol.header_bytes_max);
+        let Some(header) = Header::parse(cx.input(), versions, bytes_max)? else {
+            // If that fails, the loop ends the session at its own limit.
+            let _ = cx.raise_input_max(bytes_max);
             return Ok(false);
         };
         cx.consume(header.bytes);

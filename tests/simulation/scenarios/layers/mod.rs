@@ -5,4 +5,8 @@ mod cipher;
 mod observing;
 mod proxied;
 mod strict;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod transforming;

@@ -23,7 +23,7 @@ _greet__server() {
 
     case "${cmd}" in
         greet__server)
-            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --backlog --admin --log-level --log-format --generate --help --version"
+            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --backlog --admin --log-level --log-format --proxy-protocol --proxy-from --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -79,6 +79,14 @@ _greet__server() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --proxy-protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --generate)

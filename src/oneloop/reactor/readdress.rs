@@ -21,6 +21,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let claim = connection.claim();
         let verdict = match announced {
             Announced::NoClient => Ok(()),
+            Announced::Client(client) if is_same(client, claim.address) => Ok(()),
             Announced::Client(client) => {
                 let max = self.core.limits.connections_per_address_max;
                 let verdict = self.admission.readdress(claim, client, max);
@@ -82,4 +83,13 @@ impl<S: Service, N: Net> Core<S, N> {
             connection.abort(EndReason::Panicked);
         }
     }
+}
+
+/// Returns true for one address and port. An IPv4 address may be mapped into IPv6 in one of them.
+fn is_same(one: PeerAddress, other: PeerAddress) -> bool {
+    let canonical = |address: PeerAddress| {
+        let address = address.socket_addr()?;
+        Some((address.ip().to_canonical(), address.port()))
+    };
+    canonical(one).is_some() && canonical(one) == canonical(other)
 }

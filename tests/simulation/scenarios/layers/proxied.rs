@@ -211,6 +211,31 @@ fn checks_without_a_client_are_probes() {
 }
 
 #[test]
+fn header_with_the_proxys_own_end_of_the_connection_is_a_probes() {
+    for (own, listens_at) in [
+        ("10.0.0.7", "127.0.0.1:6000"),
+        ("::ffff:10.0.0.7", "[::1]:6000"),
+    ] {
+        let service = protocol().before(Probe::new(welcome));
+        let to: SocketAddr = listens_at.parse().expect("an address");
+        let builder = Reactor::builder(service).listen(Listen::tcp(to));
+        let mut scene = Simulation::<_>::from_builder(Network::new(1), builder);
+        let own: SocketAddr = (own.parse::<std::net::IpAddr>().expect("an address"), 42).into();
+        for (port, route) in [(42, Route::Probe), (43, Route::Proxy(own.into()))] {
+            let client = scene.network().connect(own, to, LinkProfile::ideal());
+            client.send(format!("PROXY TCP4 10.0.0.7 127.0.0.1 {port} 6000\r\n").as_bytes());
+            scene.run_for(ms(10));
+            client.reset();
+            scene.run_for(ms(10));
+            let peer = probe(&scene).peers.last().expect("a session");
+            assert_eq!(peer.route, route);
+        }
+        assert_eq!(ended(&scene, EndReason::Probe), 1);
+        assert_eq!(ended(&scene, EndReason::Reset), 1);
+    }
+}
+
+#[test]
 fn end_within_the_header_is_an_error() {
     for header in [LINE, BINARY, LOCAL] {
         for cut in 1..header.len() {

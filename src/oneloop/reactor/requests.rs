@@ -1,6 +1,7 @@
 //! The last phase of a turn: requests from sessions and from other threads.
 
 use super::Reactor;
+use super::inspect::WALKS_PER_TURN;
 use crate::net::Net;
 use crate::service::{Control, EndReason, Service, SessionId};
 
@@ -29,6 +30,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[cold]
     fn run_session_requests(&mut self) {
         self.wakes_left = WAKES_PER_TURN;
+        self.walks_left = WALKS_PER_TURN;
         for _ in 0..ROUNDS_PER_TURN {
             self.apply_requests();
             self.catch_session_panics(Self::drive_woken);
@@ -67,6 +69,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         if requests.drain {
             self.drain();
+        }
+        if !requests.inspect.is_empty() {
+            self.report(requests.inspect);
         }
     }
 

@@ -90,7 +90,7 @@ pub use measure::{Bytes, Lines, Measure, Nothing};
 pub use meter::{Meter, MeterState, Traffic};
 pub use optional::Optional;
 pub use rate_limit::{Rate, RateLimit, RateLimitState};
-pub use transform::{Decoded, Transform, Transformed, TransformedState};
+pub use transform::{Decoded, Handshake, Transform, Transformed, TransformedState};
 
 /// Behaviour around a service: one value for the loop, one [`State`](Self::State) per connection.
 ///

@@ -2,6 +2,7 @@
 //! form.
 
 mod accepting;
+mod adjusting;
 mod chance;
 mod deadlines;
 mod draining;

@@ -5,10 +5,16 @@ mod foreign;
 mod journal;
 mod listeners;
 mod logging;
+#[cfg(unix)]
+mod notify;
 mod occupant;
 mod report;
 mod shutdown;
 mod signals;
+mod sockets;
+#[cfg(unix)]
+mod successor;
+mod upkeep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -23,11 +29,16 @@ use args::Args;
 use journal::Journal;
 use shutdown::Shutdown;
 use signals::Signals;
+use sockets::Sockets;
+use upkeep::Upkeep;
 
 fn main() -> ExitCode {
+    // Before there is any thread: it changes the environment.
+    let sockets = Sockets::from_environment();
     let args = Args::from_command_line();
     logging::start(args.log_level(), args.log_format);
-    let exit = serve(&args).unwrap_or_else(|failure| {
+    let served = sockets.and_then(|sockets| serve(&args, sockets));
+    let exit = served.unwrap_or_else(|failure| {
         if log::log_enabled!(log::Level::Error) {
             error!("{failure}");
         } else {
@@ -42,16 +53,16 @@ fn main() -> ExitCode {
 
 /// Serves with a journal if its lines are logged. Without it, a connection costs less memory and an
 /// exchange less time.
-fn serve(args: &Args) -> Result<ExitCode, String> {
+fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
     let greeter = Greeter::new(args.greeting());
     if args.log_level() >= LevelFilter::Info {
-        serve_by(Journal::new(greeter), args)
+        serve_by(Journal::new(greeter), args, sockets)
     } else {
-        serve_by(greeter, args)
+        serve_by(greeter, args, sockets)
     }
 }
 
-fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
+fn serve_by(service: impl Service, args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
     let allowance = descriptors::raise_limit();
     let limits = args.limits(allowance);
     let connections_max = limits.connections_max;
@@ -62,7 +73,9 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
     logging::wake_with(os.write_watch().map_err(cannot_start)?);
     let mut reactor =
         Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
-    let bound = listeners::bind_all(&mut reactor, args.listen())?;
+    let mut upkeep = Upkeep::new(sockets, args);
+    let bound = listeners::bind_all(&mut reactor, args.listen(), upkeep.sockets())?;
+    upkeep.sockets().check_all_taken()?;
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {
@@ -71,27 +84,30 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
             args.backlog
         );
     }
-    run(&mut reactor, &signals, args).map_err(|error| format!("Cannot go on: {error}"))
+    upkeep.report_ready();
+    run(&mut reactor, &signals, &mut upkeep, args).map_err(|error| format!("Cannot go on: {error}"))
 }
 
 /// Turns the loop until it has stopped.
 fn run(
     reactor: &mut Reactor<impl Service>,
     signals: &Signals,
+    upkeep: &mut Upkeep,
     args: &Args,
 ) -> io::Result<ExitCode> {
     let mut shutdown = Shutdown::Serving;
     loop {
-        let turn = reactor.turn()?;
+        let turn = upkeep.turn(reactor)?;
         logging::pump();
         if let Turn::Stopped(stopped) = turn {
             return Ok(shutdown.farewell(reactor, stopped));
         }
+        upkeep.look(reactor, signals, args.drain);
         if let Some(exit) = shutdown.look(reactor, signals, args.drain) {
             return Ok(exit);
         }
         if signals.take_report() {
-            report::log(reactor);
+            report::log(reactor, upkeep.notify_failures());
         }
     }
 }

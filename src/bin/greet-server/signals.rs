@@ -10,6 +10,7 @@ use oneloop::net::Os;
 pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
+    restart: Arc<AtomicBool>,
     /// Set by SIGINT and SIGTERM. If it is set when one of them comes, the handler ends the
     /// process: the loop has not reacted to the one before.
     interrupted: Arc<AtomicBool>,
@@ -23,7 +24,7 @@ impl Signals {
     /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
-    /// SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
+    /// SIGUSR2 for a successor, and SIGPIPE is ignored by every Rust program.
     ///
     /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
     /// shell's background job does not end by Ctrl-C.
@@ -39,6 +40,7 @@ impl Signals {
         let signals = Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
         };
@@ -61,14 +63,12 @@ impl Signals {
             (SIGTERM, &signals.stop),
             (SIGHUP, &signals.stop),
             (SIGUSR1, &signals.report),
+            (SIGUSR2, &signals.restart),
         ] {
             if is_free(signal) {
                 flag::register(signal, Arc::clone(flag))?;
                 pipe::register(signal, wake.try_clone()?)?;
             }
-        }
-        if is_free(SIGUSR2) {
-            flag::register(SIGUSR2, Arc::default())?;
         }
         Ok(signals)
     }
@@ -79,6 +79,7 @@ impl Signals {
         Ok(Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
         })
@@ -87,6 +88,16 @@ impl Signals {
     /// Returns `true` once the server was asked to stop.
     pub(crate) fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a stop, as a signal does.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` once for each successor that was asked for.
+    pub(crate) fn take_restart(&self) -> bool {
+        take(&self.restart)
     }
 
     /// Returns `true` once for each report that was asked for.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,7 +16,7 @@ use nix::unistd::Pid;
 use super::folder::Folder;
 use super::load::Load;
 use super::passing::{free_port, passing};
-use crate::common::{Client, Server, eventually, server};
+use crate::common::{Client, PATIENCE, Server, eventually, server};
 
 /// A server that is restarted: the first process, and the present one.
 pub(crate) struct Lineage {
@@ -307,6 +308,26 @@ fn sockets_of_a_service_manager_pass_to_the_successor() {
     }
     lineage.stop();
     assert!(folder.path("s").exists(), "it is the service manager's");
+}
+
+#[test]
+fn admin_socket_survives_until_the_last_process_ends() {
+    let folder = Folder::new("admin");
+    let path = folder.path("s");
+    let admin = path.to_str().expect("text");
+    let mut lineage = Lineage::new(server::command(&["--admin", admin]));
+    for _ in 0..2 {
+        lineage.restart();
+        let mut stream = UnixStream::connect(&path).expect("a listener");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let asked = stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n");
+        asked.expect("a connection");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an end");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
+    lineage.stop();
+    assert!(!path.exists());
 }
 
 const STARTING: &str = "starting a successor (pid ";

@@ -1,6 +1,7 @@
 //! The greeting server: arguments, logger, limits, signals; the library does the rest.
 
 mod args;
+mod chain;
 mod foreign;
 mod journal;
 mod listeners;
@@ -8,6 +9,7 @@ mod logging;
 #[cfg(unix)]
 mod notify;
 mod occupant;
+mod operators;
 mod report;
 mod shutdown;
 mod signals;
@@ -23,10 +25,9 @@ use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
 use oneloop::net::Os;
 use oneloop::{Reactor, Service, Turn};
-use oneloop_greeting::Greeter;
 
 use args::Args;
-use journal::Journal;
+use chain::Controls;
 use shutdown::Shutdown;
 use signals::Signals;
 use sockets::Sockets;
@@ -51,18 +52,24 @@ fn main() -> ExitCode {
     exit
 }
 
-/// Serves with a journal if its lines are logged. Without it, a connection costs less memory and an
-/// exchange less time.
+/// Serves by the service that the options need: see [`chain`].
 fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
-    let greeter = Greeter::new(args.greeting());
-    if args.log_level() >= LevelFilter::Info {
-        serve_by(Journal::new(greeter), args, sockets)
+    if args.is_operated() {
+        let (service, controls) = chain::operated(args);
+        serve_by(service, &controls, args, sockets)
+    } else if args.log_level() >= LevelFilter::Info {
+        serve_by(chain::journal(args), &Controls::default(), args, sockets)
     } else {
-        serve_by(greeter, args, sockets)
+        serve_by(chain::plain(args), &Controls::default(), args, sockets)
     }
 }
 
-fn serve_by(service: impl Service, args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
+fn serve_by(
+    service: impl Service,
+    controls: &Controls,
+    args: &Args,
+    sockets: Sockets,
+) -> Result<ExitCode, String> {
     let allowance = descriptors::raise_limit();
     let limits = args.limits(allowance);
     let connections_max = limits.connections_max;
@@ -75,6 +82,7 @@ fn serve_by(service: impl Service, args: &Args, sockets: Sockets) -> Result<Exit
         Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
     let mut upkeep = Upkeep::new(sockets, args);
     let bound = listeners::bind_all(&mut reactor, args.listen(), upkeep.sockets())?;
+    operators::listen(&mut reactor, args, upkeep.sockets())?;
     upkeep.sockets().check_all_taken()?;
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);
@@ -85,13 +93,15 @@ fn serve_by(service: impl Service, args: &Args, sockets: Sockets) -> Result<Exit
         );
     }
     upkeep.report_ready();
-    run(&mut reactor, &signals, &mut upkeep, args).map_err(|error| format!("Cannot go on: {error}"))
+    run(&mut reactor, &signals, controls, &mut upkeep, args)
+        .map_err(|error| format!("Cannot go on: {error}"))
 }
 
 /// Turns the loop until it has stopped.
 fn run(
     reactor: &mut Reactor<impl Service>,
     signals: &Signals,
+    controls: &Controls,
     upkeep: &mut Upkeep,
     args: &Args,
 ) -> io::Result<ExitCode> {
@@ -103,7 +113,7 @@ fn run(
             return Ok(shutdown.farewell(reactor, stopped));
         }
         upkeep.look(reactor, signals, args.drain);
-        if let Some(exit) = shutdown.look(reactor, signals, args.drain) {
+        if let Some(exit) = shutdown.look(reactor, signals, controls, args.drain) {
             return Ok(exit);
         }
         if signals.take_report() {

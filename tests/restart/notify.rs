@@ -24,6 +24,7 @@ impl Manager {
         match self.0.recv(&mut message) {
             Ok(bytes) => Some(String::from_utf8_lossy(&message[..bytes]).into_owned()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.try_next(),
             Err(error) => panic!("{error}"),
         }
     }

@@ -6,8 +6,8 @@
 //! has those that its listener was given. From the outside:
 //!
 //! ```text
-//! listener `admin`       Admin
-//! every other listener   Proxied, Journal, Greeter
+//! listeners `admin`, `agent`   Admin
+//! every other listener         Proxied, Activity, Journal, Greeter
 //! ```
 //!
 //! A layer that an option switches on is added in [`operated`], in an
@@ -16,19 +16,20 @@
 //! header before there is a session:
 //!
 //! ```text
-//! let main = journal(args).with(Optional::new(tls).only_if(on_main));
+//! let main = journal(args).with(Optional::new(tls).only_if(on_main)).with(Activity);
 //! let main = Proxied::new(args.proxies.protocol(), main);
 //! ```
 
 use oneloop::Service;
 use oneloop::admin::{Admin, Readiness};
-use oneloop::layer::{ByListener, Compose};
+use oneloop::layer::{Activity, ByListeners, Compose};
 use oneloop::proxy::Proxied;
 use oneloop_greeting::Greeter;
 
 use crate::args::Args;
 use crate::journal::Journal;
 use crate::operators;
+use crate::own_metrics::OwnMetrics;
 
 /// Changes that the program makes to the service while it runs. For a service that takes none of
 /// them they have no effect.
@@ -49,11 +50,12 @@ pub(crate) fn journal(args: &Args) -> Journal {
 
 /// The greeting with everything that concerns operators.
 pub(crate) fn operated(args: &Args) -> (impl Service + use<>, Controls) {
-    let admin = Admin::new();
+    let own_metrics = OwnMetrics::new();
+    let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
     let controls = Controls {
         readiness: admin.readiness(),
     };
-    let main = Proxied::new(args.proxies.protocol(), journal(args));
-    let service = main.beside(admin.boxed(), ByListener(operators::ADMIN));
+    let main = Proxied::new(args.proxies.protocol(), journal(args).with(Activity));
+    let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
     (service, controls)
 }

@@ -2,6 +2,7 @@
 //! it sent, and which other protocols clients used on the greeting port.
 
 use log::{Level, log, warn};
+use oneloop::inspect::Description;
 use oneloop::{
     Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, SessionId, Time,
 };
@@ -118,6 +119,10 @@ impl Service for Journal {
                 "Connection from {address} is closed ({why})"
             ),
         }
+    }
+
+    fn describe(&self, session: &Session, description: &mut Description) {
+        self.greeter.describe(&session.greeting, description);
     }
 
     fn refusal_message(&self, listener: ListenerId, why: EndReason) -> &[u8] {

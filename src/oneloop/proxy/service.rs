@@ -7,6 +7,7 @@ use log::{debug, warn};
 
 use super::{Header, Network, Versions, Violation};
 use crate::log_limiter::LogLimiter;
+use crate::service::inspect::{Description, Inspection};
 use crate::service::{
     CloseReason, Context, EndReason, Event, ListenerId, Next, Peer, Route, Service, ServiceContext,
     Tag, Time,
@@ -199,6 +200,17 @@ impl<S: Service> Service for Proxied<S> {
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         self.inner.draining(open, grace, cx);
+    }
+
+    fn describe(&self, session: &Self::Session, description: &mut Description) {
+        match &session.0 {
+            Stage::Open(session) => self.inner.describe(session, description),
+            Stage::Unopened(_) => description.state = Some("header"),
+        }
+    }
+
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        self.inner.inspected(key, report, cx);
     }
 }
 

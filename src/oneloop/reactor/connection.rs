@@ -119,6 +119,14 @@ impl<Stream, Session> Connection<Stream, Session> {
         self.flags.add(Flags::OPEN | Flags::REDELIVER);
     }
 
+    /// Returns the index of the listener that has accepted it, if one has.
+    pub(crate) fn accepted_by(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Outbound => None,
+            Origin::Accepted | Origin::Proxy | Origin::Refused => Some(self.listener as usize),
+        }
+    }
+
     /// Ends the connection at once, without flushing. The reason of a refusal is kept.
     pub(crate) fn abort(&mut self, reason: EndReason) {
         if !self.reason.is_some_and(EndReason::is_refusal) {

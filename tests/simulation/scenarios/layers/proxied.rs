@@ -749,7 +749,7 @@ fn clients_of_a_proxy_are_kept_apart_under_all_faults() {
             let received = client.received();
             let whole = [&b"welcome\n"[..], b"full\n"];
             let begins = |text: &&[u8]| text.starts_with(&received) || received.starts_with(text);
-            assert!(whole.iter().any(|text| begins(text)), "seed {seed}");
+            assert!(whole.iter().any(begins), "seed {seed}");
             served += u32::from(received.starts_with(b"welcome\n"));
         }
         scene.network().set_faults(Faults::NONE);

@@ -474,11 +474,11 @@ impl<T> TransformedState<T> {
     }
 
     /// Returns the next event that is due to the inner session, as the loop would.
-    fn due(&mut self, plain: &Plain, decoded: Decoded) -> Option<Event> {
+    fn due(&self, plain: &Plain, decoded: Decoded) -> Option<Event> {
         if self.stage == Stage::New {
             return Some(Event::Open);
         }
-        if std::mem::replace(&mut self.wake, Wake::None) == Wake::Pending {
+        if self.wake == Wake::Pending {
             return Some(Event::Wake);
         }
         let ended = matches!(self.end, End::Wire | End::Plain) && decoded != Decoded::Some;
@@ -497,6 +497,9 @@ impl<T> TransformedState<T> {
     /// Notes a step of the inner session.
     fn stepped(&mut self, event: Event, next: Next, had_room: bool) {
         self.stage = Stage::Open;
+        if event == Event::Wake {
+            self.wake = Wake::None;
+        }
         if event == Event::Eof {
             self.end = End::Delivered;
         }

@@ -146,6 +146,22 @@ fn wake_up_during_the_handshake_comes_after_it() {
 }
 
 #[test]
+fn wake_up_during_the_handshake_comes_after_output_without_room() {
+    let mut rig = Rig::new((4, 100), |event, cx| {
+        if event == Event::Open {
+            cx.write(b"ab");
+        }
+        READ
+    });
+    rig.step(Event::Open);
+    rig.step(Event::Wake);
+    assert_eq!(rig.receive(b"hi"), Next::Flush);
+    assert_eq!(rig.harness.take_output(), b"hi.a.b");
+    assert_eq!(rig.step(Event::Flushed), READ);
+    assert_eq!(rig.events(), [Event::Open, Event::Wake]);
+}
+
+#[test]
 fn handshake_ends_with_a_timeout_a_drain_or_the_stream() {
     for (event, reason) in [
         (Event::Timeout, CloseReason::Timeout),

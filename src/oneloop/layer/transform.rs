@@ -175,6 +175,7 @@ pub struct TransformedState<T> {
     /// The inner session's last answer.
     wait: Next,
     flush: Flush,
+    room: Room,
     presented: Presented,
     end: End,
     sending: Sending,
@@ -202,6 +203,14 @@ enum Flush {
     Own,
     /// The inner session's output is sent.
     Inner,
+}
+
+/// The room that the inner session has left at its last step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Some,
+    /// None: it gets its unread plaintext again, or [`Event::Flushed`].
+    None,
 }
 
 /// Whether the inner session has seen its unread plaintext at [`Event::Data`] or [`Event::Eof`].
@@ -277,6 +286,7 @@ impl<T: Transform> Layer for Transformed<T> {
             wake: Wake::None,
             wait: Next::Flush,
             flush: Flush::Own,
+            room: Room::Some,
             presented: Presented::All,
             end: End::None,
             sending: Sending::Open,
@@ -340,6 +350,7 @@ impl<T: Transform> Transformed<T> {
             return state.handshake(event, until);
         }
         let mut due = match state.passed_on(event) {
+            None if !pending && state.owes_flushed(plain) => Some(Event::Flushed),
             None => state.due(plain, decoded),
             passed_on => passed_on,
         };
@@ -473,6 +484,13 @@ impl<T> TransformedState<T> {
         }
     }
 
+    /// Returns true if the inner session gets [`Event::Flushed`] because it has left no room, and has
+    /// no unread plaintext to be presented again.
+    fn owes_flushed(&self, plain: &Plain) -> bool {
+        let reads = matches!(self.wait, Next::Read { .. });
+        self.stage == Stage::Open && self.room == Room::None && (plain.is_empty() || !reads)
+    }
+
     /// Returns the next event that is due to the inner session, as the loop would.
     fn due(&self, plain: &Plain, decoded: Decoded) -> Option<Event> {
         if self.stage == Stage::New {
@@ -510,6 +528,10 @@ impl<T> TransformedState<T> {
         let resumes = matches!(self.wait, Next::Pause { .. } | Next::Flush)
             && matches!(next, Next::Read { .. })
             && !matches!(event, Event::Data | Event::Eof);
+        self.room = match had_room {
+            true => Room::Some,
+            false => Room::None,
+        };
         if !had_room || resumes {
             self.presented = Presented::Owed;
         }

@@ -383,6 +383,20 @@ impl ServiceContext {
         self.timers.cancel(TimerId::Service(self.part, key));
     }
 
+    /// Sets a timer of any session, as [`Context::set_timer`] does. It does nothing for one that has
+    /// ended.
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_timer_of(&mut self, session: SessionId, key: u32, at: Time) {
+        let id = TimerId::Session(session, key);
+        self.timers.set(id, at, self.now);
+    }
+
+    /// Cancels a timer of any session.
+    #[cfg(feature = "tls")]
+    pub(crate) fn cancel_timer_of(&mut self, session: SessionId, key: u32) {
+        self.timers.cancel(TimerId::Session(session, key));
+    }
+
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).
     pub fn drain(&mut self) {
         self.requests.drain = true;

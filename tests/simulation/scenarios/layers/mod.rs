@@ -3,4 +3,8 @@
 mod beside;
 mod observing;
 mod strict;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod transforming;

@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use oneloop_swarm::swarm::plan::Plan;
 use oneloop_swarm::swarm::replay::Failure;
-use oneloop_swarm::swarm::{relay, restless};
 use oneloop_swarm::swarm::run::{Order, ServiceUnderTest, run};
+use oneloop_swarm::swarm::{relay, restless};
 
 /// Runs services on a simulated network, one run for each seed, and checks every invariant all the
 /// time.

@@ -1144,22 +1144,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "plaintext_without_room_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if resumes {",
+        find: "if (!had_room || resumes) &&",
+        replace: "if resumes &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_after_a_pause_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if !had_room {",
+        find: "if (!had_room || resumes) &&",
+        replace: "if !had_room &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_behind_another_event_not_presented",
         file: "src/oneloop/layer/transform.rs",
         find: "        if plain.len() > before {
-            state.presented = Presented::Owed;
+            state.presented = Presented::New;
         }
 ",
         replace: "        let _ = before;
@@ -1176,8 +1176,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flush_for_room_not_waited_for",
         file: "src/oneloop/layer/transform.rs",
-        find: "                return Ok(Next::Flush);",
-        replace: "                return Ok(state.wait);",
+        find: "                Next::Flush\n            }\n            Duplex::Full",
+        replace: "                self.wait\n            }\n            Duplex::Full",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1235,9 +1235,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_up_during_a_handshake_lost",
         file: "src/oneloop/layer/transform.rs",
-        find: "            Event::Wake => self.wake = Wake::Pending,
-            _ => {}",
-        replace: "            _ => {}",
+        find: "                state.wake = Wake::Pending;",
+        replace: "",
         suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
@@ -1666,8 +1665,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pending_output_takes_up_no_room",
         file: "src/oneloop/service/output.rs",
-        find: "self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);",
-        replace: "self.mark_left = self.mark.saturating_sub(beside_plain);",
+        find: "false => self.mark.saturating_sub(self.pending + beside_plain),",
+        replace: "false => self.mark.saturating_sub(beside_plain),",
         suite: Suite::Scenario("duplex"),
     },
     Mutant {
@@ -1866,7 +1865,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "",
         suite: Suite::Scenario("writing"),
     },
-    // Mistakes that only the relay among its peers must find.
+    // Mistakes in what a relay needs: streams in both directions, aborts, listeners, calls, layers.
     Mutant {
         name: "end_of_a_session_waits_for_its_output",
         file: "src/oneloop/reactor/requests.rs",
@@ -2021,10 +2020,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rate_limit_never_reads_again",
         file: "src/oneloop/layer/rate_limit.rs",
-        find: "                state.hold = Hold::None;
-                Some(read) // presents unread input again",
-        replace: "                state.hold = Hold::None;
-                Some(Next::Pause { until: inner })",
+        find: "Some(read) // presents unread input again",
+        replace: "Some(Next::Pause { until: inner }) // presents it",
         suite: Suite::Relay(SEEDS_OF_THE_RELAY),
     },
     Mutant {
@@ -2043,6 +2040,34 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
             Side::First => {}",
         suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "end_of_a_session_that_is_held_back_forgotten",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "                state.end = End::Owed;",
+        replace: "                state.end = End::None;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "room_on_the_wire_for_a_session_without_room",
+        file: "src/oneloop/service/nested.rs",
+        find: "            self.scratch.output.leave_no_room();",
+        replace: "            self.scratch.output.leave_plain();",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "flushed_not_owed_for_part_of_a_frame",
+        file: "src/oneloop/layer/transform.rs",
+        find: "None if !pending && state.owes_flushed(plain) =>",
+        replace: "None if false && !pending && state.owes_flushed(plain) =>",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "drain_waits_for_a_listener_without_a_place",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                && self.may_accept(info.id.index())\n",
+        replace: "                && (true || self.may_accept(info.id.index()))\n",
+        suite: Suite::Scenario("listeners"),
     },
 ];
 

@@ -11,8 +11,8 @@ use super::accounts;
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
-use super::{relay, restless};
 use super::watch::{SLACK, Watch, Watched};
+use super::{relay, restless};
 
 /// A run to make, and its options.
 #[derive(Clone, Debug)]

@@ -85,7 +85,10 @@ impl Calls {
             return Err(format!("{run} in one turn, {most} are allowed"));
         }
         for sender in &mut self.senders {
-            let next = sender.waiting.front().map_or(sender.made, |&(next, _)| next);
+            let next = sender
+                .waiting
+                .front()
+                .map_or(sender.made, |&(next, _)| next);
             while let Some((number, reply)) = sender.replies.front_mut()
                 && *number < next
             {

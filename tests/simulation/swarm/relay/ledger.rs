@@ -164,7 +164,12 @@ impl Ledger {
     /// Checks a step.
     pub fn stepped(&mut self, serial: u32, step: Step) {
         self.now = step.now;
-        self.note(|| format!("session {serial}: {:?} with {} bytes", step.event, step.input));
+        self.note(|| {
+            format!(
+                "session {serial}: {:?} with {} bytes",
+                step.event, step.input
+            )
+        });
         let verdict = match self.models.get_mut(&serial) {
             Some(model) => model.stepped(step),
             None => Err("it is closed".into()),
@@ -175,7 +180,9 @@ impl Ledger {
     pub fn answered(&mut self, serial: u32, next: Next, bytes: (usize, usize, usize)) {
         self.note(|| {
             let (consumed, left, written) = bytes;
-            format!("session {serial}: {next:?}, {consumed} consumed, {left} left, {written} written")
+            format!(
+                "session {serial}: {next:?}, {consumed} consumed, {left} left, {written} written"
+            )
         });
         if let Some(model) = self.models.get_mut(&serial) {
             model.answered(next, bytes);
@@ -221,7 +228,9 @@ impl Ledger {
         let grace = self.plan.limits.drain_timeout;
         Ending {
             drains: self.draining_since.is_some(),
-            drain_is_over: self.draining_since.is_some_and(|since| now - since >= grace),
+            drain_is_over: self
+                .draining_since
+                .is_some_and(|since| now - since >= grace),
             is_dropped: self.is_dropped,
             dawdles: false,
             leaves: false,
@@ -302,7 +311,9 @@ impl Ledger {
             Some(_) if self.draining_since.is_some() => Ok(()),
             Some(since) if error.kind() == ErrorKind::TimedOut => {
                 let right = server == Server::Silent && now - since >= timeout;
-                right.then_some(()).ok_or(format!("it timed out after {:?}", now - since))
+                right
+                    .then_some(())
+                    .ok_or(format!("it timed out after {:?}", now - since))
             }
             Some(_) if server == Server::Absent => Ok(()),
             // For want of descriptors or places, or because of the network.
@@ -479,7 +490,9 @@ impl Ledger {
         }
         for ((door, key), &(at, set)) in &self.timers {
             if self.now - at.max(set) > SLACK {
-                return Err(format!("the timer {key} of {door:?}, of {at:?}, is overdue"));
+                return Err(format!(
+                    "the timer {key} of {door:?}, of {at:?}, is overdue"
+                ));
             }
         }
         Ok(())
@@ -513,7 +526,10 @@ impl Ledger {
             model.broken = true;
         }
         if let Role::End(number, end) = role_of(peer) {
-            self.excuse(number, &format!("the network failed at its end {end}: {kind:?}"));
+            self.excuse(
+                number,
+                &format!("the network failed at its end {end}: {kind:?}"),
+            );
         }
     }
 

@@ -270,7 +270,9 @@ impl Model {
             why => self.closing == Some(why) && !self.panicked,
         };
         if !explained {
-            return Err(format!("ended as \"{why}\" without reason, {end:?}: {self:?}"));
+            return Err(format!(
+                "ended as \"{why}\" without reason, {end:?}: {self:?}"
+            ));
         }
         if why.is_abnormal() != self.was_reset {
             return Err(format!("ended as \"{why}\", reset: {}", self.was_reset));

@@ -146,7 +146,10 @@ impl FarEnd {
         let message = self.door.refusal();
         match self.end == 0 && message.starts_with(&self.heard) {
             true => Ok(()),
-            false => Err(format!("it is refused with {:?}", self.heard.escape_ascii())),
+            false => Err(format!(
+                "it is refused with {:?}",
+                self.heard.escape_ascii()
+            )),
         }
     }
 

@@ -205,9 +205,12 @@ impl Plan {
             habits: Habits::drawn(random),
             frame_bytes_max,
             pipe_bytes: random.magnitude(1..=20_000) as usize,
-            rate: random
-                .random_bool(0.5)
-                .then(|| (random.magnitude(5_000..=500_000), random.magnitude(1..=20_000))),
+            rate: random.random_bool(0.5).then(|| {
+                (
+                    random.magnitude(5_000..=500_000),
+                    random.magnitude(1..=20_000),
+                )
+            }),
             pause: Duration::from_micros(random.magnitude(1_000..=2_000_000)),
             stream_bytes_max: random.magnitude(100..=20_000),
             finale: random.choose(&[
@@ -236,11 +239,17 @@ impl Plan {
             None => Rng::new(self.seed.rotate_left(32) ^ SALT ^ (number as u64 + 1)),
         };
         let host = 1 + random.below(6) as u8;
-        let client = SocketAddr::new(Ipv4Addr::new(10, 0, 1, host).into(), FIRST_PORT + number as u16);
+        let client = SocketAddr::new(
+            Ipv4Addr::new(10, 0, 1, host).into(),
+            FIRST_PORT + number as u16,
+        );
         let server = SocketAddr::from(([10, 9, (number >> 8) as u8, number as u8], SERVER_PORT));
         let duplex = random.random_bool(0.8);
         let most = self.stream_bytes_max;
-        let mut manners = [Manners::drawn(&mut random, most), Manners::drawn(&mut random, most)];
+        let mut manners = [
+            Manners::drawn(&mut random, most),
+            Manners::drawn(&mut random, most),
+        ];
         let [client_manners, server_manners] = &mut manners;
         // Without these, both would wait for each other.
         if client_manners.leaves == Leaves::Last && server_manners.leaves == Leaves::Last {

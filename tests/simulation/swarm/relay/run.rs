@@ -239,7 +239,10 @@ impl<const EDGE: bool> Run<EDGE> {
                 return Ok(()); // the drain ends the others
             }
             if self.network.time() > begun + LONGEST_VISIT {
-                return Err(format!("a connection never ends: {:?}", self.reactor.usage()));
+                return Err(format!(
+                    "a connection never ends: {:?}",
+                    self.reactor.usage()
+                ));
             }
         }
         Ok(())
@@ -255,7 +258,10 @@ impl<const EDGE: bool> Run<EDGE> {
                 break stopped.aborted;
             }
             if self.network.time() > begun + self.plan.limits.drain_timeout + SLACK {
-                return Err(format!("the drain does not end: {:?}", self.reactor.usage()));
+                return Err(format!(
+                    "the drain does not end: {:?}",
+                    self.reactor.usage()
+                ));
             }
         };
         self.shared.0.borrow_mut().is_over = true;
@@ -274,7 +280,9 @@ impl<const EDGE: bool> Run<EDGE> {
     fn end(mut self) -> Verdict {
         let mut is_idle = true;
         if self.shared.0.borrow().is_over {
-            whole::for_each_relay(self.reactor.service_mut(), |relay| is_idle &= relay.is_idle());
+            whole::for_each_relay(self.reactor.service_mut(), |relay| {
+                is_idle &= relay.is_idle()
+            });
         }
         self.shared.0.borrow_mut().is_dropped = true;
         drop(self.reactor);
@@ -340,7 +348,9 @@ impl<const EDGE: bool> Run<EDGE> {
                 && let Some(since) = self.network.unread_since(model.peer)
                 && now - since.max(wants) > SLACK
             {
-                return Err(format!("session {serial} is not read since {since:?}: {model:?}"));
+                return Err(format!(
+                    "session {serial} is not read since {since:?}: {model:?}"
+                ));
             }
         }
         let retry = self.plan.limits.accept_retry;

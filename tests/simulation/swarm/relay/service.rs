@@ -86,7 +86,10 @@ impl Relay {
         if self.random.random_bool(self.habits.abort_other) && !self.ids.is_empty() {
             let (serial, id) = self.ids[self.random.below(self.ids.len())];
             cx.abort(id);
-            self.shared.0.borrow_mut().abort(serial, "another session aborts it");
+            self.shared
+                .0
+                .borrow_mut()
+                .abort(serial, "another session aborts it");
         }
     }
 
@@ -344,7 +347,10 @@ impl Service for Relay {
     }
 
     fn on_timer(&mut self, key: u64, cx: &mut ServiceContext) {
-        self.shared.0.borrow_mut().timer_fired(self.door, key, cx.now());
+        self.shared
+            .0
+            .borrow_mut()
+            .timer_fired(self.door, key, cx.now());
         self.stir(cx);
     }
 

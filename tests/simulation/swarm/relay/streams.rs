@@ -63,7 +63,9 @@ impl Streams {
 
     /// Returns true if one of the ends may make no progress.
     pub fn dawdles(&self) -> bool {
-        self.sides.iter().any(|side| side.manners.dawdles().is_some())
+        self.sides
+            .iter()
+            .any(|side| side.manners.dawdles().is_some())
     }
 
     /// Checks it when nothing is under way any more.
@@ -81,7 +83,9 @@ impl Streams {
             let reads = reader.manners.reads != Reads::Nothing;
             let is_due = self.sides[0].is_connected && self.excuse.is_none() && reads;
             if is_due && !is_complete {
-                return Err(format!("the stream to the end {this} is not whole: {self:?}"));
+                return Err(format!(
+                    "the stream to the end {this} is not whole: {self:?}"
+                ));
             }
         }
         Ok(())

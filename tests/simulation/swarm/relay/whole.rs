@@ -103,6 +103,8 @@ pub fn called(whole: &mut Whole, (sender, number): (usize, u64), cx: &mut Servic
         0 => Door::Open,
         _ => Door::Sealed,
     };
-    with_relay(whole, door, cx, |relay, cx| relay.called((sender, number), cx));
+    with_relay(whole, door, cx, |relay, cx| {
+        relay.called((sender, number), cx)
+    });
     number
 }

@@ -2282,8 +2282,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "place_at_a_listener_not_given_back",
         file: "src/oneloop/reactor/admission.rs",
-        find: "self.change_admitted(claim.listener, |admitted| admitted - 1);",
-        replace: "self.change_admitted(claim.listener, |admitted| admitted);",
+        find: "self.change_admitted(listener, |admitted| admitted - 1);",
+        replace: "self.change_admitted(listener, |admitted| admitted);",
         suite: Suite::Relay(SEEDS_OF_THE_RELAY),
     },
     Mutant {

@@ -81,7 +81,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
 
-    /// Address for the agent checks of HAProxy. Default: none.
+    /// Address for the agent checks of HAProxy, whose servers then need `weight 100`. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_AGENT")]
     pub(crate) agent: Option<OperatorAddress>,
 

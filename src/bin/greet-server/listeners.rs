@@ -112,7 +112,7 @@ fn bind(
     address: SocketAddr,
     sockets: &mut Sockets,
 ) -> io::Result<SocketAddr> {
-    let added = sockets.add(reactor, Listen::tcp(address));
+    let added = sockets.add(reactor, Listen::tcp(address).name(MAIN));
     let id = added.map_err(|error| match error {
         BuildError::Listen { error, .. } => error,
         error => error.into(),
@@ -123,6 +123,9 @@ fn bind(
         .and_then(|(_, local)| local.socket_addr())
         .unwrap_or(address))
 }
+
+/// The name of the listeners for clients.
+const MAIN: &str = "main";
 
 /// Returns `true` if this machine has no such address, or no such kind of address.
 fn is_absent(error: &io::Error) -> bool {

@@ -16,6 +16,8 @@ pub(crate) struct Signals {
     interrupted: Arc<AtomicBool>,
     /// The number of the last SIGINT or SIGTERM.
     interrupt: Arc<AtomicUsize>,
+    /// Set by SIGCONT: the process was stopped until now.
+    continued: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -24,7 +26,8 @@ impl Signals {
     /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
-    /// SIGUSR2 for a successor, and SIGPIPE is ignored by every Rust program.
+    /// SIGUSR2 for a successor. SIGCONT shows that the process was stopped, and SIGPIPE is ignored by
+    /// every Rust program.
     ///
     /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
     /// shell's background job does not end by Ctrl-C.
@@ -33,7 +36,7 @@ impl Signals {
     /// If the operating system provides no pipe.
     #[cfg(unix)]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
@@ -43,6 +46,7 @@ impl Signals {
             restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            continued: Arc::default(),
         };
         let ignored = ignored_at_start();
         let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
@@ -70,6 +74,7 @@ impl Signals {
                 pipe::register(signal, wake.try_clone()?)?;
             }
         }
+        flag::register(SIGCONT, Arc::clone(&signals.continued))?;
         Ok(signals)
     }
 
@@ -82,12 +87,18 @@ impl Signals {
             restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            continued: Arc::default(),
         })
     }
 
     /// Returns `true` once the server was asked to stop.
     pub(crate) fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns the flag that is raised when the process was stopped and goes on.
+    pub(crate) fn continued(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.continued)
     }
 
     /// Asks for a stop, as a signal does.

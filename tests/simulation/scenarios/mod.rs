@@ -3,6 +3,7 @@
 
 mod accepting;
 mod adjusting;
+mod admin;
 mod chance;
 mod deadlines;
 mod draining;

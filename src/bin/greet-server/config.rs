@@ -32,7 +32,10 @@ struct Entry {
 ///
 /// # Errors
 /// The first error, with the file and the line if it is there.
-pub(crate) fn matches(command: &Command, arguments: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+pub(crate) fn matches(
+    command: &Command,
+    arguments: Vec<OsString>,
+) -> Result<ArgMatches, clap::Error> {
     // Without regard to errors: it may lack what the file has.
     let tolerant = command.clone().ignore_errors(true);
     let Ok(given) = tolerant.try_get_matches_from(&arguments) else {
@@ -90,7 +93,9 @@ impl Entry {
             return Some(Err(format!(", line {line}: expected `option = value`")));
         };
         let value = value.trim();
-        let unquoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let unquoted = value
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
         Some(Ok(Self {
             line,
             option: option.trim().to_owned(),
@@ -131,7 +136,10 @@ fn find<'a>(command: &'a Command, option: &str) -> Option<&'a clap::Arg> {
 fn is_given(command: &Command, given: &ArgMatches, option: &str) -> bool {
     let id = find(command, option).map(|arg| arg.get_id().as_str());
     let source = id.and_then(|id| given.value_source(id));
-    matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+    matches!(
+        source,
+        Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+    )
 }
 
 /// Checks the value alone, to name its line.
@@ -167,7 +175,7 @@ mod tests {
     use super::*;
 
     fn command() -> Command {
-        let option = |name: &'static str| Arg::new(name).long(name).env(format!("NO_{name}"));
+        let option = |name: &'static str| Arg::new(name).long(name).env("NO_SUCH_VARIABLE");
         let number = clap::value_parser!(u32);
         Command::new("server")
             .arg(option("config").value_parser(clap::value_parser!(PathBuf)))
@@ -206,11 +214,19 @@ mod tests {
     #[test]
     fn error_names_the_line() {
         for (test, text, problem) in [
-            ("unknown", "\nleast = 5\n", "line 2: there is no option least"),
+            (
+                "unknown",
+                "\nleast = 5\n",
+                "line 2: there is no option least",
+            ),
             ("value", "most = many\n", "line 1: invalid value 'many'"),
             ("text", "most\n", "line 1: expected `option = value`"),
             ("switch", "share = maybe\n", "line 1: share is yes or no"),
-            ("itself", "config = other\n", "line 1: there is no option config"),
+            (
+                "itself",
+                "config = other\n",
+                "line 1: there is no option config",
+            ),
         ] {
             let error = parse(test, text, &[]).expect_err(text);
             assert!(error.contains(problem), "{error}");

@@ -145,9 +145,8 @@ fn is_given(command: &Command, given: &ArgMatches, option: &str) -> bool {
 /// Checks the value alone, to name its line.
 fn check(command: &Command, argument: &OsString) -> Result<(), String> {
     let name = OsString::from(command.get_name());
-    let error = match command.clone().try_get_matches_from([&name, argument]) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
+    let Err(error) = command.clone().try_get_matches_from([&name, argument]) else {
+        return Ok(());
     };
     match error.kind() {
         // Other lines may have what this one requires.

@@ -145,7 +145,7 @@ fn stopper_makes_the_descriptor_readable() {
     host.reactor
         .turn_within(Duration::ZERO)
         .expect("the loop works");
-    let stopper = host.reactor.net().stopper();
+    let stopper = host.reactor.stopper();
     let began = Instant::now();
     std::thread::spawn(move || stopper.stop());
     while host.turn() == Turn::Running {}

@@ -19,11 +19,15 @@ pub mod reactor;
 pub mod service;
 pub mod testing;
 
+pub use net::Stopper;
+#[cfg(unix)]
+pub use net::Watch;
 pub use reactor::{
     BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
-    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
+    Pool, Reactor, Reply, ReplyError, RunError, Stopped, Turn, Usage, WhenFull,
 };
 pub use service::{
-    Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
-    PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
+    Address, CloseReason, Connect, ConnectError, Context, EndReason, Event, ListenerId, Next,
+    Output, Peer, PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag,
+    Time,
 };

@@ -15,8 +15,7 @@ use std::process::ExitCode;
 
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
-use oneloop::net::Os;
-use oneloop::{Reactor, Service, Turn};
+use oneloop::{BuildError, Reactor, Service, Turn};
 use oneloop_greeting::Greeter;
 
 use args::Args;
@@ -56,12 +55,13 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
     let limits = args.limits(allowance);
     let connections_max = limits.connections_max;
     let cannot_start = |error| cannot_start(&error, allowance.descriptors);
-    let mut os = Os::new().map_err(cannot_start)?;
-    let signals = Signals::catch(&mut os).map_err(cannot_start)?;
+    let mut reactor = Reactor::new(service, limits).map_err(|error| match error {
+        BuildError::Poller(error) => cannot_start(error),
+        error => format!("Cannot start: {error}"),
+    })?;
+    let signals = Signals::catch(&reactor).map_err(cannot_start)?;
     #[cfg(unix)]
-    logging::wake_with(os.write_watch().map_err(cannot_start)?);
-    let mut reactor =
-        Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
+    logging::wake_with(reactor.watch().map_err(cannot_start)?);
     let bound = listeners::bind_all(&mut reactor, args.listen())?;
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);

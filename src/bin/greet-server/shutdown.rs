@@ -27,13 +27,14 @@ impl Shutdown {
     /// Takes notice of signals. Returns the exit code if the server must stop at once.
     pub(crate) fn look(
         &mut self,
-        reactor: &Reactor<impl Service>,
+        reactor: &mut Reactor<impl Service>,
         signals: &Signals,
         drain_timeout: Duration,
     ) -> Option<ExitCode> {
         let interrupt = signals.take_interrupt();
+        let stop = signals.take_stop();
         match (*self, interrupt) {
-            (Self::Serving, _) if signals.stop_requested() => {
+            (Self::Serving, _) if stop => {
                 let interrupted = interrupt.is_some();
                 let open = counted(reactor.open_connections(), "connection");
                 let have = if reactor.open_connections() == 1 {
@@ -47,6 +48,7 @@ impl Shutdown {
                     interrupted,
                     lost_before: lost(reactor),
                 };
+                reactor.drain();
             }
             (
                 Self::Draining {

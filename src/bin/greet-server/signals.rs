@@ -1,10 +1,14 @@
 //! Signals: the handlers only set flags and wake the loop.
 
 use std::io;
+#[cfg(unix)]
+use std::io::Read;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use oneloop::net::Os;
+use oneloop::{Reactor, Service};
 
 /// The requests that signals have made.
 pub(crate) struct Signals {
@@ -15,12 +19,15 @@ pub(crate) struct Signals {
     interrupted: Arc<AtomicBool>,
     /// The number of the last SIGINT or SIGTERM.
     interrupt: Arc<AtomicUsize>,
+    /// The reading end of the pipe with which the handlers wake the loop.
+    #[cfg(unix)]
+    woken: UnixStream,
 }
 
 impl Signals {
     /// Catches the signals that concern a server.
     ///
-    /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
+    /// SIGINT, SIGTERM and SIGHUP ask for a drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
     /// SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
@@ -31,20 +38,23 @@ impl Signals {
     /// # Errors
     /// If the operating system provides no pipe.
     #[cfg(unix)]
-    pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
+    pub(crate) fn catch(reactor: &Reactor<impl Service>) -> io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
+        let (woken, wake) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        reactor.watch()?.readable(&woken)?;
         let signals = Self {
-            stop: os.stopper().flag(),
+            stop: Arc::default(),
             report: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            woken,
         };
         let ignored = ignored_at_start();
         let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
-        let wake = os.wake_pipe()?;
         for signal in [SIGINT, SIGTERM].into_iter().filter(|&one| is_free(one)) {
             let number = usize::try_from(signal).unwrap_or_default();
             // In this order, so that the first signal finds the flag down.
@@ -75,36 +85,49 @@ impl Signals {
 
     /// Catches none: elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
-    pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
+    pub(crate) fn catch(_: &Reactor<impl Service>) -> io::Result<Self> {
         Ok(Self {
-            stop: os.stopper().flag(),
+            stop: Arc::default(),
             report: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
         })
     }
 
-    /// Returns `true` once the server was asked to stop.
-    pub(crate) fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// Returns `true` once for each request to stop.
+    pub(crate) fn take_stop(&self) -> bool {
+        self.take(&self.stop)
     }
 
     /// Returns `true` once for each report that was asked for.
     pub(crate) fn take_report(&self) -> bool {
-        take(&self.report)
+        self.take(&self.report)
     }
 
     /// Returns the number of a SIGINT or SIGTERM that has come since the last call, if any.
     pub(crate) fn take_interrupt(&self) -> Option<u8> {
-        take(&self.interrupted).then(|| {
+        self.take(&self.interrupted).then(|| {
             let number = self.interrupt.load(Ordering::Relaxed);
             u8::try_from(number).unwrap_or_default()
         })
     }
-}
 
-fn take(flag: &AtomicBool) -> bool {
-    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
+    fn take(&self, flag: &AtomicBool) -> bool {
+        let is_set = flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed);
+        if is_set {
+            self.empty_pipe();
+        }
+        is_set
+    }
+
+    /// Empties the pipe: a write to a full one would not wake the loop.
+    fn empty_pipe(&self) {
+        #[cfg(unix)]
+        while (&self.woken)
+            .read(&mut [0; 64])
+            .is_ok_and(|bytes| bytes > 0)
+        {}
+    }
 }
 
 /// Returns the signals that are ignored now, signal N as bit N - 1.

@@ -1,10 +1,9 @@
 //! A service whose sessions are allocated apart from their connections.
 
-use std::io;
 use std::time::Duration;
 
 use crate::service::{
-    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
+    ConnectError, Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
 };
 
 /// A service whose sessions are boxed.
@@ -63,7 +62,7 @@ impl<S: Service> Service for Boxed<S> {
         self.inner.refusal_message(listener, reason)
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

@@ -1,12 +1,12 @@
 //! A service inside a layer.
 
-use std::io;
 use std::time::Duration;
 
 use super::unwinding::in_spite_of;
 use super::{Layer, unwinding};
 use crate::service::{
-    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
+    ConnectError, Context, EndReason, Event, Inside, ListenerId, Next, Peer, Service,
+    ServiceContext, Tag,
 };
 
 /// A service inside a layer. It is a service again.
@@ -34,11 +34,16 @@ pub struct Inner<'a, S: Service> {
 
 impl<S: Service> Inner<'_, S> {
     /// Steps the session, and returns what it waits for.
+    ///
+    /// The session gets `event`, except for timers: a layer passes [`Event::InnerTimer`] on, and the
+    /// session gets its own [`Event::Timer`]. A timer of the layer itself becomes [`Event::Wake`].
     // A function and not a closure, which could not be inlined always. A call would cost more than
     // most layers.
     #[inline(always)]
     pub fn step(&mut self, event: Event, cx: &mut Context<'_>) -> Next {
-        self.service.step(self.session, event, cx)
+        let inside = Inside::new(cx);
+        let event = inside.event(event);
+        self.service.step(self.session, event, inside.cx)
     }
 }
 
@@ -129,7 +134,7 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
         self.inner.refusal_message(listener, reason)
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

@@ -63,6 +63,11 @@ use plain::Plain;
 /// harness.step(&mut service, &mut session, Event::Data);
 /// assert_eq!(harness.take_output(), [!b'h', !b'i']);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a transformation of a connection's bytes",
+    label = "a `Transform` is needed here",
+    note = "implement `oneloop::layer::Transform` for `{Self}`: `type State`, `open`, `decode` and `encode`"
+)]
 pub trait Transform {
     /// The state of one connection.
     type State;
@@ -85,7 +90,7 @@ pub trait Transform {
     /// unread plaintext stays bounded: while there is more than
     /// [`plain_bytes_max`](Transformed::plain_bytes_max), it is not called. An incomplete frame stays
     /// in the input. The transformation may write to the wire, for example the next message of a
-    /// handshake.
+    /// handshake, and set timers of its own, at which it is called too.
     ///
     /// # Errors
     /// Returns the reason to close the connection, with the output written so far.
@@ -142,6 +147,7 @@ pub trait Transform {
 
 /// The progress of [`Transform::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decoded {
     /// Some input was decoded; there may be more.
     Some,
@@ -465,6 +471,8 @@ impl<T> TransformedState<T> {
                 None
             }
             (Stage::New, _) | (Stage::Open, Event::Open | Event::Data | Event::Eof) => None,
+            // The transformation's own: `decode` was called.
+            (Stage::Open, Event::Timer(_)) => None,
             (Stage::Open, Event::Flushed) => {
                 let flush = std::mem::replace(&mut self.flush, Flush::Own);
                 (flush == Flush::Inner).then_some(event)

@@ -15,6 +15,16 @@ use crate::service::SessionLimits;
 /// [`validate`](Self::validate) checks when a reactor is built. Set limits that depend on each
 /// other together: for messages of more than some kilobytes begin with
 /// [`for_messages_up_to`](Self::for_messages_up_to).
+///
+/// A literal ends with `..Limits::default()`, so that it still compiles when there are further
+/// limits; their defaults keep the loop's behaviour:
+///
+/// ```
+/// use oneloop::Limits;
+///
+/// let limits = Limits { connections_max: 1000, ..Limits::default() };
+/// ```
+// Not `non_exhaustive`, which would forbid such a literal in another crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most accepted connections served at once. Default 10,000; the greeting server lowers it
@@ -132,11 +142,25 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidLimits {
     limit: &'static str,
-    rule: String,
+    rule: Rule,
+}
+
+/// The rule that a limit breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    Within {
+        value: usize,
+        range: RangeInclusive<usize>,
+    },
+    AtLeast {
+        value: Duration,
+        least: Duration,
+    },
 }
 
 /// The treatment of a new connection when the server is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WhenFull {
     /// It is accepted, gets [`Service::refusal_message`](crate::service::Service::refusal_message),
     /// and is closed.
@@ -263,7 +287,8 @@ impl Limits {
             ("wait_max", self.wait_max),
         ] {
             if wait < WAIT_MIN {
-                let rule = format!("must be at least {WAIT_MIN:?}, not {wait:?}");
+                let (value, least) = (wait, WAIT_MIN);
+                let rule = Rule::AtLeast { value, least };
                 return Err(InvalidLimits { limit, rule });
             }
         }
@@ -299,9 +324,30 @@ fn within(
     if range.contains(&value) {
         return Ok(());
     }
-    let (least, most) = range.into_inner();
-    let rule = format!("must be from {least} to {most}, not {value}");
+    let rule = Rule::Within { value, range };
     Err(InvalidLimits { limit, rule })
+}
+
+impl InvalidLimits {
+    /// Returns the name of the limit: that of its field.
+    #[must_use]
+    pub const fn limit(&self) -> &'static str {
+        self.limit
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Within { value, range } => {
+                let (least, most) = (range.start(), range.end());
+                write!(f, "must be from {least} to {most}, not {value}")
+            }
+            Self::AtLeast { value, least } => {
+                write!(f, "must be at least {least:?}, not {value:?}")
+            }
+        }
+    }
 }
 
 impl fmt::Display for InvalidLimits {

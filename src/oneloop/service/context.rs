@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::depth::Depth;
 use super::limits::SessionLimits;
 use super::output::WriteBuf;
 use super::part::Part;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
-use super::timers::{TimerId, Timers};
+use super::timers::{TimerId, TimerKey, Timers};
 use super::{Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
@@ -34,6 +35,10 @@ pub struct ServiceContext {
     pub(super) part: Part,
     /// The part whose timer is due, within the part that is called.
     pub(crate) due: Part,
+    /// The depth of the layer, or of the session, that is called.
+    pub(super) layer: Depth,
+    /// The depth at which the timer was set that is due.
+    pub(super) due_layer: Depth,
     pub(crate) timers: Timers,
     /// The state of the generator of random numbers.
     pub(crate) random: u64,
@@ -61,6 +66,8 @@ impl Scratch {
                 requests: Requests::default(),
                 part: Part::WHOLE,
                 due: Part::WHOLE,
+                layer: Depth::OUTERMOST,
+                due_layer: Depth::OUTERMOST,
                 timers: Timers::default(),
                 random: 0,
             },
@@ -235,16 +242,23 @@ impl<'a> Context<'a> {
     /// stepped ([`Event::Flushed`](super::Event::Flushed) comes first), and comes in the next turn
     /// if `at` has passed. [`Time::UNBOUNDED`] cancels the timer. The loop frees all timers of a
     /// session when it ends.
+    ///
+    /// A [`Layer`](crate::layer::Layer) has timers of its own, whose keys are independent of those of
+    /// the session inside it and of other layers.
     pub fn set_timer(&mut self, key: u32, at: Time) {
-        let now = self.now();
-        let id = TimerId::Session(self.id(), key);
+        let (id, now) = (self.timer_id(key), self.now());
         self.scratch.service.timers.set(id, at, now);
     }
 
     /// Cancels a timer of this session: its event does not come. Does nothing if none is set.
     pub fn cancel_timer(&mut self, key: u32) {
-        let id = TimerId::Session(self.id(), key);
+        let id = self.timer_id(key);
         self.scratch.service.timers.cancel(id);
+    }
+
+    fn timer_id(&self, key: u32) -> TimerId {
+        let layer = self.scratch.service.layer;
+        TimerId::Session(self.id(), TimerKey { layer, key })
     }
 
     /// Sets full duplex on or off. Default: off.

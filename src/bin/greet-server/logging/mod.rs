@@ -24,7 +24,7 @@ use format::Layout;
 pub(crate) use format::LogFormat;
 use format::Reader;
 #[cfg(unix)]
-use oneloop::net::WriteWatch;
+use oneloop::Watch;
 use ring::Ring;
 use stream::Stream;
 
@@ -85,7 +85,7 @@ fn reader(stream: &Stream) -> Reader {
 
 /// Has the loop woken when standard error takes more again, if it ever does not.
 #[cfg(unix)]
-pub(crate) fn wake_with(watch: WriteWatch) {
+pub(crate) fn wake_with(watch: Watch) {
     if let Some(logger) = LOGGER.get() {
         logger.hold().watch = Some(watch);
     }
@@ -146,7 +146,7 @@ struct Output {
     /// The line being written; kept for its memory.
     line: String,
     #[cfg(unix)]
-    watch: Option<WriteWatch>,
+    watch: Option<Watch>,
 }
 
 /// How far writing got.
@@ -268,9 +268,9 @@ impl Output {
         let descriptor = self.stream.descriptor();
         // A regular file cannot be watched; its lines wait for the next turn.
         let _ = if is_behind {
-            watch.arm(&descriptor.as_fd())
+            watch.writable(&descriptor.as_fd())
         } else {
-            watch.disarm(&descriptor.as_fd())
+            watch.end(&descriptor.as_fd())
         };
     }
 

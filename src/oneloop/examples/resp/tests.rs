@@ -7,9 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use oneloop::net::Stopper;
 use oneloop::testing::Harness;
-use oneloop::{Counters, EndReason, Event, Next, Time};
+use oneloop::{Counters, EndReason, Event, Next, Stopper, Time};
 use oneloop_sim::{Client, Dialog, Faults, LinkProfile, Network, Rng, Simulation, Status, storm};
 
 use super::request::{Args, integer, parse};
@@ -455,7 +454,7 @@ impl Server {
             let mut reactor = Reactor::new(resp, limits(value_max)).expect("a poller");
             let address = reactor.listen(([127, 0, 0, 1], 0).into()).expect("a port");
             sender
-                .send((address, reactor.net().stopper()))
+                .send((address, reactor.stopper()))
                 .expect("the test waits");
             reactor.run().expect("the loop runs to its end");
             reactor.counters().clone()

@@ -1,22 +1,23 @@
 //! oneloop: write a service as a state machine without I/O, get a single-threaded TCP server.
 //!
-//! The modules, in reading order; each may name only those before it:
+//! The modules, in reading order; each may name only those before it. The items of `service` and
+//! `reactor` are public here, at the root:
 //!
 //! | module | content | must not know |
 //! |---|---|---|
 //! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
-//! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
+//! | `service` | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
 //! | [`layer`] | services around services | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
-//! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
+//! | `reactor` | the loop: [`Reactor`], connections, deadlines, limits | the meaning of the bytes |
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
 #![doc = include_str!("README.md")]
 
 pub mod framing;
 pub mod layer;
 pub mod net;
-pub mod reactor;
-pub mod service;
+mod reactor;
+mod service;
 pub mod testing;
 
 pub use net::Stopper;
@@ -27,7 +28,6 @@ pub use reactor::{
     Pool, Reactor, Reply, ReplyError, RunError, Stopped, Turn, Usage, WhenFull,
 };
 pub use service::{
-    Address, CloseReason, Connect, ConnectError, Context, EndReason, Event, ListenerId, Next,
-    Output, Peer, PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag,
-    Time,
+    Address, CloseReason, Connect, ConnectError, Context, EndReason, Event, ListenerId, Next, Peer,
+    PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
 };

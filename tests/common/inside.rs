@@ -98,7 +98,7 @@ impl Inside {
 
     /// Asks it to stop.
     pub(crate) fn stop(&self) {
-        self.stopper.stop().expect("waking the reactor");
+        self.stopper.stop();
     }
 
     /// Waits until it has stopped.

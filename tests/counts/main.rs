@@ -97,7 +97,8 @@ fn exchange_allocates_nothing() {
         // One step opens each connection. The warm-up precedes the counted steps, which end before
         // the clients do.
         let exchanged = exchange(server, 50, Work::rounds(50, 1, 1_000)).map(drop);
-        stopper.stop().and(exchanged)
+        stopper.stop();
+        exchanged
     });
     turn_until_stepped(&mut reactor, 10_000);
     let counted = allocation_counter::measure(|| turn_until_stepped(&mut reactor, 20_000));

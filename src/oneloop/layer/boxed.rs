@@ -10,7 +10,7 @@ use crate::service::{
 ///
 /// Every connection's slot is as large as the largest session. A rare and large one, such as that of
 /// an admin service beside the main one, is better boxed: its slot then holds a pointer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Boxed<S> {
     inner: S,
 }

@@ -42,7 +42,7 @@ use crate::service::{
 ///
 /// The sessions share the slots of the loop, whose size is that of the larger session:
 /// [`boxed`](super::Compose::boxed) helps if that is the rare one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fork<A, B, C> {
     first: A,
     second: B,
@@ -50,7 +50,7 @@ pub struct Fork<A, B, C> {
 }
 
 /// The session of a [`Fork`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Either<A, B> {
     /// A session of the first service.
     First(A),

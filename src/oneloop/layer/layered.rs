@@ -12,14 +12,14 @@ use crate::service::{
 /// A service inside a layer. It is a service again.
 ///
 /// It forwards every call to the service, so a layer implements only what it changes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layered<L, S> {
     layer: L,
     inner: S,
 }
 
 /// The session of a [`Layered`] service: the layer's state beside the inner session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LayeredSession<L, S> {
     layer: L,
     inner: S,

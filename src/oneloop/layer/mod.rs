@@ -77,8 +77,8 @@ mod rate_limit;
 mod transform;
 mod unwinding;
 
-pub use crate::service::Side;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
+pub use crate::service::{Output, Side};
 
 pub use boxed::Boxed;
 pub use compose::Compose;

@@ -95,7 +95,7 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session {
         let layer = self.layer.open(&peer, cx);
-        match unwinding::catch(|| self.inner.open(peer, cx)) {
+        match unwinding::catch(|| self.inner.open(peer, Inside::new(cx).cx)) {
             Ok(inner) => LayeredSession { layer, inner },
             Err(panic) => {
                 // The loop gets no session, so the layer's state is returned here.
@@ -125,7 +125,7 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
         let LayeredSession { layer, inner } = session;
         in_spite_of(
             cx,
-            |cx| self.inner.closed(inner, peer, reason, cx),
+            |cx| self.inner.closed(inner, peer, reason, Inside::new(cx).cx),
             |cx| self.layer.closed(layer, &peer, reason, cx),
         );
     }

@@ -1,6 +1,7 @@
 //! The last phase of a turn: requests from sessions and from other threads.
 
 use super::Reactor;
+use super::connection::Flags;
 use crate::net::Net;
 use crate::service::{Control, EndReason, Service, SessionId};
 
@@ -79,6 +80,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         match control {
             Control::Duplex(on) => connection.set_duplex(on),
             Control::Finish => self.core.finish(connection),
+            Control::Flushed => {
+                connection.flags.add(Flags::FLUSHED);
+                self.slots.enqueue(id.index);
+            }
             Control::Abort if connection.is_unfinished() => connection.abort(EndReason::Aborted),
             Control::Abort => {}
         }

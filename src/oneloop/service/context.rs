@@ -257,8 +257,7 @@ impl<'a> Context<'a> {
     }
 
     fn timer_id(&self, key: u32) -> TimerId {
-        let layer = self.scratch.service.layer;
-        TimerId::Session(self.id(), TimerKey { layer, key })
+        self.scratch.service.timer_of(self.id(), key)
     }
 
     /// Sets full duplex on or off. Default: off.
@@ -395,6 +394,26 @@ impl ServiceContext {
     /// Cancels a timer of the service. Does nothing if none with this key is set.
     pub fn cancel_service_timer(&mut self, key: u64) {
         self.timers.cancel(TimerId::Service(self.part, key));
+    }
+
+    /// Sets a timer of any session, as [`Context::set_timer`] does, for the layer that calls. It does
+    /// nothing for one that has ended.
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_timer_of(&mut self, session: SessionId, key: u32, at: Time) {
+        let id = self.timer_of(session, key);
+        self.timers.set(id, at, self.now);
+    }
+
+    /// Cancels a timer of any session.
+    #[cfg(feature = "tls")]
+    pub(crate) fn cancel_timer_of(&mut self, session: SessionId, key: u32) {
+        let id = self.timer_of(session, key);
+        self.timers.cancel(id);
+    }
+
+    pub(crate) fn timer_of(&self, session: SessionId, key: u32) -> TimerId {
+        let layer = self.layer;
+        TimerId::Session(session, TimerKey { layer, key })
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).

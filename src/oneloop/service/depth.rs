@@ -28,18 +28,20 @@ impl ServiceContext {
     }
 }
 
-/// A context during a step of what is inside a layer, until it is dropped.
-pub(crate) struct Inside<'a, 'b> {
-    pub(crate) cx: &'a mut Context<'b>,
+/// A context during a call of what is inside a layer, until it is dropped.
+pub(crate) struct Inside<'a, C: AsMut<ServiceContext>> {
+    pub(crate) cx: &'a mut C,
 }
 
-impl<'a, 'b> Inside<'a, 'b> {
+impl<'a, C: AsMut<ServiceContext>> Inside<'a, C> {
     #[inline(always)]
-    pub(crate) fn new(cx: &'a mut Context<'b>) -> Self {
-        cx.scratch.service.layer.0 += 1;
+    pub(crate) fn new(cx: &'a mut C) -> Self {
+        cx.as_mut().layer.0 += 1;
         Self { cx }
     }
+}
 
+impl Inside<'_, Context<'_>> {
     /// Returns the event that comes in place of `event`, which the layer passes on.
     #[inline(always)]
     pub(crate) fn event(&self, event: Event) -> Event {
@@ -57,9 +59,9 @@ impl<'a, 'b> Inside<'a, 'b> {
     }
 }
 
-impl Drop for Inside<'_, '_> {
+impl<C: AsMut<ServiceContext>> Drop for Inside<'_, C> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.cx.scratch.service.layer.0 -= 1;
+        self.cx.as_mut().layer.0 -= 1;
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Control {
     Duplex(bool),
     /// Shut down its sending side once its output is flushed.
     Finish,
+    /// Send it `Event::Flushed` once its output is flushed.
+    Flushed,
     /// End it at once, with a reset.
     Abort,
 }

@@ -1876,16 +1876,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "layers_share_timer_keys",
         file: "src/oneloop/service/context.rs",
-        find: "        let layer = self.scratch.service.layer;",
+        find: "        let layer = self.layer;",
         replace: "        let layer = Default::default();",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "panic_leaves_the_depth_of_layers",
         file: "src/oneloop/service/depth.rs",
-        find: "        self.cx.scratch.service.layer.0 -= 1;",
+        find: "        self.cx.as_mut().layer.0 -= 1;",
         replace: "        if !std::thread::panicking() {
-            self.cx.scratch.service.layer.0 -= 1;
+            self.cx.as_mut().layer.0 -= 1;
         }",
         suite: Suite::Scenario("layers"),
     },

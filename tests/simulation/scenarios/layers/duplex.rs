@@ -1,6 +1,6 @@
 //! A session in full duplex behind a transformation: its two directions stay independent.
 
-use oneloop::layer::{Compose, Decoded, Layered, Transform, Transformed};
+use oneloop::layer::{Compose, Decoded, Layered, Output, Transform, Transformed};
 use oneloop::{CloseReason, Context, EndReason, Event, Limits, Next, Peer, ServiceContext, Time};
 use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation};
 
@@ -33,8 +33,8 @@ impl Transform for Inverted {
         })
     }
 
-    fn encode(&mut self, (): &mut (), plain: &[u8], cx: &mut Context<'_>) {
-        cx.write(&inverted(plain));
+    fn encode(&mut self, (): &mut (), plain: &Output, cx: &mut Context<'_>) {
+        plain.pieces().for_each(|piece| cx.write(&inverted(piece)));
     }
 
     fn finish(&mut self, (): &mut (), cx: &mut Context<'_>) {

@@ -7,4 +7,8 @@ mod duplex;
 mod observing;
 mod strict;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod transforming;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneloop::layer::{Compose, Decoded, Inner, Layer, Layered, Transform, Transformed};
+use oneloop::layer::{Compose, Decoded, Inner, Layer, Layered, Output, Transform, Transformed};
 use oneloop::{
     CloseReason, Context, Event, Limits, Next, Peer, Service, ServiceContext, SessionId, Time,
 };
@@ -204,8 +204,8 @@ impl Transform for Heartbeat {
         Ok(Decoded::All)
     }
 
-    fn encode(&mut self, _: &mut Time, plain: &[u8], cx: &mut Context<'_>) {
-        cx.write(plain);
+    fn encode(&mut self, _: &mut Time, plain: &Output, cx: &mut Context<'_>) {
+        plain.pieces().for_each(|piece| cx.write(piece));
     }
 }
 

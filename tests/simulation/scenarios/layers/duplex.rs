@@ -118,7 +118,7 @@ fn session_in_duplex_reads_all_input_while_its_output_waits() {
     assert_eq!(simulation.reactor().usage(), Default::default());
 }
 
-/// Echoes in full duplex while there is room.
+/// Echoes in full duplex while there is room, and pauses while there is none.
 fn echo_while_room(step: Step<'_, '_>) -> Next {
     step.cx.set_duplex(true);
     while step.cx.has_room() && !step.cx.input().is_empty() {
@@ -129,7 +129,8 @@ fn echo_while_room(step: Step<'_, '_>) -> Next {
     }
     match step.event {
         Event::Eof if step.cx.input().is_empty() => Next::Close(CloseReason::Eof),
-        _ => step.read_for(HOUR),
+        _ if step.cx.has_room() => step.read_for(HOUR),
+        _ => step.pause_for(HOUR),
     }
 }
 

@@ -309,7 +309,7 @@ fn descriptors_of_the_program_wake_the_loop() {
     let mut host = Host::new(Duration::from_secs(60));
     let (mut ours, mut theirs) = UnixStream::pair().expect("two sockets");
     ours.set_nonblocking(true).expect("a socket");
-    let watch = host.reactor.watch().expect("a watch");
+    let watch = host.reactor.watch_descriptors().expect("a watch");
     watch.readable(&ours).expect("a new descriptor");
     for _ in 0..100 {
         theirs.write_all(b"!").expect("room for a byte");
@@ -336,7 +336,7 @@ fn writable_descriptor_of_the_program_wakes_the_loop() {
     while let Ok(bytes) = ours.write(&[0; 4096]) {
         written += bytes;
     }
-    let watch = host.reactor.watch().expect("a watch");
+    let watch = host.reactor.watch_descriptors().expect("a watch");
     watch.writable(&ours).expect("a new descriptor");
     let reader = thread::spawn(move || {
         let mut all = vec![0; written];

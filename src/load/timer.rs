@@ -22,7 +22,7 @@ impl Timer {
             ClockId::CLOCK_MONOTONIC,
             TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
         )?;
-        reactor.watch()?.readable(&timer)?;
+        reactor.watch_descriptors()?.readable(&timer)?;
         Ok(Self { timer })
     }
 

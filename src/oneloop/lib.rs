@@ -26,13 +26,14 @@ pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use net::Stopper;
 #[cfg(unix)]
-pub use net::Watch;
+pub use net::DescriptorWatch;
+pub use net::Stopper;
 pub use reactor::{
     BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
-    Pool, Reactor, Reply, ReplyError, RunError, Stopped, Turn, Usage, WhenFull,
+    Pool, Reactor, Reply, ReplyError, RunError, Stopped, Turn, Usage, Watch, WhenFull,
 };
+pub use service::inspect;
 pub use service::{
     Address, CloseReason, Connect, ConnectError, Context, EndReason, Event, ListenerId, Next, Peer,
     PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,

@@ -6,8 +6,8 @@
 //! has those that its listener was given. From the outside:
 //!
 //! ```text
-//! listener `admin`       Admin
-//! every other listener   Journal, Greeter
+//! listeners `admin`, `agent`   Admin
+//! every other listener         Activity, Journal, Greeter
 //! ```
 //!
 //! A layer that an option switches on is added in [`operated`], in an
@@ -17,17 +17,19 @@
 //! ```text
 //! let main = Journal::new(greeter)
 //!     .with(Optional::new(tls).only_if(on_main))
+//!     .with(Activity)
 //!     .with(Optional::new(proxy).only_if(on_main));
 //! ```
 
 use oneloop::Service;
 use oneloop::admin::{Admin, Readiness};
-use oneloop::layer::{ByListener, Compose};
+use oneloop::layer::{Activity, ByListeners, Compose};
 use oneloop_greeting::Greeter;
 
 use crate::args::Args;
 use crate::journal::Journal;
 use crate::operators;
+use crate::own_metrics::OwnMetrics;
 
 /// Changes that the program makes to the service while it runs. For a service that takes none of
 /// them they have no effect.
@@ -48,11 +50,12 @@ pub(crate) fn journal(args: &Args) -> Journal {
 
 /// The greeting with everything that concerns operators.
 pub(crate) fn operated(args: &Args) -> (impl Service + use<>, Controls) {
-    let admin = Admin::new();
+    let own_metrics = OwnMetrics::new();
+    let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
     let controls = Controls {
         readiness: admin.readiness(),
     };
-    let main = journal(args);
-    let service = main.beside(admin.boxed(), ByListener(operators::ADMIN));
+    let main = journal(args).with(Activity);
+    let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
     (service, controls)
 }

@@ -35,9 +35,8 @@ impl Shutdown {
         drain_timeout: Duration,
     ) -> Option<ExitCode> {
         let interrupt = signals.take_interrupt();
-        let stop = signals.take_stop();
         match (*self, interrupt) {
-            (Self::Serving, _) if stop => {
+            (Self::Serving, _) if signals.stop_requested() => {
                 controls.readiness.set(Ready::Leaving);
                 let interrupted = interrupt.is_some();
                 let open = counted(reactor.open_connections(), "connection");

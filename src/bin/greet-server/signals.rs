@@ -14,6 +14,7 @@ use oneloop::{Reactor, Service};
 pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
+    restart: Arc<AtomicBool>,
     /// Set by SIGINT and SIGTERM. If it is set when one of them comes, the handler ends the
     /// process: the loop has not reacted to the one before.
     interrupted: Arc<AtomicBool>,
@@ -22,6 +23,10 @@ pub(crate) struct Signals {
     /// The reading end of the pipe with which the handlers wake the loop.
     #[cfg(unix)]
     woken: UnixStream,
+    /// Set whenever a handler has written to the pipe.
+    woken_by_one: Arc<AtomicBool>,
+    /// Set by SIGCONT: the process was stopped until now.
+    continued: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -30,7 +35,8 @@ impl Signals {
     /// SIGINT, SIGTERM and SIGHUP ask for a drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
-    /// SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
+    /// SIGUSR2 for a successor. SIGCONT shows that the process was stopped, and SIGPIPE is ignored by
+    /// every Rust program.
     ///
     /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
     /// shell's background job does not end by Ctrl-C.
@@ -39,19 +45,22 @@ impl Signals {
     /// If the operating system provides no pipe.
     #[cfg(unix)]
     pub(crate) fn catch(reactor: &Reactor<impl Service>) -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
-        reactor.watch()?.readable(&woken)?;
+        reactor.watch_descriptors()?.readable(&woken)?;
         let signals = Self {
             stop: Arc::default(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
             woken,
+            woken_by_one: Arc::default(),
+            continued: Arc::default(),
         };
         let ignored = ignored_at_start();
         let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
@@ -71,15 +80,15 @@ impl Signals {
             (SIGTERM, &signals.stop),
             (SIGHUP, &signals.stop),
             (SIGUSR1, &signals.report),
+            (SIGUSR2, &signals.restart),
         ] {
             if is_free(signal) {
                 flag::register(signal, Arc::clone(flag))?;
+                flag::register(signal, Arc::clone(&signals.woken_by_one))?;
                 pipe::register(signal, wake.try_clone()?)?;
             }
         }
-        if is_free(SIGUSR2) {
-            flag::register(SIGUSR2, Arc::default())?;
-        }
+        flag::register(SIGCONT, Arc::clone(&signals.continued))?;
         Ok(signals)
     }
 
@@ -89,35 +98,49 @@ impl Signals {
         Ok(Self {
             stop: Arc::default(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            woken_by_one: Arc::default(),
+            continued: Arc::default(),
         })
     }
 
-    /// Returns `true` once for each request to stop.
-    pub(crate) fn take_stop(&self) -> bool {
-        self.take(&self.stop)
+    /// Returns `true` once the server was asked to stop.
+    pub(crate) fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns the flag that is raised when the process was stopped and goes on.
+    pub(crate) fn continued(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.continued)
+    }
+
+    /// Asks for a stop, as a signal does.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` once for each successor that was asked for.
+    pub(crate) fn take_restart(&self) -> bool {
+        take(&self.restart)
     }
 
     /// Returns `true` once for each report that was asked for.
     pub(crate) fn take_report(&self) -> bool {
-        self.take(&self.report)
+        take(&self.report)
     }
 
-    /// Returns the number of a SIGINT or SIGTERM that has come since the last call, if any.
+    /// Returns the number of a SIGINT or SIGTERM that has come since the last call, if any. It is
+    /// called after each turn.
     pub(crate) fn take_interrupt(&self) -> Option<u8> {
-        self.take(&self.interrupted).then(|| {
+        if take(&self.woken_by_one) {
+            self.empty_pipe();
+        }
+        take(&self.interrupted).then(|| {
             let number = self.interrupt.load(Ordering::Relaxed);
             u8::try_from(number).unwrap_or_default()
         })
-    }
-
-    fn take(&self, flag: &AtomicBool) -> bool {
-        let is_set = flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed);
-        if is_set {
-            self.empty_pipe();
-        }
-        is_set
     }
 
     /// Empties the pipe: a write to a full one would not wake the loop.
@@ -128,6 +151,10 @@ impl Signals {
             .is_ok_and(|bytes| bytes > 0)
         {}
     }
+}
+
+fn take(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::Relaxed)
 }
 
 /// Returns the signals that are ignored now, signal N as bit N - 1.

@@ -65,6 +65,7 @@
 //!   [`Next::Close`]. Nothing is kept back for later.
 //! - [`Event::Drain`], `Wake`, `Timeout` and `InnerTimer` go to the session as they are.
 
+mod activity;
 mod boxed;
 mod compose;
 mod due;
@@ -78,13 +79,15 @@ mod rate_limit;
 mod transform;
 mod unwinding;
 
+use crate::service::inspect::Description;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
 pub use crate::service::{Output, Side};
 
+pub use activity::{Activity, ActivityState};
 pub use boxed::Boxed;
 pub use compose::Compose;
 pub use due::Due;
-pub use fork::{ByListener, Choose, Either, Fork};
+pub use fork::{ByListener, ByListeners, Choose, Either, Fork};
 pub use idle::{Idle, IdleState};
 pub use layered::{Inner, Layered, LayeredSession};
 pub use measure::{Bytes, Lines, Measure, Nothing};
@@ -142,6 +145,12 @@ pub trait Layer {
         cx: &mut Context<'_>,
         inner: Inner<'_, S>,
     ) -> Next;
+
+    /// Adds what the layer knows of a session to its service's description, or sets it instead. See
+    /// [`Service::describe`].
+    fn describe(&self, state: &Self::State, description: &mut Description) {
+        let _ = (state, description);
+    }
 
     /// Takes back the state of a connection that has ended, after the inner session. Called exactly
     /// once for every state that [`open`](Self::open) created.

@@ -1,12 +1,14 @@
 //! The real network: mio's poller, socket2's socket options.
 
+#[cfg(unix)]
+mod descriptors;
 mod listener;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
+#[cfg(target_os = "linux")]
+mod thread_times;
 #[cfg(unix)]
 mod unix;
-#[cfg(unix)]
-mod watch;
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -28,9 +30,11 @@ use super::{
     Time, Token, WakeFn, errno,
 };
 
-pub use listener::OsListener;
+#[cfg(target_os = "linux")]
+use super::ThreadTimes;
 #[cfg(unix)]
-pub use watch::Watch;
+pub use descriptors::DescriptorWatch;
+pub use listener::OsListener;
 
 /// The operating system's network.
 #[derive(Debug)]
@@ -109,8 +113,8 @@ impl Os {
 
     /// Returns a watch for descriptors of the program.
     #[cfg(unix)]
-    pub(crate) fn watch(&self) -> io::Result<Watch> {
-        Watch::new(self.poll.registry())
+    pub(crate) fn watch_descriptors(&self) -> io::Result<DescriptorWatch> {
+        DescriptorWatch::new(self.poll.registry())
     }
 
     /// Returns the poller's descriptor.
@@ -185,6 +189,11 @@ impl Net for Os {
         Time::START + self.started.elapsed()
     }
 
+    #[cfg(target_os = "linux")]
+    fn thread_times(&mut self) -> Option<ThreadTimes> {
+        thread_times::read()
+    }
+
     fn seed(&mut self) -> u64 {
         // The keys of a hash map's hasher are random: std has no other source that is stable.
         RandomState::new().build_hasher().finish()
@@ -225,6 +234,10 @@ impl Net for Os {
         let mut listener = OsListener::open(at, options)?;
         listener.register(self.poll.registry(), mio::Token(token.0))?;
         Ok(listener)
+    }
+
+    fn release(&mut self, listener: OsListener) {
+        listener.close_and_keep_file();
     }
 
     fn local_addr(&self, listener: &OsListener) -> Address {

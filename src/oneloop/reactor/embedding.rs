@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::{Reactor, RunError, Turn};
 #[cfg(unix)]
-use crate::net::Watch;
+use crate::net::DescriptorWatch;
 use crate::net::{Net, Os, Stopper};
+#[cfg(unix)]
+use crate::service::ListenerId;
 use crate::service::Service;
 
 impl<S: Service, N: Net> Reactor<S, N> {
@@ -66,7 +68,7 @@ impl<S: Service> Reactor<S, Os> {
     /// let (mut woken, wake) = UnixStream::pair()?;
     /// woken.set_nonblocking(true)?;
     /// wake.set_nonblocking(true)?;
-    /// reactor.watch()?.readable(&woken)?;
+    /// reactor.watch_descriptors()?.readable(&woken)?;
     /// // `wake` goes to the signal handlers, for example to `signal_hook::low_level::pipe`.
     /// while reactor.turn()? == Turn::Running {
     ///     while woken.read(&mut [0; 64]).is_ok_and(|bytes| bytes > 0) {
@@ -79,8 +81,8 @@ impl<S: Service> Reactor<S, Os> {
     /// # Errors
     /// Returns the error of the underlying system call, usually because descriptors are exhausted.
     #[cfg(unix)]
-    pub fn watch(&self) -> io::Result<Watch> {
-        self.core.net.watch()
+    pub fn watch_descriptors(&self) -> io::Result<DescriptorWatch> {
+        self.core.net.watch_descriptors()
     }
 }
 
@@ -93,6 +95,18 @@ impl<S: Service> Reactor<S, Os> {
 impl<S: Service> std::os::fd::AsFd for Reactor<S, Os> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.core.net.poller()
+    }
+}
+
+#[cfg(unix)]
+impl<S: Service> Reactor<S, Os> {
+    /// Returns the socket of a listener, for example to pass it to another process. `None` if it is
+    /// closed.
+    ///
+    /// It must stay as it is: it is non-blocking and registered with the loop's poller.
+    pub fn listener_socket(&self, listener: ListenerId) -> Option<std::os::fd::BorrowedFd<'_>> {
+        let socket = self.listeners.get(listener.index())?.socket.as_ref();
+        socket.map(std::os::fd::AsFd::as_fd)
     }
 }
 

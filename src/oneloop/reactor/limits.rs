@@ -142,20 +142,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidLimits {
     limit: &'static str,
-    rule: Rule,
-}
-
-/// The rule that a limit breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Rule {
-    Within {
-        value: usize,
-        range: RangeInclusive<usize>,
-    },
-    AtLeast {
-        value: Duration,
-        least: Duration,
-    },
+    rule: String,
 }
 
 /// The treatment of a new connection when the server is full.
@@ -287,8 +274,7 @@ impl Limits {
             ("wait_max", self.wait_max),
         ] {
             if wait < WAIT_MIN {
-                let (value, least) = (wait, WAIT_MIN);
-                let rule = Rule::AtLeast { value, least };
+                let rule = format!("must be at least {WAIT_MIN:?}, not {wait:?}");
                 return Err(InvalidLimits { limit, rule });
             }
         }
@@ -324,29 +310,20 @@ fn within(
     if range.contains(&value) {
         return Ok(());
     }
-    let rule = Rule::Within { value, range };
+    let (least, most) = range.into_inner();
+    let rule = format!("must be from {least} to {most}, not {value}");
     Err(InvalidLimits { limit, rule })
 }
 
 impl InvalidLimits {
+    pub(crate) const fn new(limit: &'static str, rule: String) -> Self {
+        Self { limit, rule }
+    }
+
     /// Returns the name of the limit: that of its field.
     #[must_use]
     pub const fn limit(&self) -> &'static str {
         self.limit
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Within { value, range } => {
-                let (least, most) = (range.start(), range.end());
-                write!(f, "must be from {least} to {most}, not {value}")
-            }
-            Self::AtLeast { value, least } => {
-                write!(f, "must be at least {least:?}, not {value:?}")
-            }
-        }
     }
 }
 

@@ -10,8 +10,11 @@ mod address_key;
 mod connect;
 mod connect_error;
 mod context;
+mod counters;
 mod depth;
 mod end;
+mod histogram;
+pub mod inspect;
 mod limits;
 mod nested;
 mod output;
@@ -29,8 +32,10 @@ pub use connect::{Address, Connect};
 pub use connect_error::ConnectError;
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
+pub use counters::{Counters, Usage};
 pub(crate) use depth::Inside;
 pub use end::{CloseReason, EndReason};
+use inspect::{Description, Inspection};
 pub use limits::SessionLimits;
 pub use nested::Output;
 pub(crate) use output::Segment;
@@ -112,6 +117,18 @@ pub trait Service {
     /// the sessions get their [`Event::Drain`].
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let _ = (open, grace, cx);
+    }
+
+    /// Describes a session for a list of sessions, as an admin service has one: see
+    /// [`ServiceContext::inspect`]. Sets the fields of `description` that the service knows.
+    fn describe(&self, session: &Self::Session, description: &mut Description) {
+        let _ = (session, description);
+    }
+
+    /// Handles a report of the loop's state, requested with this `key` by
+    /// [`ServiceContext::inspect`].
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        let _ = (key, report, cx);
     }
 }
 

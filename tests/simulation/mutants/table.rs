@@ -120,7 +120,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "shed_counted_twice",
         file: "src/oneloop/reactor/accept.rs",
         find: "                Ok(()) => {
-                    self.core.counters.accepted += 1;",
+                    self.core.count_accepted(listener);",
         replace: "                Ok(()) => {
                     self.core.counters.accepted += 2;",
         suite: Suite::Scenario("accepting"),
@@ -320,9 +320,80 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_closes_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.listeners[listener].close_after_queue();",
-        replace: "self.listeners[listener].socket = None;",
+        find: "QueueOwner::Own => self.listeners[listener].close_after_queue(),",
+        replace: "QueueOwner::Own => self.listeners[listener].socket = None,",
         suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_takes_in_the_queue_of_another",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "QueueOwner::Shared => self.leave_queue(listener),",
+        replace: "QueueOwner::Shared => self.listeners[listener].close_after_queue(),",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_of_nothing_lasts_all_its_time",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "if self.has_stage_drained() {
+            next",
+        replace: "if false && self.has_stage_drained() {
+            next",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "queue_of_another_is_reset",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.core.net.release(socket);",
+        replace: "drop(socket);",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "handed_over_listener_accepts",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        for listener in 0..self.listeners.len() {
+            self.leave_queue(listener);
+        }",
+        replace: "",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "addresses_not_counted_from_the_change_on",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "self.admission.count_address(connection.claim().address);",
+        replace: "let _ = connection;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "addresses_counted_for_ever",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "self.admission.forget_addresses();",
+        replace: "",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "limits_changed_in_part",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.core.limits.check_change_to(&limits)?;
+        self.admission.check_reserves(limits.connections_max)?;",
+        replace: "        self.core.pressure.set_limits(&limits);
+        self.core.limits.check_change_to(&limits)?;
+        self.admission.check_reserves(limits.connections_max)?;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "longest_wait_does_not_change",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.core.pressure.set_limits(&limits);
+        self.core.limits = limits;",
+        replace: "        self.core.limits = limits;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "reserved_places_lost_by_a_change",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.admission.check_reserves(limits.connections_max)?;",
+        replace: "",
+        suite: Suite::Scenario("adjusting"),
     },
     Mutant {
         name: "drain_not_told_to_the_last_accepted",
@@ -928,8 +999,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "queue_of_one_listener_decided_by_all",
         file: "src/oneloop/reactor/accept.rs",
-        find: "let refuses = self.listeners[listener].when_full == WhenFull::Refuse;",
-        replace: "let refuses = self.core.limits.when_full == WhenFull::Refuse;",
+        find: "let own = self.listeners[listener].when_full;",
+        replace: "let own: Option<WhenFull> = None;
+        let _ = listener;",
         suite: Suite::Scenario("listeners"),
     },
     Mutant {
@@ -970,7 +1042,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "last_listener_drains_only_in_the_end",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "if until <= self.core.now() || self.has_first_drained() {",
+        find: "if until <= self.core.now() || self.has_stage_drained() {",
         replace: "if until <= self.core.now() {",
         suite: Suite::Scenario("listeners"),
     },
@@ -1010,9 +1082,23 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Sockets("listeners", "unix"),
     },
     Mutant {
+        name: "file_of_a_handed_over_socket_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "file.keep();",
+        replace: "drop(file);",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "file_of_an_adopted_socket_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "file: owns_file.then(",
+        replace: "file: true.then(",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
         name: "file_of_another_removed",
         file: "src/oneloop/net/os/unix.rs",
-        find: "let is_ours = |file: &Metadata| identity(file) == self.identity;",
+        find: "let is_ours = |file: &Metadata| Some(identity(file)) == self.identity;",
         replace: "let is_ours = |_: &Metadata| true;",
         suite: Suite::Sockets("listeners", "unix"),
     },
@@ -1144,22 +1230,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "plaintext_without_room_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if resumes {",
+        find: "if (!had_room || resumes) &&",
+        replace: "if resumes &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_after_a_pause_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if !had_room {",
+        find: "if (!had_room || resumes) &&",
+        replace: "if !had_room &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_behind_another_event_not_presented",
         file: "src/oneloop/layer/transform.rs",
         find: "        if plain.len() > before {
-            state.presented = Presented::Owed;
+            state.presented = Presented::New;
         }
 ",
         replace: "        let _ = before;
@@ -1176,8 +1262,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flush_for_room_not_waited_for",
         file: "src/oneloop/layer/transform.rs",
-        find: "                return Ok(Next::Flush);",
-        replace: "                return Ok(state.wait);",
+        find: "                Next::Flush\n            }\n            Duplex::Full",
+        replace: "                self.wait\n            }\n            Duplex::Full",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1235,9 +1321,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_up_during_a_handshake_lost",
         file: "src/oneloop/layer/transform.rs",
-        find: "            Event::Wake => self.wake = Wake::Pending,
-            _ => {}",
-        replace: "            _ => {}",
+        find: "                state.wake = Wake::Pending;",
+        replace: "",
         suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
@@ -1317,8 +1402,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rate_limit_not_checked_again",
         file: "src/oneloop/layer/rate_limit.rs",
-        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read, cx.now()));\n        }\n",
-        replace: "",
+        find: "if self.charge(state, 0, cx.now()) == Level::Debt {\n            if event",
+        replace: "if false {\n            if event",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1666,8 +1751,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pending_output_takes_up_no_room",
         file: "src/oneloop/service/output.rs",
-        find: "self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);",
-        replace: "self.mark_left = self.mark.saturating_sub(beside_plain);",
+        find: "false => self.mark.saturating_sub(self.pending + beside_plain),",
+        replace: "false => self.mark.saturating_sub(beside_plain),",
         suite: Suite::Scenario("duplex"),
     },
     Mutant {
@@ -1848,8 +1933,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_over_while_others_wait_in_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.is_empty() && !self.listens_at_all() =>",
-        replace: "self.slots.is_empty() =>",
+        find: "Some(_) => self.slots.is_empty() && !self.listens_at_all(),",
+        replace: "Some(_) => self.slots.is_empty(),",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -1889,4 +1974,291 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         }",
         suite: Suite::Scenario("layers"),
     },
+    // Reports, the admin service and the loop's measurements.
+    Mutant {
+        name: "walk_without_a_budget",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.walks_left -= 1;",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "walk_skips_a_slot_between_reports",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "return (found, Some(Cursor(index)));",
+        replace: "return (found, Some(Cursor(index + 1)));",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "report_that_had_to_wait_is_forgotten",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.core.scratch.service.requests.inspect.push(request);",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "end_not_counted_for_its_listener",
+        file: "src/oneloop/reactor/core.rs",
+        find: "self.listeners[listener].counts.ended[reason as usize] += 1;",
+        replace: "let _ = listener;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "report_goes_to_the_first_side",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.core.scratch.service.due = request.part;",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "changes_over_tcp",
+        file: "src/oneloop/admin/service.rs",
+        find: "PeerAddress::Unix => Door::Local,",
+        replace: "_ if true => Door::Local,",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "task_outlives_its_session",
+        file: "src/oneloop/admin/service.rs",
+        find: "self.tasks.retain(|task| task.id != peer.id);",
+        replace: "let _ = peer;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "list_longer_than_its_limit",
+        file: "src/oneloop/admin/task.rs",
+        find: "*most -= report.sessions.len();",
+        replace: "*most -= 0;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "leaving_server_is_ready",
+        file: "src/oneloop/admin/service.rs",
+        find: "        self.stage = Stage::Draining;
+        self.readiness.set(Ready::Leaving);",
+        replace: "        self.stage = Stage::Draining;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "stop_in_the_wait_excuses_a_turn",
+        file: "src/oneloop/reactor/watch.rs",
+        find: "            watching.watch.take_continued();
+",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "wait_measured_as_a_part_of_the_turn",
+        file: "src/oneloop/reactor/watch.rs",
+        find: "watching.began = Snapshot::of(counters, now);",
+        replace: "watching.began = Snapshot::of(counters, watching.threads_at);",
+        suite: Suite::Scenario("admin"),
+    },
+    // Mistakes in what a relay needs: streams in both directions, aborts, listeners, calls, layers.
+    Mutant {
+        name: "end_of_a_session_waits_for_its_output",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "Control::Abort if connection.is_unfinished() => connection.abort(EndReason::Aborted),",
+        replace: "Control::Abort if connection.is_unfinished() => connection.close(EndReason::Aborted),",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "aborted_session_not_retired",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "        self.slots.rearm_or_retire(id.index, now);",
+        replace: "        let _ = now;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "wake_all_forgotten",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "        if requests.wake_all {",
+        replace: "        if false && requests.wake_all {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "wake_all_skips_the_first_slot",
+        file: "src/oneloop/reactor/slots.rs",
+        find: "        for index in 0..self.end() {",
+        replace: "        for index in 1..self.end() {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "finished_session_not_read",
+        file: "src/oneloop/reactor/write.rs",
+        find: "        let _ = self.net.shutdown_write(&mut connection.stream);",
+        replace: "        let _ = self.net.shutdown_write(&mut connection.stream);
+        connection.flags.add(Flags::EOF);",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "output_in_duplex_pauses_its_session",
+        file: "src/oneloop/reactor/write.rs",
+        find: "        if connection.is_duplex() {",
+        replace: "        if false && connection.is_duplex() {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "timer_before_its_time",
+        file: "src/oneloop/service/timers.rs",
+        find: "if place.time > now || place.number",
+        replace: "if place.time > now + std::time::Duration::from_millis(20) || place.number",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "moved_timer_comes_at_its_old_time",
+        file: "src/oneloop/service/timers.rs",
+        find: "            timer.at = at;
+            return;",
+        replace: "            return;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "cancelled_timer_keeps_its_place",
+        file: "src/oneloop/service/timers.rs",
+        find: "                self.queue.remove(&place);
+            }",
+        replace: "                let _ = place;
+            }",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "calls_in_reverse_order",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "receiver.taken.pop_front()",
+        replace: "receiver.taken.pop_back()",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "calls_beyond_the_budget_dropped",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "        self.receiver = Some(receiver);",
+        replace: "        receiver.taken.clear();
+        self.receiver = Some(receiver);",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "answer_not_sent",
+        file: "src/oneloop/reactor/handle.rs",
+        find: "            let _ = sender.try_send(task(service, cx, counters));",
+        replace: "            let _ = (&sender, task(service, cx, counters));",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "result_of_a_panicked_job_lost",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "            let _ = calls.push_result(Box::new(move |service, cx, _| {
+                drop(place);
+                then(service, result, cx);
+            }));",
+        replace: "            if result.is_ok() {
+                let _ = calls.push_result(Box::new(move |service, cx, _| {
+                    drop(place);
+                    then(service, result, cx);
+                }));
+            }",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "place_of_a_job_free_before_its_result",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "            let _ = calls.push_result(Box::new(move |service, cx, _| {
+                drop(place);",
+        replace: "            drop(place);
+            let _ = calls.push_result(Box::new(move |service, cx, _| {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "place_at_a_listener_not_given_back",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "self.change_admitted(claim.listener, |admitted| admitted - 1);",
+        replace: "self.change_admitted(claim.listener, |admitted| admitted);",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "queue_of_a_listener_waits_for_the_first",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "            if self.may_accept(index) {",
+        replace: "            if self.may_accept(index.min(0)) {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "last_drain_though_servers_are_connected",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        let open = self.admission.admitted + self.admission.outbound;
+        open == left",
+        replace: "        let open = self.admission.admitted;
+        open == left",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "last_sessions_never_drain",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        self.notify_of_drain(DrainOrder::Last);",
+        replace: "        let _ = DrainOrder::Last;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "end_behind_a_layer_written_twice",
+        file: "src/oneloop/layer/transform.rs",
+        find: "            state.sending = Sending::Finished;
+",
+        replace: "",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "rate_limit_never_reads_again",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "Some(read) // presents unread input again",
+        replace: "Some(Next::Pause { until: inner }) // presents it",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "server_of_the_other_side",
+        file: "src/oneloop/layer/fork.rs",
+        find: "            Some(tag) => tag.split().0,",
+        replace: "            Some(_) => Side::First,",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "failed_connection_of_the_other_side",
+        file: "src/oneloop/layer/fork.rs",
+        find: "            Side::First => self.with_first(cx, |first, cx| first.connect_failed(tag, error, cx)),",
+        replace: "            Side::First | Side::Second if true => {
+                self.with_first(cx, |first, cx| first.connect_failed(tag, error, cx));
+            }
+            Side::First => {}",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "end_of_a_session_that_is_held_back_forgotten",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "                state.end = End::Owed;",
+        replace: "                state.end = End::None;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "room_on_the_wire_for_a_session_without_room",
+        file: "src/oneloop/service/nested.rs",
+        find: "            self.scratch.output.leave_no_room();",
+        replace: "            self.scratch.output.leave_plain();",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "flushed_not_owed_for_part_of_a_frame",
+        file: "src/oneloop/layer/transform.rs",
+        find: "None if !pending && state.owes_flushed(plain) =>",
+        replace: "None if false && !pending && state.owes_flushed(plain) =>",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "drain_waits_for_a_listener_without_a_place",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                && self.may_accept(info.id.index())\n",
+        replace: "                && (true || self.may_accept(info.id.index()))\n",
+        suite: Suite::Scenario("listeners"),
+    },
 ];
+
+/// Seeds of the relay that find each of its mutants.
+const SEEDS_OF_THE_RELAY: u32 = 100;

@@ -24,7 +24,7 @@ use format::Layout;
 pub(crate) use format::LogFormat;
 use format::Reader;
 #[cfg(unix)]
-use oneloop::Watch;
+use oneloop::DescriptorWatch;
 use ring::Ring;
 use stream::Stream;
 
@@ -85,7 +85,7 @@ fn reader(stream: &Stream) -> Reader {
 
 /// Has the loop woken when standard error takes more again, if it ever does not.
 #[cfg(unix)]
-pub(crate) fn wake_with(watch: Watch) {
+pub(crate) fn wake_with(watch: DescriptorWatch) {
     if let Some(logger) = LOGGER.get() {
         logger.hold().watch = Some(watch);
     }
@@ -104,6 +104,13 @@ pub(crate) fn always(level: Level, message: &str, fields: &[(&str, Value<'_>)]) 
                 .build(),
         );
     }
+}
+
+/// Returns how many lines were dropped because their reader was too slow.
+pub(crate) fn dropped() -> u64 {
+    LOGGER
+        .get()
+        .map_or(0, |logger| logger.hold().ring.dropped_in_all())
 }
 
 /// Writes the waiting lines, as far as possible without blocking. Costs next to nothing if none
@@ -146,7 +153,7 @@ struct Output {
     /// The line being written; kept for its memory.
     line: String,
     #[cfg(unix)]
-    watch: Option<Watch>,
+    watch: Option<DescriptorWatch>,
 }
 
 /// How far writing got.

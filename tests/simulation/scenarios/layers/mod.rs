@@ -2,7 +2,6 @@
 
 mod beside;
 mod by_listener;
-mod cipher;
 mod duplex;
 mod observing;
 mod strict;

@@ -9,7 +9,7 @@ use mio::{Interest, Registry};
 use super::WAKER;
 
 /// Wakes a loop for descriptors of the program: pipes, timers, terminals, sockets of its own. See
-/// [`Reactor::watch`](crate::Reactor::watch).
+/// [`Reactor::watch`](crate::Reactor::watch_descriptors).
 ///
 /// An event only ends the loop's wait. The program looks at the descriptor after the next
 /// [`turn`](crate::Reactor::turn). Events are edge-triggered: one comes whenever the descriptor
@@ -19,9 +19,9 @@ use super::WAKER;
 /// A descriptor that is closed is no longer watched, unless it was duplicated: then it keeps waking
 /// the loop until [`end`](Self::end).
 #[derive(Debug)]
-pub struct Watch(Registry);
+pub struct DescriptorWatch(Registry);
 
-impl Watch {
+impl DescriptorWatch {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
         registry.try_clone().map(Self)
     }

@@ -27,8 +27,7 @@ use std::process::ExitCode;
 
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
-use oneloop::net::Os;
-use oneloop::{Reactor, Service, Turn, Watch};
+use oneloop::{BuildError, Reactor, Service, Turn, Watch};
 
 use args::Args;
 use chain::Controls;
@@ -81,12 +80,13 @@ fn serve_by(
         .connections_max
         .saturating_sub(operators::places(args));
     let cannot_start = |error| cannot_start(&error, allowance.descriptors);
-    let mut os = Os::new().map_err(cannot_start)?;
-    let signals = Signals::catch(&mut os, hangup(args)).map_err(cannot_start)?;
+    let mut reactor = Reactor::new(service, limits).map_err(|error| match error {
+        BuildError::Poller(error) => cannot_start(error),
+        error => format!("Cannot start: {error}"),
+    })?;
+    let signals = Signals::catch(&reactor, hangup(args)).map_err(cannot_start)?;
     #[cfg(unix)]
-    logging::wake_with(os.write_watch().map_err(cannot_start)?);
-    let mut reactor =
-        Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
+    logging::wake_with(reactor.watch_descriptors().map_err(cannot_start)?);
     let mut upkeep = Upkeep::new(sockets, args, allowance);
     let bound = listeners::bind_all(&mut reactor, args, upkeep.sockets())?;
     operators::listen(&mut reactor, args, upkeep.sockets())?;

@@ -82,7 +82,7 @@ impl Successor {
     ) -> io::Result<(Child, Transfer)> {
         let program = self.program.as_ref().map_err(|error| error.kind())?;
         let (transfer, standard_input) = Transfer::begin(reactor, sockets)?;
-        reactor.net_mut().wake_on(&transfer)?;
+        reactor.watch_descriptors()?.readable(&transfer)?;
         let process = Command::new(program)
             .args(env::args_os().skip(1))
             .env(Predecessor::VARIABLE, std::process::id().to_string())

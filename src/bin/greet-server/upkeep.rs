@@ -1,10 +1,9 @@
 //! The program's own work between the turns of the loop: its successor and its service manager.
 
-use std::io;
 use std::time::Duration;
 
 use log::{error, warn};
-use oneloop::{Reactor, Service, Turn};
+use oneloop::{Reactor, RunError, Service, Turn};
 
 use crate::args::Args;
 use crate::chain::Controls;
@@ -75,7 +74,7 @@ impl Upkeep {
         &self,
         reactor: &mut Reactor<impl Service>,
         due_in: Option<Duration>,
-    ) -> io::Result<Turn> {
+    ) -> Result<Turn, RunError> {
         let due = [due_in, self.manager.due_in(), self.successor.due_in()];
         match due.into_iter().flatten().min() {
             Some(most) => reactor.turn_within(most),
@@ -151,7 +150,7 @@ impl Upkeep {
         &self,
         reactor: &mut Reactor<impl Service>,
         due_in: Option<Duration>,
-    ) -> io::Result<Turn> {
+    ) -> Result<Turn, RunError> {
         match due_in {
             Some(most) => reactor.turn_within(most),
             None => reactor.turn(),
@@ -189,6 +188,6 @@ fn status(reactor: &Reactor<impl Service>, stage: Stage) -> String {
         Stage::Serving => "Serving",
         Stage::Stopping | Stage::Succeeded => "Stopping",
     };
-    let accepted = reactor.counters().accepted;
+    let accepted = reactor.counters().accepted();
     format!("{stage}: {open} open, {accepted} accepted")
 }

@@ -47,6 +47,11 @@ impl Successor {
         }
     }
 
+    /// Sets how long a successor has to be ready, from the next one on.
+    pub(crate) const fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// Starts a successor, unless there is one.
     pub(crate) fn start(&mut self, reactor: &mut Reactor<impl Service>, sockets: &Sockets) {
         match &self.state {
@@ -77,7 +82,7 @@ impl Successor {
     ) -> io::Result<(Child, Transfer)> {
         let program = self.program.as_ref().map_err(|error| error.kind())?;
         let (transfer, standard_input) = Transfer::begin(reactor, sockets)?;
-        reactor.net_mut().wake_on(&transfer)?;
+        reactor.watch_descriptors()?.readable(&transfer)?;
         let process = Command::new(program)
             .args(env::args_os().skip(1))
             .env(Predecessor::VARIABLE, std::process::id().to_string())

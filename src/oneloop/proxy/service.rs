@@ -1,6 +1,5 @@
 //! The service that awaits a header before each session.
 
-use std::io;
 use std::time::Duration;
 
 use log::{debug, warn};
@@ -9,8 +8,8 @@ use super::{Header, Network, Versions, Violation};
 use crate::log_limiter::LogLimiter;
 use crate::service::inspect::{Description, Inspection};
 use crate::service::{
-    CloseReason, Context, EndReason, Event, ListenerId, Next, Peer, Route, Service, ServiceContext,
-    Tag, Time,
+    CloseReason, ConnectError, Context, EndReason, Event, ListenerId, Next, Peer, Route, Service,
+    ServiceContext, Tag, Time,
 };
 
 /// The configuration of a [`Proxied`] service.
@@ -190,7 +189,7 @@ impl<S: Service> Service for Proxied<S> {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

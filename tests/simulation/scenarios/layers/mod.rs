@@ -1,9 +1,12 @@
 //! Layers around services.
 
 mod beside;
+mod by_listener;
+mod duplex;
 mod observing;
 mod proxied;
 mod strict;
+mod timers;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

@@ -7,12 +7,15 @@
 //! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
 //! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
 //! | [`layer`] | services around services | the loop, sockets, clocks |
+//! | `admin` | a service for operators, with the feature `admin` | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
 //! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
 //! | `tls` | a layer that encrypts connections (feature `tls`) | the loop, sockets |
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
 #![doc = include_str!("README.md")]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod framing;
 pub mod layer;
 pub mod net;

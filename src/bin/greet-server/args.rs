@@ -9,6 +9,7 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::logging::LogFormat;
+use crate::operators::{self, OperatorAddress};
 use greet_support::VERSION;
 use greet_support::address::Address;
 use greet_support::descriptors::Allowance;
@@ -69,6 +70,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_BACKLOG", default_value_t = 4096)]
     pub(crate) backlog: u32,
 
+    /// Address for operators, with health checks over HTTP: the path of a Unix-domain socket, or
+    /// an address like those of --listen. Default: none.
+    #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
+    pub(crate) admin: Option<OperatorAddress>,
+
     /// Least level that is logged.
     #[arg(
         long,
@@ -127,6 +133,12 @@ impl Args {
             .parse()
             .expect("the parser accepts only the names of levels")
     }
+
+    /// Returns `true` if there is an option that concerns operators.
+    pub(crate) const fn is_operated(&self) -> bool {
+        self.admin.is_some()
+    }
+
     /// Returns the limits of the loop, within those of the system.
     pub(crate) fn limits(&self, allowance: Allowance) -> Limits {
         let connections_max = self.max_connections.unwrap_or(allowance.connections);
@@ -138,7 +150,9 @@ impl Args {
             );
         }
         Limits {
-            connections_max: connections_max.min(allowance.connections),
+            connections_max: connections_max
+                .saturating_add(operators::places(self))
+                .min(allowance.connections),
             connections_per_address_max: self.max_per_ip,
             when_full: match self.when_full {
                 WhenFullArg::Refuse => WhenFull::Refuse,

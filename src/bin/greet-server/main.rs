@@ -1,11 +1,13 @@
 //! The greeting server: arguments, logger, limits, signals; the library does the rest.
 
 mod args;
+mod chain;
 mod foreign;
 mod journal;
 mod listeners;
 mod logging;
 mod occupant;
+mod operators;
 mod report;
 mod shutdown;
 mod signals;
@@ -17,10 +19,9 @@ use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
 use oneloop::net::Os;
 use oneloop::{Reactor, Service, Turn};
-use oneloop_greeting::Greeter;
 
 use args::Args;
-use journal::Journal;
+use chain::Controls;
 use shutdown::Shutdown;
 use signals::Signals;
 
@@ -40,18 +41,19 @@ fn main() -> ExitCode {
     exit
 }
 
-/// Serves with a journal if its lines are logged. Without it, a connection costs less memory and an
-/// exchange less time.
+/// Serves by the service that the options need: see [`chain`].
 fn serve(args: &Args) -> Result<ExitCode, String> {
-    let greeter = Greeter::new(args.greeting());
-    if args.log_level() >= LevelFilter::Info {
-        serve_by(Journal::new(greeter), args)
+    if args.is_operated() {
+        let (service, controls) = chain::operated(args);
+        serve_by(service, &controls, args)
+    } else if args.log_level() >= LevelFilter::Info {
+        serve_by(chain::journal(args), &Controls::default(), args)
     } else {
-        serve_by(greeter, args)
+        serve_by(chain::plain(args), &Controls::default(), args)
     }
 }
 
-fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
+fn serve_by(service: impl Service, controls: &Controls, args: &Args) -> Result<ExitCode, String> {
     let allowance = descriptors::raise_limit();
     let limits = args.limits(allowance);
     let connections_max = limits.connections_max;
@@ -63,6 +65,7 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
     let mut reactor =
         Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
     let bound = listeners::bind_all(&mut reactor, args.listen())?;
+    operators::listen(&mut reactor, args)?;
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {
@@ -71,13 +74,14 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
             args.backlog
         );
     }
-    run(&mut reactor, &signals, args).map_err(|error| format!("Cannot go on: {error}"))
+    run(&mut reactor, &signals, controls, args).map_err(|error| format!("Cannot go on: {error}"))
 }
 
 /// Turns the loop until it has stopped.
 fn run(
     reactor: &mut Reactor<impl Service>,
     signals: &Signals,
+    controls: &Controls,
     args: &Args,
 ) -> io::Result<ExitCode> {
     let mut shutdown = Shutdown::Serving;
@@ -87,7 +91,7 @@ fn run(
         if let Turn::Stopped(stopped) = turn {
             return Ok(shutdown.farewell(reactor, stopped));
         }
-        if let Some(exit) = shutdown.look(reactor, signals, args.drain) {
+        if let Some(exit) = shutdown.look(reactor, signals, controls, args.drain) {
             return Ok(exit);
         }
         if signals.take_report() {

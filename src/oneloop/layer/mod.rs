@@ -69,6 +69,7 @@ mod idle;
 mod layered;
 mod measure;
 mod meter;
+mod optional;
 mod rate_limit;
 mod transform;
 mod unwinding;
@@ -84,6 +85,7 @@ pub use idle::{Idle, IdleState};
 pub use layered::{Inner, Layered, LayeredSession};
 pub use measure::{Bytes, Lines, Measure, Nothing};
 pub use meter::{Meter, MeterState, Traffic};
+pub use optional::Optional;
 pub use rate_limit::{Rate, RateLimit, RateLimitState};
 pub use transform::{Decoded, Handshake, Transform, Transformed, TransformedState};
 

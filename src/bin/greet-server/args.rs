@@ -8,6 +8,7 @@ use log::{LevelFilter, warn};
 use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
+use crate::encryption::TlsArgs;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
 use greet_support::VERSION;
@@ -75,6 +76,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
 
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
     /// Least level that is logged.
     #[arg(
         long,
@@ -119,6 +123,8 @@ impl Args {
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
         args.listen = listen(matches)?;
+        let usable = args.tls.check();
+        usable.map_err(|problem| Self::command().error(ErrorKind::InvalidValue, problem))?;
         Ok(args)
     }
 
@@ -136,7 +142,7 @@ impl Args {
 
     /// Returns `true` if there is an option that concerns operators.
     pub(crate) const fn is_operated(&self) -> bool {
-        self.admin.is_some()
+        self.admin.is_some() || self.tls.is_on()
     }
 
     /// Returns the limits of the loop, within those of the system.
@@ -216,6 +222,7 @@ Examples:
   greet-server --listen :7000                       serve on another port
   greet-server --listen '[::]:6000' --listen 0.0.0.0:6000 --max-per-ip 50
   greet-server --framing line --log-level warn      for programs, for measuring
+  greet-server --tls-cert cert.pem --tls-key key.pem     over TLS: greet-client --tls
 ";
 
 // A paragraph is one line, so that it is wrapped where the terminal ends.

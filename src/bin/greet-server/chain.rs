@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! listener `admin`       Admin
-//! every other listener   Journal, Greeter
+//! every other listener   TLS, Journal, Greeter
 //! ```
 //!
 //! A layer that an option switches on is added in [`operated`], in an
@@ -16,7 +16,7 @@
 //!
 //! ```text
 //! let main = Journal::new(greeter)
-//!     .with(Optional::new(tls).only_if(on_main))
+//!     .with(controls.encryption.layer())
 //!     .with(Optional::new(proxy).only_if(on_main));
 //! ```
 
@@ -26,6 +26,7 @@ use oneloop::layer::{ByListener, Compose};
 use oneloop_greeting::Greeter;
 
 use crate::args::Args;
+use crate::encryption::Encryption;
 use crate::journal::Journal;
 use crate::operators;
 
@@ -34,6 +35,7 @@ use crate::operators;
 #[derive(Debug, Default)]
 pub(crate) struct Controls {
     pub(crate) readiness: Readiness,
+    pub(crate) encryption: Encryption,
 }
 
 /// The greeting alone. A connection costs less memory and an exchange less time than with a journal.
@@ -47,12 +49,18 @@ pub(crate) fn journal(args: &Args) -> Journal {
 }
 
 /// The greeting with everything that concerns operators.
-pub(crate) fn operated(args: &Args) -> (impl Service + use<>, Controls) {
+///
+/// # Errors
+/// A sentence for the operator, about an option that cannot be used.
+pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), String> {
     let admin = Admin::new();
     let controls = Controls {
         readiness: admin.readiness(),
+        encryption: Encryption::new(&args.tls)?,
     };
     let main = journal(args);
+    #[cfg(feature = "tls")]
+    let main = main.with(controls.encryption.layer());
     let service = main.beside(admin.boxed(), ByListener(operators::ADMIN));
-    (service, controls)
+    Ok((service, controls))
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod chain;
+mod encryption;
 mod foreign;
 mod journal;
 mod listeners;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
 /// Serves by the service that the options need: see [`chain`].
 fn serve(args: &Args) -> Result<ExitCode, String> {
     if args.is_operated() {
-        let (service, controls) = chain::operated(args);
+        let (service, controls) = chain::operated(args)?;
         serve_by(service, &controls, args)
     } else if args.log_level() >= LevelFilter::Info {
         serve_by(chain::journal(args), &Controls::default(), args)
@@ -95,7 +96,7 @@ fn run(
             return Ok(exit);
         }
         if signals.take_report() {
-            report::log(reactor);
+            report::log(reactor, controls);
         }
     }
 }

@@ -4,11 +4,14 @@ use log::Level;
 use log::kv::Value;
 use oneloop::{EndReason, Reactor, Service};
 
+use crate::chain::Controls;
 use crate::logging;
 
 /// Logs the loop's counters and gauges, in one line.
-pub(crate) fn log(reactor: &Reactor<impl Service>) {
-    let fields = fields(reactor);
+pub(crate) fn log(reactor: &Reactor<impl Service>, controls: &Controls) {
+    let mut fields = fields(reactor);
+    let handshakes = controls.encryption.counters();
+    fields.extend(handshakes.map(|(key, count)| (key.to_owned(), count)));
     let fields: Vec<(&str, Value<'_>)> = fields
         .iter()
         .map(|(key, value)| (key.as_str(), Value::from(*value)))

@@ -30,7 +30,10 @@ pub(crate) struct Args {
     /// The file that keeps the names typed at a terminal, if any.
     pub(crate) history: Option<PathBuf>,
     /// How to encrypt the connection, if at all.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "it is always `None`"))]
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "it is always `None`")
+    )]
     pub(crate) tls: Option<Encryption>,
 }
 

@@ -133,6 +133,12 @@ pub trait Layer {
         inner: Inner<'_, S>,
     ) -> Next;
 
+    /// Returns the message for a connection that the loop refuses, instead of the inner service's.
+    /// Default: that one. A layer that changes the bytes returns what its peers understand.
+    fn refusal_message<'a>(&'a self, inner: &'a [u8]) -> &'a [u8] {
+        inner
+    }
+
     /// Takes back the state of a connection that has ended, after the inner session. Called exactly
     /// once for every state that [`open`](Self::open) created.
     fn closed(

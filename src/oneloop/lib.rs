@@ -27,8 +27,9 @@ pub mod tls;
 
 pub use reactor::{
     BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
-    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
+    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, Watch, WhenFull,
 };
+pub use service::inspect;
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
     PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,

@@ -1,5 +1,6 @@
 //! A client of the admin service.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -59,6 +60,12 @@ impl AdminSocket {
     #[track_caller]
     pub(crate) fn request(&self, line: &str) -> Answer {
         self.connect().request(line)
+    }
+
+    /// Returns the samples of `/metrics`.
+    #[track_caller]
+    pub(crate) fn scrape(&self) -> BTreeMap<String, f64> {
+        samples(&self.get("/metrics").body)
     }
 }
 
@@ -146,4 +153,14 @@ impl Connection {
         body.extend(&chunk[..length]);
         length
     }
+}
+
+/// Returns the samples in a text for Prometheus, each with its labels.
+#[track_caller]
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| line.rsplit_once(' ').expect("a sample"))
+        .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+        .collect()
 }

@@ -4,7 +4,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod documents;
 mod http;
+mod measured;
+mod prometheus;
+mod tools;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -53,6 +57,8 @@ fn full_server_answers_operators() {
     let server = Server::start(&["--max-connections", "2", "--admin", socket.flag()]);
     let _inside = [(); 2].map(|()| Client::acquainted(server.address()));
     Client::connect(server.address()).expect_before_any_end(FULL);
+    let samples = socket.scrape();
+    assert_eq!(samples["oneloop_connections_open{listener=\"main\"}"], 2.0);
     // As many as have a place, and one that has not.
     let mut held: Vec<_> = (0..8).map(|_| socket.connect()).collect();
     for connection in &mut held {

@@ -11,7 +11,9 @@ complete -c greet-server -l name-timeout -d 'How long a peer may take to give a 
 complete -c greet-server -l write-timeout -d 'How long a peer may take to read its replies' -r
 complete -c greet-server -l drain -d 'How long the connections have to finish when the server is stopped' -r
 complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
-complete -c greet-server -l admin -d 'Address for operators, with health checks over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
+complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
+complete -c greet-server -l agent -d 'Address for the agent checks of HAProxy. Default: none' -r
+complete -c greet-server -l warn-turn -d 'Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off' -r
 complete -c greet-server -l log-level -d 'Least level that is logged' -r -f -a "off\t''
 error\t''
 warn\t''

@@ -71,10 +71,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", env = "GREET_BACKLOG", default_value_t = 4096)]
     pub(crate) backlog: u32,
 
-    /// Address for operators, with health checks over HTTP: the path of a Unix-domain socket, or
-    /// an address like those of --listen. Default: none.
+    /// Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain
+    /// socket, or an address like those of --listen. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
+
+    /// Address for the agent checks of HAProxy. Default: none.
+    #[arg(long, value_name = "ADDR", env = "GREET_AGENT")]
+    pub(crate) agent: Option<OperatorAddress>,
+
+    /// Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off.
+    #[arg(long, value_name = "TIME", env = "GREET_WARN_TURN", value_parser = humantime::parse_duration)]
+    warn_turn: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
@@ -142,7 +150,13 @@ impl Args {
 
     /// Returns `true` if there is an option that concerns operators.
     pub(crate) const fn is_operated(&self) -> bool {
-        self.admin.is_some() || self.tls.is_on()
+        self.admin.is_some() || self.agent.is_some() || self.tls.is_on()
+    }
+
+    /// Returns the duration above which a turn of the loop is logged, if the loop measures itself.
+    pub(crate) fn warn_turn(&self) -> Option<Duration> {
+        let default = self.admin.as_ref().map(|_| WARN_TURN);
+        self.warn_turn.or(default)
     }
 
     /// Returns the limits of the loop, within those of the system.
@@ -215,6 +229,9 @@ fn parse_count(text: &str) -> Result<usize, String> {
         Err(_) => Err("expected a whole number, like 1000".into()),
     }
 }
+
+/// The duration above which a turn is slow, unless the command line has another.
+const WARN_TURN: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:

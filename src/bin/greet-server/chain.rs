@@ -6,8 +6,8 @@
 //! has those that its listener was given. From the outside:
 //!
 //! ```text
-//! listener `admin`       Admin
-//! every other listener   TLS, Journal, Greeter
+//! listeners `admin`, `agent`   Admin
+//! every other listener         Activity, TLS, Journal, Greeter
 //! ```
 //!
 //! A layer that an option switches on is added in [`operated`], in an
@@ -17,18 +17,20 @@
 //! ```text
 //! let main = Journal::new(greeter)
 //!     .with(controls.encryption.layer())
+//!     .with(Activity)
 //!     .with(Optional::new(proxy).only_if(on_main));
 //! ```
 
 use oneloop::Service;
 use oneloop::admin::{Admin, Readiness};
-use oneloop::layer::{ByListener, Compose};
+use oneloop::layer::{Activity, ByListeners, Compose};
 use oneloop_greeting::Greeter;
 
 use crate::args::Args;
 use crate::encryption::Encryption;
 use crate::journal::Journal;
 use crate::operators;
+use crate::own_metrics::OwnMetrics;
 
 /// Changes that the program makes to the service while it runs. For a service that takes none of
 /// them they have no effect.
@@ -53,7 +55,8 @@ pub(crate) fn journal(args: &Args) -> Journal {
 /// # Errors
 /// A sentence for the operator, about an option that cannot be used.
 pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), String> {
-    let admin = Admin::new();
+    let own_metrics = OwnMetrics::new();
+    let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
     let controls = Controls {
         readiness: admin.readiness(),
         encryption: Encryption::new(&args.tls)?,
@@ -61,6 +64,7 @@ pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), 
     let main = journal(args);
     #[cfg(feature = "tls")]
     let main = main.with(controls.encryption.layer());
-    let service = main.beside(admin.boxed(), ByListener(operators::ADMIN));
+    let main = main.with(Activity);
+    let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
     Ok((service, controls))
 }

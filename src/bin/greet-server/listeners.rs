@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use log::kv::Value;
 use log::{Level, info, warn};
-use oneloop::{Reactor, Service};
+use oneloop::{BuildError, Listen, Reactor, Service};
 
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
@@ -67,9 +67,22 @@ fn bind(
     address: SocketAddr,
     bound: &mut Vec<SocketAddr>,
 ) -> io::Result<()> {
-    bound.push(reactor.listen(address)?);
+    let id = reactor.add_listener(Listen::tcp(address).name(MAIN));
+    let id = id.map_err(|error| match error {
+        BuildError::Listen { error, .. } => error,
+        error => error.into(),
+    })?;
+    let listener = reactor.listeners().find(|(other, _)| *other == id);
+    bound.push(
+        listener
+            .and_then(|(_, at)| at.socket_addr())
+            .unwrap_or(address),
+    );
     Ok(())
 }
+
+/// The name of the listeners for clients.
+const MAIN: &str = "main";
 
 /// Returns `true` if this machine has no such address, or no such kind of address.
 fn is_absent(error: &io::Error) -> bool {

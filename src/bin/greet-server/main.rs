@@ -9,6 +9,7 @@ mod listeners;
 mod logging;
 mod occupant;
 mod operators;
+mod own_metrics;
 mod report;
 mod shutdown;
 mod signals;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
 use oneloop::net::Os;
-use oneloop::{Reactor, Service, Turn};
+use oneloop::{Reactor, Service, Turn, Watch};
 
 use args::Args;
 use chain::Controls;
@@ -57,7 +58,9 @@ fn serve(args: &Args) -> Result<ExitCode, String> {
 fn serve_by(service: impl Service, controls: &Controls, args: &Args) -> Result<ExitCode, String> {
     let allowance = descriptors::raise_limit();
     let limits = args.limits(allowance);
-    let connections_max = limits.connections_max;
+    let connections_max = limits
+        .connections_max
+        .saturating_sub(operators::places(args));
     let cannot_start = |error| cannot_start(&error, allowance.descriptors);
     let mut os = Os::new().map_err(cannot_start)?;
     let signals = Signals::catch(&mut os).map_err(cannot_start)?;
@@ -67,6 +70,10 @@ fn serve_by(service: impl Service, controls: &Controls, args: &Args) -> Result<E
         Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
     let bound = listeners::bind_all(&mut reactor, args.listen())?;
     operators::listen(&mut reactor, args)?;
+    if let Some(threshold) = args.warn_turn() {
+        let watch = Watch::new().slow_turns(threshold);
+        reactor.watch(watch.continued(signals.continued()));
+    }
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {

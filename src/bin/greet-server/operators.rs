@@ -11,8 +11,11 @@ use oneloop::{Listen, Reactor, Service};
 use crate::args::Args;
 use crate::logging;
 
-/// The name of the admin listener.
-pub(crate) const ADMIN: &str = "admin";
+/// The names of the listeners for operators.
+pub(crate) const NAMES: &[&str] = &[ADMIN, AGENT];
+
+const ADMIN: &str = "admin";
+const AGENT: &str = "agent";
 
 /// An address for operators: a path, or an address like those of `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,9 +53,33 @@ impl OperatorAddress {
     }
 }
 
+/// A listener for operators: its name, its flag, its places, and what the log calls it.
+struct Operators<'a> {
+    address: &'a OperatorAddress,
+    name: &'static str,
+    places: usize,
+    purpose: &'static str,
+}
+
+fn all(args: &Args) -> impl Iterator<Item = Operators<'_>> {
+    let admin = args.admin.as_ref().map(|address| Operators {
+        address,
+        name: ADMIN,
+        places: ADMIN_PLACES,
+        purpose: "Health and metrics",
+    });
+    let agent = args.agent.as_ref().map(|address| Operators {
+        address,
+        name: AGENT,
+        places: AGENT_PLACES,
+        purpose: "Agent checks",
+    });
+    admin.into_iter().chain(agent)
+}
+
 /// Returns the places that the listeners for operators need beside those of the others.
 pub(crate) fn places(args: &Args) -> usize {
-    args.admin.iter().map(|_| ADMIN_PLACES).sum()
+    all(args).map(|operators| operators.places).sum()
 }
 
 /// Opens the listeners for operators, and logs their addresses.
@@ -62,29 +89,38 @@ pub(crate) fn places(args: &Args) -> usize {
 /// # Errors
 /// A sentence for the operator.
 pub(crate) fn listen(reactor: &mut Reactor<impl Service>, args: &Args) -> Result<(), String> {
-    let Some(address) = &args.admin else {
-        return Ok(());
-    };
-    let listen = address
-        .listen()?
-        .name(ADMIN)
-        .connections_max(ADMIN_PLACES)
-        .reserve(ADMIN_PLACES)
-        .drain_last();
-    let id = reactor
-        .add_listener(listen)
-        .map_err(|error| format!("Cannot start: {error}; choose another address with --admin"))?;
-    let bound = reactor.listeners().find(|(other, _)| *other == id);
-    if let Some((_, address)) = bound {
-        let none: [(&str, Value<'_>); 0] = [];
-        let message = format!("Health and metrics for operators on {address}");
-        logging::always(Level::Info, &message, &none);
+    all(args).try_for_each(|operators| operators.listen(reactor))
+}
+
+impl Operators<'_> {
+    fn listen(&self, reactor: &mut Reactor<impl Service>) -> Result<(), String> {
+        let Self { name, places, .. } = *self;
+        let listen = self
+            .address
+            .listen()?
+            .name(name)
+            .connections_max(places)
+            .reserve(places)
+            .drain_last();
+        let id = reactor.add_listener(listen);
+        let id = id.map_err(|error| {
+            format!("Cannot start: {error}; choose another address with --{name}")
+        })?;
+        let bound = reactor.listeners().find(|(other, _)| *other == id);
+        if let Some((_, address)) = bound {
+            let none: [(&str, Value<'_>); 0] = [];
+            let message = format!("{} for operators on {address}", self.purpose);
+            logging::always(Level::Info, &message, &none);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Connections to the admin listener: a monitoring system keeps one, an operator has a few.
 const ADMIN_PLACES: usize = 8;
+
+/// Connections to the agent listener: each proxy has one for a moment.
+const AGENT_PLACES: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,8 @@ pub(crate) struct Signals {
     interrupted: Arc<AtomicBool>,
     /// The number of the last SIGINT or SIGTERM.
     interrupt: Arc<AtomicUsize>,
+    /// Set by SIGCONT: the process was stopped until now.
+    continued: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -23,7 +25,7 @@ impl Signals {
     /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
-    /// SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
+    /// SIGCONT shows that the process was stopped; SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
     ///
     /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
     /// shell's background job does not end by Ctrl-C.
@@ -32,7 +34,7 @@ impl Signals {
     /// If the operating system provides no pipe.
     #[cfg(unix)]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
@@ -41,6 +43,7 @@ impl Signals {
             report: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            continued: Arc::default(),
         };
         let ignored = ignored_at_start();
         let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
@@ -67,6 +70,7 @@ impl Signals {
                 pipe::register(signal, wake.try_clone()?)?;
             }
         }
+        flag::register(SIGCONT, Arc::clone(&signals.continued))?;
         if is_free(SIGUSR2) {
             flag::register(SIGUSR2, Arc::default())?;
         }
@@ -81,12 +85,18 @@ impl Signals {
             report: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            continued: Arc::default(),
         })
     }
 
     /// Returns `true` once the server was asked to stop.
     pub(crate) fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns the flag that is raised when the process was stopped and goes on.
+    pub(crate) fn continued(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.continued)
     }
 
     /// Returns `true` once for each report that was asked for.

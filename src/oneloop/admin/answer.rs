@@ -1,7 +1,5 @@
 //! The answers, as HTTP.
 
-use crate::service::Context;
-
 /// The end of an answer's head, which decides whether the connection is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -17,8 +15,9 @@ pub(super) struct Refusal(&'static str);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer<'a> {
     /// The status, and further fields with line ends.
-    pub(super) status: &'a str,
-    pub(super) body: &'a str,
+    status: &'a str,
+    content_type: &'a str,
+    body: &'a str,
 }
 
 /// Whether an answer has its body, or only its head.
@@ -29,7 +28,7 @@ pub(super) enum Extent {
 }
 
 impl End {
-    fn field(self) -> &'static str {
+    pub(super) fn field(self) -> &'static str {
         match self {
             Self::KeepAlive => "",
             Self::Close => "Connection: close\r\n",
@@ -43,51 +42,67 @@ impl Refusal {
     pub(super) const CONTENT_TOO_LARGE: Self = Self("413 Content Too Large");
     pub(super) const HEAD_TOO_LARGE: Self = Self("431 Request Header Fields Too Large");
 
-    pub(super) fn write(self, cx: &mut Context<'_>) {
-        let answer = Answer {
-            status: self.0,
-            body: "",
-        };
-        answer.write(End::Close, Extent::Whole, cx);
+    pub(super) fn text(self) -> String {
+        let answer = Answer::new(self.0, "");
+        answer.text(End::Close, Extent::Whole)
     }
 }
 
 impl<'a> Answer<'a> {
-    pub(super) const NOT_FOUND: Self = Self {
-        status: "404 Not Found",
-        body: "not found\n",
-    };
-
-    /// The answer to a method that a path does not have.
-    pub(super) const ONLY_GET: Self = Self {
-        status: "405 Method Not Allowed\r\nAllow: GET, HEAD",
-        body: "only GET and HEAD\n",
-    };
+    pub(super) const NOT_FOUND: Self = Self::new("404 Not Found", "not found\n");
+    pub(super) const NO_SESSION: Self = Self::new("404 Not Found", "no session has this number\n");
+    pub(super) const BAD_LIMIT: Self =
+        Self::new("400 Bad Request", "expected /sessions?limit=NUMBER\n");
+    pub(super) const FORBIDDEN: Self = Self::new(
+        "403 Forbidden",
+        "changes are accepted on a Unix-domain socket alone\n",
+    );
+    pub(super) const ONLY_GET: Self = Self::new(
+        "405 Method Not Allowed\r\nAllow: GET, HEAD",
+        "only GET and HEAD\n",
+    );
+    pub(super) const ONLY_POST: Self =
+        Self::new("405 Method Not Allowed\r\nAllow: POST", "only POST\n");
 
     pub(super) const fn ok(body: &'a str) -> Self {
-        Self {
-            status: "200 OK",
-            body,
-        }
+        Self::new("200 OK", body)
     }
 
     pub(super) const fn unavailable(body: &'a str) -> Self {
+        Self::new("503 Service Unavailable", body)
+    }
+
+    pub(super) const fn metrics(text: &'a str) -> Self {
         Self {
-            status: "503 Service Unavailable",
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            ..Self::ok(text)
+        }
+    }
+
+    const fn new(status: &'a str, body: &'a str) -> Self {
+        Self {
+            status,
+            content_type: TEXT,
             body,
         }
     }
 
-    pub(super) fn write(&self, end: End, extent: Extent, cx: &mut Context<'_>) {
-        let Self { status, body } = self;
+    /// Returns the answer as it is sent.
+    pub(super) fn text(&self, end: End, extent: Extent) -> String {
+        let Self {
+            status,
+            content_type,
+            body,
+        } = self;
         let (end, bytes) = (end.field(), body.len());
-        cx.write_fmt(format_args!(
-            "HTTP/1.1 {status}\r\nContent-Type: {TEXT}\r\nContent-Length: {bytes}\r\n\
-             Cache-Control: no-store\r\n{end}\r\n"
-        ));
-        if extent == Extent::Whole {
-            cx.write(body.as_bytes());
-        }
+        let sent = match extent {
+            Extent::Whole => body,
+            Extent::Head => "",
+        };
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {bytes}\r\n\
+             Cache-Control: no-store\r\n{end}\r\n{sent}"
+        )
     }
 }
 
@@ -95,4 +110,5 @@ impl<'a> Answer<'a> {
 pub(super) const FULL: &str =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-const TEXT: &str = "text/plain; charset=utf-8";
+/// The type of a text.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";

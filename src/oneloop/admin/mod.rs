@@ -34,13 +34,32 @@
 //! |---|---|
 //! | `GET /live` | 200: the loop turns |
 //! | `GET /ready` | 200, or 503 while the server is starting or leaving: see [`Readiness`] |
+//! | `GET /metrics` | metrics of the loop and of the program, for Prometheus |
+//! | `GET /sessions?limit=N` | one line for each session, at most N (100) |
+//! | `GET /slow` | the slowest turns of the last hour: see [`Watch`](crate::Watch) |
+//! | `POST /drain` | the server stops gracefully |
+//! | `POST /sessions/ID/close` | the session with this number ends at once, with a reset |
 //!
-//! `HEAD` is answered like `GET`, without the body.
+//! `HEAD` is answered like `GET`, without the body. The two requests that change the server are
+//! answered on a Unix-domain socket alone, whose file's mode decides who may connect.
+//!
+//! A list of sessions has what the loop knows, and what services and layers add in
+//! [`Service::describe`](crate::Service::describe); the layer
+//! [`Activity`](crate::layer::Activity) adds ages and bytes. It is made of many small reports, while
+//! the server serves, and sent as fast as its reader takes it.
+//!
+//! Connections to a listener with the name `agent` are agent checks of HAProxy: they get one line,
+//! `up ready N%` (N is the share of places that are free), `drain` or `maint`, and end.
 
 mod answer;
+mod exposition;
+mod metrics;
 mod readiness;
 mod request;
 mod service;
+mod sessions;
+mod task;
 
+pub use exposition::{Exposition, Samples};
 pub use readiness::{Readiness, Ready};
 pub use service::{Admin, AdminSession};

@@ -12,7 +12,16 @@ pub(super) struct Request<'a> {
     /// What follows `?`, or an empty string.
     pub(super) query: &'a str,
     pub(super) body_bytes: usize,
+    pub(super) version: Version,
     pub(super) end: End,
+}
+
+/// The version of HTTP that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http10,
+    /// It knows chunks.
+    Http11,
 }
 
 impl<'a> Request<'a> {
@@ -25,14 +34,18 @@ impl<'a> Request<'a> {
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HEAD_TOO_LARGE),
             _ => return Err(Refusal::BAD_REQUEST),
         }
-        let is_1_1 = parsed.version == Some(1);
+        let (version, end) = match parsed.version {
+            Some(1) => (Version::Http11, End::KeepAlive),
+            _ => (Version::Http10, End::Close),
+        };
         let (path, query) = split(parsed.path.unwrap_or_default());
         let mut request = Self {
             method: parsed.method.unwrap_or_default(),
             path,
             query,
             body_bytes: 0,
-            end: if is_1_1 { End::KeepAlive } else { End::Close },
+            version,
+            end,
         };
         let (mut hosts, mut lengths) = (0, 0);
         for field in parsed.headers {
@@ -40,7 +53,7 @@ impl<'a> Request<'a> {
                 hosts += 1;
             } else if field.name.eq_ignore_ascii_case("Content-Length") {
                 lengths += 1;
-                request.body_bytes = content_length(field.value)?;
+                request.body_bytes = number(field.value, BODY_BYTES_MAX)?;
             } else if field.name.eq_ignore_ascii_case("Transfer-Encoding") {
                 return Err(Refusal::LENGTH_REQUIRED);
             } else if field.name.eq_ignore_ascii_case("Connection") && lists(field.value, "close") {
@@ -48,10 +61,18 @@ impl<'a> Request<'a> {
             }
         }
         // RFC 9112, sections 3.2 and 6.3: otherwise a proxy and this server might disagree.
-        if lengths > 1 || hosts > 1 || (hosts == 0 && is_1_1) {
+        if lengths > 1 || hosts > 1 || (hosts == 0 && version == Version::Http11) {
             return Err(Refusal::BAD_REQUEST);
         }
         Ok(request)
+    }
+
+    /// Returns the parameter `limit`; its default if there is no parameter, `None` if it is wrong.
+    pub(super) fn limit(&self) -> Option<usize> {
+        match self.query {
+            "" => Some(LIMIT),
+            query => number(query.strip_prefix("limit=")?.as_bytes(), usize::MAX).ok(),
+        }
     }
 }
 
@@ -63,14 +84,14 @@ fn split(target: &str) -> (&str, &str) {
     path.split_once('?').unwrap_or((path, ""))
 }
 
-/// Parses a length that is digits and nothing else, without a sign.
-fn content_length(value: &[u8]) -> Result<usize, Refusal> {
+/// Parses a number up to `most` that is digits and nothing else, without a sign.
+fn number(value: &[u8], most: usize) -> Result<usize, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::BAD_REQUEST);
     }
     let digits = str::from_utf8(value).unwrap_or_default();
-    let length = digits.parse().ok().filter(|&bytes| bytes <= BODY_BYTES_MAX);
-    length.ok_or(Refusal::CONTENT_TOO_LARGE)
+    let number = digits.parse().ok().filter(|&number| number <= most);
+    number.ok_or(Refusal::CONTENT_TOO_LARGE)
 }
 
 /// Returns true if a list such as `close, upgrade` contains `option`.
@@ -78,6 +99,9 @@ fn lists(list: &[u8], option: &str) -> bool {
     let mut options = list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     options.any(|listed| listed.eq_ignore_ascii_case(option.as_bytes()))
 }
+
+/// The sessions that are listed unless the request has another number.
+const LIMIT: usize = 100;
 
 /// A head with more fields is answered with 431.
 const FIELDS_MAX: usize = 32;
@@ -112,6 +136,25 @@ mod tests {
         assert_eq!(end("GET / HTTP/1.0\r\n\r\n"), Ok(End::Close));
         let close = "GET / HTTP/1.1\r\nHost: x\r\nconnection: foo, Close\r\n\r\n";
         assert_eq!(end(close), Ok(End::Close));
+    }
+
+    #[test]
+    fn limit_is_a_number_or_the_default() {
+        let limit = |target: &str| {
+            let head = format!("GET {target} HTTP/1.0\r\n\r\n");
+            parse(&head).expect("a request").limit()
+        };
+        assert_eq!(limit("/sessions"), Some(100));
+        assert_eq!(limit("/sessions?limit=7"), Some(7));
+        for wrong in [
+            "limit=",
+            "limit=-1",
+            "limit=x",
+            "most=3",
+            "limit=99999999999999999999",
+        ] {
+            assert_eq!(limit(&format!("/sessions?{wrong}")), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | [`LengthField`] | a length before it, in one to four bytes or a varint |
 //! | [`Netstring`] | a length in decimal digits, as in `5:hello,` |
 //! | [`HttpHead`] | the empty line after the fields of an HTTP message |
+//! | [`RespRequest`] | counts and lengths before it, as in `*1\r\n$4\r\nPING\r\n`, or the end of a line |
 //!
 //! `first` returns the first message of the input, or `None` if more input is needed. The session
 //! consumes [`Frame::bytes`] and repeats:
@@ -40,6 +41,7 @@ mod encoded;
 mod http;
 mod length;
 mod netstring;
+mod resp;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ pub use encoded::Encoded;
 pub use http::HttpHead;
 pub use length::{LengthField, Width};
 pub use netstring::Netstring;
+pub use resp::{RespError, RespReply, RespRequest};
 pub use search::Scanned;
 
 /// A complete message at the front of the input.

@@ -48,7 +48,7 @@ impl Netstring {
     pub fn encode<'a>(&self, body: &'a [u8]) -> Result<Encoded<'a>, FramingError> {
         check_length(body.len(), self.max)?;
         let mut head = Head::default();
-        push_digits(&mut head, body.len());
+        head.push_digits(body.len() as u64);
         head.push(b':');
         Ok(Encoded::new(head, body, b","))
     }
@@ -96,11 +96,4 @@ impl Netstring {
         let max = self.max;
         FramingError::TooLong { length, max }
     }
-}
-
-fn push_digits(head: &mut Head, number: usize) {
-    if number >= 10 {
-        push_digits(head, number / 10);
-    }
-    head.push(b'0' + (number % 10) as u8);
 }

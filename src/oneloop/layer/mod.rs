@@ -61,6 +61,7 @@
 //!   [`Next::Close`]. Nothing is kept back for later.
 //! - [`Event::Drain`], `Wake` and `Timeout` go to the session as they are.
 
+mod activity;
 mod boxed;
 mod compose;
 mod due;
@@ -75,12 +76,14 @@ mod transform;
 mod unwinding;
 
 pub use crate::service::Side;
+use crate::service::inspect::Description;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
 
+pub use activity::{Activity, ActivityState};
 pub use boxed::Boxed;
 pub use compose::Compose;
 pub use due::Due;
-pub use fork::{ByListener, Choose, Either, Fork};
+pub use fork::{ByListener, ByListeners, Choose, Either, Fork};
 pub use idle::{Idle, IdleState};
 pub use layered::{Inner, Layered, LayeredSession};
 pub use measure::{Bytes, Lines, Measure, Nothing};
@@ -137,6 +140,12 @@ pub trait Layer {
     /// Default: that one. A layer that changes the bytes returns what its peers understand.
     fn refusal_message<'a>(&'a self, inner: &'a [u8]) -> &'a [u8] {
         inner
+    }
+
+    /// Adds what the layer knows of a session to its service's description, or sets it instead. See
+    /// [`Service::describe`].
+    fn describe(&self, state: &Self::State, description: &mut Description) {
+        let _ = (state, description);
     }
 
     /// Takes back the state of a connection that has ended, after the inner session. Called exactly

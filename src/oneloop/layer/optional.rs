@@ -1,6 +1,7 @@
 //! A layer around some of a service's connections.
 
 use super::{Inner, Layer};
+use crate::service::inspect::Description;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
 
 /// A layer that only some connections have, for options of a program that is compiled once.
@@ -95,6 +96,12 @@ impl<L: Layer, F: Fn(&Peer) -> bool> Layer for Optional<L, F> {
         match &self.layer {
             Some(layer) => layer.refusal_message(inner),
             None => inner,
+        }
+    }
+
+    fn describe(&self, state: &Self::State, description: &mut Description) {
+        if let (Some(state), Some(layer)) = (state, &self.layer) {
+            layer.describe(state, description);
         }
     }
 

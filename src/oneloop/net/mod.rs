@@ -57,6 +57,12 @@ pub trait Net {
     /// Returns the current time.
     fn now(&mut self) -> Time;
 
+    /// Returns how long the loop's thread has run and waited for a processor, if the system shows it.
+    /// The loop asks some 50 times a second at most, and only if it measures itself.
+    fn thread_times(&mut self) -> Option<ThreadTimes> {
+        None
+    }
+
     /// Returns the seed of the random numbers that services draw. The loop calls it once.
     fn seed(&mut self) -> u64;
 
@@ -176,6 +182,15 @@ pub trait Net {
     /// Closes a stream with a reset. Unsent bytes are discarded, and the peer can see that its data
     /// is incomplete.
     fn abort(&mut self, stream: Self::Stream);
+}
+
+/// The times of a thread so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadTimes {
+    /// It ran.
+    pub ran: Duration,
+    /// It was ready to run, and no processor was free.
+    pub waited: Duration,
 }
 
 /// Wakes a loop. See [`Net::waker`].

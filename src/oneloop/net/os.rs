@@ -3,6 +3,8 @@
 mod listener;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
+#[cfg(target_os = "linux")]
+mod thread_times;
 #[cfg(unix)]
 mod unix;
 
@@ -26,6 +28,8 @@ use super::{
     Time, Token, WakeFn, errno,
 };
 
+#[cfg(target_os = "linux")]
+use super::ThreadTimes;
 pub use listener::OsListener;
 
 /// The operating system's network.
@@ -250,6 +254,11 @@ impl Net for Os {
     #[inline]
     fn now(&mut self) -> Time {
         Time::START + self.started.elapsed()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn thread_times(&mut self) -> Option<ThreadTimes> {
+        thread_times::read()
     }
 
     fn seed(&mut self) -> u64 {

@@ -190,7 +190,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Admits a new connection, or refuses it.
     pub(crate) fn admit(&mut self, listener: usize, stream: N::Stream, address: PeerAddress) {
-        self.core.counters.accepted += 1;
+        self.core.count_accepted(listener);
         let limits = &self.core.limits;
         let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
         let verdict = self.admission.check(listener, address, max, per_address);
@@ -274,8 +274,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             let message = refusal_message(&self.core.service, id, EndReason::ServerFull);
             match self.core.net.shed(socket, message) {
                 Ok(()) => {
-                    self.core.counters.accepted += 1;
-                    self.core.counters.ended[EndReason::ServerFull as usize] += 1;
+                    self.core.count_accepted(listener);
+                    self.core.count_ended(Some(listener), EndReason::ServerFull);
                     return self.warn_limited("cannot accept connections", error);
                 }
                 Err(error) if AcceptError::of(&error) == AcceptError::WouldBlock => {

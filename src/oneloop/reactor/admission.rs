@@ -81,6 +81,12 @@ impl Admission {
         self.by_listener[listener].admitted
     }
 
+    /// Returns the most admitted connections of a listener, if it has a limit of its own.
+    pub(crate) fn max_of(&self, listener: usize) -> Option<usize> {
+        let max = self.by_listener[listener].max;
+        (max < usize::MAX).then_some(max)
+    }
+
     /// Returns whether one more connection from `address` may be served, or the reason why not.
     pub(crate) fn check(
         &self,

@@ -11,12 +11,12 @@ mod calls;
 mod connect;
 mod connection;
 mod core;
-mod counters;
 mod drive;
 mod embedding;
 mod ends;
 mod guard;
 mod handle;
+mod inspect;
 mod keyed_timers;
 mod lifecycle;
 mod limits;
@@ -31,6 +31,7 @@ mod slots;
 mod timer_wheel;
 mod timers;
 mod token;
+mod watch;
 mod write;
 
 use std::io;
@@ -41,7 +42,9 @@ use log::warn;
 
 use self::core::Core;
 use crate::net::{Net, Os};
+use crate::service::inspect::ListenerCounts;
 use crate::service::{Address, ListenerId, Service};
+pub use crate::service::{Counters, Usage};
 use accept::Listener;
 use admission::{Admission, Places};
 use calls::Receiver;
@@ -49,13 +52,14 @@ use ends::ListenerInfo;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
+use watch::Watching;
 
 pub use builder::{BuildError, Builder};
-pub use counters::{Counters, Usage};
 pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
 pub use listen::Listen;
 pub use pool::{JobPanicked, Pool};
+pub use watch::Watch;
 
 /// A single-threaded server, and client, for one [`Service`].
 ///
@@ -89,6 +93,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     deadlines_left: usize,
     /// The number of woken sessions that may still be driven in this turn.
     wakes_left: usize,
+    /// The number of slots that may still be visited for reports in this turn.
+    walks_left: usize,
     slots: Slots<N::Stream, S::Session>,
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
@@ -99,6 +105,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
     accept_log: LogLimiter,
+    /// The loop's measurements of itself, if it makes them.
+    watching: Option<Box<Watching>>,
 }
 
 /// The result of a reactor's run.
@@ -143,6 +151,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             dispatched: 0,
             deadlines_left: 0,
             wakes_left: 0,
+            walks_left: 0,
             slots: Slots::new(slots),
             listeners: Vec::new(),
             admission: Admission::default(),
@@ -151,6 +160,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             drain: None,
             sweep: None,
             accept_log: LogLimiter::default(),
+            watching: None,
         })
     }
 
@@ -202,6 +212,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             id,
             local: address.socket_addr(),
             drain_order: listen.drain_order,
+            counts: ListenerCounts::NONE,
         });
         self.admission.add_listener(places);
         let backlog = options.backlog as usize;
@@ -244,6 +255,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.reap();
         self.accept()?;
         self.run_requests();
+        if self.watching.is_some() {
+            self.end_watched_turn();
+        }
         Ok(self.progress())
     }
 

@@ -41,6 +41,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         self.core.update_now();
         self.core.counters.turns += 1;
+        if self.watching.is_some() {
+            self.begin_watched_turn();
+        }
         if is_interrupted(&polled) {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use super::connection::Flags;
+use super::inspect::WALKS_PER_TURN;
 use crate::net::Net;
 use crate::service::{Control, EndReason, Service, SessionId};
 
@@ -30,6 +31,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[cold]
     fn run_session_requests(&mut self) {
         self.wakes_left = WAKES_PER_TURN;
+        self.walks_left = WALKS_PER_TURN;
         for _ in 0..ROUNDS_PER_TURN {
             self.apply_requests();
             self.catch_session_panics(Self::drive_woken);
@@ -68,6 +70,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         if requests.drain {
             self.drain();
+        }
+        if !requests.inspect.is_empty() {
+            self.report(requests.inspect);
         }
     }
 

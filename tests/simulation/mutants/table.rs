@@ -120,7 +120,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "shed_counted_twice",
         file: "src/oneloop/reactor/accept.rs",
         find: "                Ok(()) => {
-                    self.core.counters.accepted += 1;",
+                    self.core.count_accepted(listener);",
         replace: "                Ok(()) => {
                     self.core.counters.accepted += 2;",
         suite: Suite::Scenario("accepting"),
@@ -1865,5 +1865,85 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "                ErrorKind::Interrupted => {}\n",
         replace: "",
         suite: Suite::Scenario("writing"),
+    },
+    // Reports, the admin service and the loop's measurements.
+    Mutant {
+        name: "walk_without_a_budget",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.walks_left -= 1;",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "walk_skips_a_slot_between_reports",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "return (found, Some(Cursor(index)));",
+        replace: "return (found, Some(Cursor(index + 1)));",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "report_that_had_to_wait_is_forgotten",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.core.scratch.service.requests.inspect.push(request);",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "end_not_counted_for_its_listener",
+        file: "src/oneloop/reactor/core.rs",
+        find: "self.listeners[listener].counts.ended[reason as usize] += 1;",
+        replace: "let _ = listener;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "report_goes_to_the_first_side",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.core.scratch.service.due = request.part;",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "changes_over_tcp",
+        file: "src/oneloop/admin/service.rs",
+        find: "PeerAddress::Unix => Door::Local,",
+        replace: "_ if true => Door::Local,",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "task_outlives_its_session",
+        file: "src/oneloop/admin/service.rs",
+        find: "self.tasks.retain(|task| task.id != peer.id);",
+        replace: "let _ = peer;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "list_longer_than_its_limit",
+        file: "src/oneloop/admin/task.rs",
+        find: "*most -= report.sessions.len();",
+        replace: "*most -= 0;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "leaving_server_is_ready",
+        file: "src/oneloop/admin/service.rs",
+        find: "        self.stage = Stage::Draining;
+        self.readiness.set(Ready::Leaving);",
+        replace: "        self.stage = Stage::Draining;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "stop_in_the_wait_excuses_a_turn",
+        file: "src/oneloop/reactor/watch.rs",
+        find: "            watching.watch.take_continued();
+",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "wait_measured_as_a_part_of_the_turn",
+        file: "src/oneloop/reactor/watch.rs",
+        find: "watching.began = Snapshot::of(counters, now);",
+        replace: "watching.began = Snapshot::of(counters, watching.threads_at);",
+        suite: Suite::Scenario("admin"),
     },
 ];

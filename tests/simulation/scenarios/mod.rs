@@ -2,6 +2,7 @@
 //! form.
 
 mod accepting;
+mod admin;
 mod chance;
 mod deadlines;
 mod draining;

@@ -1,121 +1,98 @@
 //! The data, and the commands on it: no socket, no bytes of a wire, no clock but a field.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use derive_more::{From, TryInto};
 use hashbrown::{HashMap, HashSet};
-use oneloop::Time;
+use oneloop::framing::RespReply as Reply;
+use oneloop::{Context, Time};
 
-use super::reply::{OK, Outcome, Reply, Text};
-use super::request::number;
-use super::service::misuse;
+use super::{Answer, Outcome, misuse, reply};
+
+/// A text of any bytes. The reply with a long one shares it: it is not copied.
+pub(super) type Text = Arc<[u8]>;
 
 /// A value. A command for one kind fails on the others.
+#[derive(From, TryInto)]
+#[try_into(ref, ref_mut)]
 enum Value {
     Text(Text),
-    List(VecDeque<Text>),
-    Set(HashSet<Text>),
-    Hash(HashMap<Text, Text>),
+    List(List),
+    Set(Set),
+    Hash(Hash),
 }
+type List = VecDeque<Text>;
+type Set = HashSet<Text>;
+type Hash = HashMap<Text, Text>;
 
 /// One of the numbered databases. All sessions share it: one thread steps them, so it has no lock.
 #[derive(Default)]
-pub(crate) struct Database {
-    /// The time of the step that runs commands.
-    pub(crate) now: Time,
+pub(super) struct Database {
+    /// The time of the command.
+    now: Time,
     /// The values, and when they expire; [`Time::UNBOUNDED`] is never.
     entries: HashMap<Text, (Value, Time)>,
 }
 
 impl Database {
-    /// Runs a command on keys and texts.
-    pub(crate) fn run(&mut self, typed: &[u8], name: &[u8], args: &[&[u8]]) -> Outcome {
-        match (name, args) {
-            (b"get", [key]) => self.text(key),
-            (b"set", [key, value, options @ ..]) => self.set_if(key, value, options),
-            (b"incr", [key]) => self.add(key, Some(1)),
-            (b"decr", [key]) => self.add(key, Some(-1)),
-            (b"incrby", [key, more]) => self.add(key, Some(number(more)?)),
-            (b"decrby", [key, less]) => self.add(key, number(less)?.checked_neg()),
-            (b"mget", keys @ [_, ..]) => {
-                let texts = keys.iter().map(|key| self.text(key).unwrap_or(Reply::Nil));
-                Ok(Reply::Array(texts.collect()))
+    /// Runs a command. All of these name a key first. One that fails has written nothing.
+    pub(super) fn run(&mut self, name: &[u8], words: &[&[u8]], cx: &mut Context<'_>) -> Outcome {
+        self.now = cx.now();
+        let ([_, key, rest @ ..], [_, args @ ..]) = (words, words) else {
+            return Err(misuse(words));
+        };
+        let answer = match (name, rest) {
+            (b"get", []) => return text_or_nil(self.read(key)?, cx),
+            (b"set", [value, options @ ..]) => self.set_if(key, value, options)?,
+            (b"incr", []) => self.add(key, Some(1))?,
+            (b"decr", []) => self.add(key, Some(-1))?,
+            (b"incrby", [more]) => self.add(key, Some(number(more)?))?,
+            (b"decrby", [less]) => self.add(key, number(less)?.checked_neg())?,
+            (b"mget", _) => {
+                reply(Reply::Array(args.len()), cx)?;
+                let mut texts = args.iter().map(|key| self.read(key).unwrap_or_default());
+                return texts.try_for_each(|text| text_or_nil(text, cx));
             }
-            (b"mset", pairs @ [_, ..]) if pairs.len() % 2 == 0 => {
-                for &[key, value] in pairs.as_chunks().0 {
-                    self.set(key, Value::Text(value.into()), Time::UNBOUNDED);
-                }
-                OK
+            (b"mset", [_, ..]) if args.len() % 2 == 0 => {
+                let pairs = args.as_chunks().0.iter();
+                pairs.for_each(|&[key, value]| self.set(key, value, Time::UNBOUNDED));
+                Reply::Simple("OK")
             }
-            (b"del", keys @ [_, ..]) => count(keys.iter().filter(|key| self.remove(key))),
-            (b"exists", keys @ [_, ..]) => count(keys.iter().filter_map(|key| self.get(key))),
-            (b"expire", [key, seconds]) => self.expire(key, number(seconds)?),
-            (b"ttl", [key]) => Ok(Reply::Integer(match self.get(key) {
+            (b"del", _) => count(args.iter().filter(|key| self.remove(key))),
+            (b"exists", _) => count(args.iter().filter_map(|key| self.get(key))),
+            (b"expire", [seconds]) => self.expire(key, number(seconds)?)?,
+            (b"ttl", []) => Reply::Integer(match self.get(key) {
                 None => -2,
                 Some((_, Time::UNBOUNDED)) => -1,
                 Some((_, expires)) => (expires.since(self.now).as_millis() as i64 + 500) / 1000,
-            })),
-            _ => self.run_on_collection(typed, name, args),
-        }
-    }
-
-    /// Runs a command on a list, a set or a hash.
-    fn run_on_collection(&mut self, typed: &[u8], name: &[u8], args: &[&[u8]]) -> Outcome {
-        match (name, args) {
-            (b"lpush" | b"rpush", [key, values @ ..]) if !values.is_empty() => {
-                let Value::List(list) = self.get_or(key, new_list) else {
-                    return WRONG_KIND;
-                };
-                let values = values.iter().map(|&value| value.into());
-                match name {
-                    b"lpush" => values.for_each(|value| list.push_front(value)),
-                    _ => list.extend(values),
-                }
-                count(list.iter())
+            }),
+            (b"lpush", [_, ..]) => self.push(key, rest, List::push_front)?,
+            (b"rpush", [_, ..]) => self.push(key, rest, List::push_back)?,
+            (b"lpop", []) => return self.pop(key, cx),
+            (b"lrange", [start, stop]) => {
+                return self.range(key, number(start)?, number(stop)?, cx);
             }
-            (b"lpop", [key]) => {
-                let Value::List(list) = self.get_or(key, new_list) else {
-                    return WRONG_KIND;
-                };
-                let popped = list.pop_front();
-                if list.is_empty() {
-                    self.remove(key);
-                }
-                Ok(text_or_nil(popped))
+            (b"sadd", [_, ..]) => {
+                let set = self.change::<Set>(key)?;
+                count(rest.iter().filter(|&&member| set.insert(member.into())))
             }
-            (b"lrange", [key, start, stop]) => self.range(key, number(start)?, number(stop)?),
-            (b"sadd", [key, members @ ..]) if !members.is_empty() => {
-                let Value::Set(set) = self.get_or(key, || Value::Set(<_>::default())) else {
-                    return WRONG_KIND;
-                };
-                count(members.iter().filter(|&&member| set.insert(member.into())))
-            }
-            (b"hset", [key, pairs @ ..]) if !pairs.is_empty() && pairs.len() % 2 == 0 => {
-                let Value::Hash(hash) = self.get_or(key, || Value::Hash(<_>::default())) else {
-                    return WRONG_KIND;
-                };
-                let pairs = pairs.as_chunks().0.iter();
+            (b"hset", [_, ..]) if rest.len() % 2 == 0 => {
+                let (hash, pairs) = (self.change::<Hash>(key)?, rest.as_chunks().0.iter());
                 let old = pairs.map(|&[field, value]| hash.insert(field.into(), value.into()));
                 count(old.filter(Option::is_none))
             }
-            (b"hget", [key, field]) => match self.get(key) {
-                Some((Value::Hash(hash), _)) => Ok(text_or_nil(hash.get(*field).cloned())),
-                Some(_) => WRONG_KIND,
-                None => Ok(Reply::Nil),
-            },
-            _ => Err(misuse(typed, args)),
-        }
+            (b"hget", [field]) => {
+                let hash = self.read::<Hash>(key)?;
+                return text_or_nil(hash.and_then(|hash| hash.get(*field)), cx);
+            }
+            _ => return Err(misuse(words)),
+        };
+        reply(answer, cx)
     }
 
-    fn text(&self, key: &[u8]) -> Outcome {
-        match self.get(key) {
-            Some((Value::Text(value), _)) => Ok(Reply::Text(value.clone())),
-            Some(_) => WRONG_KIND,
-            None => Ok(Reply::Nil),
-        }
-    }
-
-    fn set_if(&mut self, key: &[u8], value: &[u8], options: &[&[u8]]) -> Outcome {
+    fn set_if(&mut self, key: &[u8], value: &[u8], options: &[&[u8]]) -> Answer {
         let (mut must_exist, mut expires) = (None, Time::UNBOUNDED);
         let mut options = options.iter();
         while let Some(option) = options.next() {
@@ -135,42 +112,53 @@ impl Database {
         if must_exist.is_some_and(|must| self.get(key).is_some() != must) {
             return Ok(Reply::Nil);
         }
-        self.set(key, Value::Text(value.into()), expires);
-        OK
+        self.set(key, value, expires);
+        Ok(Reply::Simple("OK"))
     }
 
-    fn add(&mut self, key: &[u8], more: Option<i64>) -> Outcome {
+    fn add(&mut self, key: &[u8], more: Option<i64>) -> Answer {
         let more = more.ok_or("ERR decrement would overflow")?;
-        let Value::Text(text) = self.get_or(key, || Value::Text(b"0"[..].into())) else {
-            return WRONG_KIND;
-        };
-        let sum = number(text)?.checked_add(more);
+        let old = self.read::<Text>(key)?.map_or(Ok(0), |text| number(text))?;
+        let sum = old.checked_add(more);
         let sum = sum.ok_or("ERR increment or decrement would overflow")?;
-        *text = itoa::Buffer::new().format(sum).as_bytes().into();
+        *self.change::<Text>(key)? = itoa::Buffer::new().format(sum).as_bytes().into();
         Ok(Reply::Integer(sum))
     }
 
-    fn expire(&mut self, key: &[u8], seconds: i64) -> Outcome {
+    fn expire(&mut self, key: &[u8], seconds: i64) -> Answer {
         let millis = seconds.checked_mul(1000);
         let millis = millis.ok_or("ERR invalid expire time in 'expire' command")?;
         let expires = self.now + Duration::from_millis(millis.max(0) as u64);
         let entry = self.entries.get_mut(key).filter(|entry| entry.1 > self.now);
-        count(entry.map(|entry| entry.1 = expires).iter())
+        Ok(count(entry.map(|entry| entry.1 = expires).iter()))
     }
 
-    fn range(&self, key: &[u8], start: i64, stop: i64) -> Outcome {
-        let list = match self.get(key) {
-            Some((Value::List(list), _)) => list,
-            Some(_) => return WRONG_KIND,
-            None => return Ok(Reply::Array(Vec::new())),
-        };
+    fn push(&mut self, key: &[u8], values: &[&[u8]], place: fn(&mut List, Text)) -> Answer {
+        let list = self.change::<List>(key)?;
+        values.iter().for_each(|&value| place(list, value.into()));
+        Ok(count(list.iter()))
+    }
+
+    fn pop(&mut self, key: &[u8], cx: &mut Context<'_>) -> Outcome {
+        let list = self.change::<List>(key)?;
+        let popped = list.pop_front();
+        if list.is_empty() {
+            self.remove(key);
+        }
+        text_or_nil(popped.as_ref(), cx)
+    }
+
+    fn range(&self, key: &[u8], start: i64, stop: i64, cx: &mut Context<'_>) -> Outcome {
         // Negative places count from the end.
-        let length = list.len() as i64;
+        let list = self.read::<List>(key)?;
+        let length = list.map_or(0, List::len) as i64;
         let place = |at: i64| at + if at < 0 { length } else { 0 };
         let start = place(start).clamp(0, length);
         let end = place(stop).saturating_add(1).clamp(start, length);
-        let texts = list.range(start as usize..end as usize);
-        Ok(Reply::Array(texts.cloned().map(Reply::Text).collect()))
+        let (start, end) = (start as usize, end as usize);
+        reply(Reply::Array(end - start), cx)?;
+        let mut texts = list.iter().flat_map(|list| list.range(start..end));
+        texts.try_for_each(|text| text_or_nil(Some(text), cx))
     }
 
     /// Returns the value of `key`, and when it expires. One that has expired counts as absent.
@@ -178,19 +166,31 @@ impl Database {
         self.entries.get(key).filter(|entry| entry.1 > self.now)
     }
 
-    /// Returns the value of `key`, which becomes `default` if it is absent.
-    fn get_or(&mut self, key: &[u8], default: fn() -> Value) -> &mut Value {
-        let entry = self
-            .entries
-            .entry_ref(key)
-            .or_insert_with(|| (default(), Time::UNBOUNDED));
-        if entry.1 <= self.now {
-            *entry = (default(), Time::UNBOUNDED);
-        }
-        &mut entry.0
+    /// Returns the value of `key`, if there is one. It must be of this kind.
+    fn read<'a, T>(&'a self, key: &[u8]) -> Result<Option<&'a T>, &'static str>
+    where
+        &'a T: TryFrom<&'a Value>,
+    {
+        let value = self.get(key).map(|(value, _)| value.try_into());
+        value.transpose().map_err(|_| WRONG_KIND)
     }
 
-    fn set(&mut self, key: &[u8], value: Value, expires: Time) {
+    /// Returns the value of `key`, a new one if there is none. It must be of this kind.
+    fn change<'a, T>(&'a mut self, key: &[u8]) -> Result<&'a mut T, &'static str>
+    where
+        T: Default + Into<Value>,
+        &'a mut T: TryFrom<&'a mut Value>,
+    {
+        let new = || (T::default().into(), Time::UNBOUNDED);
+        let entry = self.entries.entry_ref(key).or_insert_with(new);
+        if entry.1 <= self.now {
+            *entry = new();
+        }
+        (&mut entry.0).try_into().map_err(|_| WRONG_KIND)
+    }
+
+    fn set(&mut self, key: &[u8], text: &[u8], expires: Time) {
+        let value = Value::Text(text.into());
         self.entries.entry_ref(key).insert((value, expires));
     }
 
@@ -201,24 +201,36 @@ impl Database {
     }
 
     /// Removes the keys that have expired.
-    pub(crate) fn sweep(&mut self, now: Time) {
+    pub(super) fn sweep(&mut self, now: Time) {
         self.entries.retain(|_, (_, expires)| *expires > now);
     }
 }
 
-fn new_list() -> Value {
-    Value::List(VecDeque::new())
+fn count(items: impl Iterator) -> Reply<'static> {
+    Reply::Integer(items.count() as i64)
 }
 
-fn text_or_nil(text: Option<Text>) -> Reply {
-    text.map_or(Reply::Nil, Reply::Text)
+fn text_or_nil(text: Option<&Text>, cx: &mut Context<'_>) -> Outcome {
+    match text {
+        None => reply(Reply::Nil, cx),
+        Some(text) if text.len() < LONG => reply(Reply::Bulk(text), cx),
+        Some(text) => {
+            reply(Reply::BulkHead(text.len()), cx)?;
+            cx.write_shared(text.clone().into());
+            cx.write(b"\r\n");
+            Ok(())
+        }
+    }
 }
 
-fn count(items: impl Iterator) -> Outcome {
-    Ok(Reply::Integer(items.count() as i64))
+/// Parses an integer as Redis does: without spaces, plus or leading zeros.
+pub(super) fn number(text: &[u8]) -> Result<i64, &'static str> {
+    let is_plain = matches!(text, b"0" | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..]);
+    let text = str::from_utf8(text).ok().filter(|_| is_plain);
+    let number = text.and_then(|text| text.parse().ok());
+    number.ok_or("ERR value is not an integer or out of range")
 }
 
 const SYNTAX: &str = "ERR syntax error";
-const WRONG_KIND: Outcome = Err(std::borrow::Cow::Borrowed(
-    "WRONGTYPE Operation against a key holding the wrong kind of value",
-));
+const WRONG_KIND: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+const LONG: usize = 256; // for fewer bytes, a copy costs less than a reference

@@ -5,15 +5,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
-use std::time::Duration;
 
+use oneloop::Counters;
 use oneloop::net::Stopper;
 use oneloop::testing::Harness;
-use oneloop::{Counters, EndReason, Event, Next, Time};
 use oneloop_sim::{Client, Dialog, Faults, LinkProfile, Network, Rng, Simulation, Status, storm};
 
-use super::request::{Args, integer, parse};
-use super::service::Resp;
+use super::data::number;
 use super::*;
 
 /// Commands, each with the answer that redis-server 7.0 gave.
@@ -105,7 +103,7 @@ fn recorded_answers_of_redis_are_given_in_every_cut() {
             expected.to_string(),
             "pieces of {piece}"
         );
-        assert_eq!(next, Next::Close(oneloop::CloseReason::Completed));
+        assert_eq!(next, Next::Close(CloseReason::Completed));
     }
 }
 
@@ -134,7 +132,7 @@ fn input_against_the_protocol_is_refused_as_redis_does() {
         let (output, next) = answers([input]);
         let output = String::from_utf8_lossy(&output).into_owned();
         assert_eq!(output, format!("-ERR Protocol error: {reason}\r\n"));
-        assert_eq!(next, Next::Close(oneloop::CloseReason::ProtocolError));
+        assert_eq!(next, Next::Close(CloseReason::ProtocolError));
     }
     assert_eq!(whole(b"*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n"), "+PONG\r\n");
 }
@@ -150,30 +148,13 @@ fn integers_are_read_as_redis_reads_them() {
         ("9223372036854775808", None),
         ("-9223372036854775809", None),
     ] {
-        assert_eq!(integer(text.as_bytes()), value, "{text}");
+        assert_eq!(number(text.as_bytes()).ok(), value, "{text}");
     }
     for text in [
         "", "-", "-0", "00", "01", "+1", " 1", "1 ", "1a", "0x1", "1.0",
     ] {
-        assert_eq!(integer(text.as_bytes()), None, "{text}");
+        assert_eq!(number(text.as_bytes()).ok(), None, "{text}");
     }
-}
-
-#[test]
-fn long_request_byte_by_byte_is_parsed_few_times() {
-    let input = encode(&["DEL"; 100_000]);
-    let (mut args, mut awaited, mut parses) = (Args::new(), 0, 0);
-    for length in 0..=input.len() {
-        if length >= awaited {
-            parses += 1;
-            let parsed = parse(&input[..length], &mut args, &mut awaited, VALUE_MAX);
-            assert_eq!(
-                parsed.is_ok_and(|parsed| parsed.is_some()),
-                length == input.len()
-            );
-        }
-    }
-    assert!(parses < 100, "{parses} times");
 }
 
 #[test]
@@ -560,5 +541,9 @@ fn run(program: &str, arguments: &[&str], input: &str) -> Output {
 }
 
 const VALUE_MAX: usize = 1_000_000;
+
+fn limits(value_max: usize) -> Limits {
+    Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX))
+}
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(60);

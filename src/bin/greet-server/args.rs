@@ -9,6 +9,7 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::encryption::TlsArgs;
+use crate::listeners::Place;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
 use greet_support::VERSION;
@@ -21,7 +22,8 @@ use greet_support::manual::Manual;
 #[command(name = "greet-server", version = VERSION, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times,
-    /// or several with commas. Port 0 means any free one.
+    /// or several with commas. Port 0 means any free one. fd://NAME takes the sockets of this name
+    /// that a service manager passes (LISTEN_FDNAMES).
     #[arg(
         long = "listen",
         value_names = ["ADDR", "PORT"],
@@ -33,7 +35,7 @@ pub(crate) struct Args {
 
     /// The same, parsed.
     #[arg(skip)]
-    listen: Vec<Address>,
+    listen: Vec<Place>,
 
     /// How a name ends: at a line feed, after a silence, or whichever comes first.
     #[arg(long, env = "GREET_FRAMING", default_value = "auto", value_parser = ["auto", "line", "silence"])]
@@ -66,6 +68,10 @@ pub(crate) struct Args {
     /// How long the connections have to finish when the server is stopped.
     #[arg(long, value_name = "TIME", env = "GREET_DRAIN", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
+
+    /// How long a successor, started by SIGUSR2, has to be ready.
+    #[arg(long, value_name = "TIME", env = "GREET_SUCCESSOR_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) successor_timeout: Duration,
 
     /// Connections that may wait in the kernel to be accepted.
     #[arg(long, value_name = "N", env = "GREET_BACKLOG", default_value_t = 4096)]
@@ -136,8 +142,8 @@ impl Args {
         Ok(args)
     }
 
-    /// Returns the addresses to listen on.
-    pub(crate) fn listen(&self) -> &[Address] {
+    /// Returns where to listen.
+    pub(crate) fn listen(&self) -> &[Place] {
         &self.listen
     }
 
@@ -205,7 +211,7 @@ impl Args {
 
 /// Parses each `--listen`, of which each has one address, or a host and a port, or addresses with
 /// commas.
-fn listen(matches: &ArgMatches) -> Result<Vec<Address>, clap::Error> {
+fn listen(matches: &ArgMatches) -> Result<Vec<Place>, clap::Error> {
     let occurrences = matches.get_occurrences::<String>("listen_texts");
     let mut addresses = Vec::new();
     for occurrence in occurrences.into_iter().flatten() {
@@ -247,7 +253,9 @@ const EXIT_CODES: &str = "\
 Times are written like 30ms, 10s, 2m. NO_COLOR turns colours off.
 
 SIGINT, SIGTERM and SIGHUP shut the server down gracefully; SIGINT or SIGTERM once more stops it \
-at once. SIGUSR1 logs statistics, at every log level. A signal that is ignored when the server \
+at once. SIGUSR1 logs statistics, at every log level. SIGUSR2 starts a successor: the same program \
+with the same options, or a new version of it, which takes over the sockets; when it is ready, this \
+process drains, and if it fails, this process goes on. A signal that is ignored when the server \
 starts, as under nohup, stays ignored. Under journald the log has priorities and no times.
 
 Exit codes:

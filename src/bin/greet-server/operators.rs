@@ -10,6 +10,7 @@ use oneloop::{Listen, Reactor, Service};
 
 use crate::args::Args;
 use crate::logging;
+use crate::sockets::Sockets;
 
 /// The names of the listeners for operators.
 pub(crate) const NAMES: &[&str] = &[ADMIN, AGENT];
@@ -88,12 +89,20 @@ pub(crate) fn places(args: &Args) -> usize {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub(crate) fn listen(reactor: &mut Reactor<impl Service>, args: &Args) -> Result<(), String> {
-    all(args).try_for_each(|operators| operators.listen(reactor))
+pub(crate) fn listen(
+    reactor: &mut Reactor<impl Service>,
+    args: &Args,
+    sockets: &mut Sockets,
+) -> Result<(), String> {
+    all(args).try_for_each(|operators| operators.listen(reactor, sockets))
 }
 
 impl Operators<'_> {
-    fn listen(&self, reactor: &mut Reactor<impl Service>) -> Result<(), String> {
+    fn listen(
+        &self,
+        reactor: &mut Reactor<impl Service>,
+        sockets: &mut Sockets,
+    ) -> Result<(), String> {
         let Self { name, places, .. } = *self;
         let listen = self
             .address
@@ -102,8 +111,7 @@ impl Operators<'_> {
             .connections_max(places)
             .reserve(places)
             .drain_last();
-        let id = reactor.add_listener(listen);
-        let id = id.map_err(|error| {
+        let id = sockets.add(reactor, listen).map_err(|error| {
             format!("Cannot start: {error}; choose another address with --{name}")
         })?;
         let bound = reactor.listeners().find(|(other, _)| *other == id);

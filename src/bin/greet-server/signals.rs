@@ -10,6 +10,7 @@ use oneloop::net::Os;
 pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
+    restart: Arc<AtomicBool>,
     /// Set by SIGINT and SIGTERM. If it is set when one of them comes, the handler ends the
     /// process: the loop has not reacted to the one before.
     interrupted: Arc<AtomicBool>,
@@ -25,7 +26,8 @@ impl Signals {
     /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
-    /// SIGCONT shows that the process was stopped; SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
+    /// SIGUSR2 for a successor. SIGCONT shows that the process was stopped, and SIGPIPE is ignored by
+    /// every Rust program.
     ///
     /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
     /// shell's background job does not end by Ctrl-C.
@@ -41,6 +43,7 @@ impl Signals {
         let signals = Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
             continued: Arc::default(),
@@ -64,6 +67,7 @@ impl Signals {
             (SIGTERM, &signals.stop),
             (SIGHUP, &signals.stop),
             (SIGUSR1, &signals.report),
+            (SIGUSR2, &signals.restart),
         ] {
             if is_free(signal) {
                 flag::register(signal, Arc::clone(flag))?;
@@ -71,9 +75,6 @@ impl Signals {
             }
         }
         flag::register(SIGCONT, Arc::clone(&signals.continued))?;
-        if is_free(SIGUSR2) {
-            flag::register(SIGUSR2, Arc::default())?;
-        }
         Ok(signals)
     }
 
@@ -83,6 +84,7 @@ impl Signals {
         Ok(Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
             continued: Arc::default(),
@@ -97,6 +99,16 @@ impl Signals {
     /// Returns the flag that is raised when the process was stopped and goes on.
     pub(crate) fn continued(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.continued)
+    }
+
+    /// Asks for a stop, as a signal does.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` once for each successor that was asked for.
+    pub(crate) fn take_restart(&self) -> bool {
+        take(&self.restart)
     }
 
     /// Returns `true` once for each report that was asked for.

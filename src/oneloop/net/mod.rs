@@ -91,6 +91,12 @@ pub trait Net {
         token: Token,
     ) -> io::Result<Self::Listener>;
 
+    /// Closes a listener whose socket another process has open as well. The connections in its queue
+    /// are left to that process, and so is its file.
+    fn release(&mut self, listener: Self::Listener) {
+        drop(listener);
+    }
+
     /// Returns the address that a listener is bound to.
     fn local_addr(&self, listener: &Self::Listener) -> Address;
 
@@ -256,6 +262,8 @@ pub struct ListenOptions {
     pub reuse_port: bool,
     /// The permissions of a Unix-domain socket's file; `None` leaves them to the process's umask.
     pub mode: Option<u32>,
+    /// True if the file of an adopted Unix-domain socket is removed with the listener.
+    pub owns_file: bool,
 }
 
 /// How many bytes the kernel may hold for one connection.

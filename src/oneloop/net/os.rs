@@ -303,6 +303,10 @@ impl Net for Os {
         Ok(listener)
     }
 
+    fn release(&mut self, listener: OsListener) {
+        listener.close_and_keep_file();
+    }
+
     fn local_addr(&self, listener: &OsListener) -> Address {
         listener.address().clone()
     }

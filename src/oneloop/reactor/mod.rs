@@ -4,6 +4,7 @@
 //! [`Reactor::turn`] first: the whole server is the order of its calls.
 
 mod accept;
+mod adjust;
 mod admission;
 mod buffer;
 mod builder;
@@ -194,7 +195,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
             return Err(BuildError::Reserve { listener });
         }
         let (options, shown) = (listen.options(limits), listen.to_string());
-        let when_full = listen.when_full.unwrap_or(limits.when_full);
         let socket = self
             .core
             .net
@@ -216,8 +216,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         });
         self.admission.add_listener(places);
         let backlog = options.backlog as usize;
-        self.listeners
-            .push(Listener::new(socket, address, when_full, backlog));
+        let mut listener = Listener::new(socket, address, backlog);
+        (listener.when_full, listener.queue) = (listen.when_full, listen.queue);
+        self.listeners.push(listener);
         Ok(id)
     }
 

@@ -320,9 +320,80 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_closes_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.listeners[listener].close_after_queue();",
-        replace: "self.listeners[listener].socket = None;",
+        find: "QueueOwner::Own => self.listeners[listener].close_after_queue(),",
+        replace: "QueueOwner::Own => self.listeners[listener].socket = None,",
         suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_takes_in_the_queue_of_another",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "QueueOwner::Shared => self.leave_queue(listener),",
+        replace: "QueueOwner::Shared => self.listeners[listener].close_after_queue(),",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_of_nothing_lasts_all_its_time",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "if self.has_stage_drained() {
+            next",
+        replace: "if false && self.has_stage_drained() {
+            next",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "queue_of_another_is_reset",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.core.net.release(socket);",
+        replace: "drop(socket);",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "handed_over_listener_accepts",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        for listener in 0..self.listeners.len() {
+            self.leave_queue(listener);
+        }",
+        replace: "",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "addresses_not_counted_from_the_change_on",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "self.admission.count_address(connection.claim().address);",
+        replace: "let _ = connection;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "addresses_counted_for_ever",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "self.admission.forget_addresses();",
+        replace: "",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "limits_changed_in_part",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.core.limits.check_change_to(&limits)?;
+        self.admission.check_reserves(limits.connections_max)?;",
+        replace: "        self.core.pressure.set_limits(&limits);
+        self.core.limits.check_change_to(&limits)?;
+        self.admission.check_reserves(limits.connections_max)?;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "longest_wait_does_not_change",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.core.pressure.set_limits(&limits);
+        self.core.limits = limits;",
+        replace: "        self.core.limits = limits;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "reserved_places_lost_by_a_change",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.admission.check_reserves(limits.connections_max)?;",
+        replace: "",
+        suite: Suite::Scenario("adjusting"),
     },
     Mutant {
         name: "drain_not_told_to_the_last_accepted",
@@ -928,8 +999,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "queue_of_one_listener_decided_by_all",
         file: "src/oneloop/reactor/accept.rs",
-        find: "let refuses = self.listeners[listener].when_full == WhenFull::Refuse;",
-        replace: "let refuses = self.core.limits.when_full == WhenFull::Refuse;",
+        find: "let own = self.listeners[listener].when_full;",
+        replace: "let own: Option<WhenFull> = None;
+        let _ = listener;",
         suite: Suite::Scenario("listeners"),
     },
     Mutant {
@@ -970,7 +1042,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "last_listener_drains_only_in_the_end",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "if until <= self.core.now() || self.has_first_drained() {",
+        find: "if until <= self.core.now() || self.has_stage_drained() {",
         replace: "if until <= self.core.now() {",
         suite: Suite::Scenario("listeners"),
     },
@@ -1010,9 +1082,23 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Sockets("listeners", "unix"),
     },
     Mutant {
+        name: "file_of_a_handed_over_socket_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "file.keep();",
+        replace: "drop(file);",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "file_of_an_adopted_socket_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "file: owns_file.then(",
+        replace: "file: true.then(",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
         name: "file_of_another_removed",
         file: "src/oneloop/net/os/unix.rs",
-        find: "let is_ours = |file: &Metadata| identity(file) == self.identity;",
+        find: "let is_ours = |file: &Metadata| Some(identity(file)) == self.identity;",
         replace: "let is_ours = |_: &Metadata| true;",
         suite: Suite::Sockets("listeners", "unix"),
     },
@@ -1848,8 +1934,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_over_while_others_wait_in_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.is_empty() && !self.listens_at_all() =>",
-        replace: "self.slots.is_empty() =>",
+        find: "Some(_) => self.slots.is_empty() && !self.listens_at_all(),",
+        replace: "Some(_) => self.slots.is_empty(),",
         suite: Suite::Scenario("draining"),
     },
     Mutant {

@@ -2,6 +2,7 @@
 //! form.
 
 mod accepting;
+mod adjusting;
 mod admin;
 mod chance;
 mod deadlines;

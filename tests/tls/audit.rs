@@ -19,15 +19,7 @@ fn testssl_finds_nothing_of_weight() {
     let server = Server::start(&["--tls-cert", &pair.certificate, "--tls-key", &pair.key]);
     let report = folder.file("report.csv");
     let output = Command::new(tool)
-        .args([
-            "--quiet",
-            "--warnings",
-            "batch",
-            "--color",
-            "0",
-            "--severity",
-            "LOW",
-        ])
+        .args(["--quiet", "--warnings", "batch", "--color", "0"])
         .args(["--add-ca", &pair.authority, "--csvfile", &report])
         // No look-up of names.
         .args(["--nodns", "none", "--ip", "127.0.0.1"])

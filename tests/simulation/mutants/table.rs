@@ -1230,22 +1230,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "plaintext_without_room_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if resumes {",
+        find: "if (!had_room || resumes) && self.presented == Presented::All {",
+        replace: "if resumes && self.presented == Presented::All {",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_after_a_pause_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if !had_room {",
+        find: "if (!had_room || resumes) && self.presented == Presented::All {",
+        replace: "if !had_room && self.presented == Presented::All {",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_behind_another_event_not_presented",
         file: "src/oneloop/layer/transform.rs",
         find: "        if plain.len() > before {
-            state.presented = Presented::Owed;
+            state.presented = Presented::New;
         }
 ",
         replace: "        let _ = before;
@@ -1262,8 +1262,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flush_for_room_not_waited_for",
         file: "src/oneloop/layer/transform.rs",
-        find: "                return Ok(Next::Flush);",
-        replace: "                return Ok(state.wait);",
+        find: "                self.flush = Flush::Own;
+                Next::Flush
+",
+        replace: "                self.wait
+",
         suite: Suite::Scenario("layers"),
     },
     Mutant {

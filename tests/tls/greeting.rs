@@ -1,10 +1,12 @@
 //! The greeting over TLS, with the client of this project and with the engine of rustls.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 
 use crate::common::{GOOD_BYE, QUESTION, Server, WELCOME, eventually, hello};
 use crate::peer::{Conversation, trusting};
-use crate::{file, start};
+use crate::{Folder, file, start};
 
 /// Runs greet-client to its end.
 fn client(server: &Server, flags: &[&str]) -> Output {
@@ -146,4 +148,25 @@ fn many_names_at_once_are_answered_in_order() {
     conversation.send(&writer);
     let replies: String = names.iter().map(|name| hello(name) + QUESTION).collect();
     assert!(conversation.rest() == replies + GOOD_BYE);
+}
+
+#[test]
+fn metrics_count_handshakes_without_tls_of_their_own() {
+    let folder = Folder::new("metrics");
+    let admin = folder.file("admin.sock");
+    let server = start(&["--admin", &format!("unix:{admin}")]);
+    Conversation::acquainted(server.address(), &trusting()).exchange("Ann");
+    let mut socket = UnixStream::connect(&admin).expect("the listener for operators");
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    socket.write_all(request.as_bytes()).expect("a connection");
+    let mut metrics = String::new();
+    socket.read_to_string(&mut metrics).expect("an answer");
+    for line in [
+        "greet_tls_handshakes_total{result=\"completed\"} 1",
+        "greet_tls_handshakes_total{result=\"failed\"} 0",
+        "greet_tls_handshakes_begun_total 1",
+        "greet_tls_handshakes_resumed_total 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    }
 }

@@ -240,7 +240,7 @@ Exit codes:
   0  the server answered `exit` with its goodbye, or standard output was closed
   1  standard input could not be read, or standard output not written
   2  misuse: a flag, an address or a name that cannot be
-  3  no connection: refused, unreachable, unknown host, not over TLS, or none within --timeout
+  3  no connection: refused, unreachable, unknown host, no TLS, or a time-out
   4  the server did not answer within --timeout
   5  the server ended the conversation first, or without a goodbye
   6  the server does not speak the protocol

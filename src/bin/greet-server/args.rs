@@ -245,7 +245,7 @@ Examples:
   greet-server --listen :7000                       serve on another port
   greet-server --listen '[::]:6000' --listen 0.0.0.0:6000 --max-per-ip 50
   greet-server --framing line --log-level warn      for programs, for measuring
-  greet-server --tls-cert cert.pem --tls-key key.pem     over TLS: greet-client --tls
+  greet-server --tls-cert cert.pem --tls-key key.pem        over TLS
 ";
 
 // A paragraph is one line, so that it is wrapped where the terminal ends.

@@ -55,11 +55,15 @@ pub(crate) fn journal(args: &Args) -> Journal {
 /// # Errors
 /// A sentence for the operator, about an option that cannot be used.
 pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), String> {
-    let own_metrics = OwnMetrics::new();
-    let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
+    let encryption = Encryption::new(&args.tls)?;
+    let (own_metrics, handshakes) = (OwnMetrics::new(), encryption.clone());
+    let admin = Admin::new().metrics(move |metrics| {
+        own_metrics.add(metrics);
+        handshakes.add_metrics(metrics);
+    });
     let controls = Controls {
         readiness: admin.readiness(),
-        encryption: Encryption::new(&args.tls)?,
+        encryption,
     };
     let main = journal(args);
     #[cfg(feature = "tls")]

@@ -57,6 +57,7 @@ pub(crate) use off::Encryption;
 
 #[cfg(feature = "tls")]
 mod on {
+    use oneloop::admin::Exposition;
     use oneloop::layer::{Layer, Optional};
     use oneloop::tls::{Config, ConfigError, Settings};
 
@@ -99,6 +100,37 @@ mod on {
             Ok(())
         }
 
+        /// Adds the metrics of handshakes. There are none without TLS.
+        pub(crate) fn add_metrics(&self, metrics: &mut Exposition) {
+            let Some(counters) = self.0.as_ref().map(Config::counters) else {
+                return;
+            };
+            let mut ended = metrics.counter(
+                "greet_tls_handshakes_total",
+                "TLS handshakes that have ended, by their result.",
+            );
+            for (result, count) in [
+                ("completed", counters.completed),
+                ("failed", counters.failed),
+                ("timed_out", counters.timed_out),
+                ("disconnected", counters.disconnected),
+            ] {
+                ended = ended.labelled(&[("result", result)], count);
+            }
+            metrics
+                .counter(
+                    "greet_tls_handshakes_begun_total",
+                    "TLS handshakes that have cost a key exchange.",
+                )
+                .value(counters.begun);
+            metrics
+                .counter(
+                    "greet_tls_handshakes_resumed_total",
+                    "Completed TLS handshakes that have resumed a session.",
+                )
+                .value(counters.resumed);
+        }
+
         /// Returns the counts of handshakes and their names. There are none without TLS.
         pub(crate) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
             let counters = self.0.iter().map(Config::counters);
@@ -116,10 +148,12 @@ mod on {
 
 #[cfg(not(feature = "tls"))]
 mod off {
+    use oneloop::admin::Exposition;
+
     use super::TlsArgs;
 
     /// Nothing: this build has no TLS.
-    #[derive(Clone, Copy, Debug, Default)]
+    #[derive(Clone, Debug, Default)]
     pub(crate) struct Encryption;
 
     impl Encryption {
@@ -133,6 +167,9 @@ mod off {
         pub(crate) fn reload(&self) -> Result<(), String> {
             Ok(())
         }
+
+        /// Adds nothing.
+        pub(crate) fn add_metrics(&self, _: &mut Exposition) {}
 
         /// Returns no counts.
         pub(crate) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {

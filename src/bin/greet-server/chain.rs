@@ -24,7 +24,7 @@
 use oneloop::Service;
 use oneloop::admin::{Admin, Readiness};
 use oneloop::layer::{Activity, ByListeners, Compose};
-use oneloop_greeting::Greeter;
+use oneloop_greeting::{Control, Greeter};
 
 use crate::args::Args;
 use crate::encryption::Encryption;
@@ -38,6 +38,7 @@ use crate::own_metrics::OwnMetrics;
 pub(crate) struct Controls {
     pub(crate) readiness: Readiness,
     pub(crate) encryption: Encryption,
+    pub(crate) greeting: Control,
 }
 
 /// The greeting alone. A connection costs less memory and an exchange less time than with a journal.
@@ -46,8 +47,13 @@ pub(crate) fn plain(args: &Args) -> Greeter {
 }
 
 /// The greeting with a journal, for a log that shows its lines.
-pub(crate) fn journal(args: &Args) -> Journal {
-    Journal::new(plain(args))
+pub(crate) fn journal(args: &Args) -> (Journal, Controls) {
+    let mut greeter = plain(args);
+    let controls = Controls {
+        greeting: greeter.control(),
+        ..Controls::default()
+    };
+    (Journal::new(greeter), controls)
 }
 
 /// The greeting with everything that concerns operators.
@@ -61,11 +67,12 @@ pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), 
         own_metrics.add(metrics);
         handshakes.add_metrics(metrics);
     });
+    let (main, controls) = journal(args);
     let controls = Controls {
         readiness: admin.readiness(),
         encryption,
+        ..controls
     };
-    let main = journal(args);
     #[cfg(feature = "tls")]
     let main = main.with(controls.encryption.layer());
     let main = main.with(Activity);

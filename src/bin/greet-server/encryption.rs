@@ -59,6 +59,7 @@ pub(crate) use off::Encryption;
 mod on {
     use oneloop::admin::Exposition;
     use oneloop::layer::{Layer, Optional};
+    pub(crate) use oneloop::tls::Renewal;
     use oneloop::tls::{Config, ConfigError, Settings};
 
     use super::TlsArgs;
@@ -89,15 +90,13 @@ mod on {
             Optional::new(self.0.as_ref().map(Config::layer))
         }
 
-        /// Reads the files again, for new connections. Does nothing without TLS.
+        /// Reads the files again. Returns nothing without TLS.
         ///
         /// # Errors
-        /// A sentence for the operator. The certificate in use stays.
-        #[allow(dead_code, reason = "not every build reloads")]
-        pub(crate) fn reload(&self) -> Result<(), String> {
-            let reloaded = self.0.as_ref().map(Config::reload);
-            reloaded.transpose().map_err(|error| cannot(&error))?;
-            Ok(())
+        /// A sentence for the operator.
+        pub(crate) fn read_again(&self) -> Result<Option<Renewal>, String> {
+            let renewal = self.0.as_ref().map(Config::read_again);
+            renewal.transpose().map_err(|error| cannot(&error))
         }
 
         /// Adds the metrics of handshakes. There are none without TLS.
@@ -156,16 +155,26 @@ mod off {
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Encryption;
 
+    /// A renewed certificate: there is none.
+    #[derive(Debug)]
+    pub(crate) enum Renewal {}
+
+    impl Renewal {
+        /// Is not called.
+        pub(crate) fn apply(self) {
+            match self {}
+        }
+    }
+
     impl Encryption {
         /// Returns it.
         pub(crate) fn new(_: &TlsArgs) -> Result<Self, String> {
             Ok(Self)
         }
 
-        /// Does nothing.
-        #[allow(dead_code, reason = "not every build reloads")]
-        pub(crate) fn reload(&self) -> Result<(), String> {
-            Ok(())
+        /// Returns nothing.
+        pub(crate) fn read_again(&self) -> Result<Option<Renewal>, String> {
+            Ok(None)
         }
 
         /// Adds nothing.

@@ -72,7 +72,7 @@ mod tests;
 use crate::layer::{Decoded, Handshake, Transform, Transformed};
 use crate::service::{CloseReason, Context, EndReason, Event, Output, Peer, ServiceContext};
 
-pub use config::{Config, ConfigError, Settings, Versions};
+pub use config::{Config, ConfigError, Renewal, Settings, Versions};
 pub use counters::Counters;
 use handshake::{Ending, Progress};
 use queue::Queue;

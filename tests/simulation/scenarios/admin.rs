@@ -335,13 +335,13 @@ fn agent_reports_the_free_places_and_closes() {
         String::from_utf8(agent.received()).expect("text")
     };
     // The agent's own connection takes one of 15 places.
-    assert_eq!(line(&mut simulation), "up ready 93%\n");
+    assert_eq!(line(&mut simulation), "up ready 94%\n");
     let clients: Vec<_> = (0..5).map(|_| simulation.connect_to("public")).collect();
     simulation.run_for(3 * SECOND);
     assert_eq!(line(&mut simulation), "up ready 60%\n");
     let more: Vec<_> = (0..9).map(|_| simulation.connect_to("public")).collect();
     simulation.run_for(3 * SECOND);
-    assert_eq!(line(&mut simulation), "up ready 26%\n");
+    assert_eq!(line(&mut simulation), "up ready 27%\n");
     let readiness = simulation.reactor().service().second().inner().readiness();
     readiness.set(Ready::Starting);
     assert_eq!(line(&mut simulation), "maint\n");

@@ -12,6 +12,7 @@ mod notify;
 mod occupant;
 mod operators;
 mod own_metrics;
+#[cfg(unix)]
 mod reload;
 mod report;
 mod sharing;
@@ -24,6 +25,7 @@ mod upkeep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
@@ -144,6 +146,12 @@ fn cannot_start(error: &io::Error, descriptors: usize) -> String {
         "Cannot start: {error}; if descriptors are too few, raise their hard limit, which is \
          {descriptors} (`ulimit -Hn` as root, or LimitNOFILE= of a systemd unit)"
     )
+}
+
+/// Returns the moment when `wait` is over. It is at most a century, so that the sum is in range.
+fn after(wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + wait.min(CENTURY)
 }
 
 /// Returns a number of things in words: `1 connection`, `2 connections`.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, process};
 
+use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
@@ -118,7 +119,7 @@ pub(crate) struct Args {
     pub(crate) log_format: LogFormat,
 
     /// Let several processes listen on one port; the kernel spreads the connections.
-    #[arg(long, env = "GREET_REUSE_PORT")]
+    #[arg(long, env = "GREET_REUSE_PORT", value_parser = FalseyValueParser::new())]
     pub(crate) reuse_port: bool,
 
     /// Read options from a file: `option = value` on each line, without dashes. The command line
@@ -203,7 +204,8 @@ impl Args {
     /// Returns `true` if SIGHUP reads the configuration again: there is a file, or a service
     /// manager that expects it.
     pub(crate) fn can_reload(&self) -> bool {
-        cfg!(unix) && (self.config.is_some() || env::var_os("NOTIFY_SOCKET").is_some())
+        let manager = env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
+        cfg!(unix) && (manager || self.config.is_some())
     }
 
     /// Returns where to listen.

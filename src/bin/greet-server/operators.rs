@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use greet_support::address::Address;
-use log::Level;
-use log::kv::Value;
 use oneloop::{Listen, Reactor, Service};
 
 use crate::args::Args;
@@ -105,9 +103,8 @@ impl Operators<'_> {
         }
         let all = reactor.listeners();
         for (_, address) in all.filter(|(id, _)| id.name() == self.name) {
-            let none: [(&str, Value<'_>); 0] = [];
             let message = format!("{} for operators on {address}", self.purpose);
-            logging::always(Level::Info, &message, &none);
+            logging::note(&message);
         }
         Ok(())
     }

@@ -270,6 +270,7 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
     type Events = Vec<Readiness>;
 
     const SHORT_READ_DRAINS: bool = SHORT_READ_DRAINS;
+    const SHORT_WRITE_FILLS: bool = SHORT_READ_DRAINS;
 
     fn poll(&mut self, events: &mut Vec<Readiness>, timeout: Option<Duration>) -> io::Result<()> {
         events.clear();

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::folder::Folder;
 use super::load::Load;
+use super::notify::Manager;
 use super::passing::{free_port, passing};
 use crate::common::{Client, PATIENCE, Server, eventually, server};
 
@@ -23,6 +24,8 @@ pub(crate) struct Lineage {
     first: Server,
     /// The last successor, once there is one.
     last: Option<Process>,
+    /// The one before, while it may still run.
+    before: Option<Process>,
     restarts: usize,
 }
 
@@ -73,6 +76,7 @@ impl Lineage {
         Self {
             first: Server::run(command, listeners),
             last: None,
+            before: None,
             restarts: 0,
         }
     }
@@ -98,14 +102,19 @@ impl Lineage {
         pid_in(&self.first.log().wait_for(STARTING, seen))
     }
 
-    /// Waits until the process before the present one has drained and ended.
+    /// Starts a successor, and waits until it serves.
     #[track_caller]
-    pub(crate) fn restart(&mut self) {
-        let successor = self.ask();
+    pub(crate) fn succeed(&mut self) {
+        let successor = Process(self.ask());
         self.first.log().wait_for(SERVES, self.restarts);
         self.restarts += 1;
-        let before = self.last.replace(Process(successor));
-        match before {
+        self.before = self.last.replace(successor);
+    }
+
+    /// Waits until the process before the present one has ended, well.
+    #[track_caller]
+    pub(crate) fn expect_end_of_predecessor(&mut self) {
+        match self.before.take() {
             Some(before) => assert_eq!(before.exit(), 0),
             None => eventually("the first process has ended", || {
                 (!self.first.is_running()).then_some(())
@@ -113,6 +122,14 @@ impl Lineage {
         }
     }
 
+    /// Starts a successor, and waits until the process before it has ended.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.succeed();
+        self.expect_end_of_predecessor();
+    }
+
+    /// Stops the last process, which must end well.
     #[track_caller]
     pub(crate) fn stop(self) {
         self.signal(Signal::SIGTERM);
@@ -308,6 +325,41 @@ fn sockets_of_a_service_manager_pass_to_the_successor() {
     }
     lineage.stop();
     assert!(folder.path("s").exists(), "it is the service manager's");
+}
+
+#[test]
+fn full_server_has_descriptors_left_for_a_successor() {
+    let folder = Folder::new("full");
+    let manager = Manager::at(&folder);
+    let plain = server::command(&["--grace", "1h"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env("NOTIFY_SOCKET", folder.path("notify"));
+    let mut lineage = Lineage::new(command);
+    manager.next_with("READY=1");
+    let mut served = Client::acquainted(lineage.address());
+    let mut clients = Vec::new();
+    let mut first = *b"W";
+    while first == *b"W" {
+        let mut client = Client::connect(lineage.address());
+        client
+            .0
+            .read_exact(&mut first)
+            .expect("a welcome or a refusal");
+        clients.push(client);
+    }
+    // These are refused, and linger.
+    clients.extend((0..20).map(|_| Client::connect(lineage.address())));
+    served.round_trip("Ada");
+    lineage.succeed();
+    let (message, _) = manager.next_with("MAINPID=");
+    assert_eq!(message, format!("MAINPID={}", lineage.pid()));
+    served.round_trip("Grace");
+    drop((served, clients));
+    lineage.expect_end_of_predecessor();
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
+use nix::time::{ClockId, clock_gettime};
 
 /// The service manager, if there is one.
 pub(crate) struct Manager {
@@ -71,15 +72,24 @@ impl Manager {
         self.failures
     }
 
-    /// Reports that the service is ready: every socket is bound.
+    /// Reports that the service is ready: every socket is bound, or a reload is over.
     pub(crate) fn ready(&mut self) {
         self.enter(Phase::Ready);
         self.send("READY=1");
     }
 
+    /// Reports that the configuration is being read again. [`ready`](Self::ready) ends it.
+    pub(crate) fn reloading(&mut self) {
+        // In one datagram: systemd requires both at once.
+        if let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC) {
+            let micros = Duration::from(now).as_micros();
+            self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        }
+    }
+
     /// Reports that the service stops, within `most` at the latest.
     pub(crate) fn stopping(&mut self, most: Duration) {
-        self.enter(Phase::Stopping(Instant::now() + most));
+        self.enter(Phase::Stopping(crate::after(most)));
         let extension = extension(most);
         self.send(&format!("STOPPING=1\n{extension}"));
     }
@@ -211,7 +221,9 @@ fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
 
 /// Returns the request for as much more time, and a margin for the end of the process.
 fn extension(most: Duration) -> String {
-    format!("EXTEND_TIMEOUT_USEC={}", (most + MARGIN).as_micros())
+    let micros = most.saturating_add(MARGIN).as_micros();
+    // systemd counts with 64 bits, and the greatest number means for ever.
+    format!("EXTEND_TIMEOUT_USEC={}", micros.min(u128::from(u64::MAX)))
 }
 
 const STATUS_EVERY: Duration = Duration::from_secs(10);

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use greet_support::address::Address;
-use log::Level;
-use log::kv::Value;
 use oneloop::{Listen, Reactor, Service};
 
 use crate::args::Args;
@@ -116,9 +114,8 @@ impl Operators<'_> {
         })?;
         let bound = reactor.listeners().find(|(other, _)| *other == id);
         if let Some((_, address)) = bound {
-            let none: [(&str, Value<'_>); 0] = [];
             let message = format!("{} for operators on {address}", self.purpose);
-            logging::always(Level::Info, &message, &none);
+            logging::note(&message);
         }
         Ok(())
     }

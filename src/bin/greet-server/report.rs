@@ -29,13 +29,13 @@ fn fields(reactor: &Reactor<impl Service>) -> Vec<(String, u64)> {
         ("addresses_counted", count(usage.addresses)),
         ("deadlines", count(usage.deadlines)),
         ("bytes_held", count(usage.buffered_bytes)),
-        ("accepted", counters.accepted),
-        ("accept_failed", counters.accept_failures),
-        ("without_descriptors", counters.accept_exhausted),
-        ("turns", counters.turns),
-        ("events", counters.events),
-        ("bytes_in", counters.bytes_in),
-        ("bytes_out", counters.bytes_out),
+        ("accepted", counters.accepted()),
+        ("accept_failed", counters.accept_failures()),
+        ("without_descriptors", counters.accept_exhausted()),
+        ("turns", counters.turns()),
+        ("events", counters.events()),
+        ("bytes_in", counters.bytes_in()),
+        ("bytes_out", counters.bytes_out()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();

@@ -181,7 +181,6 @@ impl Admin {
                 return Ok(());
             }
             Route::Drain => {
-                self.readiness.set(Ready::Leaving);
                 cx.drain();
                 Answer::ok("draining\n")
             }

@@ -223,7 +223,7 @@ fn agent(report: &Inspection<'_>, readiness: &Readiness) -> String {
             let most = report.connections_max.max(1);
             let free = most.saturating_sub(taken.sum());
             // A full server is not to be taken out: its connections would go to the others, at once.
-            format!("up ready {}%\n", (free * 100 / most).max(1))
+            format!("up ready {}%\n", (free * 100).div_ceil(most).max(1))
         }
     }
 }

@@ -24,7 +24,7 @@ use format::Layout;
 pub(crate) use format::LogFormat;
 use format::Reader;
 #[cfg(unix)]
-use oneloop::net::WriteWatch;
+use oneloop::DescriptorWatch;
 use ring::Ring;
 use stream::Stream;
 
@@ -39,7 +39,6 @@ pub(crate) fn start(level: LevelFilter, format: LogFormat) {
         reader: reader(&stream),
     };
     let logger = LOGGER.get_or_init(|| Logger {
-        level,
         behind: AtomicBool::new(false),
         output: Mutex::new(Output {
             layout,
@@ -83,12 +82,22 @@ fn reader(stream: &Stream) -> Reader {
     }
 }
 
+/// Changes the least level that is logged.
+pub(crate) fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
 /// Has the loop woken when standard error takes more again, if it ever does not.
 #[cfg(unix)]
-pub(crate) fn wake_with(watch: WriteWatch) {
+pub(crate) fn wake_with(watch: DescriptorWatch) {
     if let Some(logger) = LOGGER.get() {
         logger.hold().watch = Some(watch);
     }
+}
+
+/// Logs a line without fields at every log level.
+pub(crate) fn note(message: &str) {
+    always(Level::Info, message, &[]);
 }
 
 /// Logs a line at every log level: people and scripts wait for it.
@@ -139,7 +148,6 @@ pub(crate) fn finish() {
 
 /// The logger that `log` knows.
 struct Logger {
-    level: LevelFilter,
     /// Whether lines wait in the ring.
     behind: AtomicBool,
     output: Mutex<Output>,
@@ -153,7 +161,7 @@ struct Output {
     /// The line being written; kept for its memory.
     line: String,
     #[cfg(unix)]
-    watch: Option<WriteWatch>,
+    watch: Option<DescriptorWatch>,
 }
 
 /// How far writing got.
@@ -192,7 +200,7 @@ impl Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level
+        metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -275,9 +283,9 @@ impl Output {
         let descriptor = self.stream.descriptor();
         // A regular file cannot be watched; its lines wait for the next turn.
         let _ = if is_behind {
-            watch.arm(&descriptor.as_fd())
+            watch.writable(&descriptor.as_fd())
         } else {
-            watch.disarm(&descriptor.as_fd())
+            watch.end(&descriptor.as_fd())
         };
     }
 

@@ -580,8 +580,8 @@ fn session_in_duplex_reads_all_input_while_its_output_waits() {
     };
     let seen = connect(&simulation, 1, link, (&client_config(false), manner));
     simulation.run_for(10 * SECOND);
-    assert!(simulation.reactor().counters().bytes_in > 50_000);
-    assert!(simulation.reactor().counters().bytes_out < 30_000);
+    assert!(simulation.reactor().counters().bytes_in() > 50_000);
+    assert!(simulation.reactor().counters().bytes_out() < 30_000);
     simulation.run_for(HOUR);
     assert!(seen.borrow().plain == sends && seen.borrow().ended);
     assert_eq!(simulation.reactor().usage(), Default::default());

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::inspect::Inspection;
-use oneloop::{CallError, CloseReason, EndReason, Handle, Next, Peer, Time};
+use oneloop::{CallError, CloseReason, ConnectError, EndReason, Handle, Next, Peer, Time};
 use oneloop_sim::{Observer, Syscall};
 
 use super::calls::Calls;
@@ -306,7 +306,7 @@ impl Ledger {
         self.connecting.insert(number, now);
     }
 
-    pub fn connect_failed(&mut self, number: usize, error: &Error, now: Time) {
+    pub fn connect_failed(&mut self, number: usize, error: &ConnectError, now: Time) {
         self.now = now;
         let since = self.connecting.remove(&number);
         let server = self.streams(number).server;

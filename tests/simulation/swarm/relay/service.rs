@@ -1,14 +1,13 @@
 //! The relay itself: a service that forwards, and now and then does other things that it may.
 
 use std::collections::HashMap;
-use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Connect, Context, EndReason, Event, JobPanicked, ListenerId, Next, Peer, Pool,
-    Service, ServiceContext, SessionId, Tag, Time,
+    CloseReason, Connect, ConnectError, Context, EndReason, Event, JobPanicked, ListenerId, Next,
+    Peer, Pool, Service, ServiceContext, SessionId, Tag, Time,
 };
 use oneloop_sim::Rng;
 
@@ -339,7 +338,7 @@ impl Service for Relay {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         let conversation = tag.value() as usize;
         let mut ledger = self.shared.0.borrow_mut();
         ledger.connect_failed(conversation, error, cx.now());

@@ -3,6 +3,7 @@
 mod args;
 mod chain;
 mod config;
+mod encryption;
 mod foreign;
 mod journal;
 mod listeners;
@@ -13,6 +14,7 @@ mod occupant;
 mod operators;
 mod own_metrics;
 mod proxies;
+#[cfg(unix)]
 mod reload;
 mod report;
 mod sharing;
@@ -25,6 +27,7 @@ mod upkeep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
 /// Serves by the service that the options need: see [`chain`].
 fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
     if args.is_operated() {
-        let (service, controls) = chain::operated(args);
+        let (service, controls) = chain::operated(args)?;
         serve_by(service, &controls, args, sockets)
     } else if args.log_level() >= LevelFilter::Info || args.can_reload() {
         let (service, controls) = chain::journal(args);
@@ -128,7 +131,7 @@ fn run(
             return Ok(exit);
         }
         if signals.take_report() {
-            report::log(reactor, upkeep.notify_failures());
+            report::log(reactor, upkeep.notify_failures(), controls);
         }
     }
 }
@@ -145,6 +148,12 @@ fn cannot_start(error: &io::Error, descriptors: usize) -> String {
         "Cannot start: {error}; if descriptors are too few, raise their hard limit, which is \
          {descriptors} (`ulimit -Hn` as root, or LimitNOFILE= of a systemd unit)"
     )
+}
+
+/// Returns the moment when `wait` is over. It is at most a century, so that the sum is in range.
+fn after(wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + wait.min(CENTURY)
 }
 
 /// Returns a number of things in words: `1 connection`, `2 connections`.

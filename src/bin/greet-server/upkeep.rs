@@ -44,7 +44,7 @@ enum Stage {
 impl Upkeep {
     /// Finds the service manager and the predecessor, if there are such.
     pub(crate) fn new(sockets: Sockets, args: &Args, allowance: Allowance) -> Self {
-        let is_successor = sockets.predecessor().is_some();
+        let is_successor = sockets.is_inherited();
         Self {
             sockets,
             manager: Manager::from_environment(is_successor),
@@ -57,7 +57,7 @@ impl Upkeep {
 
     /// Reports that every socket is bound and served from now on.
     pub(crate) fn report_ready(&mut self) {
-        if let Some(predecessor) = self.sockets.predecessor()
+        if let Some(predecessor) = self.sockets.take_predecessor()
             && let Err(error) = predecessor.report_ready()
         {
             warn!("the predecessor has ended ({error}); this process serves alone");
@@ -92,7 +92,7 @@ impl Upkeep {
         if self.stage == Stage::Serving && signals.stop_requested() {
             self.stage = Stage::Stopping;
             self.successor.abandon();
-            let most = self.grace + reactor.limits().drain_timeout;
+            let most = self.grace.saturating_add(reactor.limits().drain_timeout);
             self.manager.stopping(most);
         }
         if signals.take_reload() && self.stage == Stage::Serving {

@@ -71,9 +71,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         next = next.min(self.core.scratch.service.timers.next());
         if let Some(drain) = &self.drain {
             next = next.min(drain.next_at());
-        }
-        if self.has_stage_drained() {
-            next = Time::START;
+            if self.has_stage_drained() {
+                next = Time::START;
+            }
         }
         for (index, listener) in self.listeners.iter().enumerate() {
             if self.may_accept(index) {

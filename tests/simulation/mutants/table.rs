@@ -335,9 +335,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "drain_of_nothing_lasts_all_its_time",
         file: "src/oneloop/reactor/poll.rs",
         find: "if self.has_stage_drained() {
-            next",
+                next",
         replace: "if false && self.has_stage_drained() {
-            next",
+                next",
         suite: Suite::Scenario("draining"),
     },
     Mutant {

@@ -95,6 +95,11 @@ pub(crate) fn wake_with(watch: DescriptorWatch) {
     }
 }
 
+/// Logs a line without fields at every log level.
+pub(crate) fn note(message: &str) {
+    always(Level::Info, message, &[]);
+}
+
 /// Logs a line at every log level: people and scripts wait for it.
 pub(crate) fn always(level: Level, message: &str, fields: &[(&str, Value<'_>)]) {
     if let Some(logger) = LOGGER.get() {

@@ -16,6 +16,8 @@ complete -c greet-server -l backlog -d 'Connections that may wait in the kernel 
 complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
 complete -c greet-server -l agent -d 'Address for the agent checks of HAProxy, whose servers then need `weight 100`. Default: none' -r
 complete -c greet-server -l warn-turn -d 'Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off' -r
+complete -c greet-server -l tls-cert -d 'Encrypts the connections with TLS: the certificate chain, as a PEM file. Needs a build with the feature `tls`' -r -F
+complete -c greet-server -l tls-key -d 'The private key of the certificate, as a PEM file' -r -F
 complete -c greet-server -l log-level -d 'Least level that is logged' -r -f -a "off\t''
 error\t''
 warn\t''

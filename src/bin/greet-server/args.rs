@@ -87,7 +87,7 @@ pub(crate) struct Args {
     pub(crate) backlog: u32,
 
     /// Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain
-    /// socket, or an address like those of --listen. Default: none.
+    /// socket, or an address or fd://NAME like those of --listen. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
 

@@ -24,6 +24,25 @@ fn layers_name_only_the_contract() {
 }
 
 #[test]
+fn tls_names_only_the_contract_and_layers() {
+    assert_names_none_of(
+        "src/oneloop/tls",
+        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
+    );
+}
+
+#[test]
+fn rustls_is_named_by_one_file_of_the_library() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oneloop");
+    let named = sources(&library).into_iter().filter(|file| {
+        let source = fs::read_to_string(file).expect("a source");
+        names(&words(&source), "rustls")
+    });
+    let named: Vec<_> = named.collect();
+    assert_eq!(named, [library.join("tls/engine.rs")]);
+}
+
+#[test]
 fn framing_names_no_other_module() {
     let rest = ["service", "net", "reactor", "layer", "Service", "Reactor"];
     assert_names_none_of("src/oneloop/framing", &[SOCKETS, CLOCKS, &rest]);
@@ -77,6 +96,10 @@ fn server_alone_is_built_without_charts_editor_and_manual() {
         tree(&[]),
         tree(&["--no-default-features", "--features", "server"]),
     );
+    // Its cryptography needs a C compiler.
+    for tree in [&all, &server] {
+        assert!(!tree.contains("rustls ") && !tree.contains("ring "));
+    }
     for package in [
         "plotters",
         "rustyline",

@@ -437,6 +437,66 @@ mod unix {
     }
 
     #[test]
+    fn handed_over_sockets_are_served_by_the_successor() {
+        let folder = Folder::new("handed");
+        let first = builder().listen(listen(&folder)).listen(any_port());
+        let mut first = first.build().expect("all listeners open");
+        let (ids, addresses): (Vec<_>, Vec<_>) = first
+            .listeners()
+            .map(|(id, address)| (id, address.clone()))
+            .unzip();
+        let sockets = ids.iter().map(|&id| {
+            let socket = first.listener_socket(id).expect("it is open");
+            socket.try_clone_to_owned().expect("a descriptor")
+        });
+        let mut sockets = sockets.collect::<Vec<_>>().into_iter();
+        let in_queue = local(&folder);
+        let in_queue_of_tcp = tcp(addresses[1].socket_addr().expect("an IP address"));
+        first.hand_over();
+        assert!(ids.iter().all(|&id| first.listener_socket(id).is_none()));
+        drop(first);
+        assert_eq!(folder.files(), 1);
+
+        let mut adopt = || Listen::adopt(sockets.next().expect("a socket"));
+        let (adopted, adopted_tcp) = (adopt().name("local").own_file(), adopt());
+        let second = Running::start(builder().listen(adopted).listen(adopted_tcp));
+        exchange(in_queue, "local");
+        exchange(in_queue_of_tcp, "");
+        second.stop();
+        assert_eq!(folder.files(), 0);
+    }
+
+    #[test]
+    fn file_of_an_adopted_socket_stays_unless_it_is_owned() {
+        let folder = Folder::new("owned");
+        for (is_owned, files) in [(false, 1), (true, 0)] {
+            let _ = fs::remove_file(folder.socket());
+            let socket = UnixListener::bind(folder.socket()).expect("a path");
+            let listen = match Listen::adopt(OwnedFd::from(socket)) {
+                listen if is_owned => listen.own_file(),
+                listen => listen,
+            };
+            Running::start(builder().listen(listen)).stop();
+            assert_eq!(folder.files(), files);
+        }
+    }
+
+    #[test]
+    fn queue_of_a_shared_socket_is_left_to_the_other_holder() {
+        let holder = TcpListener::bind(any_port()).expect("a free port");
+        let address = holder.local_addr().expect("it is bound");
+        let shared = || OwnedFd::from(holder.try_clone().expect("a descriptor"));
+        let first = builder().listen(Listen::adopt(shared()).shared());
+        let mut first = first.build().expect("it listens");
+        let in_queue = tcp(address);
+        first.drain();
+        first.run().expect("the loop runs to its end");
+        let second = Running::start(builder().listen(Listen::adopt(shared()).shared()));
+        exchange(in_queue, "");
+        second.stop();
+    }
+
+    #[test]
     fn sockets_that_do_not_listen_are_not_adopted() {
         let (connected, _other) = UnixStream::pair().expect("descriptors");
         let file = fs::File::open("/dev/null").expect("a file");

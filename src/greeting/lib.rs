@@ -20,6 +20,7 @@ use name::{InvalidName, Name};
 pub use session::Session;
 use session::{Closing, PeerState, Prompt, State, Timer};
 
+use oneloop::inspect::Description;
 use oneloop::{
     CloseReason, Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext,
     SessionId, Time,
@@ -110,6 +111,10 @@ impl Service for Greeter {
 
     fn closed(&mut self, _: Session, peer: Peer, reason: EndReason, _: &mut ServiceContext) {
         log::info!("Connection from {} is closed ({reason})", peer.address);
+    }
+
+    fn describe(&self, session: &Session, description: &mut Description) {
+        description.state = Some(session.state.as_str());
     }
 
     fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {

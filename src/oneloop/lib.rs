@@ -7,22 +7,29 @@
 //! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
 //! | [`service`] | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
 //! | [`layer`] | services around services | the loop, sockets, clocks |
+//! | `admin` | a service for operators, with the feature `admin` | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
 //! | [`reactor`] | the loop: connections, deadlines, limits | the meaning of the bytes |
+//! | `tls` | a layer that encrypts connections (feature `tls`) | the loop, sockets |
 //! | [`testing`] | steps a session by hand, for unit tests | the loop |
 #![doc = include_str!("README.md")]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod framing;
 pub mod layer;
 pub mod net;
 pub mod reactor;
 pub mod service;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use reactor::{
     BuildError, Builder, CallError, Counters, Handle, InvalidLimits, JobPanicked, Limits, Listen,
-    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, WhenFull,
+    Pool, Reactor, Reply, ReplyError, Stopped, Turn, Usage, Watch, WhenFull,
 };
+pub use service::inspect;
 pub use service::{
     Address, CloseReason, Connect, Context, EndReason, Event, ListenerId, Next, Output, Peer,
     PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,

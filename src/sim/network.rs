@@ -325,6 +325,10 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         Ok(Listener { world, index })
     }
 
+    fn release(&mut self, listener: Listener) {
+        self.world.borrow_mut().release_listener(listener.index);
+    }
+
     fn local_addr(&self, listener: &Listener) -> Address {
         let world = self.world.borrow();
         world.unix.outside(world.listeners[listener.index].address)

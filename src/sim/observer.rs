@@ -103,6 +103,8 @@ pub struct CallCounts {
     pub max_queue_starvation: Duration,
     /// Queued connections that were reset because the loop closed their listener.
     pub abandoned: u64,
+    /// Queued connections that the loop left to another process which has their listener open.
+    pub released: u64,
 }
 
 impl Syscall<'_> {

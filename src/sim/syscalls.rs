@@ -104,6 +104,7 @@ impl World {
             send_buffer_bytes: options.buffers.send_bytes as usize,
             receive_buffer_bytes: options.buffers.receive_bytes as usize,
             open: true,
+            is_released: false,
             shares_port: options.reuse_port,
             waiting_since: None,
         });
@@ -345,7 +346,7 @@ impl World {
         match source {
             Source::Listener(listener) => {
                 let state = &mut self.listeners[listener];
-                state.open.then_some(&mut state.registration)
+                state.is_registered().then_some(&mut state.registration)
             }
             Source::Stream(at) => self.end_mut(at).registration.as_mut(),
         }

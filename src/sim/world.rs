@@ -65,7 +65,10 @@ pub(super) struct ListenerState {
     pub(super) backlog: usize,
     pub(super) send_buffer_bytes: usize,
     pub(super) receive_buffer_bytes: usize,
+    /// True while any process has it open.
     pub(super) open: bool,
+    /// True if only another process has it open.
+    pub(super) is_released: bool,
     pub(super) shares_port: bool,
     /// Since when a connection waits, or since the last attempt to accept.
     pub(super) waiting_since: Option<Time>,
@@ -320,8 +323,18 @@ impl World {
         self.break_end(at, io::ErrorKind::ConnectionReset);
     }
 
-    /// Closes a listener and resets its queued connections.
+    /// Leaves a listener and its queue to another process. The simulation has none, so that the
+    /// connections stay in the queue.
+    pub(super) fn release_listener(&mut self, listener: usize) {
+        self.listeners[listener].is_released = true;
+        self.call_counts.released += self.listeners[listener].queue.len() as u64;
+    }
+
+    /// Closes a listener and resets its queued connections, unless another process has it open.
     pub(super) fn close_listener(&mut self, listener: usize) {
+        if self.listeners[listener].is_released {
+            return;
+        }
         self.listeners[listener].open = false;
         for at in std::mem::take(&mut self.listeners[listener].queue) {
             self.call_counts.abandoned += 1;
@@ -635,7 +648,7 @@ impl World {
     fn raise_listener(&mut self, listener: usize) {
         let trigger = self.trigger;
         let state = &mut self.listeners[listener];
-        if state.open && state.registration.raise(ReadySet::READ, trigger) {
+        if state.is_registered() && state.registration.raise(ReadySet::READ, trigger) {
             self.poller.queue(Source::Listener(listener));
         }
     }
@@ -800,6 +813,11 @@ impl World {
 }
 
 impl ListenerState {
+    /// Returns true while the loop has it open.
+    pub(super) fn is_registered(&self) -> bool {
+        self.open && !self.is_released
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.queue.len() < self.backlog.max(1)
     }

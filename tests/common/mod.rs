@@ -10,6 +10,7 @@
 pub(crate) mod client;
 pub(crate) mod descriptors;
 pub(crate) mod inside;
+pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod server;
 
@@ -22,6 +23,7 @@ pub(crate) use oneloop_client::wire::{
     CONTROL_CHARACTER, FULL, GOOD_BYE, NOT_UTF8, QUESTION, TOO_MANY_MISTAKES, TOO_SLOW, WELCOME,
     hello, reply, too_long,
 };
+pub(crate) use process::Process;
 pub(crate) use scene::Scene;
 pub(crate) use server::{Report, Server};
 

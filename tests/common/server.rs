@@ -66,9 +66,15 @@ impl Server {
 
     #[track_caller]
     fn spawn(mut command: Command, flags: &[&str]) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let listeners = flags.iter().filter(|flag| **flag == "--listen").count();
+        Self::run(command, listeners.max(1))
+    }
+
+    /// Starts a server by a whole command, and waits until it listens at as many addresses.
+    #[track_caller]
+    pub(crate) fn run(mut command: Command, listeners: usize) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("starting greet-server");
@@ -80,10 +86,9 @@ impl Server {
             log,
             collector,
         };
-        let listeners = flags.iter().filter(|flag| **flag == "--listen").count();
-        for number in 0..listeners.max(1) {
+        for number in 0..listeners {
             let line = server.log.wait_for("(listening on ", number);
-            server.addresses.push(address_in(&line));
+            server.addresses.extend(address_in(&line));
         }
         server
     }
@@ -336,7 +341,8 @@ impl Log {
     }
 }
 
-fn command(flags: &[&str]) -> Command {
+/// Returns the command of a server, without what the environment has set for one.
+pub(crate) fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greet-server"));
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("GREET_") {
@@ -350,10 +356,11 @@ fn command(flags: &[&str]) -> Command {
     command
 }
 
-fn address_in(line: &str) -> SocketAddr {
+/// Returns the address in a line of the log, unless it is a path.
+fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("(listening on ").expect("the address");
     let (address, _) = rest.split_once(')').expect("its end");
-    address.parse().expect("an address")
+    address.parse().ok()
 }
 
 const REPORT: &str = " statistics ";

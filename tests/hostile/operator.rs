@@ -177,7 +177,6 @@ fn f5_signals_that_ask_for_nothing_stop_nothing() {
     let mut scene = Scene::new(&[]);
     for signal in [
         Signal::SIGPIPE,
-        Signal::SIGUSR2,
         Signal::SIGWINCH,
         Signal::SIGCHLD,
         Signal::SIGURG,

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::common::{Server, eventually};
+use crate::common::{Process, Server, eventually};
 use crate::load::schema;
 use crate::load::standin::Standin;
 
@@ -310,15 +310,12 @@ fn interrupt_is_exit_code_130_and_a_partial_report() {
         "--warm-up",
         "0s",
     ];
-    let mut child = greet_load(&[&arguments[..], &["--json", json.path()]].concat())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
+    let mut command = greet_load(&[&arguments[..], &["--json", json.path()]].concat());
+    let mut child = Process::spawn(command.stdout(Stdio::piped()));
     eventually("names are answered", || {
         (standin.served() > 200).then_some(())
     });
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-    kill(pid, Signal::SIGINT).expect("it runs");
+    child.signal(Signal::SIGINT);
     let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
     assert_eq!(exit.code(), Some(130));
     let mut report = String::new();
@@ -345,15 +342,12 @@ fn interrupt_of_a_ramp_or_a_comparison_is_exit_code_130() {
         let json = File::new("json");
         let common = [&address, "-n", "2", "-d", "1h", "--json", json.path()];
         let before = standin.served();
-        let mut child = greet_load(&[&common[..], mode].concat())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let mut command = greet_load(&[&common[..], mode].concat());
+        let mut child = Process::spawn(command.stdout(Stdio::piped()));
         eventually("names are answered", || {
             (standin.served() > before + 200).then_some(())
         });
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-        kill(pid, Signal::SIGINT).expect("it runs");
+        child.signal(Signal::SIGINT);
         let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
         assert_eq!(exit.code(), Some(130), "{mode:?}");
         let mut report = String::new();
@@ -368,12 +362,9 @@ fn interrupt_of_a_ramp_or_a_comparison_is_exit_code_130() {
 
 #[test]
 fn own_server_ends_if_the_generator_is_killed() {
-    let mut child = greet_load(&["--duration", "1h", "--quiet"])
-        .spawn()
-        .expect("it starts");
+    let mut child = Process::spawn(&mut greet_load(&["--duration", "1h", "--quiet"]));
     let children = format!("/proc/{0}/task/{0}/children", child.id());
     if !std::path::Path::new(&children).exists() {
-        let _ = (child.kill(), child.wait());
         return eprintln!("skipped: there is no {children} to find the server by");
     }
     let server = eventually("it has a server", || {
@@ -392,11 +383,8 @@ fn own_server_ends_if_the_generator_is_killed() {
 
 #[test]
 fn report_without_a_reader_is_not_an_error() {
-    let mut child = greet_load(&SHORT)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
+    let mut command = greet_load(&SHORT);
+    let mut child = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     drop(child.stdout.take());
     let exit = eventually("it ends", || child.try_wait().expect("it is ours"));
     assert_eq!(exit.code(), Some(0));

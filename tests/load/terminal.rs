@@ -6,6 +6,7 @@ use std::process::Command;
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
 
+use crate::common::Process;
 use crate::load::program::{SHORT, greet_load, output, text};
 
 /// Runs a command on a terminal of its own, and returns its output.
@@ -20,7 +21,7 @@ fn on_terminal(mut command: Command) -> String {
     let clone = || slave.try_clone().expect("the terminal is open");
     command.stdin(clone()).stdout(clone()).stderr(clone());
     command.env_remove("NO_COLOR").env("TERM", "xterm-256color");
-    let mut child = command.spawn().expect("it starts");
+    let mut child = Process::spawn(&mut command);
     // Ours close here, so that the terminal ends with the program.
     drop((command, slave));
     let mut written = Vec::new();

@@ -31,6 +31,7 @@ impl Kernel {
             buffers: BUFFERS,
             reuse_port: false,
             mode: None,
+            owns_file: false,
         };
         let at = ListenAt::Address(Address::Ip(address.parse().expect("an address")));
         let listener = os.listen(at, &options, Token(0))?;

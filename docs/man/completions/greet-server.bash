@@ -23,7 +23,7 @@ _greet__server() {
 
     case "${cmd}" in
         greet__server)
-            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --backlog --log-level --log-format --generate --help --version"
+            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --successor-timeout --backlog --admin --agent --warn-turn --log-level --log-format --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -65,7 +65,23 @@ _greet__server() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --successor-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --backlog)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warn-turn)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,4 +1,4 @@
-complete -c greet-server -l listen -d 'Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times, or several with commas. Port 0 means any free one' -r
+complete -c greet-server -l listen -d 'Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times, or several with commas. Port 0 means any free one. fd://NAME takes the sockets of this name that a service manager passes (LISTEN_FDNAMES)' -r
 complete -c greet-server -l framing -d 'How a name ends: at a line feed, after a silence, or whichever comes first' -r -f -a "auto\t''
 line\t''
 silence\t''"
@@ -10,7 +10,11 @@ queue\t'Leave them in the backlog until a connection ends'"
 complete -c greet-server -l name-timeout -d 'How long a peer may take to give a whole name' -r
 complete -c greet-server -l write-timeout -d 'How long a peer may take to read its replies' -r
 complete -c greet-server -l drain -d 'How long the connections have to finish when the server is stopped' -r
+complete -c greet-server -l successor-timeout -d 'How long a successor, started by SIGUSR2, has to be ready' -r
 complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
+complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
+complete -c greet-server -l agent -d 'Address for the agent checks of HAProxy. Default: none' -r
+complete -c greet-server -l warn-turn -d 'Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off' -r
 complete -c greet-server -l log-level -d 'Least level that is logged' -r -f -a "off\t''
 error\t''
 warn\t''

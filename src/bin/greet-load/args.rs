@@ -74,7 +74,7 @@ pub(crate) struct Args {
     ramp_rate: Option<f64>,
 
     /// Conditions that end --ramp-rate, written as for --fail-if.
-    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>50ms,errors>0", requires = "ramp_rate", value_parser = parse_thresholds)]
+    #[arg(long, value_name = "CONDITIONS", env = "GREET_LOAD_UNTIL", default_value = "p99>100ms,errors>0", requires = "ramp_rate", value_parser = parse_thresholds)]
     until: Thresholds,
 
     /// Compares the server, A, with the one at this address, B: in each round both are measured,

@@ -8,7 +8,9 @@ use log::{LevelFilter, warn};
 use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
+use crate::listeners::Place;
 use crate::logging::LogFormat;
+use crate::operators::{self, OperatorAddress};
 use greet_support::VERSION;
 use greet_support::address::Address;
 use greet_support::descriptors::Allowance;
@@ -19,7 +21,8 @@ use greet_support::manual::Manual;
 #[command(name = "greet-server", version = VERSION, before_help = EXAMPLES, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Address to listen on: HOST:PORT, HOST PORT, :PORT, PORT or HOST. May be given several times,
-    /// or several with commas. Port 0 means any free one.
+    /// or several with commas. Port 0 means any free one. fd://NAME takes the sockets of this name
+    /// that a service manager passes (LISTEN_FDNAMES).
     #[arg(
         long = "listen",
         value_names = ["ADDR", "PORT"],
@@ -31,7 +34,7 @@ pub(crate) struct Args {
 
     /// The same, parsed.
     #[arg(skip)]
-    listen: Vec<Address>,
+    listen: Vec<Place>,
 
     /// How a name ends: at a line feed, after a silence, or whichever comes first.
     #[arg(long, env = "GREET_FRAMING", default_value = "auto", value_parser = ["auto", "line", "silence"])]
@@ -65,9 +68,26 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "GREET_DRAIN", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
 
+    /// How long a successor, started by SIGUSR2, has to be ready.
+    #[arg(long, value_name = "TIME", env = "GREET_SUCCESSOR_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) successor_timeout: Duration,
+
     /// Connections that may wait in the kernel to be accepted.
     #[arg(long, value_name = "N", env = "GREET_BACKLOG", default_value_t = 4096)]
     pub(crate) backlog: u32,
+
+    /// Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain
+    /// socket, or an address like those of --listen. Default: none.
+    #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
+    pub(crate) admin: Option<OperatorAddress>,
+
+    /// Address for the agent checks of HAProxy. Default: none.
+    #[arg(long, value_name = "ADDR", env = "GREET_AGENT")]
+    pub(crate) agent: Option<OperatorAddress>,
+
+    /// Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off.
+    #[arg(long, value_name = "TIME", env = "GREET_WARN_TURN", value_parser = humantime::parse_duration)]
+    warn_turn: Option<Duration>,
 
     /// Least level that is logged.
     #[arg(
@@ -116,8 +136,8 @@ impl Args {
         Ok(args)
     }
 
-    /// Returns the addresses to listen on.
-    pub(crate) fn listen(&self) -> &[Address] {
+    /// Returns where to listen.
+    pub(crate) fn listen(&self) -> &[Place] {
         &self.listen
     }
 
@@ -127,6 +147,18 @@ impl Args {
             .parse()
             .expect("the parser accepts only the names of levels")
     }
+
+    /// Returns `true` if there is an option that concerns operators.
+    pub(crate) const fn is_operated(&self) -> bool {
+        self.admin.is_some() || self.agent.is_some()
+    }
+
+    /// Returns the duration above which a turn of the loop is logged, if the loop measures itself.
+    pub(crate) fn warn_turn(&self) -> Option<Duration> {
+        let default = self.admin.as_ref().map(|_| WARN_TURN);
+        self.warn_turn.or(default)
+    }
+
     /// Returns the limits of the loop, within those of the system.
     pub(crate) fn limits(&self, allowance: Allowance) -> Limits {
         let connections_max = self.max_connections.unwrap_or(allowance.connections);
@@ -138,7 +170,9 @@ impl Args {
             );
         }
         Limits {
-            connections_max: connections_max.min(allowance.connections),
+            connections_max: connections_max
+                .saturating_add(operators::places(self))
+                .min(allowance.connections),
             connections_per_address_max: self.max_per_ip,
             when_full: match self.when_full {
                 WhenFullArg::Refuse => WhenFull::Refuse,
@@ -171,7 +205,7 @@ impl Args {
 
 /// Parses each `--listen`, of which each has one address, or a host and a port, or addresses with
 /// commas.
-fn listen(matches: &ArgMatches) -> Result<Vec<Address>, clap::Error> {
+fn listen(matches: &ArgMatches) -> Result<Vec<Place>, clap::Error> {
     let occurrences = matches.get_occurrences::<String>("listen_texts");
     let mut addresses = Vec::new();
     for occurrence in occurrences.into_iter().flatten() {
@@ -196,6 +230,9 @@ fn parse_count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The duration above which a turn is slow, unless the command line has another.
+const WARN_TURN: Duration = Duration::from_millis(100);
+
 const EXAMPLES: &str = "\
 Examples:
   greet-server                  serve on 127.0.0.1:6000; try: nc 127.0.0.1 6000
@@ -209,7 +246,9 @@ const EXIT_CODES: &str = "\
 Times are written like 30ms, 10s, 2m. NO_COLOR turns colours off.
 
 SIGINT, SIGTERM and SIGHUP shut the server down gracefully; SIGINT or SIGTERM once more stops it \
-at once. SIGUSR1 logs statistics, at every log level. A signal that is ignored when the server \
+at once. SIGUSR1 logs statistics, at every log level. SIGUSR2 starts a successor: the same program \
+with the same options, or a new version of it, which takes over the sockets; when it is ready, this \
+process drains, and if it fails, this process goes on. A signal that is ignored when the server \
 starts, as under nohup, stays ignored. Under journald the log has priorities and no times.
 
 Exit codes:

@@ -2,6 +2,7 @@
 //! it sent, and which other protocols clients used on the greeting port.
 
 use log::{info, warn};
+use oneloop::inspect::Description;
 use oneloop::{
     Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, SessionId, Time,
 };
@@ -103,6 +104,10 @@ impl Service for Journal {
             "Connection from {} is closed ({why})",
             peer.address
         );
+    }
+
+    fn describe(&self, session: &Session, description: &mut Description) {
+        self.greeter.describe(&session.greeting, description);
     }
 
     fn refusal_message(&self, listener: ListenerId, why: EndReason) -> &[u8] {

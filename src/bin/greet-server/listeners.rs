@@ -1,37 +1,82 @@
 //! Listening: every address is bound before the server reports that it waits for connections.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 use log::kv::Value;
 use log::{Level, info, warn};
-use oneloop::{Reactor, Service};
+use oneloop::{BuildError, Listen, Reactor, Service};
 
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
+use crate::sockets::Sockets;
 use greet_support::address::Address;
 
-/// Listens on every address of `addresses`, and returns those that are bound.
+/// A value of `--listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An address to bind.
+    Address(Address),
+    /// The sockets of this name that the service manager passes: `fd://NAME`.
+    Passed(String),
+}
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text.trim().strip_prefix(PASSED) {
+            None => text.parse().map(Self::Address),
+            Some("") => Err("expected a name, as in fd://main"),
+            Some(name) => Ok(Self::Passed(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Passed(name) => write!(f, "{PASSED}{name}"),
+        }
+    }
+}
+
+/// Listens at every place, and returns the addresses.
 ///
-/// A name stands for all its addresses; those that this machine does not have are skipped if there
-/// is another.
+/// A name of a host stands for all its addresses; those that this machine does not have are skipped
+/// if there is another.
 ///
 /// # Errors
 /// A sentence for the operator.
 pub(crate) fn bind_all(
     reactor: &mut Reactor<impl Service>,
-    addresses: &[Address],
-) -> Result<Vec<SocketAddr>, String> {
+    places: &[Place],
+    sockets: &mut Sockets,
+) -> Result<Vec<oneloop::Address>, String> {
     let mut bound = Vec::new();
-    for address in addresses {
-        bind_each(reactor, address, &mut bound)?;
+    for place in places {
+        match place {
+            Place::Address(address) => bind_each(reactor, address, sockets, &mut bound)?,
+            Place::Passed(name) => sockets
+                .add_passed(reactor, name, |listen| listen)
+                .map_err(|problem| format!("Cannot listen on {place}: {problem}"))?,
+        }
     }
-    Ok(bound)
+    Ok(addresses(reactor))
+}
+
+fn addresses(reactor: &Reactor<impl Service>) -> Vec<oneloop::Address> {
+    let listeners = reactor.listeners();
+    listeners.map(|(_, address)| address.clone()).collect()
 }
 
 fn bind_each(
     reactor: &mut Reactor<impl Service>,
     address: &Address,
+    sockets: &mut Sockets,
     bound: &mut Vec<SocketAddr>,
 ) -> Result<(), String> {
     let found = address
@@ -43,8 +88,8 @@ fn bind_each(
         if let (0, Some(first)) = (one.port(), bound.get(before)) {
             one.set_port(first.port());
         }
-        match bind(reactor, one, bound) {
-            Ok(()) => {}
+        match bind(reactor, one, sockets) {
+            Ok(local) => bound.push(local),
             Err(error) if address.is_name() && is_absent(&error) => skipped = Some((one, error)),
             Err(error) => return Err(cannot_listen(one, &error, bound)),
         }
@@ -65,11 +110,22 @@ fn bind_each(
 fn bind(
     reactor: &mut Reactor<impl Service>,
     address: SocketAddr,
-    bound: &mut Vec<SocketAddr>,
-) -> io::Result<()> {
-    bound.push(reactor.listen(address)?);
-    Ok(())
+    sockets: &mut Sockets,
+) -> io::Result<SocketAddr> {
+    let added = sockets.add(reactor, Listen::tcp(address).name(MAIN));
+    let id = added.map_err(|error| match error {
+        BuildError::Listen { error, .. } => error,
+        error => error.into(),
+    })?;
+    let mut listeners = reactor.listeners();
+    let local = listeners.find(|(other, _)| *other == id);
+    Ok(local
+        .and_then(|(_, local)| local.socket_addr())
+        .unwrap_or(address))
 }
+
+/// The name of the listeners for clients.
+const MAIN: &str = "main";
 
 /// Returns `true` if this machine has no such address, or no such kind of address.
 fn is_absent(error: &io::Error) -> bool {
@@ -136,7 +192,7 @@ fn in_use(occupant: Option<Occupant>, port: u16) -> String {
 }
 
 /// Logs the addresses, at every log level: people and scripts wait for this line.
-pub(crate) fn announce(bound: &[SocketAddr]) {
+pub(crate) fn announce(bound: &[oneloop::Address]) {
     for address in bound {
         let message = format!("Waiting for connection... (listening on {address})");
         let none: [(&str, Value<'_>); 0] = [];
@@ -145,12 +201,16 @@ pub(crate) fn announce(bound: &[SocketAddr]) {
 }
 
 /// Logs advice: a command to try, and warnings about the addresses.
-pub(crate) fn advise(bound: &[SocketAddr], connections_max: usize) {
-    for &address in bound {
+pub(crate) fn advise(bound: &[oneloop::Address], connections_max: usize) {
+    let bound: Vec<_> = bound
+        .iter()
+        .filter_map(oneloop::Address::socket_addr)
+        .collect();
+    for &address in &bound {
         if address.ip().is_unspecified() {
             warn!("{address} accepts connections from every network of this machine");
         }
-        if let Some(ipv4) = missing_ipv4(address, bound) {
+        if let Some(ipv4) = missing_ipv4(address, &bound) {
             info!(
                 "{address} accepts IPv6 alone, and a connection to {} is refused: add --listen {ipv4} for IPv4",
                 SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
@@ -187,5 +247,22 @@ fn to_try(ip: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
+    }
+}
+
+/// The beginning of a place that the service manager has bound.
+const PASSED: &str = "fd://";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn place_is_an_address_or_a_name() {
+        assert_eq!("fd://main".parse(), Ok(Place::Passed("main".into())));
+        let address = "localhost:7000".parse().expect("an address");
+        assert_eq!("localhost:7000".parse(), Ok(Place::Address(address)));
+        assert!("fd://".parse::<Place>().is_err());
+        assert_eq!(Place::Passed("main".into()).to_string(), "fd://main");
     }
 }

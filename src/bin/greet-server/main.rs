@@ -1,14 +1,23 @@
 //! The greeting server: arguments, logger, limits, signals; the library does the rest.
 
 mod args;
+mod chain;
 mod foreign;
 mod journal;
 mod listeners;
 mod logging;
+#[cfg(unix)]
+mod notify;
 mod occupant;
+mod operators;
+mod own_metrics;
 mod report;
 mod shutdown;
 mod signals;
+mod sockets;
+#[cfg(unix)]
+mod successor;
+mod upkeep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,18 +25,22 @@ use std::process::ExitCode;
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
 use oneloop::net::Os;
-use oneloop::{Reactor, Service, Turn};
-use oneloop_greeting::Greeter;
+use oneloop::{Reactor, Service, Turn, Watch};
 
 use args::Args;
-use journal::Journal;
+use chain::Controls;
 use shutdown::Shutdown;
 use signals::Signals;
+use sockets::Sockets;
+use upkeep::Upkeep;
 
 fn main() -> ExitCode {
+    // Before there is any thread: it changes the environment.
+    let sockets = Sockets::from_environment();
     let args = Args::from_command_line();
     logging::start(args.log_level(), args.log_format);
-    let exit = serve(&args).unwrap_or_else(|failure| {
+    let served = sockets.and_then(|sockets| serve(&args, sockets));
+    let exit = served.unwrap_or_else(|failure| {
         if log::log_enabled!(log::Level::Error) {
             error!("{failure}");
         } else {
@@ -40,21 +53,29 @@ fn main() -> ExitCode {
     exit
 }
 
-/// Serves with a journal if its lines are logged. Without it, a connection costs less memory and an
-/// exchange less time.
-fn serve(args: &Args) -> Result<ExitCode, String> {
-    let greeter = Greeter::new(args.greeting());
-    if args.log_level() >= LevelFilter::Info {
-        serve_by(Journal::new(greeter), args)
+/// Serves by the service that the options need: see [`chain`].
+fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
+    if args.is_operated() {
+        let (service, controls) = chain::operated(args);
+        serve_by(service, &controls, args, sockets)
+    } else if args.log_level() >= LevelFilter::Info {
+        serve_by(chain::journal(args), &Controls::default(), args, sockets)
     } else {
-        serve_by(greeter, args)
+        serve_by(chain::plain(args), &Controls::default(), args, sockets)
     }
 }
 
-fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
+fn serve_by(
+    service: impl Service,
+    controls: &Controls,
+    args: &Args,
+    sockets: Sockets,
+) -> Result<ExitCode, String> {
     let allowance = descriptors::raise_limit();
     let limits = args.limits(allowance);
-    let connections_max = limits.connections_max;
+    let connections_max = limits
+        .connections_max
+        .saturating_sub(operators::places(args));
     let cannot_start = |error| cannot_start(&error, allowance.descriptors);
     let mut os = Os::new().map_err(cannot_start)?;
     let signals = Signals::catch(&mut os).map_err(cannot_start)?;
@@ -62,7 +83,14 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
     logging::wake_with(os.write_watch().map_err(cannot_start)?);
     let mut reactor =
         Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
-    let bound = listeners::bind_all(&mut reactor, args.listen())?;
+    let mut upkeep = Upkeep::new(sockets, args);
+    let bound = listeners::bind_all(&mut reactor, args.listen(), upkeep.sockets())?;
+    operators::listen(&mut reactor, args, upkeep.sockets())?;
+    upkeep.sockets().check_all_taken()?;
+    if let Some(threshold) = args.warn_turn() {
+        let watch = Watch::new().slow_turns(threshold);
+        reactor.watch(watch.continued(signals.continued()));
+    }
     listeners::announce(&bound);
     listeners::advise(&bound, connections_max);
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {
@@ -71,27 +99,32 @@ fn serve_by(service: impl Service, args: &Args) -> Result<ExitCode, String> {
             args.backlog
         );
     }
-    run(&mut reactor, &signals, args).map_err(|error| format!("Cannot go on: {error}"))
+    upkeep.report_ready();
+    run(&mut reactor, &signals, controls, &mut upkeep, args)
+        .map_err(|error| format!("Cannot go on: {error}"))
 }
 
 /// Turns the loop until it has stopped.
 fn run(
     reactor: &mut Reactor<impl Service>,
     signals: &Signals,
+    controls: &Controls,
+    upkeep: &mut Upkeep,
     args: &Args,
 ) -> io::Result<ExitCode> {
     let mut shutdown = Shutdown::Serving;
     loop {
-        let turn = reactor.turn()?;
+        let turn = upkeep.turn(reactor)?;
         logging::pump();
         if let Turn::Stopped(stopped) = turn {
             return Ok(shutdown.farewell(reactor, stopped));
         }
-        if let Some(exit) = shutdown.look(reactor, signals, args.drain) {
+        upkeep.look(reactor, signals, args.drain);
+        if let Some(exit) = shutdown.look(reactor, signals, controls, args.drain) {
             return Ok(exit);
         }
         if signals.take_report() {
-            report::log(reactor);
+            report::log(reactor, upkeep.notify_failures());
         }
     }
 }

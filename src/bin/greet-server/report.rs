@@ -7,8 +7,12 @@ use oneloop::{EndReason, Reactor, Service};
 use crate::logging;
 
 /// Logs the loop's counters and gauges, in one line.
-pub(crate) fn log(reactor: &Reactor<impl Service>) {
-    let fields = fields(reactor);
+///
+/// `notify_failures` is the number of messages that the service manager did not take, if there is
+/// one.
+pub(crate) fn log(reactor: &Reactor<impl Service>, notify_failures: Option<u64>) {
+    let mut fields = fields(reactor);
+    fields.extend(notify_failures.map(|failures| ("notify_failures".to_owned(), failures)));
     let fields: Vec<(&str, Value<'_>)> = fields
         .iter()
         .map(|(key, value)| (key.as_str(), Value::from(*value)))

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use log::{info, warn};
+use oneloop::admin::Ready;
 use oneloop::{EndReason, Reactor, Service, Stopped};
 
+use crate::chain::Controls;
 use crate::counted;
 use crate::signals::Signals;
 
@@ -29,11 +31,13 @@ impl Shutdown {
         &mut self,
         reactor: &Reactor<impl Service>,
         signals: &Signals,
+        controls: &Controls,
         drain_timeout: Duration,
     ) -> Option<ExitCode> {
         let interrupt = signals.take_interrupt();
         match (*self, interrupt) {
             (Self::Serving, _) if signals.stop_requested() => {
+                controls.readiness.set(Ready::Leaving);
                 let interrupted = interrupt.is_some();
                 let open = counted(reactor.open_connections(), "connection");
                 let have = if reactor.open_connections() == 1 {

@@ -10,11 +10,14 @@ use oneloop::net::Os;
 pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
+    restart: Arc<AtomicBool>,
     /// Set by SIGINT and SIGTERM. If it is set when one of them comes, the handler ends the
     /// process: the loop has not reacted to the one before.
     interrupted: Arc<AtomicBool>,
     /// The number of the last SIGINT or SIGTERM.
     interrupt: Arc<AtomicUsize>,
+    /// Set by SIGCONT: the process was stopped until now.
+    continued: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -23,7 +26,8 @@ impl Signals {
     /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
-    /// SIGUSR2 is ignored rather than deadly, and SIGPIPE is ignored by every Rust program.
+    /// SIGUSR2 for a successor. SIGCONT shows that the process was stopped, and SIGPIPE is ignored by
+    /// every Rust program.
     ///
     /// A signal that was ignored when the program started stays ignored: `nohup` works, and a
     /// shell's background job does not end by Ctrl-C.
@@ -32,15 +36,17 @@ impl Signals {
     /// If the operating system provides no pipe.
     #[cfg(unix)]
     pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
         let signals = Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            continued: Arc::default(),
         };
         let ignored = ignored_at_start();
         let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
@@ -61,15 +67,14 @@ impl Signals {
             (SIGTERM, &signals.stop),
             (SIGHUP, &signals.stop),
             (SIGUSR1, &signals.report),
+            (SIGUSR2, &signals.restart),
         ] {
             if is_free(signal) {
                 flag::register(signal, Arc::clone(flag))?;
                 pipe::register(signal, wake.try_clone()?)?;
             }
         }
-        if is_free(SIGUSR2) {
-            flag::register(SIGUSR2, Arc::default())?;
-        }
+        flag::register(SIGCONT, Arc::clone(&signals.continued))?;
         Ok(signals)
     }
 
@@ -79,14 +84,31 @@ impl Signals {
         Ok(Self {
             stop: os.stopper().flag(),
             report: Arc::default(),
+            restart: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            continued: Arc::default(),
         })
     }
 
     /// Returns `true` once the server was asked to stop.
     pub(crate) fn stop_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns the flag that is raised when the process was stopped and goes on.
+    pub(crate) fn continued(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.continued)
+    }
+
+    /// Asks for a stop, as a signal does.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `true` once for each successor that was asked for.
+    pub(crate) fn take_restart(&self) -> bool {
+        take(&self.restart)
     }
 
     /// Returns `true` once for each report that was asked for.

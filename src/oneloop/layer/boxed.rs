@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::service::inspect::{Description, Inspection};
 use crate::service::{
     Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
 };
@@ -73,5 +74,13 @@ impl<S: Service> Service for Boxed<S> {
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         self.inner.draining(open, grace, cx);
+    }
+
+    fn describe(&self, session: &Self::Session, description: &mut Description) {
+        self.inner.describe(session, description);
+    }
+
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        self.inner.inspected(key, report, cx);
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::unwinding::in_spite_of;
+use crate::service::inspect::{Description, Inspection};
 use crate::service::{
     Context, EndReason, Entered, Event, ListenerId, Next, Peer, Service, ServiceContext, Side, Tag,
 };
@@ -78,6 +79,11 @@ pub trait Choose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ByListener(pub &'static str);
 
+/// Chooses the second service for connections to the listeners with these names, the first one for
+/// all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ByListeners(pub &'static [&'static str]);
+
 impl<F: Fn(&Peer) -> Side> Choose for F {
     fn side(&self, peer: &Peer) -> Side {
         self(peer)
@@ -92,6 +98,20 @@ impl Choose for ByListener {
 
     fn refusing_side(&self, listener: ListenerId) -> Side {
         match listener.name() == self.0 {
+            true => Side::Second,
+            false => Side::First,
+        }
+    }
+}
+
+impl Choose for ByListeners {
+    fn side(&self, peer: &Peer) -> Side {
+        peer.listener
+            .map_or(Side::First, |listener| self.refusing_side(listener))
+    }
+
+    fn refusing_side(&self, listener: ListenerId) -> Side {
+        match self.0.contains(&listener.name()) {
             true => Side::Second,
             false => Side::First,
         }
@@ -244,6 +264,20 @@ impl<A: Service, B: Service, C: Choose> Service for Fork<A, B, C> {
         match cx.due_side() {
             Side::First => self.with_first(cx, |first, cx| first.on_timer(key, cx)),
             Side::Second => self.with_second(cx, |second, cx| second.on_timer(key, cx)),
+        }
+    }
+
+    fn describe(&self, session: &Self::Session, description: &mut Description) {
+        match session {
+            Either::First(session) => self.first.describe(session, description),
+            Either::Second(session) => self.second.describe(session, description),
+        }
+    }
+
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        match cx.due_side() {
+            Side::First => self.with_first(cx, |first, cx| first.inspected(key, report, cx)),
+            Side::Second => self.with_second(cx, |second, cx| second.inspected(key, report, cx)),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::unwinding::in_spite_of;
 use super::{Layer, unwinding};
+use crate::service::inspect::{Description, Inspection};
 use crate::service::{
     Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
 };
@@ -139,5 +140,14 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
 
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         self.inner.draining(open, grace, cx);
+    }
+
+    fn describe(&self, session: &Self::Session, description: &mut Description) {
+        self.inner.describe(&session.inner, description);
+        self.layer.describe(&session.layer, description);
+    }
+
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        self.inner.inspected(key, report, cx);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Inner, Layer, Measure, Nothing};
+use crate::service::inspect::Description;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext, Time};
 
 /// Measures each session, and reports its traffic when it has ended.
@@ -111,6 +112,12 @@ impl<R: FnMut(&Peer, EndReason, &Traffic), M: Measure> Layer for Meter<R, M> {
         state.messages += u64::from(self.messages.units(&input[..input.len() - unread]));
         state.unread = unread;
         next
+    }
+
+    fn describe(&self, state: &MeterState, description: &mut Description) {
+        description.opened = Some(state.opened);
+        description.bytes_in = Some(state.bytes_in);
+        description.bytes_out = Some(state.bytes_out);
     }
 
     fn closed(

@@ -61,6 +61,7 @@
 //!   [`Next::Close`]. Nothing is kept back for later.
 //! - [`Event::Drain`], `Wake` and `Timeout` go to the session as they are.
 
+mod activity;
 mod boxed;
 mod compose;
 mod due;
@@ -69,23 +70,27 @@ mod idle;
 mod layered;
 mod measure;
 mod meter;
+mod optional;
 mod rate_limit;
 mod transform;
 mod unwinding;
 
 pub use crate::service::Side;
+use crate::service::inspect::Description;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
 
+pub use activity::{Activity, ActivityState};
 pub use boxed::Boxed;
 pub use compose::Compose;
 pub use due::Due;
-pub use fork::{ByListener, Choose, Either, Fork};
+pub use fork::{ByListener, ByListeners, Choose, Either, Fork};
 pub use idle::{Idle, IdleState};
 pub use layered::{Inner, Layered, LayeredSession};
 pub use measure::{Bytes, Lines, Measure, Nothing};
 pub use meter::{Meter, MeterState, Traffic};
+pub use optional::Optional;
 pub use rate_limit::{Rate, RateLimit, RateLimitState};
-pub use transform::{Decoded, Transform, Transformed, TransformedState};
+pub use transform::{Decoded, Handshake, Transform, Transformed, TransformedState};
 
 /// Behaviour around a service: one value for the loop, one [`State`](Self::State) per connection.
 ///
@@ -130,6 +135,12 @@ pub trait Layer {
         cx: &mut Context<'_>,
         inner: Inner<'_, S>,
     ) -> Next;
+
+    /// Adds what the layer knows of a session to its service's description, or sets it instead. See
+    /// [`Service::describe`].
+    fn describe(&self, state: &Self::State, description: &mut Description) {
+        let _ = (state, description);
+    }
 
     /// Takes back the state of a connection that has ended, after the inner session. Called exactly
     /// once for every state that [`open`](Self::open) created.

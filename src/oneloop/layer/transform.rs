@@ -1,13 +1,15 @@
 //! Layers that transform the bytes: the inner session has another input and another output.
 
+mod handshake;
 mod plain;
 #[cfg(test)]
 mod tests;
 
 use super::{Inner, Layer};
 use crate::service::{
-    CloseReason, Context, EndReason, Event, Next, Output, Peer, Service, ServiceContext, Time,
+    CloseReason, Context, EndReason, Event, Next, Output, Peer, Service, ServiceContext,
 };
+pub use handshake::Handshake;
 use plain::Plain;
 
 /// A transformation of both directions of a connection, such as encryption or compression.
@@ -21,7 +23,7 @@ use plain::Plain;
 ///
 /// ```
 /// use oneloop::layer::{Compose, Decoded, Transform, Transformed};
-/// # use oneloop::{CloseReason, Context, Event, Next, Peer, Service, ServiceContext, Time};
+/// # use oneloop::{CloseReason, Context, Event, Next, Output, Peer, Service, ServiceContext, Time};
 /// # use oneloop::testing::Harness;
 /// # struct Echo;
 /// # impl Service for Echo {
@@ -50,8 +52,8 @@ use plain::Plain;
 ///         cx.consume(cx.input().len());
 ///         Ok(Decoded::All)
 ///     }
-///     fn encode(&mut self, _: &mut (), plain: &[u8], cx: &mut Context<'_>) {
-///         let wire: Vec<_> = plain.iter().map(|byte| !byte).collect();
+///     fn encode(&mut self, _: &mut (), plain: &Output, cx: &mut Context<'_>) {
+///         let wire: Vec<_> = plain.pieces().flatten().map(|byte| !byte).collect();
 ///         cx.write(&wire);
 ///     }
 /// }
@@ -70,13 +72,23 @@ pub trait Transform {
     /// Creates the state of a new connection.
     fn open(&mut self, peer: &Peer, cx: &mut ServiceContext) -> Self::State;
 
-    /// Returns the deadline of a handshake in progress. Default: there is no handshake.
+    /// Handles `event` as a part of the handshake. Default: there is no handshake.
     ///
-    /// Meanwhile the inner session gets no event, and [`decode`](Self::decode) is called for input.
-    /// A connection that misses the deadline ends with [`CloseReason::Timeout`].
-    fn handshake(&self, state: &Self::State) -> Option<Time> {
-        let _ = state;
-        None
+    /// It is called for every event until it returns [`Handshake::Done`]; meanwhile the inner
+    /// session gets no event, and [`decode`](Self::decode) is not called. It consumes input, and
+    /// may write to the wire. Timers that it sets are its own: cancel them before it is done.
+    ///
+    /// # Errors
+    /// Returns the reason to close the connection, with the output written so far. A handshake that
+    /// leaves its end to others begins with [`Handshake::check`].
+    fn handshake(
+        &mut self,
+        state: &mut Self::State,
+        event: Event,
+        cx: &mut Context<'_>,
+    ) -> Result<Handshake, CloseReason> {
+        let _ = (state, event, cx);
+        Ok(Handshake::Done)
     }
 
     /// Decodes unread input, consumes it, and appends the plaintext to `plain`.
@@ -84,8 +96,7 @@ pub trait Transform {
     /// It is called at every event, also without input. One call appends at most one frame, so that
     /// unread plaintext stays bounded: while there is more than
     /// [`plain_bytes_max`](Transformed::plain_bytes_max), it is not called. An incomplete frame stays
-    /// in the input. The transformation may write to the wire, for example the next message of a
-    /// handshake.
+    /// in the input. The transformation may write to the wire, for example an acknowledgement.
     ///
     /// # Errors
     /// Returns the reason to close the connection, with the output written so far.
@@ -96,10 +107,11 @@ pub trait Transform {
         plain: &mut Vec<u8>,
     ) -> Result<Decoded, CloseReason>;
 
-    /// Encodes output of the inner session, and writes it to the wire.
-    fn encode(&mut self, state: &mut Self::State, plain: &[u8], cx: &mut Context<'_>);
+    /// Encodes the output of one step of the inner session, and writes it to the wire.
+    fn encode(&mut self, state: &mut Self::State, plain: &Output, cx: &mut Context<'_>);
 
-    /// Returns how many bytes of plaintext fit into `room` bytes on the wire. Default: as many.
+    /// Returns how many bytes of plaintext, in however many pieces, fit into `room` bytes on the
+    /// wire. Default: as many.
     fn fit(&self, room: usize) -> usize {
         room
     }
@@ -174,18 +186,28 @@ pub struct TransformedState<T> {
     wake: Wake,
     /// The inner session's last answer.
     wait: Next,
+    duplex: Duplex,
     flush: Flush,
     presented: Presented,
     end: End,
     sending: Sending,
 }
 
-/// The inner session's stage.
+/// The connection's stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It has not got its first event.
+    /// The transformation's handshake is in progress.
+    Handshake,
+    /// The inner session has not got its first event.
     New,
     Open,
+}
+
+/// The inner session's mode: see [`Context::set_duplex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duplex {
+    Half,
+    Full,
 }
 
 /// A wake-up during the handshake.
@@ -204,12 +226,14 @@ enum Flush {
     Inner,
 }
 
-/// Whether the inner session has seen its unread plaintext at [`Event::Data`] or [`Event::Eof`].
+/// The presentation of unread plaintext to the inner session, at [`Event::Data`] or [`Event::Eof`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presented {
     All,
-    /// It is presented as soon as the session reads and its output has room.
-    Owed,
+    /// All, but it is presented again as soon as the session reads and its output has room.
+    Again,
+    /// Some of it is new. It is presented as soon as the session reads.
+    New,
 }
 
 /// The inner session's sending side.
@@ -273,9 +297,10 @@ impl<T: Transform> Layer for Transformed<T> {
             transform: self.transform.open(peer, cx),
             unread: Plain::default(),
             raised: None,
-            stage: Stage::New,
+            stage: Stage::Handshake,
             wake: Wake::None,
             wait: Next::Flush,
+            duplex: Duplex::Half,
             flush: Flush::Own,
             presented: Presented::All,
             end: End::None,
@@ -330,20 +355,28 @@ impl<T: Transform> Transformed<T> {
         if event == Event::Eof && state.end == End::None {
             state.end = End::Wire;
         }
+        if state.stage == Stage::Handshake {
+            if event == Event::Wake {
+                state.wake = Wake::Pending;
+            }
+            match self.transform.handshake(&mut state.transform, event, cx)? {
+                Handshake::Done => state.stage = Stage::New,
+                Handshake::Read { until } => return Ok(Next::Read { until }),
+                Handshake::Pause { until } => return Ok(Next::Pause { until }),
+            }
+        }
         // In half duplex all earlier output is sent, unless this is the event of that.
         let pending = cx.has_pending_output();
         if !pending && event != Event::Flushed {
             state.flush = Flush::Own;
         }
         let mut decoded = self.decode(state, plain, cx)?;
-        if let Some(until) = self.transform.handshake(&state.transform) {
-            return state.handshake(event, until);
-        }
+        let (room, mut written) = (self.transform.fit(cx.room()), 0);
         let mut due = match state.passed_on(event) {
+            None if !cx.has_room() && state.presented == Presented::Again => None,
             None => state.due(plain, decoded),
             passed_on => passed_on,
         };
-        let (room, mut written) = (self.transform.fit(cx.room()), 0);
         while let Some(event) = due {
             self.step_inner(state, plain, event, cx, &mut inner)?;
             if matches!(state.wait, Next::Close(_) | Next::Abort) {
@@ -353,10 +386,7 @@ impl<T: Transform> Transformed<T> {
             due = state.due(plain, decoded);
             written += self.output.len();
             if due.is_some() && (written >= room || self.transform.fit(cx.room()) == 0) {
-                if !pending {
-                    state.flush = Flush::Own;
-                }
-                return Ok(Next::Flush);
+                return Ok(state.await_room(cx));
             }
         }
         let reads = matches!(state.wait, Next::Read { .. });
@@ -387,7 +417,7 @@ impl<T: Transform> Transformed<T> {
             state.end = End::Plain;
         }
         if plain.len() > before {
-            state.presented = Presented::Owed;
+            state.presented = Presented::New;
         }
         Ok(decoded)
     }
@@ -422,10 +452,13 @@ impl<T: Transform> Transformed<T> {
         });
         plain.consume(consumed);
         state.raised = cx.raised_input_max().or(state.raised);
-        if state.sending == Sending::Open {
-            for piece in output.pieces() {
-                transform.encode(&mut state.transform, piece, cx);
-            }
+        if state.sending == Sending::Open && !output.is_empty() {
+            transform.encode(&mut state.transform, output, cx);
+        }
+        match output.duplex() {
+            Some(true) => state.duplex = Duplex::Full,
+            Some(false) => state.duplex = Duplex::Half,
+            None => {}
         }
         if !output.is_empty() || next == Next::Flush {
             state.flush = Flush::Inner;
@@ -443,28 +476,11 @@ impl<T: Transform> Transformed<T> {
 }
 
 impl<T> TransformedState<T> {
-    /// Handles an event during the handshake.
-    fn handshake(&mut self, event: Event, until: Time) -> Result<Next, CloseReason> {
-        match event {
-            Event::Timeout => return Err(CloseReason::Timeout),
-            Event::Drain => return Err(CloseReason::Shutdown),
-            Event::Wake => self.wake = Wake::Pending,
-            _ => {}
-        }
-        match self.end {
-            End::None => Ok(Next::Read { until }),
-            _ => Err(CloseReason::Eof),
-        }
-    }
-
     /// Returns the event if the inner session gets it as it is.
     fn passed_on(&mut self, event: Event) -> Option<Event> {
         match (self.stage, event) {
-            (Stage::New, Event::Wake) => {
-                self.wake = Wake::Pending;
-                None
-            }
-            (Stage::New, _) | (Stage::Open, Event::Open | Event::Data | Event::Eof) => None,
+            (Stage::Handshake | Stage::New, _)
+            | (Stage::Open, Event::Open | Event::Data | Event::Eof) => None,
             (Stage::Open, Event::Flushed) => {
                 let flush = std::mem::replace(&mut self.flush, Flush::Own);
                 (flush == Flush::Inner).then_some(event)
@@ -475,7 +491,7 @@ impl<T> TransformedState<T> {
 
     /// Returns the next event that is due to the inner session, as the loop would.
     fn due(&mut self, plain: &Plain, decoded: Decoded) -> Option<Event> {
-        if self.stage == Stage::New {
+        if self.stage != Stage::Open {
             return Some(Event::Open);
         }
         if std::mem::replace(&mut self.wake, Wake::None) == Wake::Pending {
@@ -483,7 +499,7 @@ impl<T> TransformedState<T> {
         }
         let ended = matches!(self.end, End::Wire | End::Plain) && decoded != Decoded::Some;
         match self.wait {
-            Next::Read { .. } if self.presented == Presented::Owed && !plain.is_empty() => {
+            Next::Read { .. } if self.presented != Presented::All && !plain.is_empty() => {
                 Some(match self.end {
                     End::Delivered => Event::Eof,
                     _ => Event::Data,
@@ -507,9 +523,29 @@ impl<T> TransformedState<T> {
         let resumes = matches!(self.wait, Next::Pause { .. } | Next::Flush)
             && matches!(next, Next::Read { .. })
             && !matches!(event, Event::Data | Event::Eof);
-        if !had_room || resumes {
-            self.presented = Presented::Owed;
+        if (!had_room || resumes) && self.presented == Presented::All {
+            self.presented = Presented::Again;
         }
         self.wait = next;
+    }
+
+    /// Returns the wait until the inner session's output has room for the answers to more
+    /// plaintext.
+    ///
+    /// In half duplex the wire is not read meanwhile. In full duplex it is, as for a session without
+    /// a transformation.
+    fn await_room(&mut self, cx: &mut Context<'_>) -> Next {
+        match self.duplex {
+            Duplex::Half => {
+                self.flush = Flush::Own;
+                Next::Flush
+            }
+            Duplex::Full => {
+                if !cx.has_pending_output() {
+                    cx.request_flushed();
+                }
+                self.wait
+            }
+        }
     }
 }

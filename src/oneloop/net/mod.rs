@@ -57,6 +57,12 @@ pub trait Net {
     /// Returns the current time.
     fn now(&mut self) -> Time;
 
+    /// Returns how long the loop's thread has run and waited for a processor, if the system shows it.
+    /// The loop asks some 50 times a second at most, and only if it measures itself.
+    fn thread_times(&mut self) -> Option<ThreadTimes> {
+        None
+    }
+
     /// Returns the seed of the random numbers that services draw. The loop calls it once.
     fn seed(&mut self) -> u64;
 
@@ -84,6 +90,12 @@ pub trait Net {
         options: &ListenOptions,
         token: Token,
     ) -> io::Result<Self::Listener>;
+
+    /// Closes a listener whose socket another process has open as well. The connections in its queue
+    /// are left to that process, and so is its file.
+    fn release(&mut self, listener: Self::Listener) {
+        drop(listener);
+    }
 
     /// Returns the address that a listener is bound to.
     fn local_addr(&self, listener: &Self::Listener) -> Address;
@@ -178,6 +190,15 @@ pub trait Net {
     fn abort(&mut self, stream: Self::Stream);
 }
 
+/// The times of a thread so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadTimes {
+    /// It ran.
+    pub ran: Duration,
+    /// It was ready to run, and no processor was free.
+    pub waited: Duration,
+}
+
 /// Wakes a loop. See [`Net::waker`].
 pub type WakeFn = Arc<dyn Fn() + Send + Sync>;
 /// How far an outbound connection has come.
@@ -241,6 +262,8 @@ pub struct ListenOptions {
     pub reuse_port: bool,
     /// The permissions of a Unix-domain socket's file; `None` leaves them to the process's umask.
     pub mode: Option<u32>,
+    /// True if the file of an adopted Unix-domain socket is removed with the listener.
+    pub owns_file: bool,
 }
 
 /// How many bytes the kernel may hold for one connection.

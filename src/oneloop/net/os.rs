@@ -3,6 +3,8 @@
 mod listener;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
+#[cfg(target_os = "linux")]
+mod thread_times;
 #[cfg(unix)]
 mod unix;
 
@@ -26,6 +28,8 @@ use super::{
     Time, Token, WakeFn, errno,
 };
 
+#[cfg(target_os = "linux")]
+use super::ThreadTimes;
 pub use listener::OsListener;
 
 /// The operating system's network.
@@ -252,6 +256,11 @@ impl Net for Os {
         Time::START + self.started.elapsed()
     }
 
+    #[cfg(target_os = "linux")]
+    fn thread_times(&mut self) -> Option<ThreadTimes> {
+        thread_times::read()
+    }
+
     fn seed(&mut self) -> u64 {
         // The keys of a hash map's hasher are random: std has no other source that is stable.
         RandomState::new().build_hasher().finish()
@@ -292,6 +301,10 @@ impl Net for Os {
         let mut listener = OsListener::open(at, options)?;
         listener.register(self.poll.registry(), mio::Token(token.0))?;
         Ok(listener)
+    }
+
+    fn release(&mut self, listener: OsListener) {
+        listener.close_and_keep_file();
     }
 
     fn local_addr(&self, listener: &OsListener) -> Address {

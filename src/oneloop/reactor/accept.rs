@@ -7,6 +7,7 @@ use log::debug;
 use super::connection::{Connection, Flags, Origin, Phase};
 use super::ends::Ends;
 use super::guard::refusal_message;
+use super::listen::QueueOwner;
 use super::{Reactor, WhenFull, with_context};
 use crate::net::{AcceptError, Net};
 use crate::service::{Address, EndReason, PeerAddress, Service, Time};
@@ -17,7 +18,9 @@ pub(crate) struct Listener<L> {
     /// `None` once the socket is closed.
     pub(crate) socket: Option<L>,
     pub(crate) address: Address,
-    pub(crate) when_full: WhenFull,
+    /// The treatment of connections for which there is no place; `None` is that of the limits.
+    pub(crate) when_full: Option<WhenFull>,
+    pub(crate) queue: QueueOwner,
     backlog: usize,
     pub(crate) accepting: Accepting,
     /// The number of connections that may still be accepted in this turn.
@@ -46,11 +49,12 @@ pub(crate) enum Accepting {
 }
 
 impl<L> Listener<L> {
-    pub(crate) fn new(socket: L, address: Address, when_full: WhenFull, backlog: usize) -> Self {
+    pub(crate) fn new(socket: L, address: Address, backlog: usize) -> Self {
         Self {
             socket: Some(socket),
             address,
-            when_full,
+            when_full: None,
+            queue: QueueOwner::Own,
             backlog,
             accepting: Accepting::Idle,
             budget: 0,
@@ -95,6 +99,13 @@ impl<L> Listener<L> {
     pub(crate) fn close_after_queue(&mut self) {
         self.accepts_left = Some(self.backlog);
         self.mark_ready();
+    }
+
+    /// Stops accepting and returns the socket, if it is still open.
+    pub(crate) fn take_socket(&mut self) -> Option<L> {
+        self.accepts_left = Some(0);
+        self.accepting = Accepting::Idle;
+        self.socket.take()
     }
 
     /// Closes the socket if the last connection has been accepted.
@@ -154,11 +165,15 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Returns false if a listener has no place left and new connections are to wait in its queue.
     pub(crate) fn may_accept(&self, listener: usize) -> bool {
-        let refuses = self.listeners[listener].when_full == WhenFull::Refuse;
-        refuses
+        self.when_full(listener) == WhenFull::Refuse
             || self
                 .admission
                 .has_place(listener, self.core.limits.connections_max)
+    }
+
+    fn when_full(&self, listener: usize) -> WhenFull {
+        let own = self.listeners[listener].when_full;
+        own.unwrap_or(self.core.limits.when_full)
     }
 
     pub(crate) fn accept_one(&mut self, listener: usize) -> io::Result<()> {
@@ -190,7 +205,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Admits a new connection, or refuses it.
     pub(crate) fn admit(&mut self, listener: usize, stream: N::Stream, address: PeerAddress) {
-        self.core.counters.accepted += 1;
+        self.core.count_accepted(listener);
         let limits = &self.core.limits;
         let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
         let verdict = self.admission.check(listener, address, max, per_address);
@@ -266,16 +281,15 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Handles an accept that failed because descriptors or kernel memory are exhausted.
     pub(crate) fn accept_exhausted(&mut self, listener: usize, error: &io::Error) {
         self.core.counters.accept_exhausted += 1;
+        let refuses = self.when_full(listener) == WhenFull::Refuse;
         let entry = &mut self.listeners[listener];
-        if entry.when_full == WhenFull::Refuse
-            && let Some(socket) = &entry.socket
-        {
+        if refuses && let Some(socket) = &entry.socket {
             let id = self.core.listeners[listener].id;
             let message = refusal_message(&self.core.service, id, EndReason::ServerFull);
             match self.core.net.shed(socket, message) {
                 Ok(()) => {
-                    self.core.counters.accepted += 1;
-                    self.core.counters.ended[EndReason::ServerFull as usize] += 1;
+                    self.core.count_accepted(listener);
+                    self.core.count_ended(Some(listener), EndReason::ServerFull);
                     return self.warn_limited("cannot accept connections", error);
                 }
                 Err(error) if AcceptError::of(&error) == AcceptError::WouldBlock => {

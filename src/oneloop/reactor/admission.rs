@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::connection::Origin;
+use super::limits::InvalidLimits;
 use super::listen::Listen;
 use crate::service::{EndReason, PeerAddress, address_key};
 
@@ -63,6 +64,16 @@ impl Admission {
         places.reserve <= places.max.min(max) && reserved <= max - places.reserve
     }
 
+    /// Checks that `max` places are enough for those that the listeners reserve.
+    pub(crate) fn check_reserves(&self, max: usize) -> Result<(), InvalidLimits> {
+        let reserved: usize = self.by_listener.iter().map(|of| of.reserve).sum();
+        if reserved <= max {
+            return Ok(());
+        }
+        let rule = format!("must be at least the {reserved} that listeners reserve, not {max}");
+        Err(InvalidLimits::new("connections_max", rule))
+    }
+
     /// Adds a listener.
     pub(crate) fn add_listener(&mut self, places: Places) {
         self.unused_reserve += places.reserve;
@@ -79,6 +90,12 @@ impl Admission {
     /// Returns the number of admitted connections of a listener.
     pub(crate) fn admitted_by(&self, listener: usize) -> usize {
         self.by_listener[listener].admitted
+    }
+
+    /// Returns the most admitted connections of a listener, if it has a limit of its own.
+    pub(crate) fn max_of(&self, listener: usize) -> Option<usize> {
+        let max = self.by_listener[listener].max;
+        (max < usize::MAX).then_some(max)
     }
 
     /// Returns whether one more connection from `address` may be served, or the reason why not.
@@ -107,9 +124,21 @@ impl Admission {
     pub(crate) fn admit(&mut self, listener: usize, address: PeerAddress, counted: bool) {
         self.admitted += 1;
         self.change_admitted(listener, |admitted| admitted + 1);
-        if counted && let Some(ip) = address.ip() {
+        if counted {
+            self.count_address(address);
+        }
+    }
+
+    /// Counts an admitted connection by its IP address, if it has one.
+    pub(crate) fn count_address(&mut self, address: PeerAddress) {
+        if let Some(ip) = address.ip() {
             *self.by_address.entry(address_key(ip)).or_default() += 1;
         }
+    }
+
+    /// Forgets the counts by address.
+    pub(crate) fn forget_addresses(&mut self) {
+        self.by_address.clear();
     }
 
     /// Releases an admitted connection after its end.

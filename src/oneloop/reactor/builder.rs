@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use super::{InvalidLimits, Limits, Listen, Reactor};
+use super::{InvalidLimits, Limits, Listen, Reactor, Watch};
 use crate::net::{Net, Os};
 use crate::service::Service;
 
@@ -15,6 +15,7 @@ pub struct Builder<S> {
     service: S,
     limits: Limits,
     listeners: Vec<Listen>,
+    watch: Option<Watch>,
 }
 
 /// The reason why a reactor could not be built, or a listener not be added.
@@ -69,6 +70,7 @@ impl<S: Service> Reactor<S, Os> {
             service,
             limits: Limits::default(),
             listeners: Vec::new(),
+            watch: None,
         }
     }
 }
@@ -77,6 +79,12 @@ impl<S: Service> Builder<S> {
     /// Sets the limits. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Has the loop measure itself. Default: it does not.
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -104,6 +112,9 @@ impl<S: Service> Builder<S> {
         let mut reactor = Reactor::with_net(self.service, self.limits, net)?;
         for listen in self.listeners {
             reactor.add_listener(listen)?;
+        }
+        if let Some(watch) = self.watch {
+            reactor.watch(watch);
         }
         Ok(reactor)
     }

@@ -98,6 +98,14 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
+    /// Returns the index of the listener that has accepted it, if one has.
+    pub(crate) fn accepted_by(&self) -> Option<usize> {
+        match self.origin {
+            Origin::Outbound => None,
+            Origin::Accepted | Origin::Refused => Some(self.listener as usize),
+        }
+    }
+
     /// Ends the connection at once, without flushing. The reason of a refusal is kept.
     pub(crate) fn abort(&mut self, reason: EndReason) {
         if !self.reason.is_some_and(EndReason::is_refusal) {

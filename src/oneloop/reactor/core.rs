@@ -1,11 +1,11 @@
 //! The state that all phases of a turn work with.
 
+use super::Limits;
 use super::connection::{Connection, Origin};
 use super::ends::ListenerInfo;
 use super::pressure::Pressure;
-use super::{Counters, Limits};
 use crate::net::Net;
-use crate::service::{Peer, Scratch, Service, SessionId, Time};
+use crate::service::{Counters, EndReason, Peer, Scratch, Service, SessionId, Time};
 
 /// The state that all connections share while one of them is driven.
 #[derive(Debug)]
@@ -54,6 +54,20 @@ impl<S: Service, N: Net> Core<S, N> {
             local: connection.ends.local(listener.and_then(|info| info.local)),
             listener: listener.map(|info| info.id),
             tag: connection.ends.tag(),
+        }
+    }
+
+    /// Counts a connection that a listener has accepted.
+    pub(crate) fn count_accepted(&mut self, listener: usize) {
+        self.counters.accepted += 1;
+        self.listeners[listener].counts.accepted += 1;
+    }
+
+    /// Counts a connection that has ended. One that was accepted has a listener.
+    pub(crate) fn count_ended(&mut self, listener: Option<usize>, reason: EndReason) {
+        self.counters.ended[reason as usize] += 1;
+        if let Some(listener) = listener {
+            self.listeners[listener].counts.ended[reason as usize] += 1;
         }
     }
 

@@ -239,7 +239,7 @@ impl<S: Service, N: Net> Core<S, N> {
         let mut cx = Context::new(&self.input[..filled], &mut self.scratch);
         let next = self.service.step(session, Event::Data, &mut cx);
         let left = cx.input().len();
-        self.scratch.current = SessionId::NONE;
+        self.scratch.end_step();
         if left > 0 {
             self.keep_unread(connection, filled - left..filled);
         }
@@ -280,7 +280,7 @@ impl<S: Service, N: Net> Core<S, N> {
         let mut cx = Context::new(input, &mut self.scratch);
         let next = self.service.step(session, event, &mut cx);
         let left = cx.input().len();
-        self.scratch.current = SessionId::NONE;
+        self.scratch.end_step();
         if let Some(buffers) = &mut buffers {
             buffers.input.keep_last(left);
             buffers.input.raise_max(self.scratch.take_input_max());

@@ -7,6 +7,8 @@ use super::{Reactor, Turn};
 use crate::net::Net;
 #[cfg(unix)]
 use crate::net::Os;
+#[cfg(unix)]
+use crate::service::ListenerId;
 use crate::service::Service;
 
 impl<S: Service, N: Net> Reactor<S, N> {
@@ -45,6 +47,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
 impl<S: Service> std::os::fd::AsFd for Reactor<S, Os> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.core.net.poller()
+    }
+}
+
+#[cfg(unix)]
+impl<S: Service> Reactor<S, Os> {
+    /// Returns the socket of a listener, for example to pass it to another process. `None` if it is
+    /// closed.
+    ///
+    /// It must stay as it is: it is non-blocking and registered with the loop's poller.
+    pub fn listener_socket(&self, listener: ListenerId) -> Option<std::os::fd::BorrowedFd<'_>> {
+        let socket = self.listeners.get(listener.index())?.socket.as_ref();
+        socket.map(std::os::fd::AsFd::as_fd)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::listen::DrainOrder;
+use crate::service::inspect::ListenerCounts;
 use crate::service::{ListenerId, PeerAddress, Tag};
 
 /// A listener, as the connections that it has accepted see it. It outlives the socket.
@@ -12,6 +13,7 @@ pub(crate) struct ListenerInfo {
     /// `None` for a Unix-domain socket.
     pub(crate) local: Option<SocketAddr>,
     pub(crate) drain_order: DrainOrder,
+    pub(crate) counts: ListenerCounts,
 }
 
 /// The ends of a connection.

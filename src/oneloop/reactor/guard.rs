@@ -8,7 +8,7 @@ use super::Reactor;
 use super::calls::Call;
 use super::core::{Core, Slot};
 use crate::net::Net;
-use crate::service::{EndReason, ListenerId, Service, ServiceContext, SessionId};
+use crate::service::{EndReason, ListenerId, Service, ServiceContext};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Runs `work`, which steps sessions, and contains their panics.
@@ -24,10 +24,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Ok(done) => return done,
                 Err(panic) => panic,
             };
-            let current = std::mem::replace(&mut self.core.scratch.current, SessionId::NONE);
-            if current == SessionId::NONE {
+            if !self.core.scratch.is_stepping() {
                 resume_unwind(panic); // our own bug
             }
+            let current = self.core.scratch.current;
+            self.core.scratch.end_step();
             self.core.panicked(&mut self.slots[current.index]);
             self.slots.rearm_or_retire(current.index, self.core.now());
         }

@@ -23,6 +23,11 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 return;
             };
             self.deadlines_left -= 1;
+            if let Some(watching) = &mut self.watching
+                && let Some(at) = self.core.scratch.service.timers.get(id)
+            {
+                watching.note_deadline(now - at);
+            }
             match id {
                 TimerId::Session(session, key) => self.fire_session_timer(session, key, place),
                 TimerId::Service(part, key) => self.core.fire_service_timer(part, key),

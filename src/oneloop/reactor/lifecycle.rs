@@ -25,8 +25,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
             Ok(()) => Some(index),
             Err(error) => {
                 let connection = self.slots.remove(index);
+                let listener = connection.accepted_by();
                 self.core.net.close(connection.stream);
-                self.core.counters.ended[EndReason::RegisterFailed as usize] += 1;
+                self.core.count_ended(listener, EndReason::RegisterFailed);
                 self.warn_limited("closed a connection that could not be registered", &error);
                 None
             }
@@ -66,7 +67,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             generation: connection.generation,
         };
         let (peer, claim) = (self.core.peer(&connection, id), connection.claim());
-        self.core.counters.ended[reason as usize] += 1;
+        self.core.count_ended(connection.accepted_by(), reason);
         if reason.is_abnormal() {
             // The peer must not mistake the data it has received for complete data.
             self.core.net.abort(connection.stream);

@@ -304,6 +304,12 @@ fn within(
     Err(InvalidLimits { limit, rule })
 }
 
+impl InvalidLimits {
+    pub(crate) const fn new(limit: &'static str, rule: String) -> Self {
+        Self { limit, rule }
+    }
+}
+
 impl fmt::Display for InvalidLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid limits: {} {}", self.limit, self.rule)

@@ -32,9 +32,20 @@ pub struct Listen {
     pub(crate) reserve: usize,
     pub(crate) when_full: Option<WhenFull>,
     pub(crate) drain_order: DrainOrder,
+    pub(crate) queue: QueueOwner,
     backlog: Option<u32>,
     reuse_port: bool,
     mode: Option<u32>,
+    owns_file: bool,
+}
+
+/// Which process serves the connections that are in a listener's queue when it closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueOwner {
+    /// This one: no other has the socket open.
+    Own,
+    /// Another one, which has the socket open as well.
+    Shared,
 }
 
 /// When the connections of a listener drain.
@@ -74,6 +85,16 @@ impl Listen {
         Self::new(ListenAt::Adopted(socket.into()))
     }
 
+    /// Takes over `socket` instead of opening one. The name, the limits and the other options stay.
+    ///
+    /// It is as [`adopt`](Self::adopt) with the options of another listener: of the same one in an
+    /// earlier process, for example.
+    #[cfg(unix)]
+    pub fn with_socket(mut self, socket: impl Into<std::os::fd::OwnedFd>) -> Self {
+        self.at = ListenAt::Adopted(socket.into());
+        self
+    }
+
     const fn new(at: ListenAt) -> Self {
         Self {
             at,
@@ -82,9 +103,11 @@ impl Listen {
             reserve: 0,
             when_full: None,
             drain_order: DrainOrder::First,
+            queue: QueueOwner::Own,
             backlog: None,
             reuse_port: false,
             mode: None,
+            owns_file: false,
         }
     }
 
@@ -134,6 +157,28 @@ impl Listen {
         self
     }
 
+    /// Leaves the queue to another process at a drain.
+    ///
+    /// It is for a socket that another process has open as well: a service manager, or a process
+    /// that is to take over. The connections that the kernel has queued are then not accepted at the
+    /// drain, and the file of a Unix-domain socket stays. Without such a process they are reset.
+    ///
+    /// With [`reuse_port`](Self::reuse_port) it is right only if the kernel moves the queue of a
+    /// closed socket to the others of the port: on Linux if `net.ipv4.tcp_migrate_req` is 1.
+    pub const fn shared(mut self) -> Self {
+        self.queue = QueueOwner::Shared;
+        self
+    }
+
+    /// Removes the file of an adopted Unix-domain socket with the listener, if it is still the file
+    /// at the socket's path. Default: it stays.
+    ///
+    /// It is for a socket of a predecessor that has [handed it over](super::Reactor::hand_over).
+    pub const fn own_file(mut self) -> Self {
+        self.owns_file = true;
+        self
+    }
+
     /// Sets the most established connections that may wait in the kernel. Default:
     /// `Limits::backlog`.
     pub const fn backlog(mut self, connections: u32) -> Self {
@@ -161,6 +206,7 @@ impl Listen {
             },
             reuse_port: self.reuse_port,
             mode: self.mode,
+            owns_file: self.owns_file,
         }
     }
 }
@@ -202,6 +248,12 @@ mod tests {
         assert_eq!(Listen::tcp(address).to_string(), "127.0.0.1:80");
         let named = Listen::unix("/run/x").name("admin");
         assert_eq!(named.to_string(), "unix:/run/x (admin)");
+        #[cfg(unix)]
+        {
+            let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let adopted = named.with_socket(socket);
+            assert_eq!(adopted.to_string(), "an adopted socket (admin)");
+        }
     }
 
     #[test]

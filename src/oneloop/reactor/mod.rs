@@ -4,6 +4,7 @@
 //! [`Reactor::turn`] first: the whole server is the order of its calls.
 
 mod accept;
+mod adjust;
 mod admission;
 mod buffer;
 mod builder;
@@ -11,12 +12,12 @@ mod calls;
 mod connect;
 mod connection;
 mod core;
-mod counters;
 mod drive;
 mod embedding;
 mod ends;
 mod guard;
 mod handle;
+mod inspect;
 mod keyed_timers;
 mod lifecycle;
 mod limits;
@@ -31,6 +32,7 @@ mod slots;
 mod timer_wheel;
 mod timers;
 mod token;
+mod watch;
 mod write;
 
 use std::io;
@@ -41,7 +43,9 @@ use log::warn;
 
 use self::core::Core;
 use crate::net::{Net, Os};
+use crate::service::inspect::ListenerCounts;
 use crate::service::{Address, ListenerId, Service};
+pub use crate::service::{Counters, Usage};
 use accept::Listener;
 use admission::{Admission, Places};
 use calls::Receiver;
@@ -49,13 +53,14 @@ use ends::ListenerInfo;
 use log_limiter::LogLimiter;
 use shutdown::Drain;
 use slots::Slots;
+use watch::Watching;
 
 pub use builder::{BuildError, Builder};
-pub use counters::{Counters, Usage};
 pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
 pub use listen::Listen;
 pub use pool::{JobPanicked, Pool};
+pub use watch::Watch;
 
 /// A single-threaded server, and client, for one [`Service`].
 ///
@@ -89,6 +94,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     deadlines_left: usize,
     /// The number of woken sessions that may still be driven in this turn.
     wakes_left: usize,
+    /// The number of slots that may still be visited for reports in this turn.
+    walks_left: usize,
     slots: Slots<N::Stream, S::Session>,
     listeners: Vec<Listener<N::Listener>>,
     admission: Admission,
@@ -99,6 +106,8 @@ pub struct Reactor<S: Service, N: Net = Os> {
     /// The next slot of the sweep that shortens deadlines.
     sweep: Option<u32>,
     accept_log: LogLimiter,
+    /// The loop's measurements of itself, if it makes them.
+    watching: Option<Box<Watching>>,
 }
 
 /// The result of a reactor's run.
@@ -143,6 +152,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             dispatched: 0,
             deadlines_left: 0,
             wakes_left: 0,
+            walks_left: 0,
             slots: Slots::new(slots),
             listeners: Vec::new(),
             admission: Admission::default(),
@@ -151,6 +161,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
             drain: None,
             sweep: None,
             accept_log: LogLimiter::default(),
+            watching: None,
         })
     }
 
@@ -184,7 +195,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
             return Err(BuildError::Reserve { listener });
         }
         let (options, shown) = (listen.options(limits), listen.to_string());
-        let when_full = listen.when_full.unwrap_or(limits.when_full);
         let socket = self
             .core
             .net
@@ -202,11 +212,13 @@ impl<S: Service, N: Net> Reactor<S, N> {
             id,
             local: address.socket_addr(),
             drain_order: listen.drain_order,
+            counts: ListenerCounts::NONE,
         });
         self.admission.add_listener(places);
         let backlog = options.backlog as usize;
-        self.listeners
-            .push(Listener::new(socket, address, when_full, backlog));
+        let mut listener = Listener::new(socket, address, backlog);
+        (listener.when_full, listener.queue) = (listen.when_full, listen.queue);
+        self.listeners.push(listener);
         Ok(id)
     }
 
@@ -244,6 +256,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.reap();
         self.accept()?;
         self.run_requests();
+        if self.watching.is_some() {
+            self.end_watched_turn();
+        }
         Ok(self.progress())
     }
 

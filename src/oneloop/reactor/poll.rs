@@ -41,6 +41,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
         self.core.update_now();
         self.core.counters.turns += 1;
+        if self.watching.is_some() {
+            self.begin_watched_turn();
+        }
         if is_interrupted(&polled) {
             return Ok(());
         }
@@ -68,6 +71,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         next = next.min(self.core.scratch.service.timers.next());
         if let Some(drain) = &self.drain {
             next = next.min(drain.next_at());
+        }
+        if self.has_stage_drained() {
+            next = Time::START;
         }
         for (index, listener) in self.listeners.iter().enumerate() {
             if self.may_accept(index) {

@@ -32,6 +32,13 @@ impl Pressure {
         pressure
     }
 
+    /// Takes over the limits on waits.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.wait_max = limits.wait_max;
+        self.timeout_min_under_load = limits.timeout_min_under_load;
+        self.set_now(self.now);
+    }
+
     /// Sets the current time, from which waits are counted.
     #[inline]
     pub(crate) fn set_now(&mut self, now: Time) {

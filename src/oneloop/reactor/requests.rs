@@ -1,6 +1,8 @@
 //! The last phase of a turn: requests from sessions and from other threads.
 
 use super::Reactor;
+use super::connection::Flags;
+use super::inspect::WALKS_PER_TURN;
 use crate::net::Net;
 use crate::service::{Control, EndReason, Service, SessionId};
 
@@ -29,6 +31,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     #[cold]
     fn run_session_requests(&mut self) {
         self.wakes_left = WAKES_PER_TURN;
+        self.walks_left = WALKS_PER_TURN;
         for _ in 0..ROUNDS_PER_TURN {
             self.apply_requests();
             self.catch_session_panics(Self::drive_woken);
@@ -68,6 +71,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if requests.drain {
             self.drain();
         }
+        if !requests.inspect.is_empty() {
+            self.report(requests.inspect);
+        }
     }
 
     /// Changes the connection of a session. Does nothing if the session has ended.
@@ -79,6 +85,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
         match control {
             Control::Duplex(on) => connection.set_duplex(on),
             Control::Finish => self.core.finish(connection),
+            Control::Flushed => {
+                connection.flags.add(Flags::FLUSHED);
+                self.slots.enqueue(id.index);
+            }
             Control::Abort if connection.is_unfinished() => connection.abort(EndReason::Aborted),
             Control::Abort => {}
         }

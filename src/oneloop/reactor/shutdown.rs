@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connection::{Flags, Origin, Phase};
 use super::core::{Core, Slot};
 use super::ends::ListenerInfo;
-use super::listen::DrainOrder;
+use super::listen::{DrainOrder, QueueOwner};
 use super::{Reactor, Stopped, Turn};
 use crate::net::Net;
 use crate::service::{EndReason, Service, Time};
@@ -43,7 +43,8 @@ impl Drain {
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Starts a drain. Further calls do nothing.
     ///
-    /// Connections that are already in the listeners' queues are still accepted, and no more. Every
+    /// Connections that are already in the listeners' queues are still accepted, and no more, except
+    /// those of [shared](super::Listen::shared) listeners: these are left to the other process. Every
     /// session gets [`Event::Drain`](crate::service::Event::Drain) once its input that has already
     /// arrived was read. Connections that are unfinished after `Limits::drain_timeout` are aborted.
     /// Listeners with [`Listen::drain_last`](super::Listen::drain_last) begin when the others have
@@ -66,6 +67,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
             service.draining(open, grace, cx);
         });
         self.notify_of_drain(DrainOrder::First);
+    }
+
+    /// Closes the listeners, because another process that has the same sockets accepts from now on.
+    ///
+    /// The connections in their queues are left to that process, and so are the files of Unix-domain
+    /// sockets. Open connections go on; [`drain`](Self::drain) ends them. The other process must have
+    /// the sockets open already: connections in the queue of a socket that nothing has open are
+    /// reset.
+    pub fn hand_over(&mut self) {
+        for listener in 0..self.listeners.len() {
+            self.leave_queue(listener);
+        }
     }
 
     fn first_stage(&self, now: Time, grace: Duration) -> Stage {
@@ -94,8 +107,22 @@ impl<S: Service, N: Net> Reactor<S, N> {
     fn close_listeners(&mut self) {
         for listener in 0..self.listeners.len() {
             if self.drains(listener) && self.listeners[listener].accepts_left.is_none() {
-                self.listeners[listener].close_after_queue();
+                self.close_listener(listener);
             }
+        }
+    }
+
+    fn close_listener(&mut self, listener: usize) {
+        match self.listeners[listener].queue {
+            QueueOwner::Own => self.listeners[listener].close_after_queue(),
+            QueueOwner::Shared => self.leave_queue(listener),
+        }
+    }
+
+    /// Closes a listener without looking into its queue.
+    fn leave_queue(&mut self, listener: usize) {
+        if let Some(socket) = self.listeners[listener].take_socket() {
+            self.core.net.release(socket);
         }
     }
 
@@ -123,6 +150,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
         open == left.sum::<usize>() && !self.listens(DrainOrder::First)
     }
 
+    /// Returns true if nothing is left of the drain's present stage, so that the next turn ends it.
+    pub(crate) fn has_stage_drained(&self) -> bool {
+        match self.drain {
+            None => false,
+            Some(Drain {
+                stage: Stage::First { .. },
+                ..
+            }) => self.has_first_drained(),
+            Some(_) => self.slots.is_empty() && !self.listens_at_all(),
+        }
+    }
+
     /// Begins to drain the connections that drain last.
     fn drain_last(&mut self) {
         if let Some(drain) = &mut self.drain {
@@ -141,12 +180,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 stage: Stage::First { until },
                 ..
             }) => {
-                if until <= self.core.now() || self.has_first_drained() {
+                if until <= self.core.now() || self.has_stage_drained() {
                     self.drain_last();
                 }
                 Turn::Running
             }
-            Some(Drain { aborted, .. }) if self.slots.is_empty() && !self.listens_at_all() => {
+            Some(Drain { aborted, .. }) if self.has_stage_drained() => {
                 self.close_calls();
                 Turn::Stopped(Stopped { aborted })
             }

@@ -87,6 +87,12 @@ impl<Stream, Session> Slots<Stream, Session> {
         self.table.0.capacity() as u32
     }
 
+    /// Returns the index behind that of the last connection.
+    pub(crate) fn occupied_end(&self) -> u32 {
+        let last = self.table.0.iter().next_back();
+        last.map_or(0, |(index, _)| index as u32 + 1)
+    }
+
     /// Returns the number of connections to be driven without an event.
     #[inline]
     pub(crate) fn ready(&self) -> usize {

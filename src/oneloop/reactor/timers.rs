@@ -32,6 +32,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 continue;
             }
             self.deadlines_left -= 1;
+            if let Some(watching) = &mut self.watching {
+                watching.note_deadline(now - connection.deadline);
+            }
             // Input that arrived before the deadline counts, even if its event is still to come.
             connection.flags.add(Flags::READABLE | Flags::WRITABLE);
             self.core.counters.looks += 1;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::inspect::Inspect;
 use super::limits::SessionLimits;
 use super::output::WriteBuf;
 use super::part::Part;
@@ -44,7 +45,8 @@ pub struct ServiceContext {
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) service: ServiceContext,
-    /// The session being stepped. After a panic, the session that panicked.
+    /// The session being stepped. After a panic, the session that panicked. After a step its index
+    /// is that of [`SessionId::NONE`]. See [`end_step`](Self::end_step).
     pub(crate) current: SessionId,
     pub(crate) output: WriteBuf,
     pub(crate) limits: SessionLimits,
@@ -74,6 +76,23 @@ impl Scratch {
     /// Takes the input maximum that the step has raised the session's own to.
     pub(crate) fn take_input_max(&mut self) -> Option<usize> {
         self.input_max.take()
+    }
+
+    /// Ends a step. The number of the session that was stepped remains.
+    #[inline(always)]
+    pub(crate) fn end_step(&mut self) {
+        self.current.index = SessionId::NONE.index;
+    }
+
+    /// Returns true during a step, and after one that has panicked.
+    pub(crate) fn is_stepping(&self) -> bool {
+        self.current.index != SessionId::NONE.index
+    }
+
+    /// Returns the number of the session that was stepped last, if one was.
+    pub(crate) fn last_stepped(&self) -> Option<u32> {
+        let number = self.current.generation;
+        (number != SessionId::NONE.generation).then_some(number)
     }
 
     /// Clears all that a step has left, except requests to the loop.
@@ -308,6 +327,11 @@ impl<'a> Context<'a> {
         self.scratch.service.cancel_service_timer(key);
     }
 
+    /// Requests a report of the loop's state. See [`ServiceContext::inspect`].
+    pub fn inspect(&mut self, inspect: Inspect) {
+        self.scratch.service.inspect(inspect);
+    }
+
     /// Stops the server. See [`ServiceContext::drain`].
     pub fn drain(&mut self) {
         self.scratch.service.drain();
@@ -381,6 +405,58 @@ impl ServiceContext {
     /// Cancels a timer of the service. Does nothing if none with this key is set.
     pub fn cancel_service_timer(&mut self, key: u64) {
         self.timers.cancel(TimerId::Service(self.part, key));
+    }
+
+    /// Requests a report of the loop's state: its counters, its listeners, its sessions.
+    ///
+    /// [`Service::inspected`](super::Service::inspected) is called with it in the last phase of the
+    /// turn, or of a later one: a turn visits at most 1,024 slots, so that a list of very many
+    /// sessions delays no other connection.
+    ///
+    /// ```
+    /// use oneloop::inspect::{Cursor, Inspect, Inspection};
+    /// use oneloop::{Context, Event, Next, Peer, Service, ServiceContext, Time};
+    ///
+    /// /// Prints its sessions when one of them sends a byte.
+    /// struct Curious;
+    ///
+    /// impl Service for Curious {
+    ///     type Session = ();
+    ///     fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+    ///     fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+    ///         cx.consume(cx.input().len());
+    ///         if event == Event::Data {
+    ///             cx.inspect(Inspect::new(0).sessions(Cursor::default(), 100));
+    ///         }
+    ///         Next::Read { until: Time::UNBOUNDED }
+    ///     }
+    ///     fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+    ///         for session in report.sessions {
+    ///             println!("{} {}", session.peer.id, session.phase.name());
+    ///         }
+    ///         if let Some(next) = report.next {
+    ///             cx.inspect(Inspect::new(key).sessions(next, 100));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn inspect(&mut self, mut inspect: Inspect) {
+        inspect.part = self.part;
+        self.requests.inspect.push(inspect);
+    }
+
+    /// Sets a timer of any session, as [`Context::set_timer`] does. It does nothing for one that has
+    /// ended.
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_timer_of(&mut self, session: SessionId, key: u32, at: Time) {
+        let id = TimerId::Session(session, key);
+        self.timers.set(id, at, self.now);
+    }
+
+    /// Cancels a timer of any session.
+    #[cfg(feature = "tls")]
+    pub(crate) fn cancel_timer_of(&mut self, session: SessionId, key: u32) {
+        self.timers.cancel(TimerId::Session(session, key));
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).

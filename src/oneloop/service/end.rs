@@ -20,12 +20,17 @@ pub enum CloseReason {
     Shutdown,
     /// The service does not serve this peer, for example because a room is full.
     Refused,
+    /// The handshake of a layer, such as TLS, has failed.
+    HandshakeFailed,
+    /// The peer's stream has ended without the mark that a layer, such as TLS, requires: it may be
+    /// incomplete.
+    Truncated,
 }
 
 /// The reason why a connection ended. The log, the counters and the tests all use this one.
 ///
-/// Every connection has exactly one. The first six are the service's ([`CloseReason`]); the loop
-/// gives the others.
+/// Every connection has exactly one. Those that are also a [`CloseReason`] are the service's, or its
+/// layers'; the loop gives the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -68,6 +73,10 @@ pub enum EndReason {
     /// The service aborted the connection: [`Next::Abort`](super::Next::Abort), or
     /// [`ServiceContext::abort`](super::ServiceContext::abort).
     Aborted,
+    /// The handshake of a layer, such as TLS, failed.
+    HandshakeFailed,
+    /// The peer's stream ended without the mark that a layer, such as TLS, requires.
+    Truncated,
 }
 
 impl From<CloseReason> for EndReason {
@@ -79,6 +88,8 @@ impl From<CloseReason> for EndReason {
             CloseReason::Timeout => Self::Timeout,
             CloseReason::Shutdown => Self::Shutdown,
             CloseReason::Refused => Self::Refused,
+            CloseReason::HandshakeFailed => Self::HandshakeFailed,
+            CloseReason::Truncated => Self::Truncated,
         }
     }
 }
@@ -110,6 +121,8 @@ impl EndReason {
         Self::ConnectFailed,
         Self::Dropped,
         Self::Aborted,
+        Self::HandshakeFailed,
+        Self::Truncated,
     ];
 
     /// Returns true if the loop refused the connection when it was accepted.
@@ -155,6 +168,8 @@ impl EndReason {
             Self::ConnectFailed => "ended_connect_failed",
             Self::Dropped => "ended_dropped",
             Self::Aborted => "ended_aborted",
+            Self::HandshakeFailed => "ended_handshake_failed",
+            Self::Truncated => "ended_truncated",
         }
     }
 
@@ -180,6 +195,8 @@ impl EndReason {
             Self::ConnectFailed => "connect failed",
             Self::Dropped => "reactor dropped",
             Self::Aborted => "aborted by the service",
+            Self::HandshakeFailed => "handshake failed",
+            Self::Truncated => "ended without an end mark",
         }
     }
 }

@@ -9,7 +9,10 @@
 mod address_key;
 mod connect;
 mod context;
+mod counters;
 mod end;
+mod histogram;
+pub mod inspect;
 mod limits;
 mod nested;
 mod output;
@@ -27,7 +30,9 @@ pub(crate) use address_key::address_key;
 pub use connect::{Address, Connect};
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
+pub use counters::{Counters, Usage};
 pub use end::{CloseReason, EndReason};
+use inspect::{Description, Inspection};
 pub use limits::SessionLimits;
 pub use nested::Output;
 pub(crate) use output::Segment;
@@ -109,6 +114,18 @@ pub trait Service {
     /// the sessions get their [`Event::Drain`].
     fn draining(&mut self, open: usize, grace: Duration, cx: &mut ServiceContext) {
         let _ = (open, grace, cx);
+    }
+
+    /// Describes a session for a list of sessions, as an admin service has one: see
+    /// [`ServiceContext::inspect`]. Sets the fields of `description` that the service knows.
+    fn describe(&self, session: &Self::Session, description: &mut Description) {
+        let _ = (session, description);
+    }
+
+    /// Handles a report of the loop's state, requested with this `key` by
+    /// [`ServiceContext::inspect`].
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        let _ = (key, report, cx);
     }
 }
 

@@ -12,6 +12,7 @@ use super::output::WriteBuf;
 pub struct Output {
     buffer: WriteBuf,
     finished: bool,
+    duplex: Option<bool>,
 }
 
 impl Output {
@@ -38,6 +39,12 @@ impl Output {
     pub fn is_finished(&self) -> bool {
         self.finished
     }
+
+    /// Returns the mode if the last nested step has [set](Context::set_duplex) it: true for full
+    /// duplex.
+    pub(crate) fn duplex(&self) -> Option<bool> {
+        self.duplex
+    }
 }
 
 impl Default for Output {
@@ -45,6 +52,7 @@ impl Default for Output {
         Self {
             buffer: WriteBuf::new(1, 1),
             finished: false,
+            duplex: None,
         }
     }
 }
@@ -58,6 +66,14 @@ impl Context<'_> {
     /// Returns true if earlier output of a session in full duplex is pending.
     pub(crate) fn has_pending_output(&self) -> bool {
         self.scratch.output.has_pending()
+    }
+
+    /// Requests [`Event::Flushed`](super::Event::Flushed) once all output is flushed, as a step
+    /// without room gets it. Without pending output it comes in the next turn.
+    pub(crate) fn request_flushed(&mut self) {
+        let id = self.id();
+        let controls = &mut self.scratch.service.requests.controls;
+        controls.push((id, Control::Flushed));
     }
 
     /// Runs `body` with a context that has another input and another output, and otherwise is this
@@ -100,6 +116,10 @@ impl Context<'_> {
         let id = self.id();
         let controls = &self.scratch.service.requests.controls[earlier..];
         output.finished = controls.contains(&(id, Control::Finish));
+        output.duplex = controls.iter().rev().find_map(|control| match *control {
+            (of, Control::Duplex(on)) if of == id => Some(on),
+            _ => None,
+        });
         if output.buffer.has_overflowed() {
             self.scratch.output.overflow();
         } else if !output.buffer.is_plain() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::inspect::Inspect;
 use super::{Connect, SessionId};
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
@@ -15,6 +16,7 @@ pub(crate) struct Requests {
     pub(crate) wake_all: bool,
     pub(crate) controls: Vec<(SessionId, Control)>,
     pub(crate) connect: Vec<Connect>,
+    pub(crate) inspect: Vec<Inspect>,
     pub(crate) drain: bool,
 }
 
@@ -25,6 +27,8 @@ pub(crate) enum Control {
     Duplex(bool),
     /// Shut down its sending side once its output is flushed.
     Finish,
+    /// Send it `Event::Flushed` once its output is flushed.
+    Flushed,
     /// End it at once, with a reset.
     Abort,
 }
@@ -39,10 +43,11 @@ impl Requests {
             wake_all,
             controls,
             connect,
+            inspect,
             drain,
         } = self;
         let nothing_listed = wake.is_empty() && controls.is_empty() && connect.is_empty();
-        nothing_listed && !wake_all && !drain
+        nothing_listed && inspect.is_empty() && !wake_all && !drain
     }
 
     /// Requests that a session be woken. The list stays within twice the number of different

@@ -8,6 +8,7 @@ const OPTIONS: ListenOptions = ListenOptions {
     buffers: BUFFERS,
     reuse_port: false,
     mode: None,
+    owns_file: false,
 };
 const BUFFERS: BufferSizes = BufferSizes {
     send_bytes: 8,

@@ -120,7 +120,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "shed_counted_twice",
         file: "src/oneloop/reactor/accept.rs",
         find: "                Ok(()) => {
-                    self.core.counters.accepted += 1;",
+                    self.core.count_accepted(listener);",
         replace: "                Ok(()) => {
                     self.core.counters.accepted += 2;",
         suite: Suite::Scenario("accepting"),
@@ -320,9 +320,80 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_closes_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.listeners[listener].close_after_queue();",
-        replace: "self.listeners[listener].socket = None;",
+        find: "QueueOwner::Own => self.listeners[listener].close_after_queue(),",
+        replace: "QueueOwner::Own => self.listeners[listener].socket = None,",
         suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_takes_in_the_queue_of_another",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "QueueOwner::Shared => self.leave_queue(listener),",
+        replace: "QueueOwner::Shared => self.listeners[listener].close_after_queue(),",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "drain_of_nothing_lasts_all_its_time",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "if self.has_stage_drained() {
+            next",
+        replace: "if false && self.has_stage_drained() {
+            next",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "queue_of_another_is_reset",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "self.core.net.release(socket);",
+        replace: "drop(socket);",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "handed_over_listener_accepts",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        for listener in 0..self.listeners.len() {
+            self.leave_queue(listener);
+        }",
+        replace: "",
+        suite: Suite::Scenario("draining"),
+    },
+    Mutant {
+        name: "addresses_not_counted_from_the_change_on",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "self.admission.count_address(connection.claim().address);",
+        replace: "let _ = connection;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "addresses_counted_for_ever",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "self.admission.forget_addresses();",
+        replace: "",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "limits_changed_in_part",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.core.limits.check_change_to(&limits)?;
+        self.admission.check_reserves(limits.connections_max)?;",
+        replace: "        self.core.pressure.set_limits(&limits);
+        self.core.limits.check_change_to(&limits)?;
+        self.admission.check_reserves(limits.connections_max)?;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "longest_wait_does_not_change",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.core.pressure.set_limits(&limits);
+        self.core.limits = limits;",
+        replace: "        self.core.limits = limits;",
+        suite: Suite::Scenario("adjusting"),
+    },
+    Mutant {
+        name: "reserved_places_lost_by_a_change",
+        file: "src/oneloop/reactor/adjust.rs",
+        find: "        self.admission.check_reserves(limits.connections_max)?;",
+        replace: "",
+        suite: Suite::Scenario("adjusting"),
     },
     Mutant {
         name: "drain_not_told_to_the_last_accepted",
@@ -928,8 +999,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "queue_of_one_listener_decided_by_all",
         file: "src/oneloop/reactor/accept.rs",
-        find: "let refuses = self.listeners[listener].when_full == WhenFull::Refuse;",
-        replace: "let refuses = self.core.limits.when_full == WhenFull::Refuse;",
+        find: "let own = self.listeners[listener].when_full;",
+        replace: "let own: Option<WhenFull> = None;
+        let _ = listener;",
         suite: Suite::Scenario("listeners"),
     },
     Mutant {
@@ -970,7 +1042,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "last_listener_drains_only_in_the_end",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "if until <= self.core.now() || self.has_first_drained() {",
+        find: "if until <= self.core.now() || self.has_stage_drained() {",
         replace: "if until <= self.core.now() {",
         suite: Suite::Scenario("listeners"),
     },
@@ -1010,9 +1082,23 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         suite: Suite::Sockets("listeners", "unix"),
     },
     Mutant {
+        name: "file_of_a_handed_over_socket_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "file.keep();",
+        replace: "drop(file);",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
+        name: "file_of_an_adopted_socket_removed",
+        file: "src/oneloop/net/os/unix.rs",
+        find: "file: owns_file.then(",
+        replace: "file: true.then(",
+        suite: Suite::Sockets("listeners", "unix"),
+    },
+    Mutant {
         name: "file_of_another_removed",
         file: "src/oneloop/net/os/unix.rs",
-        find: "let is_ours = |file: &Metadata| identity(file) == self.identity;",
+        find: "let is_ours = |file: &Metadata| Some(identity(file)) == self.identity;",
         replace: "let is_ours = |_: &Metadata| true;",
         suite: Suite::Sockets("listeners", "unix"),
     },
@@ -1848,8 +1934,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "drain_over_while_others_wait_in_the_queue",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "self.slots.is_empty() && !self.listens_at_all() =>",
-        replace: "self.slots.is_empty() =>",
+        find: "Some(_) => self.slots.is_empty() && !self.listens_at_all(),",
+        replace: "Some(_) => self.slots.is_empty(),",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -1865,5 +1951,85 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "                ErrorKind::Interrupted => {}\n",
         replace: "",
         suite: Suite::Scenario("writing"),
+    },
+    // Reports, the admin service and the loop's measurements.
+    Mutant {
+        name: "walk_without_a_budget",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.walks_left -= 1;",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "walk_skips_a_slot_between_reports",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "return (found, Some(Cursor(index)));",
+        replace: "return (found, Some(Cursor(index + 1)));",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "report_that_had_to_wait_is_forgotten",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.core.scratch.service.requests.inspect.push(request);",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "end_not_counted_for_its_listener",
+        file: "src/oneloop/reactor/core.rs",
+        find: "self.listeners[listener].counts.ended[reason as usize] += 1;",
+        replace: "let _ = listener;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "report_goes_to_the_first_side",
+        file: "src/oneloop/reactor/inspect.rs",
+        find: "self.core.scratch.service.due = request.part;",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "changes_over_tcp",
+        file: "src/oneloop/admin/service.rs",
+        find: "PeerAddress::Unix => Door::Local,",
+        replace: "_ if true => Door::Local,",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "task_outlives_its_session",
+        file: "src/oneloop/admin/service.rs",
+        find: "self.tasks.retain(|task| task.id != peer.id);",
+        replace: "let _ = peer;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "list_longer_than_its_limit",
+        file: "src/oneloop/admin/task.rs",
+        find: "*most -= report.sessions.len();",
+        replace: "*most -= 0;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "leaving_server_is_ready",
+        file: "src/oneloop/admin/service.rs",
+        find: "        self.stage = Stage::Draining;
+        self.readiness.set(Ready::Leaving);",
+        replace: "        self.stage = Stage::Draining;",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "stop_in_the_wait_excuses_a_turn",
+        file: "src/oneloop/reactor/watch.rs",
+        find: "            watching.watch.take_continued();
+",
+        replace: "",
+        suite: Suite::Scenario("admin"),
+    },
+    Mutant {
+        name: "wait_measured_as_a_part_of_the_turn",
+        file: "src/oneloop/reactor/watch.rs",
+        find: "watching.began = Snapshot::of(counters, now);",
+        replace: "watching.began = Snapshot::of(counters, watching.threads_at);",
+        suite: Suite::Scenario("admin"),
     },
 ];

@@ -283,6 +283,7 @@ fn listener_that_cannot_be_had_is_an_error_and_no_listener() {
         },
         reuse_port: false,
         mode: None,
+        owns_file: false,
     };
     let (token, at) = (oneloop::net::Token(7), ListenAt::Address(address.into()));
     assert!(Net::listen(&mut network, at, &options, token).is_err());

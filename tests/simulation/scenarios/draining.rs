@@ -2,8 +2,8 @@
 
 use std::panic::resume_unwind;
 
-use oneloop::{CloseReason, EndReason, Event, Limits, Next, Stopped, Turn};
-use oneloop_sim::{Faults, LinkProfile, Simulation, Status};
+use oneloop::{CloseReason, EndReason, Event, Limits, Listen, Next, Reactor, Stopped, Turn};
+use oneloop_sim::{Client, Faults, LinkProfile, Network, Simulation, Status};
 
 use super::probe::*;
 
@@ -270,4 +270,73 @@ fn drain_is_not_over_while_connections_wait_in_the_queue() {
     simulation.drain();
     assert_eq!(simulation.reactor().counters().accepted, 3);
     assert_eq!(simulation.network().call_counts().abandoned, 0);
+}
+
+/// Returns a server with a listener that another process has open, and two clients in its queue.
+fn with_a_queue(listen: Listen) -> (Simulation<Probe>, [Client; 2]) {
+    let limits = grace(SECOND);
+    let builder = Reactor::builder(Probe::new(echo)).limits(limits);
+    let mut simulation = Simulation::from_builder(Network::new(1), builder.listen(listen));
+    simulation.run_for(ms(1));
+    let network = simulation.network().clone();
+    network.set_faults(Faults {
+        late_events: 1.0,
+        ..Faults::NONE
+    });
+    let clients = [(); 2].map(|()| simulation.connect());
+    let turn = simulation.reactor_mut().turn_within(ms(0));
+    assert_eq!(turn.expect("the poller works"), Turn::Running);
+    assert_eq!(network.call_counts().accepts, 0, "the event is late");
+    (simulation, clients)
+}
+
+fn public() -> Listen {
+    Listen::tcp(([10, 0, 0, 1], 80).into())
+}
+
+#[test]
+fn drain_leaves_the_queue_of_a_shared_listener() {
+    let (mut simulation, clients) = with_a_queue(public().shared());
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
+    let counts = simulation.network().call_counts();
+    assert_eq!((counts.released, counts.abandoned), (2, 0));
+    assert_eq!(simulation.reactor().counters().accepted, 0);
+    assert!(clients.iter().all(|client| client.status() == Status::Open));
+}
+
+#[test]
+fn drain_of_nothing_is_over_at_once() {
+    let (mut simulation, _clients) = with_a_queue(public().shared());
+    let begun = simulation.network().time();
+    simulation.reactor_mut().drain();
+    while simulation.turn() == Turn::Running {}
+    let taken = simulation.network().time() - begun;
+    assert!(taken < ms(100), "{taken:?}");
+}
+
+#[test]
+fn handed_over_listener_accepts_no_more() {
+    let (mut simulation, clients) = with_a_queue(public());
+    simulation.reactor_mut().hand_over();
+    assert_eq!(simulation.run_for(SECOND), Turn::Running);
+    let counts = simulation.network().call_counts();
+    assert_eq!((counts.released, counts.abandoned), (2, 0));
+    assert_eq!(simulation.reactor().counters().accepted, 0);
+    assert!(clients.iter().all(|client| client.status() == Status::Open));
+}
+
+#[test]
+fn handed_over_listener_leaves_connections_open_until_the_drain() {
+    let mut simulation = simulate(grace(SECOND), echo);
+    let client = simulation.connect();
+    simulation.run_for(ms(10));
+    simulation.reactor_mut().hand_over();
+    client.send(b"still here");
+    simulation.run_for(SECOND);
+    assert_eq!(client.received(), b"still here");
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
+    assert!(client.at_end());
+    let late = simulation.connect();
+    simulation.run_for(ms(10));
+    assert_eq!(late.status(), Status::Open, "another process has it open");
 }

@@ -2,6 +2,8 @@
 //! form.
 
 mod accepting;
+mod adjusting;
+mod admin;
 mod chance;
 mod deadlines;
 mod draining;

@@ -106,6 +106,13 @@ pub(crate) fn always(level: Level, message: &str, fields: &[(&str, Value<'_>)]) 
     }
 }
 
+/// Returns how many lines were dropped because their reader was too slow.
+pub(crate) fn dropped() -> u64 {
+    LOGGER
+        .get()
+        .map_or(0, |logger| logger.hold().ring.dropped_in_all())
+}
+
 /// Writes the waiting lines, as far as possible without blocking. Costs next to nothing if none
 /// waits.
 pub(crate) fn pump() {

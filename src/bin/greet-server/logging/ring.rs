@@ -11,6 +11,8 @@ pub(super) struct Ring {
     /// How much of the first line was written: a line that was begun is never dropped.
     begun: usize,
     dropped: u64,
+    /// How many lines were dropped, whether that was reported or not.
+    dropped_in_all: u64,
 }
 
 impl Ring {
@@ -21,6 +23,7 @@ impl Ring {
             bytes_max,
             begun: 0,
             dropped: 0,
+            dropped_in_all: 0,
         }
     }
 
@@ -49,7 +52,13 @@ impl Ring {
         };
         self.bytes -= line.len();
         self.dropped += 1;
+        self.dropped_in_all += 1;
         true
+    }
+
+    /// Returns how many lines were dropped so far.
+    pub(super) const fn dropped_in_all(&self) -> u64 {
+        self.dropped_in_all
     }
 
     /// Returns how many lines were dropped, if that can be reported now: between two lines.

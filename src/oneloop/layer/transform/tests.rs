@@ -1,44 +1,54 @@
 use super::*;
 use crate::layer::{Compose, Layered};
-use crate::service::Service;
+use crate::service::{Service, Time};
 use crate::testing::Harness;
 
-/// Expects `hello`, answers it, and passes bytes through, each behind a `.`.
+/// Expects `hi`, answers it, and passes bytes through, each behind a `.`.
 struct Dotted;
 
 impl Transform for Dotted {
-    type State = bool;
+    type State = ();
 
-    fn open(&mut self, _: &Peer, _: &mut ServiceContext) -> bool {
-        false
-    }
+    fn open(&mut self, _: &Peer, _: &mut ServiceContext) {}
 
-    fn handshake(&self, greeted: &bool) -> Option<Time> {
-        (!greeted).then_some(Time::from_nanos(50))
+    fn handshake(
+        &mut self,
+        (): &mut (),
+        event: Event,
+        cx: &mut Context<'_>,
+    ) -> Result<Handshake, CloseReason> {
+        Handshake::check(event)?;
+        if cx.input().len() < 2 {
+            let until = Time::from_nanos(50);
+            return Ok(match event {
+                // For a test of the pause.
+                Event::Timer(0) => Handshake::Pause { until },
+                _ => Handshake::Read { until },
+            });
+        }
+        assert_eq!(cx.input()[..2], *b"hi");
+        cx.consume(2);
+        cx.write(b"hi");
+        Ok(Handshake::Done)
     }
 
     fn decode(
         &mut self,
-        greeted: &mut bool,
+        (): &mut (),
         cx: &mut Context<'_>,
         plain: &mut Vec<u8>,
     ) -> Result<Decoded, CloseReason> {
         match cx.input() {
-            b"" => return Ok(Decoded::All),
-            [b'.', byte, ..] if *greeted => plain.push(*byte),
-            [b'h', b'i', ..] if !*greeted => {
-                *greeted = true;
-                cx.write(b"hi");
-            }
-            [_] => return Ok(Decoded::All),
+            b"" | [_] => return Ok(Decoded::All),
+            [b'.', byte, ..] => plain.push(*byte),
             _ => return Err(CloseReason::ProtocolError),
         }
         cx.consume(2);
         Ok(Decoded::Some)
     }
 
-    fn encode(&mut self, _: &mut bool, plain: &[u8], cx: &mut Context<'_>) {
-        for &byte in plain {
+    fn encode(&mut self, (): &mut (), plain: &Output, cx: &mut Context<'_>) {
+        for &byte in plain.pieces().flatten() {
             cx.write(&[b'.', byte]);
         }
     }
@@ -47,7 +57,7 @@ impl Transform for Dotted {
         room / 2
     }
 
-    fn finish(&mut self, _: &mut bool, cx: &mut Context<'_>) {
+    fn finish(&mut self, (): &mut (), cx: &mut Context<'_>) {
         cx.write(b"bye");
     }
 }
@@ -158,6 +168,19 @@ fn handshake_ends_with_a_timeout_a_drain_or_the_stream() {
         assert_eq!(rig.events(), []);
         assert_eq!(rig.harness.take_output(), b"");
     }
+}
+
+#[test]
+fn handshake_may_pause_and_keeps_its_timers() {
+    let mut rig = Rig::new((100, 100), echo);
+    rig.step(Event::Open);
+    let until = Time::from_nanos(50);
+    assert_eq!(rig.step(Event::Timer(0)), Next::Pause { until });
+    assert_eq!(rig.step(Event::Flushed), HANDSHAKE);
+    rig.receive(b"hi");
+    assert_eq!(rig.events(), [Event::Open]);
+    assert_eq!(rig.step(Event::Timer(0)), READ);
+    assert_eq!(rig.events(), [Event::Timer(0)]);
 }
 
 #[test]

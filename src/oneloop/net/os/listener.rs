@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
@@ -62,6 +64,15 @@ impl OsListener {
         }
     }
 
+    /// Closes the socket. Its file stays, because another process has the socket open.
+    pub(super) fn close_and_keep_file(self) {
+        match self.kind {
+            Kind::Tcp(listener) => drop(listener),
+            #[cfg(unix)]
+            Kind::Unix(listener) => listener.close_and_keep_file(),
+        }
+    }
+
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
@@ -78,6 +89,16 @@ impl OsListener {
                 let stream = listener.accept(self.buffers)?;
                 Ok((stream, PeerAddress::Unix))
             }
+        }
+    }
+}
+
+#[cfg(unix)]
+impl AsFd for OsListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.as_fd(),
+            Kind::Unix(listener) => listener.as_fd(),
         }
     }
 }
@@ -136,7 +157,7 @@ fn adopt(socket: Socket, options: &ListenOptions) -> io::Result<OsListener> {
     if let Some(unix) = address.as_unix() {
         configure(&socket, &options.buffers)?;
         let path = unix.as_pathname().unwrap_or_else(|| "".as_ref()).to_owned();
-        let listener = UnixListener::adopted(socket);
+        let listener = UnixListener::adopted(socket, &path, options.owns_file);
         let kind = Kind::Unix(listener);
         return Ok(OsListener::new(kind, Address::Unix(path), options));
     }

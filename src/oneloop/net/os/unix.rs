@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -20,14 +20,15 @@ use crate::net::{BufferSizes, ListenOptions};
 pub(super) struct UnixListener {
     listener: mio::net::UnixListener,
     /// The file that names it, if it is its own. It is removed with the listener.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 /// A socket's file. Dropping it removes the file, unless another one has taken its place.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    identity: Identity,
+    /// `None` if the file is to stay.
+    identity: Option<Identity>,
 }
 
 /// The identity of a file: its device, its number there and when it was made, because the number is
@@ -50,15 +51,24 @@ impl UnixListener {
         listen(&socket, options)?;
         Ok(Self {
             listener: from_socket(socket),
-            _file: Some(file),
+            file: Some(file),
         })
     }
 
-    /// Takes over a listening socket. Its file stays at the end: it is not ours.
-    pub(super) fn adopted(socket: Socket) -> Self {
+    /// Takes over a listening socket that is bound to `path`. Its file stays at the end, unless it
+    /// becomes our own.
+    pub(super) fn adopted(socket: Socket, path: &Path, owns_file: bool) -> Self {
         Self {
             listener: from_socket(socket),
-            _file: None,
+            // Best effort: a file that stays is replaced by the next program to bind the path.
+            file: owns_file.then(|| SocketFile::at(path).ok()).flatten(),
+        }
+    }
+
+    /// Closes the socket, and leaves its file.
+    pub(super) fn close_and_keep_file(self) {
+        if let Some(file) = self.file {
+            file.keep();
         }
     }
 
@@ -69,6 +79,12 @@ impl UnixListener {
         let _ = SockRef::from(&stream).set_send_buffer_size(buffers.send_bytes as usize);
         let stream = std::os::unix::net::UnixStream::from(stream);
         Ok(into_stream(OwnedFd::from(stream)))
+    }
+}
+
+impl AsFd for UnixListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 
@@ -199,14 +215,19 @@ impl SocketFile {
         let file = fs::symlink_metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
-            identity: identity(&file),
+            identity: Some(identity(&file)),
         })
+    }
+
+    /// Leaves the file where it is.
+    fn keep(mut self) {
+        self.identity = None;
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = |file: &Metadata| identity(file) == self.identity;
+        let is_ours = |file: &Metadata| Some(identity(file)) == self.identity;
         if fs::symlink_metadata(&self.path).is_ok_and(|file| is_ours(&file)) {
             // Best effort: the next program to bind the path replaces the file.
             let _ = fs::remove_file(&self.path);

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use oneloop::layer::{Decoded, Transform};
-use oneloop::{CloseReason, Context, Peer, ServiceContext, Time};
+use oneloop::layer::{Decoded, Handshake, Transform};
+use oneloop::{CloseReason, Context, Event, Output, Peer, ServiceContext, Time};
 
 /// The server's side of the cipher.
 pub(crate) struct Cipher {
@@ -16,7 +16,7 @@ pub(crate) struct Cipher {
 /// The server's state of one connection.
 pub(crate) struct CipherState {
     until: Time,
-    receiving: Option<Stream>,
+    receiving: Stream,
     sending: Stream,
 }
 
@@ -93,30 +93,33 @@ impl Transform for Cipher {
     fn open(&mut self, peer: &Peer, cx: &mut ServiceContext) -> CipherState {
         CipherState {
             until: cx.after(HANDSHAKE),
-            receiving: None,
+            receiving: Stream::new(0), // until its key has come
             sending: Stream::new(peer.id.number()),
         }
     }
 
-    fn handshake(&self, state: &CipherState) -> Option<Time> {
-        state.receiving.is_none().then_some(state.until)
+    fn handshake(
+        &mut self,
+        state: &mut CipherState,
+        event: Event,
+        cx: &mut Context<'_>,
+    ) -> Result<Handshake, CloseReason> {
+        let Some(key) = cx.input().first_chunk::<KEY_BYTES>() else {
+            Handshake::check(event)?;
+            return Ok(Handshake::Read { until: state.until });
+        };
+        state.receiving = Stream::new(u32::from_be_bytes(*key));
+        cx.consume(KEY_BYTES);
+        cx.write(&state.sending.hello());
+        Ok(Handshake::Done)
     }
 
     fn decode(
         &mut self,
-        state: &mut CipherState,
+        CipherState { receiving, .. }: &mut CipherState,
         cx: &mut Context<'_>,
         plain: &mut Vec<u8>,
     ) -> Result<Decoded, CloseReason> {
-        let Some(receiving) = &mut state.receiving else {
-            let Some(key) = cx.input().first_chunk::<KEY_BYTES>() else {
-                return Ok(Decoded::All);
-            };
-            state.receiving = Some(Stream::new(u32::from_be_bytes(*key)));
-            cx.consume(KEY_BYTES);
-            cx.write(&state.sending.hello());
-            return Ok(Decoded::Some);
-        };
         match receiving.open(cx.input(), plain) {
             Frame::Incomplete => Ok(Decoded::All),
             Frame::Wrong => Err(CloseReason::ProtocolError),
@@ -131,7 +134,8 @@ impl Transform for Cipher {
         }
     }
 
-    fn encode(&mut self, state: &mut CipherState, plain: &[u8], cx: &mut Context<'_>) {
+    fn encode(&mut self, state: &mut CipherState, plain: &Output, cx: &mut Context<'_>) {
+        let plain: Vec<u8> = plain.pieces().flatten().copied().collect();
         let mut wire = Vec::new();
         for plain in plain.chunks(self.frame_bytes_max) {
             state.sending.seal(plain, &mut wire);

@@ -4,4 +4,8 @@ mod beside;
 mod cipher;
 mod observing;
 mod strict;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 mod transforming;

@@ -1,6 +1,6 @@
 //! The counters of the loop.
 
-use crate::service::EndReason;
+use super::EndReason;
 
 /// Counts since the loop was created. Reading them costs nothing.
 ///

@@ -1,0 +1,61 @@
+//! The service that the server runs: the greeting, and what options put around and beside it.
+//!
+//! There are three, so that options which are rarely used cost the others nothing. [`plain`] and
+//! [`journal`] are the greeting alone, without and with lines in the log. [`operated`] is for every
+//! option that concerns operators: its layers and services are always there, and each connection
+//! has those that its listener was given. From the outside:
+//!
+//! ```text
+//! listeners `admin`, `agent`   Admin
+//! every other listener         Activity, Journal, Greeter
+//! ```
+//!
+//! A layer that an option switches on is added in [`operated`], in an
+//! [`Optional`](oneloop::layer::Optional), and its option in `Args::is_operated`. A layer that
+//! changes the bytes comes outside of the journal, one that reads a proxy's header outside of all:
+//!
+//! ```text
+//! let main = Journal::new(greeter)
+//!     .with(Optional::new(tls).only_if(on_main))
+//!     .with(Activity)
+//!     .with(Optional::new(proxy).only_if(on_main));
+//! ```
+
+use oneloop::Service;
+use oneloop::admin::{Admin, Readiness};
+use oneloop::layer::{Activity, ByListeners, Compose};
+use oneloop_greeting::Greeter;
+
+use crate::args::Args;
+use crate::journal::Journal;
+use crate::operators;
+use crate::own_metrics::OwnMetrics;
+
+/// Changes that the program makes to the service while it runs. For a service that takes none of
+/// them they have no effect.
+#[derive(Debug, Default)]
+pub(crate) struct Controls {
+    pub(crate) readiness: Readiness,
+}
+
+/// The greeting alone. A connection costs less memory and an exchange less time than with a journal.
+pub(crate) fn plain(args: &Args) -> Greeter {
+    Greeter::new(args.greeting())
+}
+
+/// The greeting with a journal, for a log that shows its lines.
+pub(crate) fn journal(args: &Args) -> Journal {
+    Journal::new(plain(args))
+}
+
+/// The greeting with everything that concerns operators.
+pub(crate) fn operated(args: &Args) -> (impl Service + use<>, Controls) {
+    let own_metrics = OwnMetrics::new();
+    let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
+    let controls = Controls {
+        readiness: admin.readiness(),
+    };
+    let main = journal(args).with(Activity);
+    let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
+    (service, controls)
+}

@@ -220,7 +220,6 @@ fn is_known(name: impl AsRef<[u8]>) -> bool {
 
 /// Returns the error of a command that is unknown, or has no form with these arguments.
 fn misuse(words: &[&[u8]]) -> String {
-    // A line break would end the error.
     let text = |bytes| String::from_utf8_lossy(bytes).replace(['\r', '\n'], " ");
     let (name, lower) = (text(words[0]), text(words[0]).to_lowercase());
     match &words[1..] {

@@ -124,11 +124,7 @@ impl Http {
             ("GET" | "HEAD", None) => write_status("404 Not Found", end, cx),
             _ => write_status("405 Method Not Allowed\r\nAllow: GET, HEAD", end, cx),
         }
-        if end == CLOSE {
-            Err(Stop::Last)
-        } else {
-            Ok(())
-        }
+        (end != CLOSE).then_some(()).ok_or(Stop::Last)
     }
 }
 
@@ -136,11 +132,8 @@ impl Service for Http {
     type Session = Connection;
 
     fn open(&mut self, _: Peer, cx: &mut ServiceContext) -> Connection {
-        let state = State::Head(Scanned::default());
-        Connection {
-            state,
-            until: cx.after(PATIENCE),
-        }
+        let (state, until) = (State::Head(Scanned::default()), cx.after(PATIENCE));
+        Connection { state, until }
     }
 
     fn step(&mut self, connection: &mut Connection, event: Event, cx: &mut Context<'_>) -> Next {
@@ -242,7 +235,11 @@ fn lists(list: &[u8], option: &str) -> bool {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: http ADDRESS:PORT")?;
     let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)])?;
-    let mut reactor = Reactor::new(http, Limits::for_messages_up_to(10 << 20))?;
+    let limits = Limits {
+        send_buffer_bytes: 4 << 20, // what it holds of a file is not a copy
+        ..Limits::for_messages_up_to(10 << 20)
+    };
+    let mut reactor = Reactor::new(http, limits)?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
     reactor.stop_on_signals()?;
     reactor.run()?;

@@ -6,11 +6,15 @@
 mod common;
 
 mod restart {
+    mod config;
     mod folder;
+    mod grace;
     mod load;
     mod notify;
     mod passed;
     mod passing;
+    mod sharing;
     mod successor;
     mod under_load;
+    mod units;
 }

@@ -3,6 +3,7 @@
 //! [`Greeter`] is an example of a [`Service`]: a table over states and events, without I/O.
 
 mod config;
+mod control;
 mod framing;
 mod name;
 mod session;
@@ -14,6 +15,7 @@ mod wire;
 use std::cell::Cell;
 
 pub use config::Config;
+pub use control::Control;
 use framing::Delimiter;
 pub use framing::{Framing, UnknownFraming};
 use name::{InvalidName, Name};
@@ -35,6 +37,8 @@ pub struct Greeter {
     too_long: String,
     /// Names greeted so far, in all sessions.
     greeted: Cell<u64>,
+    /// The way to change the configuration, if it was asked for.
+    control: Option<Control>,
 }
 
 /// The part of the input that was answered.
@@ -64,7 +68,20 @@ impl Greeter {
             too_long: wire::too_long(config.name_bytes_max),
             config,
             greeted: Cell::new(0),
+            control: None,
         }
+    }
+
+    /// Returns a handle that changes the configuration while a loop has the service.
+    pub fn control(&mut self) -> Control {
+        self.control.get_or_insert_default().clone()
+    }
+
+    /// Takes over a configuration that was set from outside.
+    fn configure(&mut self, config: Config) {
+        let (greeted, control) = (self.greeted.get(), self.control.take());
+        *self = Self::new(config);
+        (self.greeted, self.control) = (Cell::new(greeted), control);
     }
 
     /// Returns how many names were greeted so far, in all sessions.
@@ -86,6 +103,9 @@ impl Service for Greeter {
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
         log::info!(session = peer.id.number(); "Accept new connection from {}", peer.address);
+        if let Some(config) = self.control.as_ref().and_then(Control::take) {
+            self.configure(config);
+        }
         Session::new(self.config.framing.delimiter())
     }
 

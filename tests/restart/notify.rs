@@ -10,10 +10,10 @@ use super::folder::Folder;
 use crate::common::{Client, PATIENCE, Server, eventually, server};
 
 /// A service manager that reads its socket, or does not.
-struct Manager(UnixDatagram);
+pub(crate) struct Manager(UnixDatagram);
 
 impl Manager {
-    fn at(folder: &Folder) -> Self {
+    pub(crate) fn at(folder: &Folder) -> Self {
         let socket = UnixDatagram::bind(folder.path("notify")).expect("a path");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         Self(socket)
@@ -30,13 +30,13 @@ impl Manager {
     }
 
     #[track_caller]
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         self.try_next().expect("a message in time")
     }
 
     /// Returns the next message with this field, and how many came before.
     #[track_caller]
-    fn next_with(&self, field: &str) -> (String, usize) {
+    pub(crate) fn next_with(&self, field: &str) -> (String, usize) {
         let mut before = 0;
         loop {
             let message = self.next();
@@ -56,7 +56,8 @@ impl Manager {
     }
 }
 
-fn start(folder: &Folder, variables: &[(&str, &str)]) -> Server {
+/// Starts a server with this service manager.
+pub(crate) fn start(folder: &Folder, variables: &[(&str, &str)]) -> Server {
     let mut command = server::command(&[]);
     command.env("NOTIFY_SOCKET", folder.path("notify"));
     command

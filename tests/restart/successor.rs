@@ -23,6 +23,8 @@ pub(crate) struct Lineage {
     first: Server,
     /// The last successor, once there is one.
     last: Option<Process>,
+    /// The one before, while it may still run.
+    before: Option<Process>,
     restarts: usize,
 }
 
@@ -73,6 +75,7 @@ impl Lineage {
         Self {
             first: Server::run(command, listeners),
             last: None,
+            before: None,
             restarts: 0,
         }
     }
@@ -98,14 +101,19 @@ impl Lineage {
         pid_in(&self.first.log().wait_for(STARTING, seen))
     }
 
-    /// Waits until the process before the present one has drained and ended.
+    /// Starts a successor, and waits until it serves.
     #[track_caller]
-    pub(crate) fn restart(&mut self) {
-        let successor = self.ask();
+    pub(crate) fn succeed(&mut self) {
+        let successor = Process(self.ask());
         self.first.log().wait_for(SERVES, self.restarts);
         self.restarts += 1;
-        let before = self.last.replace(Process(successor));
-        match before {
+        self.before = self.last.replace(successor);
+    }
+
+    /// Waits until the process before the present one has ended, well.
+    #[track_caller]
+    pub(crate) fn expect_end_of_predecessor(&mut self) {
+        match self.before.take() {
             Some(before) => assert_eq!(before.exit(), 0),
             None => eventually("the first process has ended", || {
                 (!self.first.is_running()).then_some(())
@@ -113,6 +121,14 @@ impl Lineage {
         }
     }
 
+    /// Starts a successor, and waits until the process before it has ended.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.succeed();
+        self.expect_end_of_predecessor();
+    }
+
+    /// Stops the last process, which must end well.
     #[track_caller]
     pub(crate) fn stop(self) {
         self.signal(Signal::SIGTERM);

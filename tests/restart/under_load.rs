@@ -19,6 +19,21 @@ fn five_restarts_by_a_successor_lose_no_connection() {
     lineage.stop();
 }
 
+#[test]
+fn restarts_with_a_grace_dismiss_no_connection() {
+    let flags = ["--framing", "line", "--log-level", "warn", "--grace", "20s"];
+    let mut lineage = Lineage::new(server::command(&flags));
+    let load = Load::start(lineage.address(), 1000);
+    for _ in 0..5 {
+        load.wait_for(200);
+        // The conversations are short: the process before ends long before its grace is over.
+        lineage.restart();
+    }
+    let tally = load.finish("five successors with a grace");
+    tally.assert_no_failures();
+    assert_eq!(tally.dismissed, 0);
+}
+
 /// `systemd-socket-activate` becomes its server, and so it cannot restart it. This test holds the
 /// socket instead, as systemd does.
 #[test]

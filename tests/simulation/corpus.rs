@@ -32,3 +32,8 @@ fn session_corpus_holds() {
 fn reactor_corpus_holds() {
     replay("reactor", fuzzing::reactor);
 }
+
+#[test]
+fn relay_corpus_holds() {
+    replay("relay", fuzzing::relay);
+}

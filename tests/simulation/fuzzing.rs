@@ -6,7 +6,7 @@ use oneloop::{Limits, Turn};
 use oneloop_greeting::{Config, Framing, Greeter};
 use oneloop_sim::{Client, Simulation};
 
-use crate::swarm::run::run_script;
+use crate::swarm::run::{run_relay_script, run_script};
 
 /// Checks that the segmentation of a peer's lines does not change the output. The first byte sets
 /// the segment length.
@@ -54,6 +54,14 @@ pub fn session(bytes: &[u8]) {
 /// schedule, the limits and the clients.
 pub fn reactor(bytes: &[u8]) {
     if let Err(wrong) = run_script(bytes, 200).verdict {
+        panic!("{wrong}");
+    }
+}
+
+/// Runs the relay among its clients and servers, as [`reactor`] does: listeners, two-way streams,
+/// layers, timers, jobs and calls.
+pub fn relay(bytes: &[u8]) {
+    if let Err(wrong) = run_relay_script(bytes, 200).verdict {
         panic!("{wrong}");
     }
 }

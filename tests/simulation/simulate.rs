@@ -12,14 +12,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use oneloop_swarm::swarm::plan::Plan;
 use oneloop_swarm::swarm::replay::Failure;
-use oneloop_swarm::swarm::restless;
 use oneloop_swarm::swarm::run::{Order, ServiceUnderTest, run};
+use oneloop_swarm::swarm::{relay, restless};
 
-/// Runs the greeting server on a simulated network, one run for each seed, and checks every
-/// invariant all the time.
+/// Runs services on a simulated network, one run for each seed, and checks every invariant all the
+/// time.
 #[derive(Clone, Debug, Parser)]
 struct Args {
-    /// Run this service alone, instead of both in turn
+    /// Run this service alone, instead of all in turn
     #[arg(long, value_enum)]
     service: Option<Service>,
     /// How many seeds to run
@@ -52,6 +52,7 @@ struct Args {
 enum Service {
     Greeting,
     Restless,
+    Relay,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +71,7 @@ fn replay(args: &Args, seed: u64) -> ExitCode {
         match args.order(seed).service {
             ServiceUnderTest::Greeting => println!("{:#?}", Plan::new(seed)),
             ServiceUnderTest::Restless => println!("{:#?}", restless::plan::Plan::new(seed)),
+            ServiceUnderTest::Relay => println!("{:#?}", relay::plan::Plan::new(seed)),
         }
     }
     for line in &report.trace {
@@ -182,8 +184,12 @@ impl Args {
         let service = match self.service {
             Some(Service::Greeting) => ServiceUnderTest::Greeting,
             Some(Service::Restless) => ServiceUnderTest::Restless,
-            None if seed.is_multiple_of(2) => ServiceUnderTest::Greeting,
-            None => ServiceUnderTest::Restless,
+            Some(Service::Relay) => ServiceUnderTest::Relay,
+            None => match seed % 3 {
+                0 => ServiceUnderTest::Greeting,
+                1 => ServiceUnderTest::Restless,
+                _ => ServiceUnderTest::Relay,
+            },
         };
         Order {
             service,

@@ -37,6 +37,13 @@ fn restless(seed: u64) -> Order {
     }
 }
 
+fn relay(seed: u64) -> Order {
+    Order {
+        service: ServiceUnderTest::Relay,
+        ..order(seed)
+    }
+}
+
 /// Runs a seed. If an invariant breaks, panics with the line that replays it.
 fn hold(order: Order) -> Report {
     let report = run(&order);
@@ -68,6 +75,7 @@ fn no_invariant_breaks_in_seeds_that_nobody_has_tried() {
     for seed in fresh.take_while(|_| started.elapsed() < Duration::from_secs(4)) {
         hold(order(seed));
         hold(restless(seed));
+        hold(relay(seed));
     }
 }
 
@@ -79,9 +87,16 @@ fn no_invariant_breaks_in_the_fixed_seeds_of_the_restless_service() {
 }
 
 #[test]
+fn no_invariant_breaks_in_the_fixed_seeds_of_the_relay() {
+    let reports: Vec<_> = (0..seeds()).map(|seed| hold(relay(seed))).collect();
+    let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
+    assert!(sessions > 1000, "only {sessions} connections: a poor test");
+}
+
+#[test]
 fn two_runs_of_a_seed_are_the_same_event_for_event() {
     for seed in 0..10 {
-        for order in [order(seed), restless(seed)] {
+        for order in [order(seed), restless(seed), relay(seed)] {
             let (first, second) = (run(&order), run(&order));
             assert_eq!(first.digest, second.digest, "{order:?}");
             assert_eq!(first.turns, second.turns, "{order:?}");
@@ -91,13 +106,15 @@ fn two_runs_of_a_seed_are_the_same_event_for_event() {
 
 #[test]
 fn recording_a_trace_changes_nothing() {
-    let quiet = run(&order(3));
-    let traced = run(&Order {
-        trace: true,
-        ..order(3)
-    });
-    assert!(!traced.trace.is_empty());
-    assert_eq!(quiet.digest, traced.digest);
+    for order in [order(3), restless(3), relay(3)] {
+        let quiet = run(&order);
+        let traced = run(&Order {
+            trace: true,
+            ..order
+        });
+        assert!(!traced.trace.is_empty());
+        assert_eq!(quiet.digest, traced.digest);
+    }
 }
 
 #[test]
@@ -114,8 +131,13 @@ fn different_seeds_are_different_runs_on_both_kinds_of_poller() {
 /// to alter it records the digests anew: `ONELOOP_RECORD=1 cargo test --test simulation digests`.
 #[test]
 fn digests_of_the_fixed_seeds_are_those_recorded() {
-    let digest = |seed| format!("{seed} {:016x}\n", run(&order(seed)).digest);
-    let digests: String = (0..60).map(digest).collect();
+    let digest = |order| {
+        let Report { digest, .. } = run(&order);
+        let Order { service, seed, .. } = order;
+        format!("{} {seed} {digest:016x}\n", service.as_str())
+    };
+    let greetings = (0..60).map(order);
+    let digests: String = greetings.chain((0..20).map(relay)).map(digest).collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("digests.txt");
     if std::env::var_os("ONELOOP_RECORD").is_some() {
         std::fs::write(&path, &digests).expect("a folder to write to");

@@ -23,7 +23,7 @@ _greet__server() {
 
     case "${cmd}" in
         greet__server)
-            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --successor-timeout --backlog --admin --agent --warn-turn --log-level --log-format --generate --help --version"
+            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --grace --successor-timeout --backlog --admin --agent --warn-turn --log-level --log-format --reuse-port --config --check-config --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -65,6 +65,10 @@ _greet__server() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --grace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --successor-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -91,6 +95,10 @@ _greet__server() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --generate)

@@ -10,6 +10,7 @@ queue\t'Leave them in the backlog until a connection ends'"
 complete -c greet-server -l name-timeout -d 'How long a peer may take to give a whole name' -r
 complete -c greet-server -l write-timeout -d 'How long a peer may take to read its replies' -r
 complete -c greet-server -l drain -d 'How long the connections have to finish when the server is stopped' -r
+complete -c greet-server -l grace -d 'How long the server goes on accepting when it is stopped, before the connections have to finish: until load balancers have noticed that it is not ready any more' -r
 complete -c greet-server -l successor-timeout -d 'How long a successor, started by SIGUSR2, has to be ready' -r
 complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
 complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
@@ -23,9 +24,12 @@ debug\t''
 trace\t''"
 complete -c greet-server -l log-format -d 'Format of the log' -r -f -a "text\t'A time, a level, a module, a message and its fields as key=value'
 json\t'One JSON object a line'"
+complete -c greet-server -l config -d 'Read options from a file: `option = value` on each line, without dashes. The command line and the environment precede it' -r -F
 complete -c greet-server -l generate -d 'Writes a manual page, or completions for a shell' -r -f -a "man\t'A manual page'
 bash\t'Completions for bash'
 zsh\t'Completions for zsh'
 fish\t'Completions for fish'"
+complete -c greet-server -l reuse-port -d 'Let several processes listen on one port; the kernel spreads the connections'
+complete -c greet-server -l check-config -d 'Check the options and the configuration file, and exit'
 complete -c greet-server -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c greet-server -s V -l version -d 'Print version'

@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{env, process};
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
@@ -8,12 +10,13 @@ use log::{LevelFilter, warn};
 use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
+use crate::config::{self, Options};
 use crate::listeners::Place;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
 use greet_support::VERSION;
 use greet_support::address::Address;
-use greet_support::descriptors::Allowance;
+use greet_support::descriptors::{self, Allowance};
 use greet_support::manual::Manual;
 
 /// A greeting server: one thread, one loop, every client.
@@ -68,6 +71,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", env = "GREET_DRAIN", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
 
+    /// How long the server goes on accepting when it is stopped, before the connections have to
+    /// finish: until load balancers have noticed that it is not ready any more.
+    #[arg(long, value_name = "TIME", env = "GREET_GRACE", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Duration,
+
     /// How long a successor, started by SIGUSR2, has to be ready.
     #[arg(long, value_name = "TIME", env = "GREET_SUCCESSOR_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) successor_timeout: Duration,
@@ -109,6 +117,23 @@ pub(crate) struct Args {
     )]
     pub(crate) log_format: LogFormat,
 
+    /// Let several processes listen on one port; the kernel spreads the connections.
+    #[arg(long, env = "GREET_REUSE_PORT")]
+    pub(crate) reuse_port: bool,
+
+    /// Read options from a file: `option = value` on each line, without dashes. The command line
+    /// and the environment precede it.
+    #[arg(long, value_name = "FILE", env = "GREET_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Check the options and the configuration file, and exit.
+    #[arg(long)]
+    check_config: bool,
+
+    /// The values of all options, as they were written.
+    #[arg(skip)]
+    options: Options,
+
     #[command(flatten)]
     manual: Manual,
 }
@@ -124,16 +149,61 @@ enum WhenFullArg {
 impl Args {
     /// Parses the command line and the environment; ends the program if they are wrong.
     pub(crate) fn from_command_line() -> Self {
-        let args = Self::from_matches(&Self::command().get_matches());
+        let args = Self::read();
         let args = args.unwrap_or_else(|error| error.exit());
         args.manual.run_if_asked(Self::command);
+        if args.check_config {
+            args.check();
+        }
         args
+    }
+
+    /// Reads the configuration file again, with the same command line and environment.
+    ///
+    /// # Errors
+    /// The problem, for the operator.
+    pub(crate) fn read_again() -> Result<Self, String> {
+        Self::read().map_err(|error| config::sentence(&error))
+    }
+
+    fn read() -> Result<Self, clap::Error> {
+        let matches = config::matches(&Self::command(), env::args_os().collect())?;
+        Self::from_matches(&matches)
     }
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
         args.listen = listen(matches)?;
+        args.options = config::options(&Self::command(), matches);
         Ok(args)
+    }
+
+    /// Checks what parsing does not, reports that all is well, and ends the program.
+    fn check(&self) -> ! {
+        let limits = self.limits(descriptors::raise_limit());
+        if let Err(error) = limits.validate() {
+            let message = error.to_string();
+            Self::command()
+                .error(ErrorKind::InvalidValue, message)
+                .exit();
+        }
+        let what = match &self.config {
+            Some(file) => file.display().to_string(),
+            None => "the command line".into(),
+        };
+        println!("{what} is good");
+        process::exit(0);
+    }
+
+    /// Returns the values of all options, as they were written.
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Returns `true` if SIGHUP reads the configuration again: there is a file, or a service
+    /// manager that expects it.
+    pub(crate) fn can_reload(&self) -> bool {
+        cfg!(unix) && (self.config.is_some() || env::var_os("NOTIFY_SOCKET").is_some())
     }
 
     /// Returns where to listen.
@@ -245,11 +315,13 @@ Examples:
 const EXIT_CODES: &str = "\
 Times are written like 30ms, 10s, 2m. NO_COLOR turns colours off.
 
-SIGINT, SIGTERM and SIGHUP shut the server down gracefully; SIGINT or SIGTERM once more stops it \
-at once. SIGUSR1 logs statistics, at every log level. SIGUSR2 starts a successor: the same program \
-with the same options, or a new version of it, which takes over the sockets; when it is ready, this \
-process drains, and if it fails, this process goes on. A signal that is ignored when the server \
-starts, as under nohup, stays ignored. Under journald the log has priorities and no times.
+SIGINT, SIGTERM and SIGHUP shut the server down gracefully: it goes on accepting for --grace, and then \
+the connections have --drain to finish. SIGINT or SIGTERM once more stops it at once. With --config, or \
+under a service manager (NOTIFY_SOCKET), SIGHUP reads the configuration again instead: limits, timeouts \
+and the log level, all or nothing. SIGUSR1 logs statistics, at every log level. SIGUSR2 starts a \
+successor: the same program with the same options, or a new version of it, which takes over the sockets; \
+when it is ready, this process drains, and if it fails, this process goes on. A signal that is ignored \
+when the server starts, as under nohup, stays ignored. Under journald the log has priorities and no times.
 
 Exit codes:
   0      stopped, and every connection had finished

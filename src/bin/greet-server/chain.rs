@@ -24,7 +24,7 @@
 use oneloop::Service;
 use oneloop::admin::{Admin, Readiness};
 use oneloop::layer::{Activity, ByListeners, Compose};
-use oneloop_greeting::Greeter;
+use oneloop_greeting::{Control, Greeter};
 
 use crate::args::Args;
 use crate::journal::Journal;
@@ -36,6 +36,7 @@ use crate::own_metrics::OwnMetrics;
 #[derive(Debug, Default)]
 pub(crate) struct Controls {
     pub(crate) readiness: Readiness,
+    pub(crate) greeting: Control,
 }
 
 /// The greeting alone. A connection costs less memory and an exchange less time than with a journal.
@@ -44,18 +45,25 @@ pub(crate) fn plain(args: &Args) -> Greeter {
 }
 
 /// The greeting with a journal, for a log that shows its lines.
-pub(crate) fn journal(args: &Args) -> Journal {
-    Journal::new(plain(args))
+pub(crate) fn journal(args: &Args) -> (Journal, Controls) {
+    let mut greeter = plain(args);
+    let controls = Controls {
+        greeting: greeter.control(),
+        ..Controls::default()
+    };
+    (Journal::new(greeter), controls)
 }
 
 /// The greeting with everything that concerns operators.
 pub(crate) fn operated(args: &Args) -> (impl Service + use<>, Controls) {
     let own_metrics = OwnMetrics::new();
     let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
+    let (journal, controls) = journal(args);
     let controls = Controls {
         readiness: admin.readiness(),
+        ..controls
     };
-    let main = journal(args).with(Activity);
+    let main = journal.with(Activity);
     let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
     (service, controls)
 }

@@ -9,8 +9,10 @@ use log::kv::Value;
 use log::{Level, info, warn};
 use oneloop::{BuildError, Listen, Reactor, Service};
 
+use crate::args::Args;
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
+use crate::sharing::Sharing;
 use crate::sockets::Sockets;
 use greet_support::address::Address;
 
@@ -53,15 +55,16 @@ impl fmt::Display for Place {
 /// A sentence for the operator.
 pub(crate) fn bind_all(
     reactor: &mut Reactor<impl Service>,
-    places: &[Place],
+    args: &Args,
     sockets: &mut Sockets,
 ) -> Result<Vec<oneloop::Address>, String> {
     let mut bound = Vec::new();
-    for place in places {
+    let sharing = Sharing::of(args);
+    for place in args.listen() {
         match place {
-            Place::Address(address) => bind_each(reactor, address, sockets, &mut bound)?,
+            Place::Address(address) => bind_each(reactor, address, sharing, sockets, &mut bound)?,
             Place::Passed(name) => sockets
-                .add_passed(reactor, name, |listen| listen)
+                .add_passed(reactor, name, |listen| listen.name(MAIN))
                 .map_err(|problem| format!("Cannot listen on {place}: {problem}"))?,
         }
     }
@@ -76,6 +79,7 @@ fn addresses(reactor: &Reactor<impl Service>) -> Vec<oneloop::Address> {
 fn bind_each(
     reactor: &mut Reactor<impl Service>,
     address: &Address,
+    sharing: Sharing,
     sockets: &mut Sockets,
     bound: &mut Vec<SocketAddr>,
 ) -> Result<(), String> {
@@ -88,7 +92,7 @@ fn bind_each(
         if let (0, Some(first)) = (one.port(), bound.get(before)) {
             one.set_port(first.port());
         }
-        match bind(reactor, one, sockets) {
+        match bind(reactor, sharing.listen(one), sockets) {
             Ok(local) => bound.push(local),
             Err(error) if address.is_name() && is_absent(&error) => skipped = Some((one, error)),
             Err(error) => return Err(cannot_listen(one, &error, bound)),
@@ -109,19 +113,18 @@ fn bind_each(
 
 fn bind(
     reactor: &mut Reactor<impl Service>,
-    address: SocketAddr,
+    listen: Listen,
     sockets: &mut Sockets,
 ) -> io::Result<SocketAddr> {
-    let added = sockets.add(reactor, Listen::tcp(address).name(MAIN));
+    let added = sockets.add(reactor, listen.name(MAIN));
     let id = added.map_err(|error| match error {
         BuildError::Listen { error, .. } => error,
         error => error.into(),
     })?;
     let mut listeners = reactor.listeners();
     let local = listeners.find(|(other, _)| *other == id);
-    Ok(local
-        .and_then(|(_, local)| local.socket_addr())
-        .unwrap_or(address))
+    let local = local.and_then(|(_, local)| local.socket_addr());
+    local.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
 /// The name of the listeners for clients.

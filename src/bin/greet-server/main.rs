@@ -2,6 +2,7 @@
 
 mod args;
 mod chain;
+mod config;
 mod foreign;
 mod journal;
 mod listeners;
@@ -11,7 +12,9 @@ mod notify;
 mod occupant;
 mod operators;
 mod own_metrics;
+mod reload;
 mod report;
+mod sharing;
 mod shutdown;
 mod signals;
 mod sockets;
@@ -30,7 +33,7 @@ use oneloop::{Reactor, Service, Turn, Watch};
 use args::Args;
 use chain::Controls;
 use shutdown::Shutdown;
-use signals::Signals;
+use signals::{Hangup, Signals};
 use sockets::Sockets;
 use upkeep::Upkeep;
 
@@ -58,8 +61,9 @@ fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
     if args.is_operated() {
         let (service, controls) = chain::operated(args);
         serve_by(service, &controls, args, sockets)
-    } else if args.log_level() >= LevelFilter::Info {
-        serve_by(chain::journal(args), &Controls::default(), args, sockets)
+    } else if args.log_level() >= LevelFilter::Info || args.can_reload() {
+        let (service, controls) = chain::journal(args);
+        serve_by(service, &controls, args, sockets)
     } else {
         serve_by(chain::plain(args), &Controls::default(), args, sockets)
     }
@@ -78,13 +82,13 @@ fn serve_by(
         .saturating_sub(operators::places(args));
     let cannot_start = |error| cannot_start(&error, allowance.descriptors);
     let mut os = Os::new().map_err(cannot_start)?;
-    let signals = Signals::catch(&mut os).map_err(cannot_start)?;
+    let signals = Signals::catch(&mut os, hangup(args)).map_err(cannot_start)?;
     #[cfg(unix)]
     logging::wake_with(os.write_watch().map_err(cannot_start)?);
     let mut reactor =
         Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
-    let mut upkeep = Upkeep::new(sockets, args);
-    let bound = listeners::bind_all(&mut reactor, args.listen(), upkeep.sockets())?;
+    let mut upkeep = Upkeep::new(sockets, args, allowance);
+    let bound = listeners::bind_all(&mut reactor, args, upkeep.sockets())?;
     operators::listen(&mut reactor, args, upkeep.sockets())?;
     upkeep.sockets().check_all_taken()?;
     if let Some(threshold) = args.warn_turn() {
@@ -100,7 +104,7 @@ fn serve_by(
         );
     }
     upkeep.report_ready();
-    run(&mut reactor, &signals, controls, &mut upkeep, args)
+    run(&mut reactor, &signals, controls, &mut upkeep)
         .map_err(|error| format!("Cannot go on: {error}"))
 }
 
@@ -110,22 +114,28 @@ fn run(
     signals: &Signals,
     controls: &Controls,
     upkeep: &mut Upkeep,
-    args: &Args,
 ) -> io::Result<ExitCode> {
     let mut shutdown = Shutdown::Serving;
     loop {
-        let turn = upkeep.turn(reactor)?;
+        let turn = upkeep.turn(reactor, shutdown.due_in())?;
         logging::pump();
         if let Turn::Stopped(stopped) = turn {
             return Ok(shutdown.farewell(reactor, stopped));
         }
-        upkeep.look(reactor, signals, args.drain);
-        if let Some(exit) = shutdown.look(reactor, signals, controls, args.drain) {
+        upkeep.look(reactor, signals, controls);
+        if let Some(exit) = shutdown.look(reactor, signals, controls, upkeep) {
             return Ok(exit);
         }
         if signals.take_report() {
             report::log(reactor, upkeep.notify_failures());
         }
+    }
+}
+
+fn hangup(args: &Args) -> Hangup {
+    match args.can_reload() {
+        true => Hangup::Reloads,
+        false => Hangup::Stops,
     }
 }
 

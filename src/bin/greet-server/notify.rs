@@ -10,6 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
+use nix::time::{ClockId, clock_gettime};
 
 /// The service manager, if there is one.
 pub(crate) struct Manager {
@@ -71,10 +72,19 @@ impl Manager {
         self.failures
     }
 
-    /// Reports that the service is ready: every socket is bound.
+    /// Reports that the service is ready: every socket is bound, or a reload is over.
     pub(crate) fn ready(&mut self) {
         self.enter(Phase::Ready);
         self.send("READY=1");
+    }
+
+    /// Reports that the configuration is being read again. [`ready`](Self::ready) ends it.
+    pub(crate) fn reloading(&mut self) {
+        // In one datagram: systemd requires both at once.
+        if let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC) {
+            let micros = Duration::from(now).as_micros();
+            self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        }
     }
 
     /// Reports that the service stops, within `most` at the latest.

@@ -11,6 +11,7 @@ pub(crate) struct Signals {
     stop: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
     restart: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
     /// Set by SIGINT and SIGTERM. If it is set when one of them comes, the handler ends the
     /// process: the loop has not reacted to the one before.
     interrupted: Arc<AtomicBool>,
@@ -20,12 +21,22 @@ pub(crate) struct Signals {
     continued: Arc<AtomicBool>,
 }
 
+/// The meaning of SIGHUP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hangup {
+    /// The terminal is closed: the server stops.
+    Stops,
+    /// The configuration is read again.
+    Reloads,
+}
+
 impl Signals {
     /// Catches the signals that concern a server.
     ///
     /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
-    /// SIGHUP cannot, because closing a terminal can send several. SIGUSR1 asks for a report,
+    /// SIGHUP cannot, because closing a terminal can send several; it may ask for a reload instead.
+    /// SIGUSR1 asks for a report,
     /// SIGUSR2 for a successor. SIGCONT shows that the process was stopped, and SIGPIPE is ignored by
     /// every Rust program.
     ///
@@ -35,15 +46,16 @@ impl Signals {
     /// # Errors
     /// If the operating system provides no pipe.
     #[cfg(unix)]
-    pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
+    pub(crate) fn catch(os: &mut Os, hangup: Hangup) -> io::Result<Self> {
         use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
         let signals = Self {
-            stop: os.stopper().flag(),
+            stop: Arc::default(),
             report: Arc::default(),
             restart: Arc::default(),
+            reload: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
             continued: Arc::default(),
@@ -62,10 +74,14 @@ impl Signals {
             flag::register(signal, Arc::clone(&signals.interrupted))?;
             flag::register_usize(signal, Arc::clone(&signals.interrupt), number)?;
         }
+        let on_hangup = match hangup {
+            Hangup::Stops => &signals.stop,
+            Hangup::Reloads => &signals.reload,
+        };
         for (signal, flag) in [
             (SIGINT, &signals.stop),
             (SIGTERM, &signals.stop),
-            (SIGHUP, &signals.stop),
+            (SIGHUP, on_hangup),
             (SIGUSR1, &signals.report),
             (SIGUSR2, &signals.restart),
         ] {
@@ -80,11 +96,12 @@ impl Signals {
 
     /// Catches none: elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
-    pub(crate) fn catch(os: &mut Os) -> io::Result<Self> {
+    pub(crate) fn catch(_: &mut Os, _: Hangup) -> io::Result<Self> {
         Ok(Self {
-            stop: os.stopper().flag(),
+            stop: Arc::default(),
             report: Arc::default(),
             restart: Arc::default(),
+            reload: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
             continued: Arc::default(),
@@ -109,6 +126,11 @@ impl Signals {
     /// Returns `true` once for each successor that was asked for.
     pub(crate) fn take_restart(&self) -> bool {
         take(&self.restart)
+    }
+
+    /// Returns `true` once for each reload that was asked for.
+    pub(crate) fn take_reload(&self) -> bool {
+        take(&self.reload)
     }
 
     /// Returns `true` once for each report that was asked for.

@@ -47,6 +47,11 @@ impl Successor {
         }
     }
 
+    /// Sets how long a successor has to be ready, from the next one on.
+    pub(crate) const fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// Starts a successor, unless there is one.
     pub(crate) fn start(&mut self, reactor: &mut Reactor<impl Service>, sockets: &Sockets) {
         match &self.state {

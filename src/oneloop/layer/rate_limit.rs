@@ -63,6 +63,7 @@ pub struct RateLimitState {
     /// most. -1 at first, and while the session has a debt.
     lease: i64,
     hold: Hold,
+    end: End,
     place: Place,
 }
 
@@ -75,6 +76,14 @@ enum Hold {
         inner: Time,
         due: Due,
     },
+}
+
+/// The end of the stream of a session that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    None,
+    /// It has come, and the session is still to get it.
+    Owed,
 }
 
 impl RateLimit {
@@ -129,6 +138,7 @@ impl<M: Measure> Layer for RateLimit<M> {
             bucket: Bucket::default(),
             lease: -1,
             hold: Hold::None,
+            end: End::None,
             place,
         }
     }
@@ -141,12 +151,30 @@ impl<M: Measure> Layer for RateLimit<M> {
         cx: &mut Context<'_>,
         mut inner: Inner<'_, S>,
     ) -> Next {
-        if let Hold::Paused { inner, due } = state.hold {
-            if let Some(next) = self.held(state, (inner, due), event, cx) {
-                return next;
-            }
-            state.hold = Hold::None;
+        if let Hold::Paused { inner: until, due } = state.hold {
+            return self.step_held(state, (until, due), event, cx, inner);
         }
+        self.step_inner(state, event, cx, &mut inner)
+    }
+
+    fn closed(&mut self, state: RateLimitState, _: &Peer, _: EndReason, cx: &mut ServiceContext) {
+        if let Some(bucket) = self.addresses.bucket(&state.place) {
+            bucket.refund(self.address, u32::try_from(state.lease).unwrap_or(0));
+        }
+        self.addresses.leave(state.place, cx.now());
+    }
+}
+
+impl<M: Measure> RateLimit<M> {
+    /// Steps the inner session, and charges the input that it consumes.
+    #[inline(always)]
+    fn step_inner<S: Service>(
+        &mut self,
+        state: &mut RateLimitState,
+        event: Event,
+        cx: &mut Context<'_>,
+        inner: &mut Inner<'_, S>,
+    ) -> Next {
         let input = cx.input();
         let next = inner.step(event, cx);
         let consumed = &input[..input.len() - cx.input().len()];
@@ -159,15 +187,39 @@ impl<M: Measure> Layer for RateLimit<M> {
         next
     }
 
-    fn closed(&mut self, state: RateLimitState, _: &Peer, _: EndReason, cx: &mut ServiceContext) {
-        if let Some(bucket) = self.addresses.bucket(&state.place) {
-            bucket.refund(self.address, u32::try_from(state.lease).unwrap_or(0));
+    /// Steps the inner session although it is held back, if it gets the event.
+    #[cold]
+    fn step_held<S: Service>(
+        &mut self,
+        state: &mut RateLimitState,
+        wait: (Time, Due),
+        event: Event,
+        cx: &mut Context<'_>,
+        mut inner: Inner<'_, S>,
+    ) -> Next {
+        if let Some(next) = self.held(state, wait, event, cx) {
+            return next;
         }
-        self.addresses.leave(state.place, cx.now());
+        state.hold = Hold::None;
+        if event == Event::Eof {
+            state.end = End::None;
+        }
+        let next = self.step_inner(state, event, cx, &mut inner);
+        if state.end == End::None || matches!(next, Next::Close(_) | Next::Abort) {
+            return next;
+        }
+        let is_held = state.hold != Hold::None;
+        if cx.input().is_empty() || !is_held && !matches!(next, Next::Read { .. }) {
+            // The event has taken the input before the end, or the session does not read.
+            state.end = End::None;
+            return self.step_inner(state, Event::Eof, cx, &mut inner);
+        }
+        if !is_held {
+            state.end = End::None; // unread input is presented again, with its end
+        }
+        next
     }
-}
 
-impl<M: Measure> RateLimit<M> {
     /// Charges units beyond the lease, and takes another lease if that is allowed.
     #[cold]
     fn spend(&mut self, state: &mut RateLimitState, units: u32, next: Next, now: Time) -> Next {
@@ -236,12 +288,15 @@ impl<M: Measure> RateLimit<M> {
         // Other sessions of the address may have consumed more since.
         let read = Next::Read { until: inner };
         if self.charge(state, 0, cx.now()) == Level::Debt {
+            if event == Event::Eof {
+                state.end = End::Owed;
+            }
             return Some(self.hold_back(state, read, cx.now()));
         }
         match event {
             Event::Timeout => {
-                state.hold = Hold::None;
-                Some(read) // presents unread input again
+                (state.hold, state.end) = (Hold::None, End::None);
+                Some(read) // presents unread input again, and its end
             }
             _ => None,
         }

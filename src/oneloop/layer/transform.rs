@@ -188,6 +188,7 @@ pub struct TransformedState<T> {
     wait: Next,
     duplex: Duplex,
     flush: Flush,
+    room: Room,
     presented: Presented,
     end: End,
     sending: Sending,
@@ -224,6 +225,14 @@ enum Flush {
     Own,
     /// The inner session's output is sent.
     Inner,
+}
+
+/// The room that the inner session has left at its last step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Some,
+    /// None: it gets its unread plaintext again, or [`Event::Flushed`].
+    None,
 }
 
 /// The presentation of unread plaintext to the inner session, at [`Event::Data`] or [`Event::Eof`].
@@ -302,6 +311,7 @@ impl<T: Transform> Layer for Transformed<T> {
             wait: Next::Flush,
             duplex: Duplex::Half,
             flush: Flush::Own,
+            room: Room::Some,
             presented: Presented::All,
             end: End::None,
             sending: Sending::Open,
@@ -373,6 +383,7 @@ impl<T: Transform> Transformed<T> {
         let mut decoded = self.decode(state, plain, cx)?;
         let (room, mut written) = (self.transform.fit(cx.room()), 0);
         let mut due = match state.passed_on(event) {
+            None if !pending && state.owes_flushed(plain) => Some(Event::Flushed),
             None if !cx.has_room() && state.presented == Presented::Again => None,
             None => state.due(plain, decoded),
             passed_on => passed_on,
@@ -489,12 +500,19 @@ impl<T> TransformedState<T> {
         }
     }
 
+    /// Returns true if the inner session gets [`Event::Flushed`] because it has left no room, and has
+    /// no unread plaintext to be presented again.
+    fn owes_flushed(&self, plain: &Plain) -> bool {
+        let reads = matches!(self.wait, Next::Read { .. });
+        self.stage == Stage::Open && self.room == Room::None && (plain.is_empty() || !reads)
+    }
+
     /// Returns the next event that is due to the inner session, as the loop would.
-    fn due(&mut self, plain: &Plain, decoded: Decoded) -> Option<Event> {
+    fn due(&self, plain: &Plain, decoded: Decoded) -> Option<Event> {
         if self.stage != Stage::Open {
             return Some(Event::Open);
         }
-        if std::mem::replace(&mut self.wake, Wake::None) == Wake::Pending {
+        if self.wake == Wake::Pending {
             return Some(Event::Wake);
         }
         let ended = matches!(self.end, End::Wire | End::Plain) && decoded != Decoded::Some;
@@ -513,6 +531,9 @@ impl<T> TransformedState<T> {
     /// Notes a step of the inner session.
     fn stepped(&mut self, event: Event, next: Next, had_room: bool) {
         self.stage = Stage::Open;
+        if event == Event::Wake {
+            self.wake = Wake::None;
+        }
         if event == Event::Eof {
             self.end = End::Delivered;
         }
@@ -523,6 +544,10 @@ impl<T> TransformedState<T> {
         let resumes = matches!(self.wait, Next::Pause { .. } | Next::Flush)
             && matches!(next, Next::Read { .. })
             && !matches!(event, Event::Data | Event::Eof);
+        self.room = match had_room {
+            true => Room::Some,
+            false => Room::None,
+        };
         if (!had_room || resumes) && self.presented == Presented::All {
             self.presented = Presented::Again;
         }

@@ -186,6 +186,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 Turn::Running
             }
             Some(Drain { aborted, .. }) if self.has_stage_drained() => {
+                self.listeners.clear(); // one that never has a place is open
                 self.close_calls();
                 Turn::Stopped(Stopped { aborted })
             }
@@ -193,9 +194,17 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 
+    /// Returns true if a listener of this order may still accept.
+    ///
+    /// One without a place may not: it waits for the end of another connection, of this order or of
+    /// the other one. Then this is asked again.
     fn listens(&self, order: DrainOrder) -> bool {
         let mut listeners = self.listeners.iter().zip(&self.core.listeners);
-        listeners.any(|(listener, info)| listener.socket.is_some() && info.drain_order == order)
+        listeners.any(|(listener, info)| {
+            listener.socket.is_some()
+                && info.drain_order == order
+                && self.may_accept(info.id.index())
+        })
     }
 
     fn listens_at_all(&self) -> bool {

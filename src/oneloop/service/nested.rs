@@ -82,8 +82,9 @@ impl Context<'_> {
     /// This is how a layer steps the session inside it, if it transforms the bytes. `fit` returns
     /// how many bytes of nested output fit into a given room of this context: it bounds the nested
     /// context's [`room`](Self::room) and its maximum. If this context has written nothing, there
-    /// is room for at least one byte. Nested output above the maximum overflows this context's
-    /// output as well.
+    /// is room for at least one byte. A nested step that leaves no room leaves none here, so that
+    /// [`Event::Flushed`](super::Event::Flushed) follows. Nested output above the maximum overflows
+    /// this context's output as well.
     ///
     /// The nested output is not sent: the caller converts the [`Output`] and writes the result.
     /// [`Transform`](crate::layer::Transform) does the rest too, which is to present unread input
@@ -122,6 +123,8 @@ impl Context<'_> {
         });
         if output.buffer.has_overflowed() {
             self.scratch.output.overflow();
+        } else if output.buffer.room() == 0 {
+            self.scratch.output.leave_no_room();
         } else if !output.buffer.is_plain() {
             // The step has requested something for its session.
             self.scratch.output.leave_plain();

@@ -17,6 +17,8 @@ pub(crate) struct WriteBuf {
     mark_left: usize,
     /// The length of earlier output that is pending. It takes up a part of the mark.
     pending: usize,
+    /// True if there is no room, although the output is below the mark.
+    is_full: bool,
     mixed: Mixed,
     mark: usize,
     max: usize,
@@ -80,6 +82,7 @@ impl WriteBuf {
             form: Form::Plain,
             mark_left: mark,
             pending: 0,
+            is_full: false,
             mixed: Mixed::default(),
             mark,
             max,
@@ -149,6 +152,13 @@ impl WriteBuf {
         }
     }
 
+    /// Leaves no room, as if the output had reached the mark.
+    pub(crate) fn leave_no_room(&mut self) {
+        self.is_full = true;
+        self.leave_plain();
+        self.update_mark_left();
+    }
+
     /// Sets the length of earlier output that is pending.
     pub(crate) fn set_pending(&mut self, bytes: usize) {
         self.pending = bytes;
@@ -160,7 +170,10 @@ impl WriteBuf {
             Form::Mixed => self.len(),
             Form::Plain | Form::Overflowed => 0,
         };
-        self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);
+        self.mark_left = match self.is_full {
+            true => 0,
+            false => self.mark.saturating_sub(self.pending + beside_plain),
+        };
     }
 
     /// Clears plain output.
@@ -178,6 +191,7 @@ impl WriteBuf {
         }
         self.form = Form::Plain;
         (self.mark_left, self.pending) = (self.mark, 0);
+        self.is_full = false;
         self.plain.filled = 0;
         if self.plain.buffer.len() != self.mark - 1 {
             self.plain = Filled::with_space(self.mark - 1);
@@ -192,6 +206,7 @@ impl WriteBuf {
         }
         (self.mixed, self.form) = (Mixed::default(), Form::Plain);
         (self.mark_left, self.pending) = (mark, 0);
+        self.is_full = false;
         self.plain.filled = 0;
         if self.plain.buffer.len() > max.min(REUSED_BYTES_MAX) {
             self.plain = Filled::default();

@@ -29,7 +29,7 @@ impl Suite {
     pub(crate) fn program(self) -> Program {
         match self {
             Self::Unit(package, _) => Program::Unit(package),
-            Self::Scenario(_) | Self::Seeds(_) => Program::Simulation,
+            Self::Scenario(_) | Self::Seeds(_) | Self::Relay(_) => Program::Simulation,
             Self::Sockets(test, _) => Program::Sockets(test),
         }
     }
@@ -38,6 +38,7 @@ impl Suite {
         match self {
             Self::Unit(_, filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => filter,
             Self::Seeds(_) => "no_invariant_breaks_in_the_fixed_seeds",
+            Self::Relay(_) => "no_invariant_breaks_in_the_fixed_seeds_of_the_relay",
         }
     }
 
@@ -48,7 +49,7 @@ impl Suite {
     pub(crate) fn run(self, executable: &Path, tree: &Path) -> io::Result<Run> {
         let mut command = Command::new(executable);
         command.arg(self.filter()).current_dir(tree);
-        if let Self::Seeds(seeds) = self {
+        if let Self::Seeds(seeds) | Self::Relay(seeds) = self {
             command.env("ONELOOP_SEEDS", seeds.to_string());
         }
         command.stdin(Stdio::null());

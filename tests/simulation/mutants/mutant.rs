@@ -26,8 +26,10 @@ pub(crate) enum Suite {
     Unit(&'static str, &'static str),
     /// The scenarios of `tests/simulation` whose path contains this.
     Scenario(&'static str),
-    /// So many seeds of the swarm.
+    /// So many seeds of each service of the swarm.
     Seeds(u32),
+    /// So many seeds of the relay alone.
+    Relay(u32),
     /// The tests on real sockets in `tests/<.0>` whose path contains `.1`.
     Sockets(&'static str, &'static str),
 }

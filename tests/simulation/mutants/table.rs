@@ -1230,22 +1230,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "plaintext_without_room_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if resumes {",
+        find: "if (!had_room || resumes) &&",
+        replace: "if resumes &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_after_a_pause_not_presented_again",
         file: "src/oneloop/layer/transform.rs",
-        find: "if !had_room || resumes {",
-        replace: "if !had_room {",
+        find: "if (!had_room || resumes) &&",
+        replace: "if !had_room &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_behind_another_event_not_presented",
         file: "src/oneloop/layer/transform.rs",
         find: "        if plain.len() > before {
-            state.presented = Presented::Owed;
+            state.presented = Presented::New;
         }
 ",
         replace: "        let _ = before;
@@ -1262,8 +1262,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "flush_for_room_not_waited_for",
         file: "src/oneloop/layer/transform.rs",
-        find: "                return Ok(Next::Flush);",
-        replace: "                return Ok(state.wait);",
+        find: "                Next::Flush\n            }\n            Duplex::Full",
+        replace: "                self.wait\n            }\n            Duplex::Full",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1321,9 +1321,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wake_up_during_a_handshake_lost",
         file: "src/oneloop/layer/transform.rs",
-        find: "            Event::Wake => self.wake = Wake::Pending,
-            _ => {}",
-        replace: "            _ => {}",
+        find: "                state.wake = Wake::Pending;",
+        replace: "",
         suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
@@ -1403,8 +1402,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rate_limit_not_checked_again",
         file: "src/oneloop/layer/rate_limit.rs",
-        find: "        if self.charge(state, 0, cx.now()) == Level::Debt {\n            return Some(self.hold_back(state, read, cx.now()));\n        }\n",
-        replace: "",
+        find: "if self.charge(state, 0, cx.now()) == Level::Debt {\n            if event",
+        replace: "if false {\n            if event",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
@@ -1752,8 +1751,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pending_output_takes_up_no_room",
         file: "src/oneloop/service/output.rs",
-        find: "self.mark_left = self.mark.saturating_sub(self.pending + beside_plain);",
-        replace: "self.mark_left = self.mark.saturating_sub(beside_plain);",
+        find: "false => self.mark.saturating_sub(self.pending + beside_plain),",
+        replace: "false => self.mark.saturating_sub(beside_plain),",
         suite: Suite::Scenario("duplex"),
     },
     Mutant {
@@ -2032,4 +2031,211 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "watching.began = Snapshot::of(counters, watching.threads_at);",
         suite: Suite::Scenario("admin"),
     },
+    // Mistakes in what a relay needs: streams in both directions, aborts, listeners, calls, layers.
+    Mutant {
+        name: "end_of_a_session_waits_for_its_output",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "Control::Abort if connection.is_unfinished() => connection.abort(EndReason::Aborted),",
+        replace: "Control::Abort if connection.is_unfinished() => connection.close(EndReason::Aborted),",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "aborted_session_not_retired",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "        self.slots.rearm_or_retire(id.index, now);",
+        replace: "        let _ = now;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "wake_all_forgotten",
+        file: "src/oneloop/reactor/requests.rs",
+        find: "        if requests.wake_all {",
+        replace: "        if false && requests.wake_all {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "wake_all_skips_the_first_slot",
+        file: "src/oneloop/reactor/slots.rs",
+        find: "        for index in 0..self.end() {",
+        replace: "        for index in 1..self.end() {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "finished_session_not_read",
+        file: "src/oneloop/reactor/write.rs",
+        find: "        let _ = self.net.shutdown_write(&mut connection.stream);",
+        replace: "        let _ = self.net.shutdown_write(&mut connection.stream);
+        connection.flags.add(Flags::EOF);",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "output_in_duplex_pauses_its_session",
+        file: "src/oneloop/reactor/write.rs",
+        find: "        if connection.is_duplex() {",
+        replace: "        if false && connection.is_duplex() {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "timer_before_its_time",
+        file: "src/oneloop/service/timers.rs",
+        find: "if place.time > now || place.number",
+        replace: "if place.time > now + std::time::Duration::from_millis(20) || place.number",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "moved_timer_comes_at_its_old_time",
+        file: "src/oneloop/service/timers.rs",
+        find: "            timer.at = at;
+            return;",
+        replace: "            return;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "cancelled_timer_keeps_its_place",
+        file: "src/oneloop/service/timers.rs",
+        find: "                self.queue.remove(&place);
+            }",
+        replace: "                let _ = place;
+            }",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "calls_in_reverse_order",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "receiver.taken.pop_front()",
+        replace: "receiver.taken.pop_back()",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "calls_beyond_the_budget_dropped",
+        file: "src/oneloop/reactor/calls.rs",
+        find: "        self.receiver = Some(receiver);",
+        replace: "        receiver.taken.clear();
+        self.receiver = Some(receiver);",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "answer_not_sent",
+        file: "src/oneloop/reactor/handle.rs",
+        find: "            let _ = sender.try_send(task(service, cx, counters));",
+        replace: "            let _ = (&sender, task(service, cx, counters));",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "result_of_a_panicked_job_lost",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "            let _ = calls.push_result(Box::new(move |service, cx, _| {
+                drop(place);
+                then(service, result, cx);
+            }));",
+        replace: "            if result.is_ok() {
+                let _ = calls.push_result(Box::new(move |service, cx, _| {
+                    drop(place);
+                    then(service, result, cx);
+                }));
+            }",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "place_of_a_job_free_before_its_result",
+        file: "src/oneloop/reactor/pool.rs",
+        find: "            let _ = calls.push_result(Box::new(move |service, cx, _| {
+                drop(place);",
+        replace: "            drop(place);
+            let _ = calls.push_result(Box::new(move |service, cx, _| {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "place_at_a_listener_not_given_back",
+        file: "src/oneloop/reactor/admission.rs",
+        find: "self.change_admitted(claim.listener, |admitted| admitted - 1);",
+        replace: "self.change_admitted(claim.listener, |admitted| admitted);",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "queue_of_a_listener_waits_for_the_first",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "            if self.may_accept(index) {",
+        replace: "            if self.may_accept(index.min(0)) {",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "last_drain_though_servers_are_connected",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        let open = self.admission.admitted + self.admission.outbound;
+        open == left",
+        replace: "        let open = self.admission.admitted;
+        open == left",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "last_sessions_never_drain",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "        self.notify_of_drain(DrainOrder::Last);",
+        replace: "        let _ = DrainOrder::Last;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "end_behind_a_layer_written_twice",
+        file: "src/oneloop/layer/transform.rs",
+        find: "            state.sending = Sending::Finished;
+",
+        replace: "",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "rate_limit_never_reads_again",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "Some(read) // presents unread input again",
+        replace: "Some(Next::Pause { until: inner }) // presents it",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "server_of_the_other_side",
+        file: "src/oneloop/layer/fork.rs",
+        find: "            Some(tag) => tag.split().0,",
+        replace: "            Some(_) => Side::First,",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "failed_connection_of_the_other_side",
+        file: "src/oneloop/layer/fork.rs",
+        find: "            Side::First => self.with_first(cx, |first, cx| first.connect_failed(tag, error, cx)),",
+        replace: "            Side::First | Side::Second if true => {
+                self.with_first(cx, |first, cx| first.connect_failed(tag, error, cx));
+            }
+            Side::First => {}",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "end_of_a_session_that_is_held_back_forgotten",
+        file: "src/oneloop/layer/rate_limit.rs",
+        find: "                state.end = End::Owed;",
+        replace: "                state.end = End::None;",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "room_on_the_wire_for_a_session_without_room",
+        file: "src/oneloop/service/nested.rs",
+        find: "            self.scratch.output.leave_no_room();",
+        replace: "            self.scratch.output.leave_plain();",
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+    },
+    Mutant {
+        name: "flushed_not_owed_for_part_of_a_frame",
+        file: "src/oneloop/layer/transform.rs",
+        find: "None if !pending && state.owes_flushed(plain) =>",
+        replace: "None if false && !pending && state.owes_flushed(plain) =>",
+        suite: Suite::Unit("oneloop", "layer"),
+    },
+    Mutant {
+        name: "drain_waits_for_a_listener_without_a_place",
+        file: "src/oneloop/reactor/shutdown.rs",
+        find: "                && self.may_accept(info.id.index())\n",
+        replace: "                && (true || self.may_accept(info.id.index()))\n",
+        suite: Suite::Scenario("listeners"),
+    },
 ];
+
+/// Seeds of the relay that find each of its mutants.
+const SEEDS_OF_THE_RELAY: u32 = 100;

@@ -230,6 +230,43 @@ fn listener_that_drains_last_has_a_tenth_of_the_time_at_least() {
     );
 }
 
+fn bye(step: Step<'_, '_>) -> Next {
+    match step.event {
+        Event::Drain => Next::Close(CloseReason::Shutdown),
+        _ => step.read_for(MINUTE),
+    }
+}
+
+#[test]
+fn queue_without_a_place_does_not_hold_up_what_drains_last() {
+    let listeners = [public().when_full(WhenFull::Queue), admin().drain_last()];
+    let mut simulation = serve_probe(Probe::new(bye), few(1), listeners);
+    let admin = simulation.connect_to("admin");
+    simulation.run_for(ms(10));
+    let queued = simulation.connect_to("public");
+    simulation.network().stop();
+    simulation.run_for(SECOND);
+    assert!(admin.at_end());
+    admin.close();
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
+    assert!(queued.at_end());
+    let probe = simulation.reactor().service();
+    assert_eq!(probe.end(1), Some(EndReason::Shutdown));
+}
+
+#[test]
+fn listener_that_never_has_a_place_does_not_hold_up_the_drain() {
+    let listeners = [
+        public().when_full(WhenFull::Queue),
+        admin().reserve(1).drain_last(),
+    ];
+    let mut simulation = serve(few(1), listeners);
+    simulation.run_for(ms(10));
+    let begun = simulation.network().time();
+    assert_eq!(simulation.drain(), Stopped { aborted: 0 });
+    assert!(simulation.network().time() - begun < SECOND);
+}
+
 #[test]
 fn connection_in_the_queue_of_a_listener_that_drains_last_is_served() {
     let mut simulation = serve(Limits::default(), [admin().drain_last()]);

@@ -2,10 +2,12 @@
 //! invariant checked all the time. One seed decides everything.
 
 mod accounts;
+pub mod cipher;
 pub mod door;
 pub mod oracle;
 pub mod plan;
 pub mod population;
+pub mod relay;
 pub mod replay;
 pub mod restless;
 pub mod run;

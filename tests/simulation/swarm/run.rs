@@ -12,6 +12,7 @@ use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
 use super::watch::{SLACK, Watch, Watched};
+use super::{relay, restless};
 
 /// A run to make, and its options.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub enum ServiceUnderTest {
     Greeting,
     /// A service that does everything the contract allows: see [`super::restless`].
     Restless,
+    /// A relay between clients and servers, in layers: see [`super::relay`].
+    Relay,
 }
 
 impl ServiceUnderTest {
@@ -40,6 +43,7 @@ impl ServiceUnderTest {
         match self {
             Self::Greeting => "greeting",
             Self::Restless => "restless",
+            Self::Relay => "relay",
         }
     }
 }
@@ -79,9 +83,14 @@ struct Run<const EDGE: bool> {
 
 /// Runs a seed.
 pub fn run(order: &Order) -> Report {
-    if order.service == ServiceUnderTest::Restless {
-        return super::restless::run::run(order);
+    match order.service {
+        ServiceUnderTest::Greeting => run_greeting(order),
+        ServiceUnderTest::Restless => restless::run::run(order),
+        ServiceUnderTest::Relay => relay::run::run(order),
     }
+}
+
+fn run_greeting(order: &Order) -> Report {
     let plan = Plan::new(order.seed);
     match plan.poller {
         Poller::Edge => run_on::<true>(plan, order),
@@ -92,24 +101,57 @@ pub fn run(order: &Order) -> Report {
 /// Runs the bytes of a fuzz target. The first third decides the weather and the limits, the second
 /// the clients, the last the network's chances.
 pub fn run_script(bytes: &[u8], turns: usize) -> Report {
-    let (plan, rest) = bytes.split_at(bytes.len() / 3);
-    let (clients, chances) = rest.split_at(rest.len() / 2);
-    let seed = plan
-        .iter()
-        .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
-    let mut plan = Plan::drawn(seed, &mut Rng::scripted(plan));
-    plan.clients = Some(clients.to_vec());
-    let chances = Rng::scripted(chances);
-    let order = Order {
-        service: ServiceUnderTest::Greeting,
-        seed,
-        turns,
-        only: None,
-        trace: false,
-    };
+    let script = Script::new(bytes);
+    let mut plan = Plan::drawn(script.seed, &mut Rng::scripted(script.plan));
+    plan.clients = Some(script.clients.to_vec());
+    let order = script.order(ServiceUnderTest::Greeting, turns);
+    let chances = Rng::scripted(script.chances);
     match plan.poller {
         Poller::Edge => play::<true>(plan, chances, &order),
         Poller::Rearmed => play::<false>(plan, chances, &order),
+    }
+}
+
+/// Runs the bytes of a fuzz target, as [`run_script`] does, with the relay.
+pub fn run_relay_script(bytes: &[u8], turns: usize) -> Report {
+    let script = Script::new(bytes);
+    let mut plan = relay::plan::Plan::drawn(script.seed, &mut Rng::scripted(script.plan));
+    plan.conversations = Some(script.clients.to_vec());
+    let order = script.order(ServiceUnderTest::Relay, turns);
+    relay::run::run_plan(plan, Rng::scripted(script.chances), &order)
+}
+
+/// The bytes of a fuzz target.
+struct Script<'a> {
+    seed: u64,
+    plan: &'a [u8],
+    clients: &'a [u8],
+    chances: &'a [u8],
+}
+
+impl<'a> Script<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let (plan, rest) = bytes.split_at(bytes.len() / 3);
+        let (clients, chances) = rest.split_at(rest.len() / 2);
+        let seed = plan
+            .iter()
+            .fold(0, |seed: u64, &byte| seed.rotate_left(8) ^ u64::from(byte));
+        Self {
+            seed,
+            plan,
+            clients,
+            chances,
+        }
+    }
+
+    fn order(&self, service: ServiceUnderTest, turns: usize) -> Order {
+        Order {
+            service,
+            seed: self.seed,
+            turns,
+            only: None,
+            trace: false,
+        }
     }
 }
 

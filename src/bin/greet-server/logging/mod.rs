@@ -39,7 +39,6 @@ pub(crate) fn start(level: LevelFilter, format: LogFormat) {
         reader: reader(&stream),
     };
     let logger = LOGGER.get_or_init(|| Logger {
-        level,
         behind: AtomicBool::new(false),
         output: Mutex::new(Output {
             layout,
@@ -81,6 +80,11 @@ fn reader(stream: &Stream) -> Reader {
     } else {
         Reader::Plain
     }
+}
+
+/// Changes the least level that is logged.
+pub(crate) fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// Has the loop woken when standard error takes more again, if it ever does not.
@@ -139,7 +143,6 @@ pub(crate) fn finish() {
 
 /// The logger that `log` knows.
 struct Logger {
-    level: LevelFilter,
     /// Whether lines wait in the ring.
     behind: AtomicBool,
     output: Mutex<Output>,
@@ -192,7 +195,7 @@ impl Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level
+        metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::service::Time;
+use crate::layer::{Compose, Layered};
+use crate::service::{CloseReason, Time};
+use crate::testing::Harness;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -80,4 +82,64 @@ fn neighbours_in_one_ipv6_network_share_a_bucket() {
         .expect("a bucket")
         .charge(rate, 10, at(0));
     assert_eq!(table.bucket(&two).expect("a bucket").paid_at(rate), at(9));
+}
+
+/// Records its events, takes all input at each, and closes at the end of the stream.
+#[derive(Default)]
+struct Taking {
+    events: Vec<Event>,
+}
+
+impl Service for Taking {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+
+    fn step(&mut self, (): &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+        self.events.push(event);
+        cx.consume(cx.input().len());
+        match event {
+            Event::Eof => Next::Close(CloseReason::Eof),
+            _ => Next::Read { until: at(1000) },
+        }
+    }
+}
+
+/// Returns a session that is held back, and has unread input before the end of its stream.
+fn held_at_the_end() -> (
+    Harness,
+    Layered<RateLimit, Taking>,
+    <Layered<RateLimit, Taking> as Service>::Session,
+) {
+    let limit = RateLimit::bytes().per_session(Rate::per_second(1, 1));
+    let (mut service, mut harness) = (Taking::default().with(limit), Harness::new());
+    let mut session = harness.open(&mut service);
+    harness.step(&mut service, &mut session, Event::Open);
+    harness.receive(b"much");
+    let held = harness.step(&mut service, &mut session, Event::Data);
+    assert!(matches!(held, Next::Pause { .. }), "{held:?}");
+    harness.receive(b"the rest");
+    let held = harness.step(&mut service, &mut session, Event::Eof);
+    assert!(matches!(held, Next::Pause { .. }), "{held:?}");
+    service.inner_mut().events.clear();
+    (harness, service, session)
+}
+
+#[test]
+fn end_of_the_stream_comes_though_another_event_has_taken_the_input_before_it() {
+    let (mut harness, mut service, mut session) = held_at_the_end();
+    let next = harness.step(&mut service, &mut session, Event::Wake);
+    assert_eq!(service.inner().events, [Event::Wake, Event::Eof]);
+    assert_eq!(next, Next::Close(CloseReason::Eof));
+}
+
+#[test]
+fn end_of_the_stream_comes_once_with_the_input_that_was_held_back() {
+    let (mut harness, mut service, mut session) = held_at_the_end();
+    harness.set_now(at(10));
+    let next = harness.step(&mut service, &mut session, Event::Timeout);
+    assert_eq!(next, Next::Read { until: at(1000) });
+    // The loop presents the unread input again.
+    harness.step(&mut service, &mut session, Event::Eof);
+    assert_eq!(service.inner().events, [Event::Eof]);
 }

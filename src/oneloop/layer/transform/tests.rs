@@ -156,6 +156,22 @@ fn wake_up_during_the_handshake_comes_after_it() {
 }
 
 #[test]
+fn wake_up_during_the_handshake_comes_after_output_without_room() {
+    let mut rig = Rig::new((4, 100), |event, cx| {
+        if event == Event::Open {
+            cx.write(b"ab");
+        }
+        READ
+    });
+    rig.step(Event::Open);
+    rig.step(Event::Wake);
+    assert_eq!(rig.receive(b"hi"), Next::Flush);
+    assert_eq!(rig.harness.take_output(), b"hi.a.b");
+    assert_eq!(rig.step(Event::Flushed), READ);
+    assert_eq!(rig.events(), [Event::Open, Event::Flushed, Event::Wake]);
+}
+
+#[test]
 fn handshake_ends_with_a_timeout_a_drain_or_the_stream() {
     for (event, reason) in [
         (Event::Timeout, CloseReason::Timeout),
@@ -194,6 +210,37 @@ fn flush_of_the_transformation_alone_is_not_the_session_s() {
     rig.receive(b".a");
     assert_eq!(rig.step(Event::Flushed), READ);
     assert_eq!(rig.events(), [Event::Data, Event::Flushed]);
+}
+
+/// Writes while there is room.
+fn fill(_: Event, cx: &mut Context<'_>) -> Next {
+    while cx.has_room() {
+        cx.write(b"a");
+    }
+    READ
+}
+
+#[test]
+fn session_without_room_leaves_none_on_the_wire() {
+    let mut rig = Rig::new((5, 100), fill);
+    rig.step(Event::Open);
+    assert_eq!(rig.receive(b"hi"), READ);
+    assert_eq!(rig.harness.take_output(), b"hi.a");
+    assert!(!rig.harness.had_room(), "so that the loop sends `Flushed`");
+    assert_eq!(rig.step(Event::Flushed), READ);
+    assert_eq!(rig.events(), [Event::Open, Event::Flushed]);
+    assert_eq!(rig.harness.take_output(), b".a.a");
+}
+
+#[test]
+fn session_without_room_is_flushed_when_part_of_a_frame_is_presented_again() {
+    let mut rig = Rig::new((5, 100), fill);
+    rig.step(Event::Open);
+    rig.receive(b"hi.");
+    rig.events();
+    // The loop presents unread input again, instead of `Flushed`.
+    rig.step(Event::Data);
+    assert_eq!(rig.events(), [Event::Flushed]);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Layers around services.
 
 mod beside;
-mod cipher;
 mod observing;
 mod strict;
 #[cfg(feature = "tls")]

@@ -7,8 +7,8 @@ use oneloop::{CloseReason, EndReason, Event, Limits, Next, Service};
 use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation, Status};
 
 use super::super::probe::*;
-use super::cipher::{Cipher, Frame, HANDSHAKE, KEY_BYTES, OVERHEAD, Stream};
 use super::strict::{Strict, answered, pattern};
+use oneloop_swarm::swarm::cipher::{Cipher, Frame, HANDSHAKE, KEY_BYTES, OVERHEAD, Stream};
 
 type Ciphered = Layered<Transformed<Cipher>, Strict>;
 

@@ -9,12 +9,12 @@ use oneloop::layer::{Decoded, Handshake, Transform};
 use oneloop::{CloseReason, Context, Event, Output, Peer, ServiceContext, Time};
 
 /// The server's side of the cipher.
-pub(crate) struct Cipher {
-    pub(crate) frame_bytes_max: usize,
+pub struct Cipher {
+    pub frame_bytes_max: usize,
 }
 
 /// The server's state of one connection.
-pub(crate) struct CipherState {
+pub struct CipherState {
     until: Time,
     receiving: Stream,
     sending: Stream,
@@ -22,14 +22,14 @@ pub(crate) struct CipherState {
 
 /// One direction of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stream {
+pub struct Stream {
     key: u32,
     at: u64,
 }
 
 /// The result of opening a frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     Incomplete,
     Whole { wire_bytes: usize },
     End { wire_bytes: usize },
@@ -37,16 +37,16 @@ pub(crate) enum Frame {
 }
 
 impl Stream {
-    pub(crate) const fn new(key: u32) -> Self {
+    pub const fn new(key: u32) -> Self {
         Self { key, at: 0 }
     }
 
-    pub(crate) const fn hello(&self) -> [u8; KEY_BYTES] {
+    pub const fn hello(&self) -> [u8; KEY_BYTES] {
         self.key.to_be_bytes()
     }
 
     /// Enciphers one frame.
-    pub(crate) fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
+    pub fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
         wire.extend((plain.len() as u16).to_be_bytes());
         let start = wire.len();
         wire.extend_from_slice(plain);
@@ -55,7 +55,7 @@ impl Stream {
     }
 
     /// Deciphers the first frame of `wire`, if it is whole.
-    pub(crate) fn open(&mut self, wire: &[u8], plain: &mut Vec<u8>) -> Frame {
+    pub fn open(&mut self, wire: &[u8], plain: &mut Vec<u8>) -> Frame {
         let Some((head, rest)) = wire.split_first_chunk::<2>() else {
             return Frame::Incomplete;
         };
@@ -161,6 +161,6 @@ impl Transform for Cipher {
 }
 
 /// The bytes of a frame beside its plaintext.
-pub(crate) const OVERHEAD: usize = 3;
-pub(crate) const KEY_BYTES: usize = 4;
-pub(crate) const HANDSHAKE: Duration = Duration::from_secs(5);
+pub const OVERHEAD: usize = 3;
+pub const KEY_BYTES: usize = 4;
+pub const HANDSHAKE: Duration = Duration::from_secs(5);

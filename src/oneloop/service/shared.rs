@@ -182,6 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn file_is_read_whole_and_its_place_is_that_of_the_bytes() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        let bytes: Vec<u8> = (0..100_000_u32).map(|byte| byte as u8).collect();
+        io::Write::write_all(&mut file, &bytes).expect("it takes them");
+        let shared = Shared::from_file(file).expect("it has them");
+        assert_eq!(*shared, *bytes);
+        let mut part = shared.slice(10..50_000);
+        part.advance(5);
+        let slice = part.in_file().expect("it is long");
+        assert_eq!((slice.offset, slice.bytes), (15, &bytes[15..50_000]));
+        assert!(shared.slice(..1000).in_file().is_none());
+        assert!(Shared::from(bytes).in_file().is_none());
+    }
+
+    #[test]
     #[should_panic(expected = "the range 0..5 is not within 4 bytes")]
     fn slice_beyond_a_part_panics() {
         let all = Shared::from(&b"0123456789"[..]);

@@ -23,7 +23,7 @@ use data::{Database, Text, number};
 type Answer = Result<Reply<'static>, String>;
 /// A command has written its reply, or nothing: then this is the text of its error.
 type Outcome = Result<(), String>;
-
+#[inline(always)] // most replies are constants
 fn reply(reply: Reply<'_>, cx: &mut Context<'_>) -> Outcome {
     cx.write_parts(reply.encode().parts());
     Ok(())
@@ -75,7 +75,7 @@ impl Service for Resp {
         // Requests that are left for lack of room come again, once the replies have left.
         while cx.has_room() {
             args.clear();
-            match requests.first(cx.input(), &mut session.awaited, &mut args) {
+            match requests.first(cx.input(), &mut session.awaited, |arg| args.push(arg)) {
                 Ok(Some(bytes)) => {
                     cx.consume(bytes);
                     if let Err(text) = self.run(session, &args, cx) {

@@ -192,10 +192,9 @@ impl MockNet {
 
     fn deliver_end(&mut self, stream: Token) {
         self.input = Input::End;
-        self.event = Some(Readiness {
-            hup: true,
-            ..readable(stream)
-        });
+        let mut event = readable(stream);
+        event.hup = true;
+        self.event = Some(event);
     }
 }
 
@@ -309,12 +308,9 @@ impl Net for MockNet {
 }
 
 fn readable(token: Token) -> Readiness {
-    Readiness {
-        token,
-        readable: true,
-        writable: false,
-        hup: false,
-    }
+    let mut event = Readiness::of(token);
+    event.readable = true;
+    event
 }
 
 /// Longer than any benchmark runs.

@@ -5,7 +5,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -145,9 +147,9 @@ fn stopper_makes_the_descriptor_readable() {
     host.reactor
         .turn_within(Duration::ZERO)
         .expect("the loop works");
-    let stopper = host.reactor.net().stopper();
+    let stopper = host.reactor.stopper();
     let began = Instant::now();
-    std::thread::spawn(move || stopper.stop());
+    thread::spawn(move || stopper.stop());
     while host.turn() == Turn::Running {}
     assert!(began.elapsed() < PATIENCE);
 }
@@ -300,4 +302,61 @@ fn signal_that_was_ignored_stays_ignored() {
     program.signal(Signal::SIGTERM);
     expect(&mut program.client, b"draining");
     program.ends_well();
+}
+
+#[test]
+fn descriptors_of_the_program_wake_the_loop() {
+    let mut host = Host::new(Duration::from_secs(60));
+    let (mut ours, mut theirs) = UnixStream::pair().expect("two sockets");
+    ours.set_nonblocking(true).expect("a socket");
+    let watch = host.reactor.watch_descriptors().expect("a watch");
+    watch.readable(&ours).expect("a new descriptor");
+    for _ in 0..100 {
+        theirs.write_all(b"!").expect("room for a byte");
+        assert_eq!(turn_within(&mut host, 60), Turn::Running);
+        assert_eq!(ours.read(&mut [0; 8]).expect("a byte"), 1);
+    }
+    // It is the descriptor that has ended the wait.
+    let began = Instant::now();
+    assert_eq!(turn_within(&mut host, 0), Turn::Running);
+    watch.end(&ours).expect("it is watched");
+    assert!(watch.end(&ours).is_err());
+    theirs.write_all(b"!").expect("room for a byte");
+    let wait = Duration::from_millis(50);
+    host.reactor.turn_within(wait).expect("it turns");
+    assert!(began.elapsed() >= wait, "woken by a descriptor not watched");
+}
+
+#[test]
+fn writable_descriptor_of_the_program_wakes_the_loop() {
+    let mut host = Host::new(Duration::from_secs(60));
+    let (mut ours, mut theirs) = UnixStream::pair().expect("two sockets");
+    ours.set_nonblocking(true).expect("a socket");
+    let mut written = 0;
+    while let Ok(bytes) = ours.write(&[0; 4096]) {
+        written += bytes;
+    }
+    let watch = host.reactor.watch_descriptors().expect("a watch");
+    watch.writable(&ours).expect("a new descriptor");
+    let reader = thread::spawn(move || {
+        let mut all = vec![0; written];
+        theirs.read_exact(&mut all).expect("bytes");
+        theirs
+    });
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while ours.write(&[0; 4096]).is_err() {
+        assert!(Instant::now() < deadline, "there is no room");
+        assert_eq!(turn_within(&mut host, 60), Turn::Running);
+    }
+    reader.join().expect("no panic");
+}
+
+fn turn_within(host: &mut Host, seconds: u64) -> Turn {
+    let began = Instant::now();
+    let turn = host.reactor.turn_within(Duration::from_secs(seconds));
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "it was not woken"
+    );
+    turn.expect("it turns")
 }

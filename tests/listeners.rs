@@ -5,10 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use oneloop::net::Stopper;
 use oneloop::{
-    Address, BuildError, Builder, CloseReason, Connect, Context, EndReason, Event, Limits, Listen,
-    ListenerId, Next, Peer, Reactor, Service, ServiceContext, Tag,
+    Address, BuildError, Builder, CloseReason, Connect, ConnectError, Context, EndReason, Event,
+    Limits, Listen, ListenerId, Next, Peer, Reactor, Service, ServiceContext, Stopper, Tag,
 };
 
 /// Echoes its input, after the name of the session's listener. Outbound sessions send a greeting.
@@ -61,7 +60,7 @@ impl Service for Echo {
         b"refused"
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.failed.push((tag, error.kind()));
         cx.drain();
     }
@@ -85,7 +84,7 @@ impl Running {
                 .listeners()
                 .map(|(_, address)| address.clone())
                 .collect(),
-            stopper: reactor.net().stopper(),
+            stopper: reactor.stopper(),
             thread: std::thread::spawn(move || {
                 reactor.run().expect("the loop runs to its end");
                 std::mem::take(reactor.service_mut())
@@ -100,7 +99,7 @@ impl Running {
     }
 
     fn stop(self) -> Echo {
-        self.stopper.stop().expect("it runs");
+        self.stopper.stop();
         self.thread.join().expect("no panic")
     }
 }
@@ -195,7 +194,7 @@ fn admin_listener_answers_while_the_other_one_is_full_and_while_it_drains() {
     slow.set_write_timeout(Some(Duration::from_millis(200)))
         .expect("a socket");
     let _ = slow.write_all(&flood);
-    running.stopper.stop().expect("it runs");
+    running.stopper.stop();
     assert_eq!(reads_to_end(&inside[1]), b"", "it has drained");
     exchange(tcp(admin), "admin");
     let mut early = &early;

@@ -1,11 +1,10 @@
 //! Outbound connections of a service.
 
-use std::io;
 use std::net::SocketAddr;
 
 use oneloop::{
-    CloseReason, Connect, Context, Event, Limits, Next, Peer, PeerAddress, Reactor, Service,
-    ServiceContext, Tag, Turn,
+    CloseReason, Connect, ConnectError, Context, Event, Limits, Next, Peer, PeerAddress, Reactor,
+    Service, ServiceContext, Tag, Turn,
 };
 
 /// A service that drains the loop once its connection is open or has failed.
@@ -27,7 +26,7 @@ impl Service for Connector {
         Next::Close(CloseReason::Completed)
     }
 
-    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, _: &ConnectError, cx: &mut ServiceContext) {
         self.failed.push(tag);
         cx.drain();
     }

@@ -157,7 +157,7 @@ fn million_calls_from_four_threads_all_arrive_in_order_while_the_loop_serves() {
         .counters()
         .expect("room for a call")
         .wait(PATIENCE);
-    assert!(counters.expect("an answer").calls > u64::from(CALLS));
+    assert!(counters.expect("an answer").calls() > u64::from(CALLS));
     drop(client);
     server.stop();
 }

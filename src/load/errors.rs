@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use oneloop::net::errno;
+use oneloop::ConnectError;
 
 /// A kind of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,15 +70,17 @@ impl Fault {
     ];
 
     /// Classifies the error of a connect, made from a given source address or from none.
-    pub(crate) fn of(error: &io::Error, source: Option<IpAddr>) -> Self {
+    pub(crate) fn of(error: &ConnectError, source: Option<IpAddr>) -> Self {
         use io::ErrorKind as Kind;
-        match (error.kind(), error.raw_os_error()) {
-            (Kind::ConnectionRefused, _) => Self::ConnectRefused,
-            (Kind::TimedOut, _) => Self::ConnectTimedOut,
+        if let ConnectError::Exhausted(_) = error {
+            return Self::DescriptorsExhausted;
+        }
+        match error.kind() {
+            Kind::ConnectionRefused => Self::ConnectRefused,
+            Kind::TimedOut => Self::ConnectTimedOut,
             // The error of `bind`; without a source there is none, and `connect` finds no port.
-            (Kind::AddrNotAvailable, _) if source.is_some() => Self::SourceNotLocal,
-            (Kind::AddrInUse | Kind::AddrNotAvailable, _) => Self::PortsExhausted,
-            (_, Some(errno::EMFILE | errno::ENFILE)) => Self::DescriptorsExhausted,
+            Kind::AddrNotAvailable if source.is_some() => Self::SourceNotLocal,
+            Kind::AddrInUse | Kind::AddrNotAvailable => Self::PortsExhausted,
             _ => Self::ConnectFailed,
         }
     }
@@ -196,10 +198,10 @@ mod tests {
                 Fault::SourceNotLocal,
             ),
         ] {
-            assert_eq!(Fault::of(&kind.into(), source), fault);
+            assert_eq!(Fault::of(&ConnectError::Os(kind.into()), source), fault);
         }
         assert!(Fault::PortsExhausted.advice().contains("--sources"));
-        let descriptors = io::Error::from_raw_os_error(errno::EMFILE);
+        let descriptors = ConnectError::Exhausted(io::ErrorKind::Other.into());
         assert_eq!(Fault::of(&descriptors, None), Fault::DescriptorsExhausted);
     }
 
@@ -236,7 +238,9 @@ mod tests {
             (io::ErrorKind::TimedOut, Fault::ConnectTimedOut),
             (io::ErrorKind::NetworkUnreachable, Fault::ConnectFailed),
         ] {
-            assert_eq!(Fault::of(&kind.into(), None), fault);
+            assert_eq!(Fault::of(&ConnectError::Os(kind.into()), None), fault);
         }
+        let timed_out = Fault::of(&ConnectError::TimedOut, None);
+        assert_eq!(timed_out, Fault::ConnectTimedOut);
     }
 }

@@ -52,10 +52,10 @@ pub fn run(
     server: Option<Process>,
     mut watch: impl FnMut(&Progress) -> Go,
 ) -> io::Result<Outcome> {
-    let timer = Timer::new(&mut os)?;
     let clock = Clock::of(&mut os);
     let generator = Generator::new(plan.clone(), clock);
     let mut reactor = Reactor::with_net(generator, limits(plan), os)?;
+    let timer = Timer::new(&reactor)?;
     let mut meter = Meter::new(server);
     let mut armed = Time::UNBOUNDED;
     let mut next_look = clock.now();

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use oneloop::net::Os;
+use oneloop::{Reactor, Service};
 
 /// A timer that wakes the loop. Where there is no `timerfd`, there is none, and the loop's own
 /// milliseconds must do; the report shows how late that is.
@@ -15,14 +15,14 @@ pub(crate) struct Timer {
 
 #[cfg(target_os = "linux")]
 impl Timer {
-    /// Returns a timer for the loop on `os`, which must not outlive it.
-    pub(crate) fn new(os: &mut Os) -> io::Result<Self> {
+    /// Returns a timer for a loop, which must not outlive it.
+    pub(crate) fn new(reactor: &Reactor<impl Service>) -> io::Result<Self> {
         use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
         let timer = TimerFd::new(
             ClockId::CLOCK_MONOTONIC,
             TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
         )?;
-        os.wake_on(&timer)?;
+        reactor.watch_descriptors()?.readable(&timer)?;
         Ok(Self { timer })
     }
 
@@ -41,7 +41,7 @@ impl Timer {
 
 #[cfg(not(target_os = "linux"))]
 impl Timer {
-    pub(crate) fn new(_: &mut Os) -> io::Result<Self> {
+    pub(crate) fn new(_: &Reactor<impl Service>) -> io::Result<Self> {
         Ok(Self {})
     }
 

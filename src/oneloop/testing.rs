@@ -109,10 +109,10 @@ impl Harness {
         event: Event,
     ) -> Next {
         self.scratch.current = self.peer.id;
-        if let Event::Timer(key) = event {
-            let id = TimerId::Session(self.peer.id, key);
-            self.scratch.service.timers.cancel(id);
-        }
+        let event = match event {
+            Event::Timer(key) => self.take_timer(key),
+            event => event,
+        };
         let mut cx = Context::new(&self.input, &mut self.scratch);
         let next = service.step(session, event, &mut cx);
         let (available, unread) = (self.input.len(), cx.input().len());
@@ -153,13 +153,25 @@ impl Harness {
         &mut self.scratch.service
     }
 
-    /// Returns when the session's timer with this key is due, if it is set.
+    /// Returns when the session's timer with this key is due, if it is set. If several layers have
+    /// set one, it is the innermost one's.
     ///
     /// The test steps the session at that time, with [`Event::Timer`].
     #[must_use]
     pub fn timer(&self, key: u32) -> Option<Time> {
+        let key = self.scratch.service.timers.innermost(self.peer.id, key)?;
         let id = TimerId::Session(self.peer.id, key);
         self.scratch.service.timers.get(id)
+    }
+
+    /// Cancels the session's timer with this key, and returns its event.
+    fn take_timer(&mut self, key: u32) -> Event {
+        let ServiceContext { timers, .. } = &mut self.scratch.service;
+        let Some(found) = timers.innermost(self.peer.id, key) else {
+            return Event::Timer(key);
+        };
+        timers.cancel(TimerId::Session(self.peer.id, found));
+        self.scratch.service.timer_event(found)
     }
 
     /// Returns when the service's timer with this key is due, if it is set. The timers of a service

@@ -77,12 +77,11 @@ impl ReadySet {
     /// Builds the event. A hang-up sets both directions, as in `Os`.
     fn readiness(self, token: Token) -> Readiness {
         let hup = self.all_of(Self::HUP);
-        Readiness {
-            token,
-            readable: hup || self.all_of(Self::READ),
-            writable: hup || self.all_of(Self::WRITE),
-            hup,
-        }
+        let mut readiness = Readiness::of(token);
+        readiness.readable = hup || self.all_of(Self::READ);
+        readiness.writable = hup || self.all_of(Self::WRITE);
+        readiness.hup = hup;
+        readiness
     }
 
     const HUP: Self = Self(4);

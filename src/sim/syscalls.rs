@@ -119,7 +119,7 @@ impl World {
                 AcceptError::WouldBlock => "server accepts: would block",
                 AcceptError::Transient => "server accepts: this one failed",
                 AcceptError::Exhausted => "server accepts: no descriptor",
-                AcceptError::Fatal => "server accepts: broken",
+                _ => "server accepts: broken",
             };
             self.trace.note(self.now, what, listener, 0);
         }
@@ -482,7 +482,20 @@ impl World {
             outgoing.block_sender();
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(outgoing.push(&bytes[..most]))
+        let taken = outgoing.push(&bytes[..most]);
+        if taken < bytes.len() && self.trigger == Trigger::Edge {
+            self.promise_room(at, taken == most);
+        }
+        Ok(taken)
+    }
+
+    /// Makes sure that an event follows a short write. With a `needless` one there may be room
+    /// already.
+    fn promise_room(&mut self, at: EndpointId, needless: bool) {
+        self.end_mut(at).outgoing.block_sender();
+        if needless {
+            self.notify_later(at, ReadySet::WRITE);
+        }
     }
 }
 
@@ -503,9 +516,8 @@ const FIRST_FREE_PORT: u16 = 40_000;
 const STALL_MAX: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// The event of a wake-up.
-const WOKEN: Readiness = Readiness {
-    token: Token::WAKER,
-    readable: true,
-    writable: false,
-    hup: false,
+const WOKEN: Readiness = {
+    let mut woken = Readiness::of(Token::WAKER);
+    woken.readable = true;
+    woken
 };

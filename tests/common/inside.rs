@@ -1,25 +1,24 @@
 //! A reactor in a thread of the test itself, for effects that cannot be seen or caused from
 //! outside.
 
-use std::io::{self, Write};
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
 use log::{LevelFilter, Log, Metadata, Record};
-use oneloop::net::{Net, Os, Stopper};
-use oneloop::{Counters, Limits, Reactor, Service, Stopped, Turn, Usage};
+use oneloop::net::{Net, Os};
+use oneloop::{Counters, Limits, Reactor, Service, Stopped, Stopper, Turn, Usage};
 
 use super::{Client, PATIENCE, eventually_or_why};
 
 /// A running reactor, listening on a free port of 127.0.0.1.
-#[derive(Debug)]
 pub(crate) struct Inside {
     address: SocketAddr,
     stopper: Stopper,
-    wake: UnixStream,
+    wake: Box<dyn Fn() + Send>,
     questions: Sender<Sender<Look>>,
     thread: JoinHandle<io::Result<Stopped>>,
 }
@@ -43,18 +42,22 @@ impl Inside {
         N: Net + 'static,
     {
         capture_log();
-        let mut os = Os::new().expect("a poller");
-        let (stopper, wake) = (os.stopper(), os.wake_pipe().expect("a pipe"));
+        let os = Os::new().expect("a poller");
+        let stopper = os.stopper();
         let (questions, asked) = channel();
         let (tell, told) = channel();
         let thread = thread::spawn(move || {
             let mut reactor = Reactor::with_net(service, limits, wrap(os))?;
             let free = "127.0.0.1:0".parse().expect("an address");
-            tell.send(reactor.listen(free)?).expect("the test waits");
+            let (address, handle) = (reactor.listen(free)?, reactor.handle());
+            let wake = move || handle.run(|_, _| {}).expect("the reactor runs");
+            tell.send((address, Box::new(wake) as Box<_>))
+                .expect("the test waits");
             turn(&mut reactor, &asked)
         });
+        let (address, wake) = told.recv_timeout(PATIENCE).expect("it listens");
         Self {
-            address: told.recv_timeout(PATIENCE).expect("it listens"),
+            address,
             stopper,
             wake,
             questions,
@@ -76,7 +79,7 @@ impl Inside {
     pub(crate) fn look(&self) -> Look {
         let (tell, told) = channel();
         self.questions.send(tell).expect("the reactor runs");
-        (&self.wake).write_all(b"?").expect("waking the reactor");
+        (self.wake)();
         told.recv_timeout(PATIENCE).expect("the reactor turns")
     }
 
@@ -95,7 +98,7 @@ impl Inside {
 
     /// Asks it to stop.
     pub(crate) fn stop(&self) {
-        self.stopper.stop().expect("waking the reactor");
+        self.stopper.stop();
     }
 
     /// Waits until it has stopped.
@@ -116,12 +119,12 @@ impl Inside {
         let look = self.wait_until_empty();
         let counters = &look.counters;
         assert_eq!(
-            counters.accepted + counters.connecting,
+            counters.accepted() + counters.connecting(),
             counters.ended_in_all(),
             "every connection ends for exactly one reason"
         );
         self.stop();
-        assert_eq!(self.join().expect("a polite end"), Stopped { aborted: 0 });
+        assert_eq!(self.join().expect("a polite end").aborted, 0);
         look
     }
 
@@ -131,6 +134,14 @@ impl Inside {
         let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
         let of_mine = lines.iter().filter(|(thread, _)| *thread == mine);
         of_mine.map(|(_, line)| line.clone()).collect()
+    }
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inside")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 

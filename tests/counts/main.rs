@@ -92,16 +92,17 @@ fn exchange_allocates_nothing() {
     let server = reactor
         .listen(SocketAddr::from(([127, 0, 0, 1], 0)))
         .expect("a free port");
-    let stopper = reactor.net().stopper();
+    let stopper = reactor.stopper();
     let clients = thread::spawn(move || {
         // One step opens each connection. The warm-up precedes the counted steps, which end before
         // the clients do.
         let exchanged = exchange(server, 50, Work::rounds(50, 1, 1_000)).map(drop);
-        stopper.stop().and(exchanged)
+        stopper.stop();
+        exchanged
     });
     turn_until_stepped(&mut reactor, 10_000);
     let counted = allocation_counter::measure(|| turn_until_stepped(&mut reactor, 20_000));
-    let steps = reactor.counters().steps;
+    let steps = reactor.counters().steps();
     reactor.run().expect("the loop runs to its end");
     clients.join().expect("no panic").expect("all answers came");
     assert!(steps >= 20_000, "only {steps} steps were counted");
@@ -217,7 +218,7 @@ fn greeting_reactor() -> Reactor<Greeter> {
 }
 
 fn turn_until_stepped(reactor: &mut Reactor<Greeter>, steps: u64) {
-    while reactor.counters().steps < steps {
+    while reactor.counters().steps() < steps {
         if reactor.turn().expect("the loop turns") != Turn::Running {
             return;
         }

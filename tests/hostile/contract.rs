@@ -133,7 +133,7 @@ fn b2_session_cut_off_by_a_drain_ends_with_a_reset() {
     let inside = start(limits, |_, cx| hour(cx));
     let mut stream = connect(&inside);
     eventually("it is served", || {
-        (inside.look().counters.accepted == 1).then_some(())
+        (inside.look().counters.accepted() == 1).then_some(())
     });
     inside.stop();
     assert_eq!(inside.join().expect("a polite end").aborted, 1);
@@ -167,7 +167,7 @@ fn i8_names_that_had_arrived_before_the_drain_are_all_answered() {
     let inside = start(Limits::default(), echo_and_say_goodbye);
     let mut streams: Vec<_> = (0..affordable(1000)).map(|_| connect(&inside)).collect();
     eventually("all are served", || {
-        (inside.look().counters.accepted == streams.len() as u64).then_some(())
+        (inside.look().counters.accepted() == streams.len() as u64).then_some(())
     });
     for stream in &mut streams {
         stream.write_all(b"hello").expect("a connection");

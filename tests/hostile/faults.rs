@@ -74,6 +74,7 @@ impl Net for Faulty {
     type Events = Events;
 
     const SHORT_READ_DRAINS: bool = Os::SHORT_READ_DRAINS;
+    const SHORT_WRITE_FILLS: bool = Os::SHORT_WRITE_FILLS;
 
     fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         *events = Events::default();
@@ -208,11 +209,10 @@ impl Net for Faulty {
 }
 
 fn every_and_no_flag(token: Token) -> [Readiness; 2] {
-    [true, false].map(|flag| Readiness {
-        token,
-        readable: flag,
-        writable: flag,
-        hup: flag,
+    [true, false].map(|flag| {
+        let mut event = Readiness::of(token);
+        (event.readable, event.writable, event.hup) = (flag, flag, flag);
+        event
     })
 }
 

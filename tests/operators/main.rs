@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod documents;
+mod haproxy;
 mod http;
 mod measured;
 mod prometheus;
@@ -52,7 +53,7 @@ fn health_is_answered_over_tcp_too() {
 }
 
 #[test]
-fn full_server_answers_operators() {
+fn full_server_has_places_for_operators() {
     let socket = AdminSocket::new("full");
     let server = Server::start(&["--max-connections", "2", "--admin", socket.flag()]);
     let _inside = [(); 2].map(|()| Client::acquainted(server.address()));

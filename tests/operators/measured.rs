@@ -1,6 +1,13 @@
 //! What the server measures of itself, and what operators can change.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
+use oneloop::inspect::{LoopTimes, SlowCause};
+use oneloop::{
+    CloseReason, Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext, Turn, Watch,
+};
 
 use crate::common::{Client, Server, eventually};
 use crate::http::AdminSocket;
@@ -48,16 +55,16 @@ fn stop_of_the_process_is_not_blamed_on_a_step() {
     let mut sender = Client(client.0.try_clone().expect("a second handle"));
     let names = "name\n".repeat(200);
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let sending = std::thread::spawn(move || {
+    let sending = thread::spawn(move || {
         while stopped.try_recv().is_err() {
             sender.send(&names);
         }
         sender.send("exit\n");
     });
-    let reading = std::thread::spawn(move || client.until_gone());
+    let reading = thread::spawn(move || client.until_gone());
     eventually("a turn is interrupted by a stop", || {
         server.freeze();
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
         server.thaw();
         let slow = socket.get("/slow").body;
         slow.contains("cause=stopped").then_some(())
@@ -77,6 +84,7 @@ fn durations_are_measured_with_an_admin_listener_alone() {
     let server = Server::start(&["--admin", socket.flag()]);
     Client::acquainted(server.address()).leave();
     let samples = socket.scrape();
+    assert!(samples.len() < 100, "{} series", samples.len());
     assert!(samples["oneloop_turn_seconds_count"] >= 3.0);
     assert_eq!(
         samples["oneloop_turn_seconds_count"],
@@ -89,5 +97,76 @@ fn durations_are_measured_with_an_admin_listener_alone() {
     let line = agent.log().wait_for("for operators on ", 0);
     let address = line.rsplit(' ').next().expect("an address");
     let mut client = Client::connect(address.parse().expect("an address"));
-    client.expect_last("up ready 99%\n");
+    client.expect_last("up ready 100%\n");
 }
+
+/// Holds up the loop for 150 ms: it computes for the byte `c`, and sleeps for `s`.
+struct Slow;
+
+impl Service for Slow {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+
+    fn step(&mut self, (): &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+        let input = cx.input();
+        cx.consume(input.len());
+        match input {
+            b"c" => {
+                let began = Instant::now();
+                while began.elapsed() < HELD_UP {}
+            }
+            b"s" => thread::sleep(HELD_UP),
+            _ => {}
+        }
+        cx.write(input);
+        match event {
+            Event::Eof => Next::Close(CloseReason::Eof),
+            _ => Next::Read {
+                until: cx.after(crate::common::PATIENCE),
+            },
+        }
+    }
+}
+
+/// Returns what a loop has measured in which a session has sent this byte.
+fn measured(byte: u8) -> LoopTimes {
+    let mut reactor = Reactor::new(Slow, Limits::default()).expect("a reactor");
+    reactor.watch(Watch::new().slow_turns(HELD_UP / 2));
+    let address = reactor.listen(([127, 0, 0, 1], 0).into()).expect("a port");
+    let handle = reactor.handle();
+    let client = thread::spawn(move || {
+        let mut bystander = Client::connect(address);
+        bystander.send("x");
+        bystander.expect("x");
+        let mut client = Client::connect(address);
+        client.send([byte]);
+        client.expect([byte]);
+        handle.stop();
+        drop((bystander, client));
+    });
+    while reactor.turn().expect("a turn") == Turn::Running {}
+    client.join().expect("no panic");
+    reactor.times().expect("it measures").clone()
+}
+
+#[test]
+fn turn_that_a_step_has_held_up_is_listed_with_its_cause() {
+    if std::fs::metadata("/proc/thread-self/schedstat").is_err() {
+        return println!("skipped: this system does not show a thread's times");
+    }
+    for (byte, causes) in [
+        // A busy machine may take the processor away.
+        (b'c', [SlowCause::Computing, SlowCause::Starved]),
+        (b's', [SlowCause::Blocked; 2]),
+    ] {
+        let times = measured(byte);
+        let held_up = times.slowest().iter().find(|turn| turn.took >= HELD_UP);
+        let turn = held_up.expect("the turn is listed");
+        assert!(causes.contains(&turn.cause), "{turn:?}");
+        assert_eq!((turn.steps, turn.last), (1, Some(2)), "{turn:?}");
+        assert!(times.turns().longest() >= HELD_UP);
+    }
+}
+
+const HELD_UP: Duration = Duration::from_millis(150);

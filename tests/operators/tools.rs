@@ -75,7 +75,7 @@ pub(crate) fn has(tool: &str) -> bool {
     found
 }
 
-fn runs(command: &mut Command) -> bool {
+pub(crate) fn runs(command: &mut Command) -> bool {
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

@@ -53,7 +53,7 @@ fn leaving_server_drains_when_the_grace_is_over() {
 
 #[test]
 fn hangup_in_the_grace_changes_nothing() {
-    let mut server = Server::start(&["--grace", "1h"]);
+    let mut server = Server::start(&["--grace", "9000000years", "--drain", "9000000years"]);
     server.signal(Signal::SIGHUP);
     server.log().wait_for("Leaving", 0);
     server.signal(Signal::SIGHUP);

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::folder::Folder;
 use super::load::Load;
+use super::notify::Manager;
 use super::passing::{free_port, passing};
 use crate::common::{Client, PATIENCE, Server, eventually, server};
 
@@ -324,6 +325,41 @@ fn sockets_of_a_service_manager_pass_to_the_successor() {
     }
     lineage.stop();
     assert!(folder.path("s").exists(), "it is the service manager's");
+}
+
+#[test]
+fn full_server_has_descriptors_left_for_a_successor() {
+    let folder = Folder::new("full");
+    let manager = Manager::at(&folder);
+    let plain = server::command(&["--grace", "1h"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env("NOTIFY_SOCKET", folder.path("notify"));
+    let mut lineage = Lineage::new(command);
+    manager.next_with("READY=1");
+    let mut served = Client::acquainted(lineage.address());
+    let mut clients = Vec::new();
+    let mut first = *b"W";
+    while first == *b"W" {
+        let mut client = Client::connect(lineage.address());
+        client
+            .0
+            .read_exact(&mut first)
+            .expect("a welcome or a refusal");
+        clients.push(client);
+    }
+    // These are refused, and linger.
+    clients.extend((0..20).map(|_| Client::connect(lineage.address())));
+    served.round_trip("Ada");
+    lineage.succeed();
+    let (message, _) = manager.next_with("MAINPID=");
+    assert_eq!(message, format!("MAINPID={}", lineage.pid()));
+    served.round_trip("Grace");
+    drop((served, clients));
+    lineage.expect_end_of_predecessor();
 }
 
 #[test]

@@ -26,13 +26,7 @@ struct Kernel {
 impl Kernel {
     fn new(address: &str, backlog: u32) -> std::io::Result<Self> {
         let mut os = Os::new()?;
-        let options = ListenOptions {
-            backlog,
-            buffers: BUFFERS,
-            reuse_port: false,
-            mode: None,
-            owns_file: false,
-        };
+        let options = ListenOptions::new(backlog, BUFFERS);
         let at = ListenAt::Address(Address::Ip(address.parse().expect("an address")));
         let listener = os.listen(at, &options, Token(0))?;
         let address = os.local_addr(&listener);

@@ -160,7 +160,7 @@ fn a_session_that_does_not_heed_an_early_deadline_is_not_told_of_it_without_end(
     let mut simulation = Simulation::new(Stubborn, limits, 1);
     let client = simulation.connect();
     simulation.run_for(Duration::from_secs(59));
-    let steps = simulation.reactor().counters().steps;
+    let steps = simulation.reactor().counters().steps();
     assert!((3..50).contains(&steps), "{steps} steps");
     simulation.run_for(Duration::from_secs(4));
     assert!(client.at_end());
@@ -209,7 +209,7 @@ fn events_are_acted_on_once_though_a_session_panics_behind_them() {
     while simulation.reactor().counters().ended(EndReason::Panicked) == 0 {
         simulation.turn();
     }
-    let counted = simulation.reactor().counters().events;
+    let counted = simulation.reactor().counters().events();
     assert_eq!(counted, simulation.network().call_counts().events);
 }
 

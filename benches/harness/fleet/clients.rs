@@ -1,11 +1,11 @@
 //! The service of a [`Fleet`](super::Fleet): its clients.
 
-use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Tag,
+    CloseReason, ConnectError, Context, EndReason, Event, Next, Peer, Service, ServiceContext,
+    SessionId, Tag,
 };
 
 use oneloop_client::{Client, Message, Name, Unexpected};
@@ -167,7 +167,7 @@ impl Service for Clients {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, _: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, _: &mut ServiceContext) {
         self.fault
             .get_or_insert(format!("client {tag} cannot connect: {error}"));
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use oneloop::{CloseReason, Connect, Context, Event, Limits, Next, Peer, Reactor, Service};
-use oneloop::{ServiceContext, Tag, Time, Turn};
+use oneloop::{ConnectError, ServiceContext, Tag, Time, Turn};
 
 /// Publishes on one channel, and counts what its listeners hear.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +124,7 @@ impl Service for Audience {
         }
     }
 
-    fn connect_failed(&mut self, _: Tag, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, _: Tag, _: &ConnectError, cx: &mut ServiceContext) {
         cx.drain();
     }
 }

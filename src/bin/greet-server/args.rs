@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, process};
 
+use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use log::{LevelFilter, warn};
@@ -11,6 +12,7 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::config::{self, Options};
+use crate::encryption::TlsArgs;
 use crate::listeners::Place;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
@@ -85,17 +87,20 @@ pub(crate) struct Args {
     pub(crate) backlog: u32,
 
     /// Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain
-    /// socket, or an address like those of --listen. Default: none.
+    /// socket, or an address or fd://NAME like those of --listen. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
 
-    /// Address for the agent checks of HAProxy. Default: none.
+    /// Address for the agent checks of HAProxy, whose servers then need `weight 100`. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_AGENT")]
     pub(crate) agent: Option<OperatorAddress>,
 
     /// Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off.
     #[arg(long, value_name = "TIME", env = "GREET_WARN_TURN", value_parser = humantime::parse_duration)]
     warn_turn: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
     /// Least level that is logged.
     #[arg(
@@ -118,7 +123,7 @@ pub(crate) struct Args {
     pub(crate) log_format: LogFormat,
 
     /// Let several processes listen on one port; the kernel spreads the connections.
-    #[arg(long, env = "GREET_REUSE_PORT")]
+    #[arg(long, env = "GREET_REUSE_PORT", value_parser = FalseyValueParser::new())]
     pub(crate) reuse_port: bool,
 
     /// Read options from a file: `option = value` on each line, without dashes. The command line
@@ -175,6 +180,8 @@ impl Args {
         let mut args = Self::from_arg_matches(matches)?;
         args.listen = listen(matches)?;
         args.options = config::options(&Self::command(), matches);
+        let usable = args.tls.check();
+        usable.map_err(|problem| Self::command().error(ErrorKind::InvalidValue, problem))?;
         Ok(args)
     }
 
@@ -203,7 +210,8 @@ impl Args {
     /// Returns `true` if SIGHUP reads the configuration again: there is a file, or a service
     /// manager that expects it.
     pub(crate) fn can_reload(&self) -> bool {
-        cfg!(unix) && (self.config.is_some() || env::var_os("NOTIFY_SOCKET").is_some())
+        let manager = env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
+        cfg!(unix) && (manager || self.config.is_some())
     }
 
     /// Returns where to listen.
@@ -220,7 +228,7 @@ impl Args {
 
     /// Returns `true` if there is an option that concerns operators.
     pub(crate) const fn is_operated(&self) -> bool {
-        self.admin.is_some() || self.agent.is_some()
+        self.admin.is_some() || self.agent.is_some() || self.tls.is_on()
     }
 
     /// Returns the duration above which a turn of the loop is logged, if the loop measures itself.
@@ -309,6 +317,7 @@ Examples:
   greet-server --listen :7000                       serve on another port
   greet-server --listen '[::]:6000' --listen 0.0.0.0:6000 --max-per-ip 50
   greet-server --framing line --log-level warn      for programs, for measuring
+  greet-server --tls-cert cert.pem --tls-key key.pem        over TLS
 ";
 
 // A paragraph is one line, so that it is wrapped where the terminal ends.

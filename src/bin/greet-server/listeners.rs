@@ -5,8 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use log::kv::Value;
-use log::{Level, info, warn};
+use log::{info, warn};
 use oneloop::{BuildError, Listen, Reactor, Service};
 
 use crate::args::Args;
@@ -198,8 +197,7 @@ fn in_use(occupant: Option<Occupant>, port: u16) -> String {
 pub(crate) fn announce(bound: &[oneloop::Address]) {
     for address in bound {
         let message = format!("Waiting for connection... (listening on {address})");
-        let none: [(&str, Value<'_>); 0] = [];
-        logging::always(Level::Info, &message, &none);
+        logging::note(&message);
     }
 }
 

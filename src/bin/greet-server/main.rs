@@ -3,6 +3,7 @@
 mod args;
 mod chain;
 mod config;
+mod encryption;
 mod foreign;
 mod journal;
 mod listeners;
@@ -12,6 +13,7 @@ mod notify;
 mod occupant;
 mod operators;
 mod own_metrics;
+#[cfg(unix)]
 mod reload;
 mod report;
 mod sharing;
@@ -24,11 +26,11 @@ mod upkeep;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use greet_support::descriptors;
 use log::{LevelFilter, error, warn};
-use oneloop::net::Os;
-use oneloop::{Reactor, Service, Turn, Watch};
+use oneloop::{BuildError, Reactor, Service, Turn, Watch};
 
 use args::Args;
 use chain::Controls;
@@ -59,7 +61,7 @@ fn main() -> ExitCode {
 /// Serves by the service that the options need: see [`chain`].
 fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
     if args.is_operated() {
-        let (service, controls) = chain::operated(args);
+        let (service, controls) = chain::operated(args)?;
         serve_by(service, &controls, args, sockets)
     } else if args.log_level() >= LevelFilter::Info || args.can_reload() {
         let (service, controls) = chain::journal(args);
@@ -81,12 +83,13 @@ fn serve_by(
         .connections_max
         .saturating_sub(operators::places(args));
     let cannot_start = |error| cannot_start(&error, allowance.descriptors);
-    let mut os = Os::new().map_err(cannot_start)?;
-    let signals = Signals::catch(&mut os, hangup(args)).map_err(cannot_start)?;
+    let mut reactor = Reactor::new(service, limits).map_err(|error| match error {
+        BuildError::Poller(error) => cannot_start(error),
+        error => format!("Cannot start: {error}"),
+    })?;
+    let signals = Signals::catch(&reactor, hangup(args)).map_err(cannot_start)?;
     #[cfg(unix)]
-    logging::wake_with(os.write_watch().map_err(cannot_start)?);
-    let mut reactor =
-        Reactor::with_net(service, limits, os).map_err(|error| format!("Cannot start: {error}"))?;
+    logging::wake_with(reactor.watch_descriptors().map_err(cannot_start)?);
     let mut upkeep = Upkeep::new(sockets, args, allowance);
     let bound = listeners::bind_all(&mut reactor, args, upkeep.sockets())?;
     operators::listen(&mut reactor, args, upkeep.sockets())?;
@@ -127,7 +130,7 @@ fn run(
             return Ok(exit);
         }
         if signals.take_report() {
-            report::log(reactor, upkeep.notify_failures());
+            report::log(reactor, upkeep.notify_failures(), controls);
         }
     }
 }
@@ -144,6 +147,12 @@ fn cannot_start(error: &io::Error, descriptors: usize) -> String {
         "Cannot start: {error}; if descriptors are too few, raise their hard limit, which is \
          {descriptors} (`ulimit -Hn` as root, or LimitNOFILE= of a systemd unit)"
     )
+}
+
+/// Returns the moment when `wait` is over. It is at most a century, so that the sum is in range.
+fn after(wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + wait.min(CENTURY)
 }
 
 /// Returns a number of things in words: `1 connection`, `2 connections`.

@@ -89,7 +89,7 @@ impl Manager {
 
     /// Reports that the service stops, within `most` at the latest.
     pub(crate) fn stopping(&mut self, most: Duration) {
-        self.enter(Phase::Stopping(Instant::now() + most));
+        self.enter(Phase::Stopping(crate::after(most)));
         let extension = extension(most);
         self.send(&format!("STOPPING=1\n{extension}"));
     }
@@ -221,7 +221,9 @@ fn abstract_address(_: &[u8]) -> io::Result<SocketAddr> {
 
 /// Returns the request for as much more time, and a margin for the end of the process.
 fn extension(most: Duration) -> String {
-    format!("EXTEND_TIMEOUT_USEC={}", (most + MARGIN).as_micros())
+    let micros = most.saturating_add(MARGIN).as_micros();
+    // systemd counts with 64 bits, and the greatest number means for ever.
+    format!("EXTEND_TIMEOUT_USEC={}", micros.min(u128::from(u64::MAX)))
 }
 
 const STATUS_EVERY: Duration = Duration::from_secs(10);

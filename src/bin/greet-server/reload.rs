@@ -1,7 +1,6 @@
 //! Reading the configuration again while the server runs: all of it or nothing.
 
-use log::info;
-use oneloop::{Limits, Reactor, Service};
+use oneloop::{Reactor, Service};
 
 use crate::args::Args;
 use crate::chain::Controls;
@@ -24,7 +23,7 @@ impl Reload {
         }
     }
 
-    /// Reads the configuration again and takes it over. Returns the options that have changed.
+    /// Reads the configuration again and takes it over. Returns it.
     ///
     /// # Errors
     /// The problem, for the operator. Then nothing has changed.
@@ -38,23 +37,29 @@ impl Reload {
         if let Some(fixed) = changed.iter().find(|name| !CHANGEABLE.contains(name)) {
             return Err(format!("{fixed} cannot change without a restart"));
         }
+        let renewal = controls.encryption.read_again()?;
         let limits = args.limits(self.allowance);
-        set_limits(reactor, limits)?;
+        let set = reactor.set_limits(limits);
+        set.map_err(|error| error.to_string())?;
         controls.greeting.set(args.greeting());
         logging::set_level(args.log_level());
+        let certificate = match renewal {
+            Some(renewal) => {
+                renewal.apply();
+                " with the certificate"
+            }
+            None => "",
+        };
         let changed = match changed.join(", ") {
             none if none.is_empty() => "nothing has changed".into(),
             names => format!("changed: {names}"),
         };
-        info!("the configuration was read again; {changed}");
+        logging::note(&format!(
+            "the configuration was read again{certificate}; {changed}"
+        ));
         self.options = args.options().clone();
         Ok(args)
     }
-}
-
-fn set_limits(reactor: &mut Reactor<impl Service>, limits: Limits) -> Result<(), String> {
-    let set = reactor.set_limits(limits);
-    set.map_err(|error| error.to_string())
 }
 
 /// Returns the names of the options whose values differ.

@@ -4,15 +4,22 @@ use log::Level;
 use log::kv::Value;
 use oneloop::{EndReason, Reactor, Service};
 
+use crate::chain::Controls;
 use crate::logging;
 
 /// Logs the loop's counters and gauges, in one line.
 ///
 /// `notify_failures` is the number of messages that the service manager did not take, if there is
 /// one.
-pub(crate) fn log(reactor: &Reactor<impl Service>, notify_failures: Option<u64>) {
+pub(crate) fn log(
+    reactor: &Reactor<impl Service>,
+    notify_failures: Option<u64>,
+    controls: &Controls,
+) {
     let mut fields = fields(reactor);
     fields.extend(notify_failures.map(|failures| ("notify_failures".to_owned(), failures)));
+    let handshakes = controls.encryption.counters();
+    fields.extend(handshakes.map(|(key, count)| (key.to_owned(), count)));
     let fields: Vec<(&str, Value<'_>)> = fields
         .iter()
         .map(|(key, value)| (key.as_str(), Value::from(*value)))
@@ -29,13 +36,13 @@ fn fields(reactor: &Reactor<impl Service>) -> Vec<(String, u64)> {
         ("addresses_counted", count(usage.addresses)),
         ("deadlines", count(usage.deadlines)),
         ("bytes_held", count(usage.buffered_bytes)),
-        ("accepted", counters.accepted),
-        ("accept_failed", counters.accept_failures),
-        ("without_descriptors", counters.accept_exhausted),
-        ("turns", counters.turns),
-        ("events", counters.events),
-        ("bytes_in", counters.bytes_in),
-        ("bytes_out", counters.bytes_out),
+        ("accepted", counters.accepted()),
+        ("accept_failed", counters.accept_failures()),
+        ("without_descriptors", counters.accept_exhausted()),
+        ("turns", counters.turns()),
+        ("events", counters.events()),
+        ("bytes_in", counters.bytes_in()),
+        ("bytes_out", counters.bytes_out()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();

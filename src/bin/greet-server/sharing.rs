@@ -15,7 +15,7 @@ pub(crate) enum Sharing {
     Alone,
     /// Others may, and get the queue of a socket that is closed.
     WithMigration,
-    /// Others may. The queue of a socket that is closed is reset.
+    /// Others may. What is in the queue when a socket is closed is reset.
     WithoutMigration,
 }
 
@@ -30,8 +30,8 @@ impl Sharing {
             "1" => Self::WithMigration,
             "0" => {
                 warn!(
-                    "connections in the queue of a process that stops are reset, not passed to the \
-                     others: set net.ipv4.tcp_migrate_req to 1"
+                    "connections that arrive while a process of this port stops may be reset: set \
+                     net.ipv4.tcp_migrate_req to 1, and they pass to the others"
                 );
                 Self::WithoutMigration
             }

@@ -84,7 +84,7 @@ impl Shutdown {
         let grace = upkeep.grace();
         *self = Self::Leaving {
             interrupted,
-            until: Instant::now() + grace,
+            until: crate::after(grace),
         };
         let what = match upkeep.is_succeeded() {
             _ if grace.is_zero() => return,

@@ -1,10 +1,14 @@
 //! Signals: the handlers only set flags and wake the loop.
 
 use std::io;
+#[cfg(unix)]
+use std::io::Read;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use oneloop::net::Os;
+use oneloop::{Reactor, Service};
 
 /// The requests that signals have made.
 pub(crate) struct Signals {
@@ -17,6 +21,11 @@ pub(crate) struct Signals {
     interrupted: Arc<AtomicBool>,
     /// The number of the last SIGINT or SIGTERM.
     interrupt: Arc<AtomicUsize>,
+    /// The reading end of the pipe with which the handlers wake the loop.
+    #[cfg(unix)]
+    woken: UnixStream,
+    /// Set whenever a handler has written to the pipe.
+    woken_by_one: Arc<AtomicBool>,
     /// Set by SIGCONT: the process was stopped until now.
     continued: Arc<AtomicBool>,
 }
@@ -33,7 +42,7 @@ pub(crate) enum Hangup {
 impl Signals {
     /// Catches the signals that concern a server.
     ///
-    /// SIGINT, SIGTERM and SIGHUP ask the loop to drain. SIGINT and SIGTERM can be repeated to stop
+    /// SIGINT, SIGTERM and SIGHUP ask for a drain. SIGINT and SIGTERM can be repeated to stop
     /// at once: the loop takes notice, or, if it does not turn, the handler ends the process.
     /// SIGHUP cannot, because closing a terminal can send several; it may ask for a reload instead.
     /// SIGUSR1 asks for a report,
@@ -46,11 +55,14 @@ impl Signals {
     /// # Errors
     /// If the operating system provides no pipe.
     #[cfg(unix)]
-    pub(crate) fn catch(os: &mut Os, hangup: Hangup) -> io::Result<Self> {
+    pub(crate) fn catch(reactor: &Reactor<impl Service>, hangup: Hangup) -> io::Result<Self> {
         use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
         use signal_hook::flag;
         use signal_hook::low_level::pipe;
 
+        let (woken, wake) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        reactor.watch_descriptors()?.readable(&woken)?;
         let signals = Self {
             stop: Arc::default(),
             report: Arc::default(),
@@ -58,11 +70,12 @@ impl Signals {
             reload: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            woken,
+            woken_by_one: Arc::default(),
             continued: Arc::default(),
         };
         let ignored = ignored_at_start();
         let is_free = |signal: i32| ignored & (1 << (signal - 1)) == 0;
-        let wake = os.wake_pipe()?;
         for signal in [SIGINT, SIGTERM].into_iter().filter(|&one| is_free(one)) {
             let number = usize::try_from(signal).unwrap_or_default();
             // In this order, so that the first signal finds the flag down.
@@ -87,6 +100,7 @@ impl Signals {
         ] {
             if is_free(signal) {
                 flag::register(signal, Arc::clone(flag))?;
+                flag::register(signal, Arc::clone(&signals.woken_by_one))?;
                 pipe::register(signal, wake.try_clone()?)?;
             }
         }
@@ -96,7 +110,7 @@ impl Signals {
 
     /// Catches none: elsewhere the system's own handling of Ctrl-C ends the process.
     #[cfg(not(unix))]
-    pub(crate) fn catch(_: &mut Os, _: Hangup) -> io::Result<Self> {
+    pub(crate) fn catch(_: &Reactor<impl Service>, _: Hangup) -> io::Result<Self> {
         Ok(Self {
             stop: Arc::default(),
             report: Arc::default(),
@@ -104,6 +118,7 @@ impl Signals {
             reload: Arc::default(),
             interrupted: Arc::default(),
             interrupt: Arc::default(),
+            woken_by_one: Arc::default(),
             continued: Arc::default(),
         })
     }
@@ -138,12 +153,25 @@ impl Signals {
         take(&self.report)
     }
 
-    /// Returns the number of a SIGINT or SIGTERM that has come since the last call, if any.
+    /// Returns the number of a SIGINT or SIGTERM that has come since the last call, if any. It is
+    /// called after each turn.
     pub(crate) fn take_interrupt(&self) -> Option<u8> {
+        if take(&self.woken_by_one) {
+            self.empty_pipe();
+        }
         take(&self.interrupted).then(|| {
             let number = self.interrupt.load(Ordering::Relaxed);
             u8::try_from(number).unwrap_or_default()
         })
+    }
+
+    /// Empties the pipe: a write to a full one would not wake the loop.
+    fn empty_pipe(&self) {
+        #[cfg(unix)]
+        while (&self.woken)
+            .read(&mut [0; 64])
+            .is_ok_and(|bytes| bytes > 0)
+        {}
     }
 }
 

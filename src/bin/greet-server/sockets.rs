@@ -75,9 +75,14 @@ impl Sockets {
         })
     }
 
-    /// Returns the process that has passed the sockets, unless it was a service manager.
-    pub(crate) const fn predecessor(&self) -> Option<&Predecessor> {
-        self.predecessor.as_ref()
+    /// Returns `true` if a predecessor has passed sockets, and waits for the answer.
+    pub(crate) const fn is_inherited(&self) -> bool {
+        self.predecessor.is_some()
+    }
+
+    /// Takes the process that has passed the sockets, unless it was a service manager.
+    pub(crate) const fn take_predecessor(&mut self) -> Option<Predecessor> {
+        self.predecessor.take()
     }
 
     /// Takes the first socket with this key.

@@ -9,11 +9,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use log::kv::Value;
-use log::{Level, error, warn};
+use log::{error, warn};
 use oneloop::{Reactor, Service};
 
-use crate::logging;
+use crate::logging::note;
 use crate::sockets::{Answer, Predecessor, Sockets, Transfer};
 
 /// The successor of this process, if there is one.
@@ -64,7 +63,7 @@ impl Successor {
         match self.spawn(reactor, sockets) {
             Ok((process, transfer)) => {
                 note(&format!("starting a successor (pid {})", process.id()));
-                let until = Instant::now() + self.timeout;
+                let until = crate::after(self.timeout);
                 self.state = State::Starting {
                     process,
                     transfer,
@@ -82,7 +81,7 @@ impl Successor {
     ) -> io::Result<(Child, Transfer)> {
         let program = self.program.as_ref().map_err(|error| error.kind())?;
         let (transfer, standard_input) = Transfer::begin(reactor, sockets)?;
-        reactor.net_mut().wake_on(&transfer)?;
+        reactor.watch_descriptors()?.readable(&transfer)?;
         let process = Command::new(program)
             .args(env::args_os().skip(1))
             .env(Predecessor::VARIABLE, std::process::id().to_string())
@@ -149,12 +148,6 @@ impl Successor {
             State::Absent | State::Serving => None,
         }
     }
-}
-
-/// Logs a line at every log level: operators and scripts wait for it.
-fn note(message: &str) {
-    let none: [(&str, Value<'_>); 0] = [];
-    logging::always(Level::Info, message, &none);
 }
 
 /// Kills a process, unless it has ended, and returns how it ended.

@@ -1,10 +1,9 @@
 //! The program's own work between the turns of the loop: its successor and its service manager.
 
-use std::io;
 use std::time::Duration;
 
 use log::{error, warn};
-use oneloop::{Reactor, Service, Turn};
+use oneloop::{Reactor, RunError, Service, Turn};
 
 use crate::args::Args;
 use crate::chain::Controls;
@@ -45,7 +44,7 @@ enum Stage {
 impl Upkeep {
     /// Finds the service manager and the predecessor, if there are such.
     pub(crate) fn new(sockets: Sockets, args: &Args, allowance: Allowance) -> Self {
-        let is_successor = sockets.predecessor().is_some();
+        let is_successor = sockets.is_inherited();
         Self {
             sockets,
             manager: Manager::from_environment(is_successor),
@@ -58,7 +57,7 @@ impl Upkeep {
 
     /// Reports that every socket is bound and served from now on.
     pub(crate) fn report_ready(&mut self) {
-        if let Some(predecessor) = self.sockets.predecessor()
+        if let Some(predecessor) = self.sockets.take_predecessor()
             && let Err(error) = predecessor.report_ready()
         {
             warn!("the predecessor has ended ({error}); this process serves alone");
@@ -75,7 +74,7 @@ impl Upkeep {
         &self,
         reactor: &mut Reactor<impl Service>,
         due_in: Option<Duration>,
-    ) -> io::Result<Turn> {
+    ) -> Result<Turn, RunError> {
         let due = [due_in, self.manager.due_in(), self.successor.due_in()];
         match due.into_iter().flatten().min() {
             Some(most) => reactor.turn_within(most),
@@ -93,7 +92,7 @@ impl Upkeep {
         if self.stage == Stage::Serving && signals.stop_requested() {
             self.stage = Stage::Stopping;
             self.successor.abandon();
-            let most = self.grace + reactor.limits().drain_timeout;
+            let most = self.grace.saturating_add(reactor.limits().drain_timeout);
             self.manager.stopping(most);
         }
         if signals.take_reload() && self.stage == Stage::Serving {
@@ -151,7 +150,7 @@ impl Upkeep {
         &self,
         reactor: &mut Reactor<impl Service>,
         due_in: Option<Duration>,
-    ) -> io::Result<Turn> {
+    ) -> Result<Turn, RunError> {
         match due_in {
             Some(most) => reactor.turn_within(most),
             None => reactor.turn(),
@@ -189,6 +188,6 @@ fn status(reactor: &Reactor<impl Service>, stage: Stage) -> String {
         Stage::Serving => "Serving",
         Stage::Stopping | Stage::Succeeded => "Stopping",
     };
-    let accepted = reactor.counters().accepted;
+    let accepted = reactor.counters().accepted();
     format!("{stage}: {open} open, {accepted} accepted")
 }

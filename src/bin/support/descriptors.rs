@@ -64,9 +64,9 @@ pub fn somaxconn() -> Option<u32> {
         .ok()
 }
 
-/// Poller, waker, the pipe of signals with an end for each, reserve, the log's watch, and a few
-/// listeners.
-const OWN: usize = 13;
+/// Poller, waker, the pipe of signals with an end for each, reserve, the log's watch, a few
+/// listeners, the socket of the service manager, and two for a successor.
+const OWN: usize = 16;
 const STANDARD_STREAMS: usize = 3;
 /// The limit that every Unix grants.
 const ASSUMED: usize = 256;
@@ -83,7 +83,7 @@ mod tests {
             Allowance::of(20_000, STANDARD_STREAMS),
             Allowance {
                 descriptors: 20_000,
-                connections: 19_744,
+                connections: 19_741,
                 refusals: 240
             }
         );
@@ -91,7 +91,7 @@ mod tests {
             Allowance::of(1024, STANDARD_STREAMS),
             Allowance {
                 descriptors: 1024,
-                connections: 992,
+                connections: 989,
                 refusals: 16
             }
         );
@@ -99,7 +99,7 @@ mod tests {
             Allowance::of(64, STANDARD_STREAMS),
             Allowance {
                 descriptors: 64,
-                connections: 32,
+                connections: 29,
                 refusals: 16
             }
         );
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_taken_already_is_not_given_away() {
         let allowance = Allowance::of(64, STANDARD_STREAMS + 10);
-        assert_eq!(allowance.connections + allowance.refusals, 64 - 16 - 10);
+        assert_eq!(allowance.connections + allowance.refusals, 64 - 19 - 10);
     }
 
     #[test]

@@ -176,8 +176,8 @@ fn refused_connection_gets_full_message() {
     let peer = oneloop::testing::Harness::new().peer();
     let listener = peer.listener.expect("an accepted connection");
     for reason in [
-        oneloop::service::EndReason::ServerFull,
-        oneloop::service::EndReason::AddressLimit,
+        oneloop::EndReason::ServerFull,
+        oneloop::EndReason::AddressLimit,
     ] {
         assert_eq!(
             Greeter::default().refusal_message(listener, reason),

@@ -8,7 +8,6 @@ mod phases;
 mod session;
 
 use std::collections::VecDeque;
-use std::io;
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -18,8 +17,8 @@ use super::record::Recorder;
 use super::schedule::Schedule;
 use super::walk::Walk;
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Next, Peer, Service, ServiceContext, SessionId, Tag,
-    Time,
+    CloseReason, ConnectError, Context, EndReason, Event, Next, Peer, Service, ServiceContext,
+    SessionId, Tag, Time,
 };
 use oneloop_client::Client;
 
@@ -296,7 +295,7 @@ impl Service for Generator {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         let slot = slot_of(tag);
         let fault = Fault::of(error, self.source(slot));
         self.recorder.faults.add(fault, 1);

@@ -63,14 +63,14 @@ mod tests {
 
     #[test]
     fn clones_share_one_state() {
-        let (readiness, clone) = (Readiness::default(), Readiness::default().clone());
+        let (readiness, other) = (Readiness::default(), Readiness::default());
         assert_eq!(readiness.get(), Ready::Starting);
         let shared = readiness.clone();
         for ready in [Ready::Ready, Ready::Leaving, Ready::Starting] {
             shared.set(ready);
             assert_eq!(readiness.get(), ready);
         }
-        assert_eq!(clone.get(), Ready::Starting);
+        assert_eq!(other.get(), Ready::Starting);
     }
 
     #[test]

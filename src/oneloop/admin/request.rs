@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_head_is_refused() {
+    fn ambiguous_head_of_a_request_is_refused() {
         for (head, refusal) in [
             ("GET / HTTP/1.1\r\n\r\n", Refusal::BAD_REQUEST),
             (

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use log::info;
+
 use super::answer::{Answer, End, Extent, TEXT};
 use super::exposition::Exposition;
 use super::request::Version;
@@ -155,6 +157,7 @@ impl Task {
                 let number = *number;
                 let mut ids = report.sessions.iter().map(|session| session.peer.id);
                 if let Some(id) = ids.find(|id| id.number() == number) {
+                    info!("an operator closes {id}");
                     cx.abort(id);
                     self.stage = Stage::Complete;
                     self.answer(&Answer::ok("closed\n"));
@@ -223,7 +226,7 @@ fn agent(report: &Inspection<'_>, readiness: &Readiness) -> String {
             let most = report.connections_max.max(1);
             let free = most.saturating_sub(taken.sum());
             // A full server is not to be taken out: its connections would go to the others, at once.
-            format!("up ready {}%\n", (free * 100 / most).max(1))
+            format!("up ready {}%\n", (free * 100).div_ceil(most).max(1))
         }
     }
 }

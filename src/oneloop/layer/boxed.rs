@@ -1,18 +1,17 @@
 //! A service whose sessions are allocated apart from their connections.
 
-use std::io;
 use std::time::Duration;
 
 use crate::service::inspect::{Description, Inspection};
 use crate::service::{
-    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
+    ConnectError, Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
 };
 
 /// A service whose sessions are boxed.
 ///
 /// Every connection's slot is as large as the largest session. A rare and large one, such as that of
 /// an admin service beside the main one, is better boxed: its slot then holds a pointer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Boxed<S> {
     inner: S,
 }
@@ -64,7 +63,7 @@ impl<S: Service> Service for Boxed<S> {
         self.inner.refusal_message(listener, reason)
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

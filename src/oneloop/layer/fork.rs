@@ -1,12 +1,12 @@
 //! Two services in one loop.
 
-use std::io;
 use std::time::Duration;
 
 use super::unwinding::in_spite_of;
 use crate::service::inspect::{Description, Inspection};
 use crate::service::{
-    Context, EndReason, Entered, Event, ListenerId, Next, Peer, Service, ServiceContext, Side, Tag,
+    ConnectError, Context, EndReason, Entered, Event, ListenerId, Next, Peer, Service,
+    ServiceContext, Side, Tag,
 };
 
 /// Two services in one loop. Each connection is a session of one of them.
@@ -43,7 +43,7 @@ use crate::service::{
 ///
 /// The sessions share the slots of the loop, whose size is that of the larger session:
 /// [`boxed`](super::Compose::boxed) helps if that is the rare one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fork<A, B, C> {
     first: A,
     second: B,
@@ -51,7 +51,7 @@ pub struct Fork<A, B, C> {
 }
 
 /// The session of a [`Fork`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Either<A, B> {
     /// A session of the first service.
     First(A),
@@ -62,6 +62,11 @@ pub enum Either<A, B> {
 /// Chooses the service of a [`Fork`] for an accepted connection.
 ///
 /// [`ByListener`] chooses by the name of the listener, a function `Fn(&Peer) -> Side` by the peer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not choose between two services",
+    label = "a `Choose` is needed here",
+    note = "use `ByListener`, or a function `Fn(&Peer) -> Side`"
+)]
 pub trait Choose {
     /// Returns the side that serves `peer`.
     fn side(&self, peer: &Peer) -> Side;
@@ -250,7 +255,7 @@ impl<A: Service, B: Service, C: Choose> Service for Fork<A, B, C> {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         let (side, tag) = tag.split();
         match side {
             Side::First => self.with_first(cx, |first, cx| first.connect_failed(tag, error, cx)),

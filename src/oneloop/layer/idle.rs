@@ -32,14 +32,14 @@ use crate::service::{CloseReason, Context, Event, Next, Peer, Service, ServiceCo
 /// let next = harness.step(&mut service, &mut session, Event::Open);
 /// assert_eq!(next, Next::Read { until: Time::START + Duration::from_secs(60) });
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Idle {
     /// In nanoseconds, so that a step only adds.
     limit: u64,
 }
 
 /// The state of one connection in an [`Idle`] layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct IdleState {
     until: Time,
     /// Input that was unread after the last step.

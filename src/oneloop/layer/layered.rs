@@ -1,26 +1,26 @@
 //! A service inside a layer.
 
-use std::io;
 use std::time::Duration;
 
 use super::unwinding::in_spite_of;
 use super::{Layer, unwinding};
 use crate::service::inspect::{Description, Inspection};
 use crate::service::{
-    Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Tag,
+    ConnectError, Context, EndReason, Event, Inside, ListenerId, Next, Peer, Service,
+    ServiceContext, Tag,
 };
 
 /// A service inside a layer. It is a service again.
 ///
 /// It forwards every call to the service, so a layer implements only what it changes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layered<L, S> {
     layer: L,
     inner: S,
 }
 
 /// The session of a [`Layered`] service: the layer's state beside the inner session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LayeredSession<L, S> {
     layer: L,
     inner: S,
@@ -35,11 +35,16 @@ pub struct Inner<'a, S: Service> {
 
 impl<S: Service> Inner<'_, S> {
     /// Steps the session, and returns what it waits for.
+    ///
+    /// The session gets `event`, except for timers: a layer passes [`Event::InnerTimer`] on, and the
+    /// session gets its own [`Event::Timer`]. A timer of the layer itself becomes [`Event::Wake`].
     // A function and not a closure, which could not be inlined always. A call would cost more than
     // most layers.
     #[inline(always)]
     pub fn step(&mut self, event: Event, cx: &mut Context<'_>) -> Next {
-        self.service.step(self.session, event, cx)
+        let inside = Inside::new(cx);
+        let event = inside.event(event);
+        self.service.step(self.session, event, inside.cx)
     }
 }
 
@@ -91,7 +96,7 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
 
     fn open(&mut self, peer: Peer, cx: &mut ServiceContext) -> Self::Session {
         let layer = self.layer.open(&peer, cx);
-        match unwinding::catch(|| self.inner.open(peer, cx)) {
+        match unwinding::catch(|| self.inner.open(peer, Inside::new(cx).cx)) {
             Ok(inner) => LayeredSession { layer, inner },
             Err(panic) => {
                 // The loop gets no session, so the layer's state is returned here.
@@ -121,16 +126,17 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
         let LayeredSession { layer, inner } = session;
         in_spite_of(
             cx,
-            |cx| self.inner.closed(inner, peer, reason, cx),
+            |cx| self.inner.closed(inner, peer, reason, Inside::new(cx).cx),
             |cx| self.layer.closed(layer, &peer, reason, cx),
         );
     }
 
     fn refusal_message(&self, listener: ListenerId, reason: EndReason) -> &[u8] {
-        self.inner.refusal_message(listener, reason)
+        let inner = self.inner.refusal_message(listener, reason);
+        self.layer.refusal_message(inner)
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }
 

@@ -3,6 +3,11 @@
 /// Measures input that a session has consumed in one step.
 ///
 /// A function `Fn(&[u8]) -> u32` does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not measure input",
+    label = "a `Measure` is needed here",
+    note = "use `Bytes` or `Lines`, or a function `Fn(&[u8]) -> u32`"
+)]
 pub trait Measure {
     /// Returns how many units `consumed` is. A session may consume one message in several steps.
     fn units(&self, consumed: &[u8]) -> u32;

@@ -31,7 +31,7 @@ use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceCont
 /// ```
 ///
 /// Connections that the loop refuses have no session and are not reported.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Meter<R, M = Nothing> {
     report: R,
     messages: M,
@@ -53,7 +53,7 @@ pub struct Traffic {
 }
 
 /// The state of one connection in a [`Meter`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MeterState {
     opened: Time,
     bytes_in: u64,

@@ -39,6 +39,10 @@
 //! is: a nearly full server shortens waits. So a layer remembers which was earlier, and does not
 //! compare with the clock.
 //!
+//! **Timers.** A layer may set timers, as a session may, and gets [`Event::Timer`] for its own. Their
+//! keys are independent of those of the session, whose timers the layer sees as
+//! [`Event::InnerTimer`]: it passes them on, as every event that it does not handle.
+//!
 //! **Answering without the service.** A layer that returns another wait than the inner session's
 //! keeps the session's own, and returns it later. Unread input is presented again after a
 //! [`Pause`](crate::Next::Pause) or [`Flush`](crate::Next::Flush).
@@ -59,7 +63,7 @@
 //!   while it pauses, and once. A wire that ends in the middle of a frame is an error.
 //! - When the session closes, its last output is converted before the layer returns
 //!   [`Next::Close`]. Nothing is kept back for later.
-//! - [`Event::Drain`], `Wake` and `Timeout` go to the session as they are.
+//! - [`Event::Drain`], `Wake`, `Timeout` and `InnerTimer` go to the session as they are.
 
 mod activity;
 mod boxed;
@@ -75,9 +79,9 @@ mod rate_limit;
 mod transform;
 mod unwinding;
 
-pub use crate::service::Side;
 use crate::service::inspect::Description;
 use crate::service::{Context, EndReason, Event, Next, Peer, Service, ServiceContext};
+pub use crate::service::{Output, Side};
 
 pub use activity::{Activity, ActivityState};
 pub use boxed::Boxed;
@@ -118,6 +122,12 @@ pub use transform::{Decoded, Handshake, Transform, Transformed, TransformedState
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer",
+    label = "a `Layer` is needed here",
+    note = "implement `oneloop::layer::Layer` for `{Self}`: `type State`, `open` and `step`",
+    note = "a `Transform` becomes a layer by `Transformed::new`"
+)]
 pub trait Layer {
     /// The state of one connection. It lives beside the session in the connection's slot.
     type State;
@@ -135,6 +145,12 @@ pub trait Layer {
         cx: &mut Context<'_>,
         inner: Inner<'_, S>,
     ) -> Next;
+
+    /// Returns the message for a connection that the loop refuses, instead of the inner service's.
+    /// Default: that one. A layer that changes the bytes returns what its peers understand.
+    fn refusal_message<'a>(&'a self, inner: &'a [u8]) -> &'a [u8] {
+        inner
+    }
 
     /// Adds what the layer knows of a session to its service's description, or sets it instead. See
     /// [`Service::describe`].

@@ -65,6 +65,11 @@ use plain::Plain;
 /// harness.step(&mut service, &mut session, Event::Data);
 /// assert_eq!(harness.take_output(), [!b'h', !b'i']);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a transformation of a connection's bytes",
+    label = "a `Transform` is needed here",
+    note = "implement `oneloop::layer::Transform` for `{Self}`: `type State`, `open`, `decode` and `encode`"
+)]
 pub trait Transform {
     /// The state of one connection.
     type State;
@@ -76,7 +81,7 @@ pub trait Transform {
     ///
     /// It is called for every event until it returns [`Handshake::Done`]; meanwhile the inner
     /// session gets no event, and [`decode`](Self::decode) is not called. It consumes input, and
-    /// may write to the wire. Timers that it sets are its own: cancel them before it is done.
+    /// may write to the wire. Timers that it sets are its own.
     ///
     /// # Errors
     /// Returns the reason to close the connection, with the output written so far. A handshake that
@@ -96,7 +101,8 @@ pub trait Transform {
     /// It is called at every event, also without input. One call appends at most one frame, so that
     /// unread plaintext stays bounded: while there is more than
     /// [`plain_bytes_max`](Transformed::plain_bytes_max), it is not called. An incomplete frame stays
-    /// in the input. The transformation may write to the wire, for example an acknowledgement.
+    /// in the input. The transformation may write to the wire, for example an acknowledgement, and
+    /// set timers of its own, at which it is called too.
     ///
     /// # Errors
     /// Returns the reason to close the connection, with the output written so far.
@@ -140,6 +146,12 @@ pub trait Transform {
         let _ = (state, cx);
     }
 
+    /// Returns the bytes on the wire for a connection that the loop refuses. Default: none, because
+    /// the service's message is plaintext.
+    fn refusal_message(&self) -> &[u8] {
+        b""
+    }
+
     /// Takes back the state of a connection that has ended.
     fn closed(
         &mut self,
@@ -154,6 +166,7 @@ pub trait Transform {
 
 /// The progress of [`Transform::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decoded {
     /// Some input was decoded; there may be more.
     Some,
@@ -340,6 +353,10 @@ impl<T: Transform> Layer for Transformed<T> {
         answer.unwrap_or_else(Next::Close)
     }
 
+    fn refusal_message<'a>(&'a self, _: &'a [u8]) -> &'a [u8] {
+        self.transform.refusal_message()
+    }
+
     fn closed(
         &mut self,
         state: Self::State,
@@ -492,6 +509,8 @@ impl<T> TransformedState<T> {
         match (self.stage, event) {
             (Stage::Handshake | Stage::New, _)
             | (Stage::Open, Event::Open | Event::Data | Event::Eof) => None,
+            // The transformation's own: `decode` was called.
+            (Stage::Open, Event::Timer(_)) => None,
             (Stage::Open, Event::Flushed) => {
                 let flush = std::mem::replace(&mut self.flush, Flush::Own);
                 (flush == Flush::Inner).then_some(event)

@@ -1,6 +1,7 @@
 //! Error numbers that std does not name.
 //!
-//! Numbers below 35 are the same on every Unix.
+//! Numbers below 35 are the same on every Unix. Not a part of the public interface: `oneloop-sim`
+//! injects these errors.
 
 pub use numbers::*;
 

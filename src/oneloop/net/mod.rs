@@ -3,6 +3,7 @@
 //! [`Os`] implements it with mio and socket2. The loop is generic over [`Net`] and monomorphised,
 //! so the seam costs nothing, and a simulated network can replace the kernel.
 
+#[doc(hidden)]
 pub mod errno;
 mod jobs;
 mod os;
@@ -18,7 +19,7 @@ pub use crate::service::FileSlice;
 
 pub use jobs::{Job, Jobs};
 #[cfg(unix)]
-pub use os::WriteWatch;
+pub use os::DescriptorWatch;
 pub use os::{Os, OsListener, Stopper};
 
 /// A network, a poller and a clock.
@@ -27,6 +28,11 @@ pub use os::{Os, OsListener, Stopper};
 /// assumes no more than mio promises: an event may be spurious, late, merged with another one or
 /// split in two, and only the results of reading, writing and accepting are reliable. It does rely
 /// on one event after each `WouldBlock`, once the socket is ready again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a network",
+    label = "the loop needs a `Net` here",
+    note = "`oneloop::net::Os` is the operating system's, `oneloop_sim::Network` a simulated one"
+)]
 pub trait Net {
     /// A connection.
     type Stream;
@@ -40,6 +46,13 @@ pub trait Net {
     /// It holds only until an event reports the end of the stream. True for epoll (epoll(7),
     /// question 9) and kqueue; false where only `WouldBlock` re-arms the event, as on Windows.
     const SHORT_READ_DRAINS: bool;
+
+    /// True if a write that takes fewer bytes than offered has filled the send buffer, and an event
+    /// follows once there is room.
+    ///
+    /// True for epoll (epoll(7), question 9) and kqueue. Default: false, which costs a write that
+    /// returns `WouldBlock`.
+    const SHORT_WRITE_FILLS: bool = false;
 
     /// Waits for events, at most for `timeout`; `None` sets no bound. Replaces the contents of
     /// `events`; after an error it is empty.
@@ -219,8 +232,10 @@ pub struct ThreadTimes {
 
 /// Wakes a loop. See [`Net::waker`].
 pub type WakeFn = Arc<dyn Fn() + Send + Sync>;
+
 /// How far an outbound connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Connecting {
     /// It is not established yet.
     InProgress,
@@ -244,6 +259,7 @@ impl Token {
 ///
 /// Its fields are hints: an attempt may still return `WouldBlock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Readiness {
     /// The source of the event.
     pub token: Token,
@@ -258,8 +274,22 @@ pub struct Readiness {
     pub hup: bool,
 }
 
+impl Readiness {
+    /// Returns an event of this source without a hint.
+    #[must_use]
+    pub const fn of(token: Token) -> Self {
+        Self {
+            token,
+            readable: false,
+            writable: false,
+            hup: false,
+        }
+    }
+}
+
 /// Where to listen.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ListenAt {
     /// At an address. Port 0 selects a free port.
     Address(Address),
@@ -270,6 +300,7 @@ pub enum ListenAt {
 
 /// Options of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListenOptions {
     /// How many established connections may wait to be accepted. The kernel may cap it
     /// (`somaxconn`).
@@ -284,6 +315,21 @@ pub struct ListenOptions {
     pub owns_file: bool,
 }
 
+impl ListenOptions {
+    /// Returns these options, and the defaults of the others: a port of its own, the permissions
+    /// that the umask leaves.
+    #[must_use]
+    pub const fn new(backlog: u32, buffers: BufferSizes) -> Self {
+        Self {
+            backlog,
+            buffers,
+            reuse_port: false,
+            mode: None,
+            owns_file: false,
+        }
+    }
+}
+
 /// How many bytes the kernel may hold for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferSizes {
@@ -296,6 +342,7 @@ pub struct BufferSizes {
 
 /// The consequence of an error of [`Net::accept`] for the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AcceptError {
     /// The queue is empty. The next connection causes an event.
     WouldBlock,

@@ -1,5 +1,7 @@
 //! The real network: mio's poller, socket2's socket options.
 
+#[cfg(unix)]
+mod descriptors;
 mod listener;
 #[cfg(any(target_os = "android", target_os = "linux"))]
 mod sendfile;
@@ -34,6 +36,8 @@ use super::{
 
 #[cfg(target_os = "linux")]
 use super::ThreadTimes;
+#[cfg(unix)]
+pub use descriptors::DescriptorWatch;
 pub use listener::OsListener;
 
 /// The operating system's network.
@@ -89,21 +93,20 @@ impl Os {
         })
     }
 
-    /// Returns a handle that stops the loop from outside.
+    /// Returns a handle that stops the loop from outside. See also
+    /// [`Reactor::stopper`](crate::Reactor::stopper).
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Returns the writing end of a pipe. Any byte written to it wakes the loop.
+    /// Returns the writing end of a pipe. Any byte written to it wakes the loop, which then checks
+    /// its [`Stopper`].
     ///
-    /// The loop then checks its [`Stopper`]. This is for signal handlers, which may write to a pipe
-    /// and set [`Stopper::flag`] but hardly anything else.
-    ///
-    /// # Errors
-    /// Returns the error of the underlying system call.
-    #[cfg(unix)]
-    pub fn wake_pipe(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
+    /// This is for signal handlers, which may write to a pipe and set [`Stopper::flag`] but hardly
+    /// anything else.
+    #[cfg(all(unix, any(test, feature = "signals")))]
+    pub(crate) fn wake_pipe(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
         let (mut reader, writer) = mio::net::UnixStream::pair()?;
         self.poll
             .registry()
@@ -112,34 +115,10 @@ impl Os {
         Ok(writer.into())
     }
 
-    /// Wakes the loop whenever `source` becomes readable.
-    ///
-    /// The loop never reads it: its owner reads it after the turn, and must keep it open as long as
-    /// the loop exists. With a timer's descriptor, waits can be finer than mio's whole
-    /// milliseconds.
-    ///
-    /// # Errors
-    /// Returns the error of the underlying system call.
+    /// Returns a watch for descriptors of the program.
     #[cfg(unix)]
-    pub fn wake_on(&mut self, source: &impl std::os::fd::AsFd) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        let descriptor = source.as_fd().as_raw_fd();
-        self.poll.registry().register(
-            &mut mio::unix::SourceFd(&descriptor),
-            WAKER,
-            Interest::READABLE,
-        )
-    }
-
-    /// Returns a handle that wakes the loop when a descriptor of the program becomes writable.
-    ///
-    /// It is for output that must not block, such as a log.
-    ///
-    /// # Errors
-    /// Returns the error of the underlying system call.
-    #[cfg(unix)]
-    pub fn write_watch(&self) -> io::Result<WriteWatch> {
-        self.poll.registry().try_clone().map(WriteWatch)
+    pub(crate) fn watch_descriptors(&self) -> io::Result<DescriptorWatch> {
+        DescriptorWatch::new(self.poll.registry())
     }
 
     /// Returns the poller's descriptor.
@@ -163,51 +142,17 @@ impl Os {
     }
 }
 
-/// Wakes a loop when a descriptor becomes writable. See [`Os::write_watch`].
-#[cfg(unix)]
-#[derive(Debug)]
-pub struct WriteWatch(mio::Registry);
-
-#[cfg(unix)]
-impl WriteWatch {
-    /// Wakes the loop each time `target` becomes writable, and now if it is.
-    ///
-    /// # Errors
-    /// Returns the error of the underlying system call: a regular file cannot be watched.
-    pub fn arm(&self, target: &impl std::os::fd::AsFd) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        let descriptor = target.as_fd().as_raw_fd();
-        self.0.register(
-            &mut mio::unix::SourceFd(&descriptor),
-            WAKER,
-            Interest::WRITABLE,
-        )
-    }
-
-    /// Ends the watch that [`arm`](Self::arm) began.
-    ///
-    /// # Errors
-    /// Returns the error of the underlying system call: the descriptor is not watched.
-    pub fn disarm(&self, target: &impl std::os::fd::AsFd) -> io::Result<()> {
-        use std::os::fd::AsRawFd;
-        let descriptor = target.as_fd().as_raw_fd();
-        self.0.deregister(&mut mio::unix::SourceFd(&descriptor))
-    }
-}
-
 impl Stopper {
     /// Stops the loop. It drains, as described at `Limits::drain_timeout`.
-    ///
-    /// # Errors
-    /// Returns the error of waking the loop; the loop still stops at its next turn.
-    pub fn stop(&self) -> io::Result<()> {
+    pub fn stop(&self) {
         self.requested.store(true, Ordering::Release);
-        self.waker.wake()
+        // A loop that could not be woken looks in its next turn.
+        let _ = self.waker.wake();
     }
 
     /// Returns the flag that [`stop`](Self::stop) sets, for use in a signal handler.
-    #[must_use]
-    pub fn flag(&self) -> Arc<AtomicBool> {
+    #[cfg(all(unix, feature = "signals"))]
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.requested)
     }
 }
@@ -217,21 +162,9 @@ impl Net for Os {
     type Listener = OsListener;
     type Events = OsEvents;
 
-    // The systems where mio's poller is epoll or kqueue, unless mio was built to use poll(2).
-    const SHORT_READ_DRAINS: bool = cfg!(all(
-        not(mio_unsupported_force_poll_poll),
-        any(
-            target_os = "android",
-            target_os = "dragonfly",
-            target_os = "freebsd",
-            target_os = "illumos",
-            target_os = "ios",
-            target_os = "linux",
-            target_os = "macos",
-            target_os = "netbsd",
-            target_os = "openbsd",
-        )
-    ));
+    const SHORT_READ_DRAINS: bool = EDGE_TRIGGERED;
+
+    const SHORT_WRITE_FILLS: bool = EDGE_TRIGGERED;
 
     #[inline]
     fn poll(&mut self, events: &mut OsEvents, timeout: Option<Duration>) -> io::Result<()> {
@@ -473,6 +406,22 @@ fn open_reserve() -> Option<File> {
 fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(errno::EINPROGRESS)
 }
+
+/// True on the systems where mio's poller is epoll or kqueue, unless mio was built to use poll(2).
+const EDGE_TRIGGERED: bool = cfg!(all(
+    not(mio_unsupported_force_poll_poll),
+    any(
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "illumos",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    )
+));
 
 /// Both directions, and urgent data: see [`Readiness::hup`].
 #[cfg(any(target_os = "android", target_os = "linux"))]

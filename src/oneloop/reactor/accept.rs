@@ -8,7 +8,7 @@ use super::connection::{Connection, Flags, Origin, Phase};
 use super::ends::Ends;
 use super::guard::refusal_message;
 use super::listen::QueueOwner;
-use super::{Reactor, WhenFull, with_context};
+use super::{Reactor, RunError, WhenFull};
 use crate::net::{AcceptError, Net};
 use crate::service::{Address, EndReason, PeerAddress, Service, Time};
 
@@ -128,7 +128,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     ///
     /// # Errors
     /// If a listener is unusable.
-    pub(crate) fn accept(&mut self) -> io::Result<()> {
+    pub(crate) fn accept(&mut self) -> Result<(), RunError> {
         if !self.has_to_accept() {
             return Ok(());
         }
@@ -141,7 +141,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Accepts queued connections, within the budget, while there is room.
-    pub(crate) fn accept_all(&mut self) -> io::Result<()> {
+    pub(crate) fn accept_all(&mut self) -> Result<(), RunError> {
         let now = self.core.now();
         for listener in 0..self.listeners.len() {
             self.listeners[listener].retry_if_over(now);
@@ -176,7 +176,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         own.unwrap_or(self.core.limits.when_full)
     }
 
-    pub(crate) fn accept_one(&mut self, listener: usize) -> io::Result<()> {
+    pub(crate) fn accept_one(&mut self, listener: usize) -> Result<(), RunError> {
         let entry = &mut self.listeners[listener];
         let Some(socket) = &entry.socket else {
             entry.accepting = Accepting::Idle;
@@ -195,8 +195,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 AcceptError::Transient => self.accept_failed(listener, &error),
                 AcceptError::Exhausted => self.accept_exhausted(listener, &error),
                 AcceptError::Fatal => {
-                    let address = &entry.address;
-                    return Err(with_context(&error, &format!("cannot accept on {address}")));
+                    let listener = entry.address.to_string();
+                    return Err(RunError::Accept { listener, error });
                 }
             },
         }
@@ -223,7 +223,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let mut connection = Connection::new(stream, ends, (phase, origin));
         connection.listener = listener as u16;
         let claim = connection.claim();
-        let Some(index) = self.insert(connection) else {
+        let Ok(index) = self.insert(connection) else {
             return self.release_admission(claim);
         };
         let id = self.slots.id(index);

@@ -1,13 +1,10 @@
 //! Outbound connections.
 
-use std::io;
-
 use super::Reactor;
 use super::connection::{Connection, Flags, Origin, Phase};
 use super::ends::Ends;
-use super::shutdown::STOPPING;
-use crate::net::{BufferSizes, Net};
-use crate::service::{Address, Connect, EndReason, PeerAddress, Service};
+use crate::net::{AcceptError, BufferSizes, Net};
+use crate::service::{Address, Connect, ConnectError, EndReason, PeerAddress, Service};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Opens an outbound connection at once.
@@ -29,17 +26,18 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Creates a slot for an outbound connection. Its first event reports success or failure.
-    pub(crate) fn start_connect(&mut self, connect: &Connect) -> io::Result<()> {
+    pub(crate) fn start_connect(&mut self, connect: &Connect) -> Result<(), ConnectError> {
         let started = if self.drain.is_some() {
-            Err(io::Error::other(STOPPING))
+            Err(ConnectError::Stopping)
         } else if self.admission.outbound >= self.core.limits.outbound_max {
-            Err(io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                TOO_MANY_OUTBOUND,
-            ))
+            Err(ConnectError::OutboundMax)
         } else {
             let buffers = self.outbound_buffers(connect);
-            self.core.net.connect(&connect.to, connect.from, &buffers)
+            let started = self.core.net.connect(&connect.to, connect.from, &buffers);
+            started.map_err(|error| match AcceptError::of(&error) {
+                AcceptError::Exhausted => ConnectError::Exhausted(error),
+                _ => ConnectError::Os(error),
+            })
         };
         let ended = &mut self.core.counters.ended[EndReason::ConnectFailed as usize];
         let stream = started.inspect_err(|_| *ended += 1)?;
@@ -51,9 +49,12 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let ends = Ends::outbound(remote, connect.tag);
         let connection = Connection::new(stream, ends, (Phase::Connecting, Origin::Outbound));
         let claim = connection.claim();
-        let Some(index) = self.insert(connection) else {
-            self.release_admission(claim);
-            return Err(io::Error::other("the socket could not be registered"));
+        let index = match self.insert(connection) {
+            Ok(index) => index,
+            Err(error) => {
+                self.release_admission(claim);
+                return Err(ConnectError::Register(error));
+            }
         };
         let connection = &mut self.slots[index];
         let timeout = connect.timeout.unwrap_or(self.core.limits.connect_timeout);
@@ -79,5 +80,3 @@ impl<S: Service, N: Net> Reactor<S, N> {
         }
     }
 }
-
-const TOO_MANY_OUTBOUND: &str = "as many outbound connections as outbound_max allows are open";

@@ -75,7 +75,8 @@ impl<S: Service, N: Net> Core<S, N> {
             return self.step_buffered(connection, id, event);
         }
         if let Some(key) = self.scratch.service.timers.take_due(id) {
-            return self.step_buffered(connection, id, Event::Timer(key));
+            let event = self.scratch.service.timer_event(key);
+            return self.step_buffered(connection, id, event);
         }
         if connection.wants_reading() {
             return match connection.has_input() {

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Reactor, Turn};
-use crate::net::Net;
+use super::{Reactor, RunError, Turn};
 #[cfg(unix)]
-use crate::net::Os;
+use crate::net::DescriptorWatch;
+use crate::net::{Net, Os, Stopper};
 #[cfg(unix)]
 use crate::service::ListenerId;
 use crate::service::Service;
@@ -19,7 +19,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn turn_within(&mut self, most: Duration) -> io::Result<Turn> {
+    pub fn turn_within(&mut self, most: Duration) -> Result<Turn, RunError> {
         self.wait_max = Some(most);
         let turn = self.turn();
         self.wait_max = None;
@@ -35,6 +35,54 @@ impl<S: Service, N: Net> Reactor<S, N> {
             true => Some(Duration::ZERO),
             false => self.timeout(),
         }
+    }
+}
+
+impl<S: Service> Reactor<S, Os> {
+    /// Returns a handle that stops the loop from another thread, or from the owner of the reactor's
+    /// thread, without knowing the service.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.core.net.stopper()
+    }
+
+    /// Returns a watch: it wakes the loop for descriptors of the program.
+    ///
+    /// A program that turns the loop itself waits this way for anything that has a descriptor. Signal
+    /// handlers, for example, may hardly do more than set a flag and write to a pipe:
+    ///
+    /// ```no_run
+    /// # use oneloop::{Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext, Turn};
+    /// # struct Echo;
+    /// # impl Service for Echo {
+    /// #     type Session = ();
+    /// #     fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+    /// #     fn step(&mut self, _: &mut (), _: Event, cx: &mut Context<'_>) -> Next {
+    /// #         Next::Read { until: cx.after(std::time::Duration::from_secs(60)) }
+    /// #     }
+    /// # }
+    /// use std::io::Read;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let mut reactor = Reactor::new(Echo, Limits::default())?;
+    /// let (mut woken, wake) = UnixStream::pair()?;
+    /// woken.set_nonblocking(true)?;
+    /// wake.set_nonblocking(true)?;
+    /// reactor.watch_descriptors()?.readable(&woken)?;
+    /// // `wake` goes to the signal handlers, for example to `signal_hook::low_level::pipe`.
+    /// while reactor.turn()? == Turn::Running {
+    ///     while woken.read(&mut [0; 64]).is_ok_and(|bytes| bytes > 0) {
+    ///         reactor.drain();
+    ///     }
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the error of the underlying system call, usually because descriptors are exhausted.
+    #[cfg(unix)]
+    pub fn watch_descriptors(&self) -> io::Result<DescriptorWatch> {
+        self.core.net.watch_descriptors()
     }
 }
 

@@ -6,7 +6,7 @@ use super::Reactor;
 use super::connection::{Flags, Phase};
 use super::core::Core;
 use crate::net::Net;
-use crate::service::{Part, Place, Service, SessionId, TimerId};
+use crate::service::{Part, Place, Service, SessionId, TimerId, TimerKey};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Fires expired timers, within the budget of a turn.
@@ -36,7 +36,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Steps a session with its timer, or leaves the timer due until the session can be stepped.
-    fn fire_session_timer(&mut self, session: SessionId, key: u32, place: Place) {
+    fn fire_session_timer(&mut self, session: SessionId, key: TimerKey, place: Place) {
         let id = TimerId::Session(session, key);
         let Some(connection) = self.slots.find(session).filter(|c| c.phase == Phase::Live) else {
             // The session has closed: it is not stepped again.

@@ -10,26 +10,25 @@ use super::drive::Progress;
 use super::guard::refusal_message;
 use super::token;
 use crate::net::{Connecting, Net};
-use crate::service::{EndReason, Service, SessionId};
+use crate::service::{ConnectError, EndReason, Service, SessionId};
 
 impl<S: Service, N: Net> Reactor<S, N> {
-    /// Puts a new connection into a slot and registers it. If that fails, closes the socket and
-    /// returns `None`.
-    pub(crate) fn insert(&mut self, mut connection: Slot<S, N>) -> Option<u32> {
+    /// Puts a new connection into a slot and registers it. If that fails, closes the socket.
+    pub(crate) fn insert(&mut self, mut connection: Slot<S, N>) -> io::Result<u32> {
         self.last_generation = token::next_generation(self.last_generation);
         connection.generation = self.last_generation;
         let index = self.slots.insert(connection);
         let token = token::connection(self.slots.id(index));
         let stream = &mut self.slots[index].stream;
         match self.core.net.register(stream, token) {
-            Ok(()) => Some(index),
+            Ok(()) => Ok(index),
             Err(error) => {
                 let connection = self.slots.remove(index);
                 let listener = connection.accepted_by();
                 self.core.net.close(connection.stream);
                 self.core.count_ended(listener, EndReason::RegisterFailed);
                 self.warn_limited("closed a connection that could not be registered", &error);
-                None
+                Err(error)
             }
         }
     }
@@ -114,7 +113,7 @@ impl<S: Service, N: Net> Core<S, N> {
                 self.open_session(connection, id);
             }
             Ok(Connecting::InProgress) => connection.flags.remove(Flags::WRITABLE),
-            Err(error) => self.connect_failed(connection, &error),
+            Err(error) => self.connect_failed(connection, &ConnectError::Os(error)),
         }
         Progress::Made
     }
@@ -132,7 +131,7 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 
     /// Ends an outbound connection that could not be established.
-    pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &io::Error) {
+    pub(crate) fn connect_failed(&mut self, connection: &mut Slot<S, N>, error: &ConnectError) {
         connection.abort(EndReason::ConnectFailed);
         let tag = connection.ends.tag().unwrap_or_default();
         self.call("connect_failed", |service, cx| {
@@ -155,7 +154,7 @@ impl<S: Service, N: Net> Core<S, N> {
     /// Handles an expired deadline. The connection is to be driven next.
     pub(crate) fn expire(&mut self, connection: &mut Slot<S, N>) {
         match connection.phase {
-            Phase::Connecting => self.connect_failed(connection, &ErrorKind::TimedOut.into()),
+            Phase::Connecting => self.connect_failed(connection, &ConnectError::TimedOut),
             Phase::Live if connection.write_deadline() > self.now() => {
                 connection.flags.add(Flags::DEADLINE)
             }

@@ -15,6 +15,16 @@ use crate::service::SessionLimits;
 /// [`validate`](Self::validate) checks when a reactor is built. Set limits that depend on each
 /// other together: for messages of more than some kilobytes begin with
 /// [`for_messages_up_to`](Self::for_messages_up_to).
+///
+/// A literal ends with `..Limits::default()`, so that it still compiles when there are further
+/// limits; their defaults keep the loop's behaviour:
+///
+/// ```
+/// use oneloop::Limits;
+///
+/// let limits = Limits { connections_max: 1000, ..Limits::default() };
+/// ```
+// Not `non_exhaustive`, which would forbid such a literal in another crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The most accepted connections served at once. Default 10,000; the greeting server lowers it
@@ -137,6 +147,7 @@ pub struct InvalidLimits {
 
 /// The treatment of a new connection when the server is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WhenFull {
     /// It is accepted, gets [`Service::refusal_message`](crate::service::Service::refusal_message),
     /// and is closed.
@@ -307,6 +318,12 @@ fn within(
 impl InvalidLimits {
     pub(crate) const fn new(limit: &'static str, rule: String) -> Self {
         Self { limit, rule }
+    }
+
+    /// Returns the name of the limit: that of its field.
+    #[must_use]
+    pub const fn limit(&self) -> &'static str {
+        self.limit
     }
 }
 

@@ -27,6 +27,7 @@ mod poll;
 mod pool;
 mod pressure;
 mod requests;
+mod run_error;
 mod shutdown;
 mod slots;
 mod timer_wheel;
@@ -60,6 +61,7 @@ pub use handle::{CallError, Handle, Reply, ReplyError};
 pub use limits::{InvalidLimits, Limits, WhenFull};
 pub use listen::Listen;
 pub use pool::{JobPanicked, Pool};
+pub use run_error::RunError;
 pub use watch::Watch;
 
 /// A single-threaded server, and client, for one [`Service`].
@@ -112,6 +114,7 @@ pub struct Reactor<S: Service, N: Net = Os> {
 
 /// The result of a reactor's run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stopped {
     /// Connections aborted when the drain timed out.
     pub aborted: usize,
@@ -119,6 +122,7 @@ pub struct Stopped {
 
 /// Whether there will be another turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Turn {
     /// There will be another turn.
     Running,
@@ -130,9 +134,9 @@ impl<S: Service> Reactor<S, Os> {
     /// Creates a reactor on the operating system's network.
     ///
     /// # Errors
-    /// Returns [`InvalidLimits`], with the kind `InvalidInput`, or the error of creating a poller.
-    pub fn new(service: S, limits: Limits) -> io::Result<Self> {
-        Ok(Self::with_net(service, limits, Os::new()?)?)
+    /// If a limit is invalid, or the operating system has no poller.
+    pub fn new(service: S, limits: Limits) -> Result<Self, BuildError> {
+        Self::builder(service).limits(limits).build()
     }
 }
 
@@ -232,7 +236,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     ///
     /// # Errors
     /// If polling is broken, or a listener is unusable.
-    pub fn run(&mut self) -> io::Result<Stopped> {
+    pub fn run(&mut self) -> Result<Stopped, RunError> {
         loop {
             if let Turn::Stopped(stopped) = self.turn()? {
                 return Ok(stopped);
@@ -248,7 +252,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn turn(&mut self) -> io::Result<Turn> {
+    pub fn turn(&mut self) -> Result<Turn, RunError> {
         self.poll()?;
         self.dispatch_events();
         self.run_ready_queue();
@@ -277,7 +281,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         &self.core.net
     }
 
-    /// Returns the network, mutably, for operations that only it has.
+    /// Returns the network, mutably. For networks of tests: through it, the sockets of the loop could
+    /// be used behind its back.
+    #[doc(hidden)]
     pub fn net_mut(&mut self) -> &mut N {
         &mut self.core.net
     }
@@ -312,8 +318,4 @@ impl<S: Service, N: Net> Reactor<S, N> {
             warn!("{context}: {error} ({suppressed} similar messages suppressed)");
         }
     }
-}
-
-fn with_context(error: &io::Error, context: &str) -> io::Error {
-    io::Error::new(error.kind(), format!("{context}: {error}"))
 }

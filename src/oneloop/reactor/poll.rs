@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connection::Flags;
 use super::drive::Outcome;
 use super::token::{self, Source};
-use super::{Reactor, with_context};
+use super::{Reactor, RunError};
 use crate::net::Net;
 use crate::service::{Service, Time};
 
@@ -25,7 +25,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     }
 
     /// Waits for events, until the next deadline at most. Starts the service before the first time.
-    pub(crate) fn poll(&mut self) -> io::Result<()> {
+    pub(crate) fn poll(&mut self) -> Result<(), RunError> {
         if self.is_new {
             self.start();
         }
@@ -47,7 +47,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if is_interrupted(&polled) {
             return Ok(());
         }
-        polled.map_err(|error| with_context(&error, "polling for events failed"))
+        polled.map_err(RunError::Poll)
     }
 
     #[cold]
@@ -71,9 +71,9 @@ impl<S: Service, N: Net> Reactor<S, N> {
         next = next.min(self.core.scratch.service.timers.next());
         if let Some(drain) = &self.drain {
             next = next.min(drain.next_at());
-        }
-        if self.has_stage_drained() {
-            next = Time::START;
+            if self.has_stage_drained() {
+                next = Time::START;
+            }
         }
         for (index, listener) in self.listeners.iter().enumerate() {
             if self.may_accept(index) {

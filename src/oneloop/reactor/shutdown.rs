@@ -1,6 +1,5 @@
 //! The drain: its start and its end.
 
-use std::io;
 use std::time::Duration;
 
 use super::connection::{Flags, Origin, Phase};
@@ -9,7 +8,7 @@ use super::ends::ListenerInfo;
 use super::listen::{DrainOrder, QueueOwner};
 use super::{Reactor, Stopped, Turn};
 use crate::net::Net;
-use crate::service::{EndReason, Service, Time};
+use crate::service::{ConnectError, EndReason, Service, Time};
 
 /// A drain in progress.
 #[derive(Clone, Copy, Debug)]
@@ -217,8 +216,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let mut aborted = 0;
         self.end_all(|core, connection| {
             if connection.phase == Phase::Connecting {
-                let error = io::Error::new(io::ErrorKind::TimedOut, STOPPING);
-                core.connect_failed(connection, &error);
+                core.connect_failed(connection, &ConnectError::Stopping);
             } else {
                 connection.abort(EndReason::DrainTimeout);
                 aborted += 1;
@@ -253,5 +251,3 @@ impl<S: Service, N: Net> Drop for Reactor<S, N> {
         self.reap();
     }
 }
-
-pub(crate) const STOPPING: &str = "the loop is stopping";

@@ -25,7 +25,7 @@ impl<S: Service, N: Net> Core<S, N> {
             self.scratch.output.clear();
             return true;
         }
-        self.save_unsent(connection, written)
+        self.sent_in_part(connection, written, output.len())
     }
 
     /// Writes output that is not plain, as [`send`](Self::send) does.
@@ -42,13 +42,37 @@ impl<S: Service, N: Net> Core<S, N> {
             connection.flags.add(Flags::FLUSHED);
         }
         let output = &mut self.scratch.output;
-        let written = write_chunks(&mut self.net, &mut connection.stream, output.chunks());
+        let (written, offered) =
+            write_chunks(&mut self.net, &mut connection.stream, output.chunks());
         if matches!(written, Ok(bytes) if bytes == output.len()) {
             self.counters.bytes_out += output.len() as u64;
             self.scratch.reset();
             return true;
         }
+        self.sent_in_part(connection, written, offered)
+    }
+
+    /// Saves the output of a step that the kernel has not taken whole, as
+    /// [`save_unsent`](Self::save_unsent) does.
+    #[cold]
+    fn sent_in_part(
+        &mut self,
+        connection: &mut Slot<S, N>,
+        written: io::Result<usize>,
+        offered: usize,
+    ) -> bool {
+        if let Ok(bytes) = written {
+            Self::note_short_write(connection, bytes, offered);
+        }
         self.save_unsent(connection, written)
+    }
+
+    /// Notes that a connection is not writable, if a write that took less than `offered` has filled
+    /// its send buffer: another attempt now would be in vain.
+    fn note_short_write(connection: &mut Slot<S, N>, bytes: usize, offered: usize) {
+        if N::SHORT_WRITE_FILLS && bytes < offered {
+            connection.flags.remove(Flags::WRITABLE);
+        }
     }
 
     /// Ends a connection whose step wrote more than the maximum. A part of the output would look
@@ -79,7 +103,7 @@ impl<S: Service, N: Net> Core<S, N> {
         let keep = |segment| buffers.output.append(segment);
         self.scratch.output.take_from(sent, keep);
         if sent + buffers.output.len() >= LARGE_OUTPUT_BYTES {
-            self.widen_send_buffer(connection);
+            self.widen_send_buffer(connection, sent);
         }
         self.scratch.reset();
         false
@@ -99,8 +123,12 @@ impl<S: Service, N: Net> Core<S, N> {
     ///
     /// With the default buffer one segment of 64 KiB is under way at a time on a loopback, and
     /// waits for an acknowledgement that Linux delays by 40 ms: two replies of 1 MB a second.
-    fn widen_send_buffer(&mut self, connection: &Slot<S, N>) {
+    fn widen_send_buffer(&mut self, connection: &mut Slot<S, N>, sent: usize) {
         if self.limits.send_buffer_bytes < LARGE_BUFFER_BYTES {
+            if sent > 0 {
+                // The rest may fit now.
+                connection.flags.add(Flags::WRITABLE);
+            }
             // Best effort: otherwise the output is only slower.
             let _ = self
                 .net
@@ -135,7 +163,8 @@ impl<S: Service, N: Net> Core<S, N> {
         let Some(Buffers { output, .. }) = buffers.as_deref_mut() else {
             return Progress::None;
         };
-        match write_chunks(&mut self.net, stream, output.chunks()) {
+        let (written, offered) = write_chunks(&mut self.net, stream, output.chunks());
+        match written {
             Ok(bytes) => {
                 self.counters.bytes_out += bytes as u64;
                 output.advance(bytes);
@@ -150,6 +179,7 @@ impl<S: Service, N: Net> Core<S, N> {
                     let deadline = self.now() + self.limits.write_timeout;
                     connection.set_write_deadline(deadline, &self.pressure);
                 }
+                Self::note_short_write(connection, bytes, offered);
             }
             Err(error) => {
                 Self::write_failed(connection, &error);
@@ -189,25 +219,31 @@ impl<S: Service, N: Net> Core<S, N> {
 }
 
 /// Writes chunks, up to the first one from a file: all of them, or the first ones of very many.
+/// Returns the result, and how many bytes the call was offered.
 fn write_chunks<'a, N: Net>(
     net: &mut N,
     stream: &mut N::Stream,
     chunks: impl Iterator<Item = Chunk<'a>>,
-) -> io::Result<usize> {
+) -> (io::Result<usize>, usize) {
     let mut vector = [IoSlice::new(&[]); SLICES_PER_WRITE];
     let mut filled = 0;
     for chunk in chunks.take(SLICES_PER_WRITE) {
         match chunk {
             Chunk::Bytes(bytes) => vector[filled] = IoSlice::new(bytes),
-            Chunk::File(slice) => return net.write_file(stream, &vector[..filled], slice),
+            Chunk::File(slice) => {
+                // A file that has become shorter is no full buffer, so nothing counts as offered.
+                return (net.write_file(stream, &vector[..filled], slice), 0);
+            }
         }
         filled += 1;
     }
-    match &vector[..filled] {
+    let slices = &vector[..filled];
+    let written = match slices {
         [] => Ok(0),
         [slice] => net.write(stream, slice),
         slices => net.write_vectored(stream, slices),
-    }
+    };
+    (written, slices.iter().map(|slice| slice.len()).sum())
 }
 
 /// The most slices of one write. Linux takes up to 1,024; a step that writes shared bytes has few.

@@ -4,13 +4,14 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::depth::Depth;
 use super::inspect::Inspect;
 use super::limits::SessionLimits;
 use super::output::WriteBuf;
 use super::part::Part;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
-use super::timers::{TimerId, Timers};
+use super::timers::{TimerId, TimerKey, Timers};
 use super::{Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
@@ -35,6 +36,10 @@ pub struct ServiceContext {
     pub(super) part: Part,
     /// The part whose timer is due, within the part that is called.
     pub(crate) due: Part,
+    /// The depth of the layer, or of the session, that is called.
+    pub(super) layer: Depth,
+    /// The depth at which the timer was set that is due.
+    pub(super) due_layer: Depth,
     pub(crate) timers: Timers,
     /// The state of the generator of random numbers.
     pub(crate) random: u64,
@@ -63,6 +68,8 @@ impl Scratch {
                 requests: Requests::default(),
                 part: Part::WHOLE,
                 due: Part::WHOLE,
+                layer: Depth::OUTERMOST,
+                due_layer: Depth::OUTERMOST,
                 timers: Timers::default(),
                 random: 0,
             },
@@ -254,16 +261,22 @@ impl<'a> Context<'a> {
     /// stepped ([`Event::Flushed`](super::Event::Flushed) comes first), and comes in the next turn
     /// if `at` has passed. [`Time::UNBOUNDED`] cancels the timer. The loop frees all timers of a
     /// session when it ends.
+    ///
+    /// A [`Layer`](crate::layer::Layer) has timers of its own, whose keys are independent of those of
+    /// the session inside it and of other layers.
     pub fn set_timer(&mut self, key: u32, at: Time) {
-        let now = self.now();
-        let id = TimerId::Session(self.id(), key);
+        let (id, now) = (self.timer_id(key), self.now());
         self.scratch.service.timers.set(id, at, now);
     }
 
     /// Cancels a timer of this session: its event does not come. Does nothing if none is set.
     pub fn cancel_timer(&mut self, key: u32) {
-        let id = TimerId::Session(self.id(), key);
+        let id = self.timer_id(key);
         self.scratch.service.timers.cancel(id);
+    }
+
+    fn timer_id(&self, key: u32) -> TimerId {
+        self.scratch.service.timer_of(self.id(), key)
     }
 
     /// Sets full duplex on or off. Default: off.
@@ -449,14 +462,20 @@ impl ServiceContext {
     /// ended.
     #[cfg(feature = "tls")]
     pub(crate) fn set_timer_of(&mut self, session: SessionId, key: u32, at: Time) {
-        let id = TimerId::Session(session, key);
+        let id = self.timer_of(session, key);
         self.timers.set(id, at, self.now);
     }
 
     /// Cancels a timer of any session.
     #[cfg(feature = "tls")]
     pub(crate) fn cancel_timer_of(&mut self, session: SessionId, key: u32) {
-        self.timers.cancel(TimerId::Session(session, key));
+        let id = self.timer_of(session, key);
+        self.timers.cancel(id);
+    }
+
+    pub(crate) fn timer_of(&self, session: SessionId, key: u32) -> TimerId {
+        let layer = self.layer;
+        TimerId::Session(session, TimerKey { layer, key })
     }
 
     /// Stops the whole server, as a signal does. See [`Event::Drain`](super::Event::Drain).

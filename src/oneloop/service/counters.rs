@@ -4,50 +4,123 @@ use super::EndReason;
 
 /// Counts since the loop was created. Reading them costs nothing.
 ///
-/// They add up: `accepted + connecting` is the sum of `ended` over all reasons, plus the number of
-/// open connections.
+/// Each counter has a method of its name, and [`iter`](Self::iter) returns all of them. They add up:
+/// `accepted + connecting` is the sum of `ended` over all reasons, plus the number of open
+/// connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Connections accepted, including refused ones.
-    pub accepted: u64,
-    /// Outbound connections begun.
-    pub connecting: u64,
-    /// Connections ended, by the number of their [`EndReason`].
-    pub ended: [u64; EndReason::ALL.len()],
-    /// Accepts that failed because of their one connection.
-    pub accept_failures: u64,
-    /// Accepts that failed because descriptors or kernel memory were exhausted.
-    pub accept_exhausted: u64,
-    /// Turns of the loop: each is one poll.
-    pub turns: u64,
-    /// Events returned by the poller.
-    pub events: u64,
-    /// Events for a connection that had ended. They are dropped.
-    pub stale_events: u64,
-    /// Sockets read without an event: before a timer fires, and before a session gets a drain,
-    /// because input may have arrived in time.
-    pub looks: u64,
-    /// Calls of handles carried out, and results of jobs.
-    pub calls: u64,
-    /// Panics of the service outside of a step.
-    pub service_panics: u64,
-    /// Calls of [`Service::step`](crate::service::Service::step).
-    pub steps: u64,
-    /// Bytes read from peers.
-    pub bytes_in: u64,
-    /// Bytes written to peers.
-    pub bytes_out: u64,
+    pub(crate) accepted: u64,
+    pub(crate) connecting: u64,
+    /// By the number of the reason.
+    pub(crate) ended: [u64; EndReason::ALL.len()],
+    pub(crate) accept_failures: u64,
+    pub(crate) accept_exhausted: u64,
+    pub(crate) turns: u64,
+    pub(crate) events: u64,
+    pub(crate) stale_events: u64,
+    pub(crate) looks: u64,
+    pub(crate) calls: u64,
+    pub(crate) service_panics: u64,
+    pub(crate) steps: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
 }
 
 impl Counters {
+    /// Returns the number of connections accepted, including refused ones.
+    #[must_use]
+    pub const fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Returns the number of outbound connections begun.
+    #[must_use]
+    pub const fn connecting(&self) -> u64 {
+        self.connecting
+    }
+
     /// Returns the number of connections that ended for `reason`.
     #[must_use]
     pub const fn ended(&self, reason: EndReason) -> u64 {
         self.ended[reason as usize]
     }
 
-    /// Returns every counter with its name, as exporters of metrics need them: the fields, and for
-    /// each [`EndReason`] the connections that ended for it.
+    /// Returns the number of connections that have ended.
+    #[must_use]
+    pub fn ended_in_all(&self) -> u64 {
+        self.ended.iter().sum()
+    }
+
+    /// Returns the number of accepts that failed because of their one connection.
+    #[must_use]
+    pub const fn accept_failures(&self) -> u64 {
+        self.accept_failures
+    }
+
+    /// Returns the number of accepts that failed because descriptors or kernel memory were
+    /// exhausted.
+    #[must_use]
+    pub const fn accept_exhausted(&self) -> u64 {
+        self.accept_exhausted
+    }
+
+    /// Returns the number of turns of the loop: each is one poll.
+    #[must_use]
+    pub const fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Returns the number of events that the poller has returned.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Returns the number of events for a connection that had ended. They are dropped.
+    #[must_use]
+    pub const fn stale_events(&self) -> u64 {
+        self.stale_events
+    }
+
+    /// Returns the number of sockets read without an event: before a timer fires, and before a
+    /// session gets a drain, because input may have arrived in time.
+    #[must_use]
+    pub const fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Returns the number of calls of handles carried out, and of results of jobs.
+    #[must_use]
+    pub const fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Returns the number of panics of the service outside of a step.
+    #[must_use]
+    pub const fn service_panics(&self) -> u64 {
+        self.service_panics
+    }
+
+    /// Returns the number of calls of [`Service::step`](crate::service::Service::step).
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Returns the number of bytes read from peers.
+    #[must_use]
+    pub const fn bytes_in(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Returns the number of bytes written to peers.
+    #[must_use]
+    pub const fn bytes_out(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// Returns every counter with its name, as exporters of metrics need them: one for each method,
+    /// and for each [`EndReason`] the connections that ended for it.
     ///
     /// Further counters may be added at any place.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
@@ -70,18 +143,13 @@ impl Counters {
         let ended = ended.map(|&reason| (reason.name(), self.ended(reason)));
         counts.into_iter().chain(ended)
     }
-
-    /// Returns the number of connections that have ended.
-    #[must_use]
-    pub fn ended_in_all(&self) -> u64 {
-        self.ended.iter().sum()
-    }
 }
 
 /// The resources in use at one moment.
 ///
 /// All values are zero once every connection has ended: tests find leaks this way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Open connections, including those being refused.
     pub connections: usize,

@@ -8,8 +8,10 @@
 
 mod address_key;
 mod connect;
+mod connect_error;
 mod context;
 mod counters;
+mod depth;
 mod end;
 mod histogram;
 pub mod inspect;
@@ -23,14 +25,15 @@ mod shared;
 mod time;
 mod timers;
 
-use std::io;
 use std::time::Duration;
 
 pub(crate) use address_key::address_key;
 pub use connect::{Address, Connect};
+pub use connect_error::ConnectError;
 pub(crate) use context::Scratch;
 pub use context::{Context, ServiceContext};
 pub use counters::{Counters, Usage};
+pub(crate) use depth::Inside;
 pub use end::{CloseReason, EndReason};
 use inspect::{Description, Inspection};
 pub use limits::SessionLimits;
@@ -42,7 +45,7 @@ pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
 pub(crate) use requests::Control;
 pub use shared::{FileSlice, Shared};
 pub use time::Time;
-pub(crate) use timers::{Place, TimerId};
+pub(crate) use timers::{Place, TimerId, TimerKey};
 
 /// A server's behaviour: one value for the loop, one [`Session`](Self::Session) per connection.
 ///
@@ -99,7 +102,7 @@ pub trait Service {
     }
 
     /// Handles the failure of an outbound connection with this `tag`. It had no session.
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         let _ = (tag, error, cx);
     }
 
@@ -173,6 +176,9 @@ pub enum Event {
     /// not done returns [`Next::Read`] and is read on, until it closes or `Limits::drain_timeout`
     /// has elapsed. Comes at most once.
     Drain,
+    /// A timer of a session, or of a layer, inside this layer is due. Only layers get it, and pass it
+    /// on: the session gets its [`Event::Timer`].
+    InnerTimer(u32),
 }
 
 /// The event that a session waits for. Every wait has a bound.

@@ -1,7 +1,9 @@
 //! Timers with keys, of sessions and of the service.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
+use super::depth::Depth;
 use super::part::Part;
 use super::{SessionId, Time};
 
@@ -25,8 +27,15 @@ pub(crate) struct Timers {
 /// Identifies a timer by its owner and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerId {
-    Session(SessionId, u32),
+    Session(SessionId, TimerKey),
     Service(Part, u64),
+}
+
+/// Identifies a timer among those of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TimerKey {
+    pub(crate) layer: Depth,
+    pub(crate) key: u32,
 }
 
 /// A timer's place in the queue. Timers of one moment expire in the order in which they were set.
@@ -50,7 +59,7 @@ enum State {
 }
 
 /// An expired timer of a session. The order is by session, then by place.
-type Due = (SessionId, Place, u32);
+type Due = (SessionId, Place, TimerKey);
 
 impl Timers {
     /// Sets a timer, or moves it.
@@ -89,8 +98,7 @@ impl Timers {
 
     /// Removes all timers of a session.
     pub(crate) fn cancel_all_of(&mut self, session: SessionId) {
-        let all = TimerId::Session(session, 0)..=TimerId::Session(session, u32::MAX);
-        while let Some((&id, _)) = self.timers.range(all.clone()).next() {
+        while let Some((&id, _)) = self.timers.range(Self::all_of(session)).next() {
             self.cancel(id);
         }
     }
@@ -98,6 +106,21 @@ impl Timers {
     /// Returns when a timer is due, if it is set.
     pub(crate) fn get(&self, id: TimerId) -> Option<Time> {
         self.timers.get(&id).map(|timer| timer.at)
+    }
+
+    /// Returns the innermost timer of a session with this key, if one is set.
+    pub(crate) fn innermost(&self, session: SessionId, key: u32) -> Option<TimerKey> {
+        let of_session = self.timers.range(Self::all_of(session)).rev();
+        of_session
+            .filter_map(|(&id, _)| match id {
+                TimerId::Session(_, timer) => Some(timer),
+                TimerId::Service(..) => None,
+            })
+            .find(|timer| timer.key == key)
+    }
+
+    fn all_of(session: SessionId) -> RangeInclusive<TimerId> {
+        TimerId::Session(session, TimerKey::FIRST)..=TimerId::Session(session, TimerKey::LAST)
     }
 
     /// Starts a turn: a timer set from now on expires in the next one at the earliest, even if its
@@ -142,7 +165,7 @@ impl Timers {
 
     /// Takes the first timer that is due for a session, and returns its key.
     #[inline]
-    pub(crate) fn take_due(&mut self, session: SessionId) -> Option<u32> {
+    pub(crate) fn take_due(&mut self, session: SessionId) -> Option<TimerKey> {
         if self.has_due() {
             return self.take_due_of(session);
         }
@@ -150,8 +173,8 @@ impl Timers {
     }
 
     #[cold]
-    fn take_due_of(&mut self, session: SessionId) -> Option<u32> {
-        let first = (session, Place::FIRST, 0);
+    fn take_due_of(&mut self, session: SessionId) -> Option<TimerKey> {
+        let first = (session, Place::FIRST, TimerKey::FIRST);
         let &(owner, _, key) = self.due.range(first..).next()?;
         if owner != session {
             return None;
@@ -194,6 +217,17 @@ impl Timers {
         let state = State::Queued(place);
         self.timers.insert(id, Timer { at, state });
     }
+}
+
+impl TimerKey {
+    const FIRST: Self = Self {
+        layer: Depth::OUTERMOST,
+        key: 0,
+    };
+    const LAST: Self = Self {
+        layer: Depth::MAX,
+        key: u32::MAX,
+    };
 }
 
 impl Place {
@@ -239,7 +273,12 @@ mod tests {
     }
 
     fn of(session: SessionId, key: u32) -> TimerId {
-        TimerId::Session(session, key)
+        TimerId::Session(session, key_of(key))
+    }
+
+    fn key_of(key: u32) -> TimerKey {
+        let layer = Depth::OUTERMOST;
+        TimerKey { layer, key }
     }
 
     #[test]
@@ -314,7 +353,7 @@ mod tests {
         timers.cancel(of(ALICE, 1));
         timers.set(of(ALICE, 2), at(50), at(1));
         assert_eq!(timers.take_due(BOB), None);
-        assert_eq!(timers.take_due(ALICE), Some(3));
+        assert_eq!(timers.take_due(ALICE), Some(key_of(3)));
         assert_eq!(timers.take_due(ALICE), None);
         assert_eq!(fire(&mut timers, at(50)), [of(ALICE, 2)]);
     }

@@ -181,7 +181,6 @@ const FIRST_COME_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::TimerId;
     use crate::testing::Harness;
 
     /// A queue with two turns and four places.
@@ -218,8 +217,8 @@ mod tests {
 
         /// Returns when a timer of a connection is due.
         fn timer(&mut self, connection: usize, key: u32) -> Option<Time> {
-            let id = TimerId::Session(self.numbers[connection].0, key);
-            self.harness.service_context().timers.get(id)
+            let cx = self.harness.service_context();
+            cx.timers.get(cx.timer_of(self.numbers[connection].0, key))
         }
 
         /// Returns the connections that have their turn, and fires their timers.

@@ -3,13 +3,7 @@ use crate::{RemotePeer, Status};
 
 const SERVER: &str = "10.0.0.1:6000";
 const PEER: &str = "10.0.0.2:50000";
-const OPTIONS: ListenOptions = ListenOptions {
-    backlog: 2,
-    buffers: BUFFERS,
-    reuse_port: false,
-    mode: None,
-    owns_file: false,
-};
+const OPTIONS: ListenOptions = ListenOptions::new(2, BUFFERS);
 const BUFFERS: BufferSizes = BufferSizes {
     send_bytes: 8,
     receive_bytes: 1024,
@@ -54,12 +48,9 @@ fn wait(network: &mut Network) -> Vec<Readiness> {
 }
 
 fn hint(token: usize, readable: bool, writable: bool, hup: bool) -> Readiness {
-    Readiness {
-        token: Token(token),
-        readable,
-        writable,
-        hup,
-    }
+    let mut hint = Readiness::of(Token(token));
+    (hint.readable, hint.writable, hint.hup) = (readable, writable, hup);
+    hint
 }
 
 fn kind<T: fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {

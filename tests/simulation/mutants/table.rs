@@ -335,9 +335,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "drain_of_nothing_lasts_all_its_time",
         file: "src/oneloop/reactor/poll.rs",
         find: "if self.has_stage_drained() {
-            next",
+                next",
         replace: "if false && self.has_stage_drained() {
-            next",
+                next",
         suite: Suite::Scenario("draining"),
     },
     Mutant {
@@ -893,9 +893,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_leak_without_registration",
         file: "src/oneloop/reactor/connect.rs",
-        find: "            self.release_admission(claim);
-            return Err",
-        replace: "            return Err",
+        find: "                self.release_admission(claim);
+                return Err",
+        replace: "                return Err",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
@@ -919,16 +919,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outbound_cut_off_without_a_word",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "                core.connect_failed(connection, &error);",
-        replace: "                let _ = error;
+        find: "                core.connect_failed(connection, &ConnectError::Stopping);",
+        replace: "                let _ = (core, ConnectError::Stopping);
                 connection.abort(EndReason::ConnectFailed);",
         suite: Suite::Scenario("outbound"),
     },
     Mutant {
         name: "outbound_cut_off_counted_as_cut",
         file: "src/oneloop/reactor/shutdown.rs",
-        find: "                core.connect_failed(connection, &error);",
-        replace: "                core.connect_failed(connection, &error);
+        find: "                core.connect_failed(connection, &ConnectError::Stopping);",
+        replace: "                core.connect_failed(connection, &ConnectError::Stopping);
                 aborted += 1;",
         suite: Suite::Scenario("outbound"),
     },
@@ -1919,7 +1919,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "large_output_keeps_a_small_send_buffer",
         file: "src/oneloop/reactor/write.rs",
-        find: "            self.widen_send_buffer(connection);",
+        find: "            self.widen_send_buffer(connection, sent);",
         replace: "",
         suite: Suite::Scenario("memory"),
     },
@@ -1950,6 +1950,29 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "                ErrorKind::Interrupted => {}\n",
         replace: "",
         suite: Suite::Scenario("writing"),
+    },
+    Mutant {
+        name: "short_write_retried_at_once",
+        file: "src/oneloop/reactor/write.rs",
+        find: "if N::SHORT_WRITE_FILLS && bytes < offered {",
+        replace: "if N::SHORT_WRITE_FILLS && bytes > offered {",
+        suite: Suite::Scenario("writing"),
+    },
+    Mutant {
+        name: "layers_share_timer_keys",
+        file: "src/oneloop/service/context.rs",
+        find: "        let layer = self.layer;",
+        replace: "        let layer = Default::default();",
+        suite: Suite::Scenario("layers"),
+    },
+    Mutant {
+        name: "panic_leaves_the_depth_of_layers",
+        file: "src/oneloop/service/depth.rs",
+        find: "        self.cx.as_mut().layer.0 -= 1;",
+        replace: "        if !std::thread::panicking() {
+            self.cx.as_mut().layer.0 -= 1;
+        }",
+        suite: Suite::Scenario("layers"),
     },
     // Reports, the admin service and the loop's measurements.
     Mutant {

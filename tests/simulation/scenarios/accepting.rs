@@ -26,7 +26,7 @@ fn accepting_in_one_turn_ends_at_its_bound_and_goes_on_in_the_next() {
     let mut accepted = Vec::new();
     for _ in 0..3 {
         simulation.turn();
-        accepted.push(simulation.reactor().counters().accepted);
+        accepted.push(simulation.reactor().counters().accepted());
     }
     assert_eq!(accepted, [4, 8, 10]);
 }
@@ -53,7 +53,7 @@ fn accepting_has_a_bound_for_each_listener() {
         })
         .collect();
     simulation.turn();
-    assert_eq!(simulation.reactor().counters().accepted, 8);
+    assert_eq!(simulation.reactor().counters().accepted(), 8);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn accepting_stops_at_a_full_server_that_lets_others_queue() {
     let clients: Vec<_> = (0..3).map(|_| simulation.connect()).collect();
     simulation.run_for(SECOND);
     assert_eq!(simulation.reactor().open_connections(), 2);
-    assert_eq!(simulation.reactor().counters().accepted, 2);
+    assert_eq!(simulation.reactor().counters().accepted(), 2);
     assert_eq!(clients[2].status(), Status::Open, "in the queue");
     clients[0].close();
     simulation.run_for(SECOND);
@@ -153,7 +153,7 @@ fn address_with_its_share_is_refused_and_served_again_when_one_leaves() {
     assert_eq!(next.received(), b"hello");
     let counters = simulation.reactor().counters();
     assert_eq!(
-        (counters.accepted, counters.ended(EndReason::AddressLimit)),
+        (counters.accepted(), counters.ended(EndReason::AddressLimit)),
         (4, 0)
     );
     simulation.run_for(5 * SECOND);
@@ -203,7 +203,7 @@ fn accepting_without_descriptors_is_tried_again_when_one_is_free() {
 fn accepting_without_descriptors_refuses_with_the_message() {
     let (mut simulation, _inside) = exhausted(HOUR, WhenFull::Refuse);
     simulation.reactor_mut().service_mut().refusal = b"full\n".to_vec();
-    let before = simulation.reactor().counters().accept_exhausted;
+    let before = simulation.reactor().counters().accept_exhausted();
     let clients: Vec<_> = (0..5).map(|_| simulation.connect()).collect();
     simulation.run_for(ms(10));
     for client in &clients {
@@ -211,10 +211,10 @@ fn accepting_without_descriptors_refuses_with_the_message() {
         assert!(client.at_end());
     }
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.accepted, 6);
+    assert_eq!(counters.accepted(), 6);
     assert_eq!(counters.ended(EndReason::ServerFull), 5);
     // Once for each client, and once for the empty queue.
-    assert_eq!(counters.accept_exhausted, before + 6);
+    assert_eq!(counters.accept_exhausted(), before + 6);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn accepting_that_fails_as_often_as_a_turn_may_accept_rests() {
     let client = simulation.connect();
     simulation.run_for(ms(400));
     assert_eq!(simulation.network().call_counts().accepts, 5);
-    assert_eq!(simulation.reactor().counters().accept_failures, 5);
+    assert_eq!(simulation.reactor().counters().accept_failures(), 5);
     simulation.run_for(ms(500));
     assert_eq!(simulation.network().call_counts().accepts, 10);
     simulation.network().set_faults(Faults::NONE);
@@ -250,7 +250,7 @@ fn accepting_goes_on_after_one_connection_failed() {
         ..Faults::NONE
     });
     simulation.turn();
-    assert_eq!(simulation.reactor().counters().accept_failures, 1);
+    assert_eq!(simulation.reactor().counters().accept_failures(), 1);
     simulation.network().set_faults(Faults::NONE);
     drop(failing);
     let next = simulation.connect();
@@ -264,7 +264,7 @@ fn every_connection_of_one_event_is_accepted() {
     let mut simulation = simulate(Limits::default(), echo);
     let clients: Vec<_> = (0..5).map(|_| simulation.connect()).collect();
     simulation.turn();
-    assert_eq!(simulation.reactor().counters().accepted, 5);
+    assert_eq!(simulation.reactor().counters().accepted(), 5);
     drop(clients);
 }
 
@@ -275,16 +275,11 @@ fn listener_that_cannot_be_had_is_an_error_and_no_listener() {
     let error = simulation.reactor_mut().listen(address).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     let mut network = simulation.network().clone();
-    let options = ListenOptions {
-        backlog: 1,
-        buffers: oneloop::net::BufferSizes {
-            send_bytes: 1,
-            receive_bytes: 1,
-        },
-        reuse_port: false,
-        mode: None,
-        owns_file: false,
+    let buffers = oneloop::net::BufferSizes {
+        send_bytes: 1,
+        receive_bytes: 1,
     };
+    let options = ListenOptions::new(1, buffers);
     let (token, at) = (oneloop::net::Token(7), ListenAt::Address(address.into()));
     assert!(Net::listen(&mut network, at, &options, token).is_err());
 }
@@ -342,8 +337,8 @@ fn accepting_that_succeeds_now_and_then_does_not_rest() {
     let _clients: Vec<_> = (0..400).map(|_| simulation.connect()).collect();
     simulation.run_for(ms(10));
     let counters = simulation.reactor().counters();
-    assert_eq!(counters.accepted + counters.accept_failures, 400);
-    assert!(counters.accept_failures > 100);
+    assert_eq!(counters.accepted() + counters.accept_failures(), 400);
+    assert!(counters.accept_failures() > 100);
 }
 
 /// A service with the default refusal.

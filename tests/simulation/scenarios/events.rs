@@ -108,7 +108,7 @@ fn event_for_a_connection_that_is_gone_is_counted_and_dropped() {
     simulation.turn();
     let _successor = simulation.connect();
     simulation.run_for(SECOND);
-    assert_eq!(simulation.reactor().counters().stale_events, 1);
+    assert_eq!(simulation.reactor().counters().stale_events(), 1);
     assert_eq!(simulation.reactor().service().events(1), [Event::Open]);
 }
 

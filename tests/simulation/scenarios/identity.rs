@@ -50,7 +50,7 @@ fn panic_at_the_start_is_counted_and_ends_nothing() {
     client.send(b"hello");
     simulation.run_for(SECOND);
     assert_eq!(client.received(), b"hello");
-    assert_eq!(simulation.reactor().counters().service_panics, 1);
+    assert_eq!(simulation.reactor().counters().service_panics(), 1);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn outbound_connection_has_the_buffers_of_its_own() {
     simulation.reactor_mut().connect(connect);
     let sent = loop {
         simulation.turn();
-        match simulation.reactor().counters().bytes_out {
+        match simulation.reactor().counters().bytes_out() {
             0 => {}
             sent => break sent,
         }

@@ -129,7 +129,7 @@ fn with_output(limits: Limits, bytes: usize) -> (Simulation<Probe>, Client) {
     });
     client.stop_reading();
     client.send(b"go");
-    while simulation.reactor().counters().bytes_out == 0 {
+    while simulation.reactor().counters().bytes_out() == 0 {
         simulation.turn();
     }
     (simulation, client)
@@ -161,7 +161,7 @@ fn much_pending_output_gets_a_larger_send_buffer_and_little_does_not() {
     let taken = |bytes| {
         let (mut simulation, _client) = with_output(wide(), bytes);
         simulation.run_for(SECOND);
-        simulation.reactor().counters().bytes_out
+        simulation.reactor().counters().bytes_out()
     };
     let kernel = u64::from(Limits::default().send_buffer_bytes);
     let (little, much) = (taken(60_000), taken(1_000_000));

@@ -70,7 +70,7 @@ fn job_that_panics_reports_it_and_its_worker_goes_on() {
     assert_eq!(pool.run(|| 1, note), Ok(()));
     simulation.run_for(MINUTE);
     assert_eq!(results(&simulation), [(PANICKED, 1), (1, 2)]);
-    assert_eq!(simulation.reactor().counters().service_panics, 0);
+    assert_eq!(simulation.reactor().counters().service_panics(), 0);
     assert_eq!(pool.under_way(), 0);
 }
 
@@ -82,7 +82,7 @@ fn result_whose_call_panics_is_counted_and_frees_its_place() {
     };
     assert_eq!(pool.run(|| (), panics), Ok(()));
     simulation.run_for(2 * SECOND);
-    assert_eq!(simulation.reactor().counters().service_panics, 1);
+    assert_eq!(simulation.reactor().counters().service_panics(), 1);
     assert_eq!(pool.run(|| 1, note), Ok(()));
     simulation.run_for(2 * SECOND);
     assert_eq!(results(&simulation), [(1, 3)]);

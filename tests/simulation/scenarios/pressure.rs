@@ -204,8 +204,7 @@ fn write_deadline_is_shortened_when_the_server_is_full() {
         step.cx.write(&[b'x'; 1_000_000]);
         step.read_for(HOUR)
     });
-    let client = simulation.connect();
-    client.stop_reading();
+    let _client = connect_deaf(&mut simulation);
     simulation.run_for(14 * SECOND);
     assert_eq!(simulation.reactor().open_connections(), 1);
     simulation.run_for(2 * SECOND);
@@ -227,8 +226,7 @@ fn write_deadline_that_is_shortened_twice_is_shortened_from_what_it_was() {
         }
         step.read_for(HOUR)
     });
-    let slow = simulation.connect();
-    slow.stop_reading();
+    let _slow = connect_deaf(&mut simulation);
     simulation.run_for(ms(10));
     let mut crowd = crowd(&mut simulation, 15);
     // Cross the threshold several times: each time all waits are shortened anew.

@@ -1,14 +1,14 @@
 //! A service that runs a scenario's closure, and records every call.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Context, EndReason, Event, Limits, ListenerId, Next, Peer, Service,
+    CloseReason, ConnectError, Context, EndReason, Event, Limits, ListenerId, Next, Peer, Service,
     ServiceContext, SessionId, Tag, Time,
 };
-use oneloop_sim::Simulation;
+use oneloop_sim::{Client, LinkProfile, Simulation};
 
 /// A service whose sessions are numbered from 0, in the order of opening.
 pub(crate) struct Probe {
@@ -145,7 +145,7 @@ impl Service for Probe {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, error: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.note(Call::ConnectFailed(tag.value(), error.kind()), cx);
     }
 
@@ -191,6 +191,16 @@ pub(crate) fn echo(mut step: Step<'_, '_>) -> Next {
         Event::Drain => Next::Close(CloseReason::Shutdown),
         _ => step.read_for(MINUTE),
     }
+}
+
+/// Connects a client that does not read. Its kernel takes no more than a kilobyte.
+pub(crate) fn connect_deaf<S: Service>(simulation: &mut Simulation<S>) -> Client {
+    let client = simulation.connect_over(LinkProfile {
+        receive_buffer_bytes: 1000,
+        ..LinkProfile::default()
+    });
+    client.stop_reading();
+    client
 }
 
 pub(crate) const fn ms(millis: u64) -> Duration {

@@ -16,9 +16,9 @@ fn share(turn_bytes_max: usize) -> Limits {
 
 /// Counts the steps that one turn takes.
 fn steps_of_a_turn(simulation: &mut oneloop_sim::Simulation<Probe>) -> u64 {
-    let before = simulation.reactor().counters().steps;
+    let before = simulation.reactor().counters().steps();
     simulation.turn();
-    simulation.reactor().counters().steps - before
+    simulation.reactor().counters().steps() - before
 }
 
 #[test]
@@ -57,9 +57,9 @@ fn share_of_a_turn_bounds_the_bytes_that_are_moved() {
     simulation.turn();
     let mut moved = Vec::new();
     for _ in 0..20 {
-        let before = simulation.reactor().counters().bytes_in;
+        let before = simulation.reactor().counters().bytes_in();
         simulation.turn();
-        moved.push(simulation.reactor().counters().bytes_in - before);
+        moved.push(simulation.reactor().counters().bytes_in() - before);
     }
     assert!(
         moved.iter().all(|bytes| (500..=1200).contains(bytes)),
@@ -67,7 +67,7 @@ fn share_of_a_turn_bounds_the_bytes_that_are_moved() {
     );
     // The remaining input needs no further event.
     simulation.run_for(SECOND);
-    assert_eq!(simulation.reactor().counters().bytes_in, 60_000);
+    assert_eq!(simulation.reactor().counters().bytes_in(), 60_000);
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Output: its flushing, its timeout, and the end of a connection.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Time};
-use oneloop_sim::{Client, Faults, LinkProfile, RemotePeer, Script, Simulation, Status};
+use oneloop_sim::{
+    Client, Faults, LinkProfile, Observer, RemotePeer, Script, Simulation, Status, Syscall,
+};
 
 use super::probe::*;
 
@@ -59,6 +64,30 @@ fn output_that_is_taken_in_parts_arrives_whole_and_once() {
         simulation.run_for(MINUTE);
         assert!(client.received() == pattern(100_000), "case {seed}");
     }
+}
+
+/// Counts the writes for which there was no room at all.
+struct Blocked(Rc<Cell<u32>>);
+
+impl Observer for Blocked {
+    fn observe(&mut self, _: Time, _: SocketAddr, what: Syscall<'_>) {
+        if what == Syscall::WriteFailed(ErrorKind::WouldBlock) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+}
+
+#[test]
+fn short_write_is_not_retried_before_there_is_room() {
+    let (mut simulation, client) = answering(narrow(1000), 50_000, false);
+    let blocked = Rc::new(Cell::new(0));
+    let network = simulation.network().clone();
+    network.set_observer(Blocked(Rc::clone(&blocked)));
+    client.send(b"go");
+    simulation.run_for(MINUTE);
+    assert!(client.received() == pattern(50_000));
+    assert!(network.call_counts().writes >= 50);
+    assert_eq!(blocked.get(), 0);
 }
 
 #[test]
@@ -160,13 +189,13 @@ fn output_that_a_peer_does_not_take_ends_after_its_time_with_a_reset() {
         write_timeout: 5 * SECOND,
         ..narrow(1000)
     };
-    let (mut simulation, client) = answering(limits, 1_000_000, false);
-    client.stop_reading();
+    let (mut simulation, _) = answering(limits, 1_000_000, false);
+    let client = connect_deaf(&mut simulation);
     client.send(b"go");
     simulation.run_for(ms(4990));
-    assert_eq!(simulation.reactor().service().end(0), None);
+    assert_eq!(simulation.reactor().service().end(1), None);
     simulation.run_for(ms(20));
-    let end = simulation.reactor().service().end(0);
+    let end = simulation.reactor().service().end(1);
     assert_eq!(end, Some(EndReason::WriteTimeout));
     simulation.run_for(SECOND);
     assert_eq!(client.status(), Status::Failed(ErrorKind::ConnectionReset));
@@ -344,7 +373,7 @@ fn closing_discards_what_the_peer_still_sends_so_that_it_reads_the_last_words() 
     }
     assert_eq!(client.status(), Status::Open);
     assert_eq!(simulation.reactor().open_connections(), 1);
-    assert_eq!(simulation.reactor().counters().bytes_in, 1002);
+    assert_eq!(simulation.reactor().counters().bytes_in(), 1002);
     // One byte more is too much.
     client.send(b"x");
     simulation.run_for(ms(10));
@@ -469,5 +498,5 @@ fn closing_discards_what_the_peer_still_sends_though_its_reads_are_interrupted()
     assert!(client.at_end());
     let counters = simulation.reactor().counters();
     assert_eq!(counters.ended(EndReason::Completed), 1);
-    assert_eq!(counters.bytes_in, 2 + 100 * 1000);
+    assert_eq!(counters.bytes_in(), 2 + 100 * 1000);
 }

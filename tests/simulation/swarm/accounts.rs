@@ -17,27 +17,27 @@ pub(super) fn check<S: Service, const EDGE: bool>(
 ) -> Verdict {
     let (counters, counted) = (reactor.counters(), network.call_counts());
     let open = reactor.open_connections() as u64;
-    let came = counters.accepted + counters.connecting;
+    let came = counters.accepted() + counters.connecting();
     let gone = counters.ended_in_all();
     same("connections", "open or ended", (came, gone + open))?;
     let descriptors = network.descriptors_open() as u64;
     same("connections", "sockets", (open, descriptors))?;
-    same("turns", "turns made", (counters.turns, turns as u64))?;
-    same("steps", "steps of the service", (counters.steps, steps))?;
+    same("turns", "turns made", (counters.turns(), turns as u64))?;
+    same("steps", "steps of the service", (counters.steps(), steps))?;
     same(
         "events",
         "events reported",
-        (counters.events, counted.events),
+        (counters.events(), counted.events),
     )?;
     same(
         "bytes in",
         "bytes read",
-        (counters.bytes_in, counted.bytes_read),
+        (counters.bytes_in(), counted.bytes_read),
     )?;
     same(
         "bytes out",
         "bytes written",
-        (counters.bytes_out, counted.bytes_written),
+        (counters.bytes_out(), counted.bytes_written),
     )
 }
 

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use oneloop::layer::{Decoded, Handshake, Transform};
-use oneloop::{CloseReason, Context, Event, Output, Peer, ServiceContext, Time};
+use oneloop::layer::{Decoded, Handshake, Output, Transform};
+use oneloop::{CloseReason, Context, Event, Peer, ServiceContext, Time};
 
 /// The server's side of the cipher.
 pub struct Cipher {

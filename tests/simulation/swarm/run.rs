@@ -169,7 +169,7 @@ fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
         digest: run.network.digest(),
         turns: run.turns,
         clients: run.next,
-        sessions: run.reactor.counters().accepted,
+        sessions: run.reactor.counters().accepted(),
         trace: run.network.take_trace(),
     }
 }
@@ -357,7 +357,7 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err(format!("{peer} has been neglected since {since:?}"));
         }
         // Allowed: one look before a deadline fires, and before a session gets its drain event.
-        if tally.reads_without_readiness > self.reactor.counters().looks {
+        if tally.reads_without_readiness > self.reactor.counters().looks() {
             return Err("a connection was read that had no event".into());
         }
         // Allowed: one look before a listener is closed.

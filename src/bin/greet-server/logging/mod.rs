@@ -24,7 +24,7 @@ use format::Layout;
 pub(crate) use format::LogFormat;
 use format::Reader;
 #[cfg(unix)]
-use oneloop::net::WriteWatch;
+use oneloop::DescriptorWatch;
 use ring::Ring;
 use stream::Stream;
 
@@ -89,10 +89,15 @@ pub(crate) fn set_level(level: LevelFilter) {
 
 /// Has the loop woken when standard error takes more again, if it ever does not.
 #[cfg(unix)]
-pub(crate) fn wake_with(watch: WriteWatch) {
+pub(crate) fn wake_with(watch: DescriptorWatch) {
     if let Some(logger) = LOGGER.get() {
         logger.hold().watch = Some(watch);
     }
+}
+
+/// Logs a line without fields at every log level.
+pub(crate) fn note(message: &str) {
+    always(Level::Info, message, &[]);
 }
 
 /// Logs a line at every log level: people and scripts wait for it.
@@ -156,7 +161,7 @@ struct Output {
     /// The line being written; kept for its memory.
     line: String,
     #[cfg(unix)]
-    watch: Option<WriteWatch>,
+    watch: Option<DescriptorWatch>,
 }
 
 /// How far writing got.
@@ -278,9 +283,9 @@ impl Output {
         let descriptor = self.stream.descriptor();
         // A regular file cannot be watched; its lines wait for the next turn.
         let _ = if is_behind {
-            watch.arm(&descriptor.as_fd())
+            watch.writable(&descriptor.as_fd())
         } else {
-            watch.disarm(&descriptor.as_fd())
+            watch.end(&descriptor.as_fd())
         };
     }
 

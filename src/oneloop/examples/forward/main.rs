@@ -6,8 +6,8 @@
 
 use hashbrown::HashMap;
 use oneloop::{Address, CloseReason, Connect, Context, EndReason, Event, Limits, Next, Peer};
-use oneloop::{Reactor, Service, ServiceContext, SessionId, Shared, Tag, Time};
-use std::{collections::VecDeque, io, time::Duration};
+use oneloop::{ConnectError, Reactor, Service, ServiceContext, SessionId, Shared, Tag, Time};
+use std::{collections::VecDeque, time::Duration};
 
 const PIPE_BYTES: usize = 256 * 1024; // of one direction, beside those of one read
 const IDLE: Duration = Duration::from_secs(600); // a pair ends if no byte moves for so long
@@ -121,7 +121,7 @@ impl Service for Forward {
         }
     }
 
-    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, _: &ConnectError, cx: &mut ServiceContext) {
         if let Some(id) = self.pairs.get(&tag.value()).and_then(|pair| pair.ids[0]) {
             cx.abort(id);
         }

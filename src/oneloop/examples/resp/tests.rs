@@ -6,9 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
-use oneloop::Counters;
-use oneloop::net::Stopper;
 use oneloop::testing::Harness;
+use oneloop::{Counters, Stopper};
 use oneloop_sim::{Client, Dialog, Faults, LinkProfile, Network, Rng, Simulation, Status, storm};
 
 use super::data::number;
@@ -436,7 +435,7 @@ impl Server {
             let mut reactor = Reactor::new(resp, limits(value_max)).expect("a poller");
             let address = reactor.listen(([127, 0, 0, 1], 0).into()).expect("a port");
             sender
-                .send((address, reactor.net().stopper()))
+                .send((address, reactor.stopper()))
                 .expect("the test waits");
             reactor.run().expect("the loop runs to its end");
             reactor.counters().clone()
@@ -458,7 +457,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stopper.stop().expect("the loop is there");
+        self.stopper.stop();
         let ended = self.thread.take().expect("it runs").join();
         let counters = ended.expect("no panic");
         assert_eq!(counters.ended(EndReason::Panicked), 0);

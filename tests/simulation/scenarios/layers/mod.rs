@@ -1,8 +1,11 @@
 //! Layers around services.
 
 mod beside;
+mod by_listener;
+mod duplex;
 mod observing;
 mod strict;
+mod timers;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

@@ -362,6 +362,30 @@ fn first_wrong_byte_ends_the_connection() {
     assert_eq!((counters.begun, counters.failed), (0, 1));
 }
 
+#[test]
+fn refused_client_gets_an_alert() {
+    let config = config();
+    let mut service = Probe::new(echo);
+    service.refusal = b"The server is full.".to_vec();
+    let limits = Limits {
+        connections_max: 1,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(service.with(config.layer()), limits, 1);
+    let _first = simulation.connect();
+    simulation.run_for(ms(10));
+    let seen = connect(
+        &simulation,
+        9,
+        close_to(),
+        (&client_config(false), says(b"hello")),
+    );
+    simulation.run_for(SECOND);
+    let failure = seen.borrow().failure.clone().expect("an alert");
+    assert!(failure.contains("InternalError"), "{failure}");
+    assert_eq!(config.counters().begun, 0);
+}
+
 /// Handshakes that stop at any byte end at the deadline, and leave nothing.
 #[test]
 fn handshake_that_stops_half_way_ends_in_time() {
@@ -580,8 +604,8 @@ fn session_in_duplex_reads_all_input_while_its_output_waits() {
     };
     let seen = connect(&simulation, 1, link, (&client_config(false), manner));
     simulation.run_for(10 * SECOND);
-    assert!(simulation.reactor().counters().bytes_in > 50_000);
-    assert!(simulation.reactor().counters().bytes_out < 30_000);
+    assert!(simulation.reactor().counters().bytes_in() > 50_000);
+    assert!(simulation.reactor().counters().bytes_out() < 30_000);
     simulation.run_for(HOUR);
     assert!(seen.borrow().plain == sends && seen.borrow().ended);
     assert_eq!(simulation.reactor().usage(), Default::default());

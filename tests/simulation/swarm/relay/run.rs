@@ -61,7 +61,7 @@ fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
     let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
     let (turns, clients) = (run.turns, run.next);
-    let sessions = run.reactor.counters().accepted;
+    let sessions = run.reactor.counters().accepted();
     let (network, shared) = (run.network.clone(), run.shared.clone());
     let verdict = verdict.and_then(|()| run.end());
     let mut trace = network.take_trace();
@@ -323,12 +323,12 @@ impl<const EDGE: bool> Run<EDGE> {
         accounts::check(&self.reactor, &self.network, (self.turns, steps))?;
         let counters = self.reactor.counters();
         // Those that were shed are counted, too.
-        if counters.accepted < accepted {
-            let counted = counters.accepted;
+        if counters.accepted() < accepted {
+            let counted = counters.accepted();
             return Err(format!("{accepted} were accepted, {counted} are counted"));
         }
         let tally = self.network.call_counts();
-        if tally.reads_without_readiness > counters.looks {
+        if tally.reads_without_readiness > counters.looks() {
             return Err("a connection was read that had no event".into());
         }
         if self.turns.is_multiple_of(8) {

@@ -62,7 +62,7 @@ fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
     let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
     let (digest, turns, clients) = (run.network.digest(), run.turns, run.next);
-    let (sessions, trace) = (run.reactor.counters().accepted, run.network.take_trace());
+    let (sessions, trace) = (run.reactor.counters().accepted(), run.network.take_trace());
     let verdict = verdict.and_then(|()| run.drop());
     Report {
         verdict: verdict.map_err(|wrong| format!("turn {turns}: {wrong}")),
@@ -267,13 +267,13 @@ impl<const EDGE: bool> Run<EDGE> {
         let steps = self.shared.0.borrow().steps_in_all;
         accounts::check(&self.reactor, &self.network, (self.turns, steps))?;
         let tally = self.network.call_counts();
-        if tally.reads_without_readiness > self.reactor.counters().looks {
+        if tally.reads_without_readiness > self.reactor.counters().looks() {
             return Err("a connection was read that had no event".into());
         }
         if tally.abandoned > 0 && self.plan.limits.drain_timeout > SLACK * 3 {
             // Unless the loop had no descriptor for them, or no time.
-            let exhausted = self.reactor.counters().accept_exhausted > 0;
-            let failed = self.reactor.counters().accept_failures > 0;
+            let exhausted = self.reactor.counters().accept_exhausted() > 0;
+            let failed = self.reactor.counters().accept_failures() > 0;
             // A full server keeps them queued, and a needlessly blocking accept hides them.
             let hidden = self.plan.limits.when_full == oneloop::WhenFull::Queue
                 || self.plan.faults.needless_blocks > 0.0;
@@ -351,7 +351,7 @@ impl<const EDGE: bool> Run<EDGE> {
         };
         let now = self.network.time();
         let slept = now - std::mem::replace(&mut self.last_turn, now) > NAP;
-        let steps = self.reactor.counters().steps;
+        let steps = self.reactor.counters().steps();
         let idle = tally == same && !slept && steps == self.last_steps(steps);
         self.quiet_turns = if idle { self.quiet_turns + 1 } else { 0 };
         if self.quiet_turns > QUIET_TURNS_MAX {

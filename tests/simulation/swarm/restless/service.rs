@@ -1,13 +1,12 @@
 //! A service that does everything the contract allows, by chance.
 
-use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
 use oneloop::{
-    CloseReason, Connect, Context, EndReason, Event, JobPanicked, ListenerId, Next, Peer, Pool,
-    Service, ServiceContext, SessionId, Tag, Time,
+    CloseReason, Connect, ConnectError, Context, EndReason, Event, JobPanicked, ListenerId, Next,
+    Peer, Pool, Service, ServiceContext, SessionId, Tag, Time,
 };
 use oneloop_sim::{Network, Rng};
 
@@ -441,7 +440,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         b""
     }
 
-    fn connect_failed(&mut self, tag: Tag, _: &io::Error, cx: &mut ServiceContext) {
+    fn connect_failed(&mut self, tag: Tag, _: &ConnectError, cx: &mut ServiceContext) {
         let tag = tag.value() as u32;
         let known = self.shared.0.borrow_mut().tags.remove(&tag).is_some();
         let verdict = known.then_some(()).ok_or_else(|| "it failed twice".into());

@@ -38,12 +38,12 @@ pub use end::{CloseReason, EndReason};
 use inspect::{Description, Inspection};
 pub use limits::SessionLimits;
 pub use nested::Output;
-pub(crate) use output::Segment;
+pub(crate) use output::{Chunk, Segment};
 pub use part::Side;
 pub(crate) use part::{Entered, Part};
 pub use peer::{Announced, ListenerId, Peer, PeerAddress, Route, SessionId, Tag};
 pub(crate) use requests::Control;
-pub use shared::Shared;
+pub use shared::{FileSlice, Shared};
 pub use time::Time;
 pub(crate) use timers::{Place, TimerId, TimerKey};
 

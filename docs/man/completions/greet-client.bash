@@ -23,7 +23,7 @@ _greet__client() {
 
     case "${cmd}" in
         greet__client)
-            opts="-v -h -V --name --framing --timeout --verbose --generate --help --version"
+            opts="-v -h -V --name --framing --timeout --tls --tls-ca --tls-name --verbose --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -38,6 +38,14 @@ _greet__client() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

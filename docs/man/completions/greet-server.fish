@@ -13,9 +13,11 @@ complete -c greet-server -l drain -d 'How long the connections have to finish wh
 complete -c greet-server -l grace -d 'How long the server goes on accepting when it is stopped, before the connections have to finish: until load balancers have noticed that it is not ready any more' -r
 complete -c greet-server -l successor-timeout -d 'How long a successor, started by SIGUSR2, has to be ready' -r
 complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
-complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
+complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address or fd://NAME like those of --listen. Default: none' -r
 complete -c greet-server -l agent -d 'Address for the agent checks of HAProxy, whose servers then need `weight 100`. Default: none' -r
 complete -c greet-server -l warn-turn -d 'Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off' -r
+complete -c greet-server -l tls-cert -d 'Encrypts the connections with TLS: the certificate chain, as a PEM file. Needs a build with the feature `tls`' -r -F
+complete -c greet-server -l tls-key -d 'The private key of the certificate, as a PEM file' -r -F
 complete -c greet-server -l log-level -d 'Least level that is logged' -r -f -a "off\t''
 error\t''
 warn\t''

@@ -29,6 +29,22 @@ pub(crate) struct Args {
     pub(crate) timeout: Duration,
     /// The file that keeps the names typed at a terminal, if any.
     pub(crate) history: Option<PathBuf>,
+    /// How to encrypt the connection, if at all.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "it is always `None`")
+    )]
+    pub(crate) tls: Option<Encryption>,
+}
+
+/// The other end of an encrypted connection.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is none"))]
+pub(crate) struct Encryption {
+    /// The file with the certificates of authorities, instead of the system's.
+    pub(crate) authorities: Option<PathBuf>,
+    /// The server's name, instead of the host.
+    pub(crate) name: Option<String>,
 }
 
 /// Talk to a greeting server: it asks for a name, and greets it.
@@ -71,6 +87,18 @@ struct CommandLine {
     #[arg(long, env = "GREET_TIMEOUT", default_value = "10s", value_parser = timeout)]
     timeout: Duration,
 
+    /// Talks over TLS. Needs a build with the feature `tls`.
+    #[arg(long, env = "GREET_TLS")]
+    tls: bool,
+
+    /// Certificates of the authorities to trust, as a PEM file, instead of those of the system.
+    #[arg(long, value_name = "FILE", env = "GREET_TLS_CA", requires = "tls")]
+    tls_ca: Option<PathBuf>,
+
+    /// The name in the server's certificate, if it is not the host.
+    #[arg(long, value_name = "NAME", env = "GREET_TLS_NAME", requires = "tls")]
+    tls_name: Option<String>,
+
     /// Logs each address that is tried to standard error.
     #[arg(short, long)]
     verbose: bool,
@@ -97,6 +125,10 @@ impl Args {
         if given.verbose {
             start_log();
         }
+        if given.tls && cfg!(not(feature = "tls")) {
+            let error = CommandLine::command().error(ErrorKind::InvalidValue, NO_TLS);
+            error.exit()
+        }
         let text = given.server.join(" ");
         let server = address::to_connect_to(&text).unwrap_or_else(|problem| {
             let message = format!("invalid value '{text}' for '[ADDR] [PORT]': {problem}");
@@ -109,6 +141,10 @@ impl Args {
             framing: given.framing.resolve(),
             timeout: given.timeout,
             history: history(),
+            tls: given.tls.then_some(Encryption {
+                authorities: given.tls_ca,
+                name: given.tls_name,
+            }),
         }
     }
 }
@@ -190,6 +226,8 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// Far beyond any use, and far below the overflow of a clock.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+const NO_TLS: &str = "this build of greet-client has no TLS: build it with --features tls";
+
 const EXAMPLES: &str = "\
 Examples:
   greet-client                            talk to 127.0.0.1:6000
@@ -202,7 +240,7 @@ Exit codes:
   0  the server answered `exit` with its goodbye, or standard output was closed
   1  standard input could not be read, or standard output not written
   2  misuse: a flag, an address or a name that cannot be
-  3  no connection: refused, unreachable, unknown host, or none within --timeout
+  3  no connection: refused, unreachable, unknown host, no TLS, or a time-out
   4  the server did not answer within --timeout
   5  the server ended the conversation first, or without a goodbye
   6  the server does not speak the protocol

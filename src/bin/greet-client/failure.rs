@@ -12,6 +12,9 @@ use greet_support::address::Address;
 pub(crate) enum Failure {
     /// No connection was made.
     Unreachable { server: Address, error: io::Error },
+    /// The server cannot be talked to over TLS.
+    #[cfg(feature = "tls")]
+    NotEncrypted { server: Address, error: io::Error },
     /// The server did not send its answer within the time limit.
     Stalled {
         server: Address,
@@ -72,6 +75,8 @@ impl Failure {
             Self::Input(_) | Self::Output(_) => 1,
             Self::NameTooLong(_) => 2,
             Self::Unreachable { .. } => 3,
+            #[cfg(feature = "tls")]
+            Self::NotEncrypted { .. } => 3,
             Self::Stalled { .. } => 4,
             Self::Closed { .. } | Self::Broken { .. } => 5,
             Self::Violated { .. } => 6,
@@ -84,6 +89,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable { server, error } => unreachable_sentence(f, server, error),
+            #[cfg(feature = "tls")]
+            Self::NotEncrypted { server, error } => write!(
+                f,
+                "No TLS with {server} ({error}): {}",
+                encryption_hint(error)
+            ),
             Self::Stalled {
                 server,
                 timeout,
@@ -177,6 +188,20 @@ fn unreachable_sentence(
             f,
             "No connection to {server} ({error}): check the address and the network"
         ),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn encryption_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::NotFound => "check --tls-ca and --tls-name",
+        io::ErrorKind::InvalidData => {
+            "if it speaks TLS, check --tls-ca and --tls-name; if it does not, leave out --tls"
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            "does it speak TLS? If it is slow, try a longer --timeout"
+        }
+        _ => "does it speak TLS? Look into the server's log",
     }
 }
 

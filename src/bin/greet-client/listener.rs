@@ -3,13 +3,13 @@
 //! The thread shows messages as they arrive. Only while a line is edited the editing thread shows
 //! them, because the terminal is its own; then the listener interrupts it.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::ErrorKind;
 use std::process;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::channel::Channel;
 use crate::failure::{Awaiting, Failure, ProtocolViolation};
 use crate::screen::Screen;
 use crate::wire::{self, EXIT, Framing, GOOD_BYE, Message, QUESTION};
@@ -18,7 +18,7 @@ use greet_support::address::Address;
 /// A connection to a greeting server.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    stream: TcpStream,
+    channel: Arc<Channel>,
     shared: Arc<Shared>,
 }
 
@@ -61,9 +61,9 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// If the operating system gives no thread or no descriptor.
+    /// If the operating system gives no thread.
     pub(crate) fn start(
-        stream: TcpStream,
+        channel: Channel,
         server: Address,
         screen: Screen,
     ) -> Result<Self, Failure> {
@@ -80,11 +80,12 @@ impl Listener {
             }),
             changed: Condvar::new(),
         });
-        let (theirs, shared_too) = (stream.try_clone(), Arc::clone(&shared));
-        theirs
-            .and_then(|theirs| thread::Builder::new().spawn(move || shared_too.listen(theirs)))
+        let channel = Arc::new(channel);
+        let (channel_too, shared_too) = (Arc::clone(&channel), Arc::clone(&shared));
+        thread::Builder::new()
+            .spawn(move || shared_too.listen(&channel_too))
             .map_err(|error| shared.broken(error))?;
-        Ok(Self { stream, shared })
+        Ok(Self { channel, shared })
     }
 
     /// Sends a name, after which the server owes a reply and the next question; after [`EXIT`] it
@@ -119,7 +120,7 @@ impl Listener {
             bytes.push(b'\n');
         }
         // One write for all of it: a server may take one read for one name.
-        match (&self.stream).write_all(&bytes) {
+        match self.channel.write_all(&bytes) {
             Ok(()) => Ok(()),
             Err(error) if wire::has_peer_left(&error) => Ok(()),
             Err(error) if wire::has_timed_out(&error) => {
@@ -200,11 +201,11 @@ impl Listener {
 
 impl Shared {
     /// Reads the connection to its end.
-    fn listen(&self, mut stream: TcpStream) {
+    fn listen(&self, channel: &Channel) {
         block_interrupts();
         let mut chunk = [0; CHUNK_BYTES];
         let end = loop {
-            match stream.read(&mut chunk) {
+            match channel.read(&mut chunk) {
                 Ok(0) => break self.closed(),
                 Ok(count) => {
                     if let Err(failure) = self.receive(&chunk[..count]) {

@@ -7,6 +7,7 @@
 //! connection ends the program, also while the user is at the prompt.
 
 mod args;
+mod channel;
 mod conversation;
 #[cfg(unix)]
 mod editor;
@@ -14,12 +15,15 @@ mod failure;
 mod listener;
 mod names;
 mod screen;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::args::Args;
+use crate::channel::Channel;
 use crate::failure::Failure;
 use crate::listener::Listener;
 use crate::names::Names;
@@ -30,10 +34,25 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Failure> {
-    let stream = wire::connect(&args.server, args.timeout)?;
+    let channel = connect(&args)?;
     let mut names = Names::listed_or_from_stdin(args.names, args.history);
-    let listener = Listener::start(stream, args.server, Screen::on_stdout())?;
+    let listener = Listener::start(channel, args.server, Screen::on_stdout())?;
     conversation::run(&listener, &mut names, args.framing, args.timeout)
+}
+
+fn connect(args: &Args) -> Result<Channel, Failure> {
+    let stream = wire::connect(&args.server, args.timeout)?;
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &args.tls {
+        let name = tls.name.as_deref().unwrap_or(args.server.host());
+        let stream = tls::connect(stream, name, tls.authorities.as_deref(), args.timeout);
+        let stream = stream.map_err(|error| Failure::NotEncrypted {
+            server: args.server.clone(),
+            error,
+        })?;
+        return Ok(Channel::Encrypted(Box::new(stream)));
+    }
+    Ok(Channel::Plain(stream))
 }
 
 /// Reports a failure, and returns the code for it.

@@ -12,6 +12,7 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::config::{self, Options};
+use crate::encryption::TlsArgs;
 use crate::listeners::Place;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
@@ -86,7 +87,7 @@ pub(crate) struct Args {
     pub(crate) backlog: u32,
 
     /// Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain
-    /// socket, or an address like those of --listen. Default: none.
+    /// socket, or an address or fd://NAME like those of --listen. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
 
@@ -97,6 +98,9 @@ pub(crate) struct Args {
     /// Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off.
     #[arg(long, value_name = "TIME", env = "GREET_WARN_TURN", value_parser = humantime::parse_duration)]
     warn_turn: Option<Duration>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
     /// Least level that is logged.
     #[arg(
@@ -176,6 +180,8 @@ impl Args {
         let mut args = Self::from_arg_matches(matches)?;
         args.listen = listen(matches)?;
         args.options = config::options(&Self::command(), matches);
+        let usable = args.tls.check();
+        usable.map_err(|problem| Self::command().error(ErrorKind::InvalidValue, problem))?;
         Ok(args)
     }
 
@@ -222,7 +228,7 @@ impl Args {
 
     /// Returns `true` if there is an option that concerns operators.
     pub(crate) const fn is_operated(&self) -> bool {
-        self.admin.is_some() || self.agent.is_some()
+        self.admin.is_some() || self.agent.is_some() || self.tls.is_on()
     }
 
     /// Returns the duration above which a turn of the loop is logged, if the loop measures itself.
@@ -311,6 +317,7 @@ Examples:
   greet-server --listen :7000                       serve on another port
   greet-server --listen '[::]:6000' --listen 0.0.0.0:6000 --max-per-ip 50
   greet-server --framing line --log-level warn      for programs, for measuring
+  greet-server --tls-cert cert.pem --tls-key key.pem        over TLS
 ";
 
 // A paragraph is one line, so that it is wrapped where the terminal ends.

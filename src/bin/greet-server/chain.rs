@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! listeners `admin`, `agent`   Admin
-//! every other listener         Activity, Journal, Greeter
+//! every other listener         Activity, TLS, Journal, Greeter
 //! ```
 //!
 //! A layer that an option switches on is added in [`operated`], in an
@@ -16,7 +16,7 @@
 //!
 //! ```text
 //! let main = Journal::new(greeter)
-//!     .with(Optional::new(tls).only_if(on_main))
+//!     .with(controls.encryption.layer())
 //!     .with(Activity)
 //!     .with(Optional::new(proxy).only_if(on_main));
 //! ```
@@ -27,6 +27,7 @@ use oneloop::layer::{Activity, ByListeners, Compose};
 use oneloop_greeting::{Control, Greeter};
 
 use crate::args::Args;
+use crate::encryption::Encryption;
 use crate::journal::Journal;
 use crate::operators;
 use crate::own_metrics::OwnMetrics;
@@ -36,6 +37,7 @@ use crate::own_metrics::OwnMetrics;
 #[derive(Debug, Default)]
 pub(crate) struct Controls {
     pub(crate) readiness: Readiness,
+    pub(crate) encryption: Encryption,
     pub(crate) greeting: Control,
 }
 
@@ -55,15 +57,25 @@ pub(crate) fn journal(args: &Args) -> (Journal, Controls) {
 }
 
 /// The greeting with everything that concerns operators.
-pub(crate) fn operated(args: &Args) -> (impl Service + use<>, Controls) {
-    let own_metrics = OwnMetrics::new();
-    let admin = Admin::new().metrics(move |metrics| own_metrics.add(metrics));
-    let (journal, controls) = journal(args);
+///
+/// # Errors
+/// A sentence for the operator, about an option that cannot be used.
+pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), String> {
+    let encryption = Encryption::new(&args.tls)?;
+    let (own_metrics, handshakes) = (OwnMetrics::new(), encryption.clone());
+    let admin = Admin::new().metrics(move |metrics| {
+        own_metrics.add(metrics);
+        handshakes.add_metrics(metrics);
+    });
+    let (main, controls) = journal(args);
     let controls = Controls {
         readiness: admin.readiness(),
+        encryption,
         ..controls
     };
-    let main = journal.with(Activity);
+    #[cfg(feature = "tls")]
+    let main = main.with(controls.encryption.layer());
+    let main = main.with(Activity);
     let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
-    (service, controls)
+    Ok((service, controls))
 }

@@ -3,6 +3,7 @@
 mod args;
 mod chain;
 mod config;
+mod encryption;
 mod foreign;
 mod journal;
 mod listeners;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
 /// Serves by the service that the options need: see [`chain`].
 fn serve(args: &Args, sockets: Sockets) -> Result<ExitCode, String> {
     if args.is_operated() {
-        let (service, controls) = chain::operated(args);
+        let (service, controls) = chain::operated(args)?;
         serve_by(service, &controls, args, sockets)
     } else if args.log_level() >= LevelFilter::Info || args.can_reload() {
         let (service, controls) = chain::journal(args);
@@ -129,7 +130,7 @@ fn run(
             return Ok(exit);
         }
         if signals.take_report() {
-            report::log(reactor, upkeep.notify_failures());
+            report::log(reactor, upkeep.notify_failures(), controls);
         }
     }
 }

@@ -37,16 +37,26 @@ impl Reload {
         if let Some(fixed) = changed.iter().find(|name| !CHANGEABLE.contains(name)) {
             return Err(format!("{fixed} cannot change without a restart"));
         }
+        let renewal = controls.encryption.read_again()?;
         let limits = args.limits(self.allowance);
         let set = reactor.set_limits(limits);
         set.map_err(|error| error.to_string())?;
         controls.greeting.set(args.greeting());
         logging::set_level(args.log_level());
+        let certificate = match renewal {
+            Some(renewal) => {
+                renewal.apply();
+                " with the certificate"
+            }
+            None => "",
+        };
         let changed = match changed.join(", ") {
             none if none.is_empty() => "nothing has changed".into(),
             names => format!("changed: {names}"),
         };
-        logging::note(&format!("the configuration was read again; {changed}"));
+        logging::note(&format!(
+            "the configuration was read again{certificate}; {changed}"
+        ));
         self.options = args.options().clone();
         Ok(args)
     }

@@ -4,15 +4,22 @@ use log::Level;
 use log::kv::Value;
 use oneloop::{EndReason, Reactor, Service};
 
+use crate::chain::Controls;
 use crate::logging;
 
 /// Logs the loop's counters and gauges, in one line.
 ///
 /// `notify_failures` is the number of messages that the service manager did not take, if there is
 /// one.
-pub(crate) fn log(reactor: &Reactor<impl Service>, notify_failures: Option<u64>) {
+pub(crate) fn log(
+    reactor: &Reactor<impl Service>,
+    notify_failures: Option<u64>,
+    controls: &Controls,
+) {
     let mut fields = fields(reactor);
     fields.extend(notify_failures.map(|failures| ("notify_failures".to_owned(), failures)));
+    let handshakes = controls.encryption.counters();
+    fields.extend(handshakes.map(|(key, count)| (key.to_owned(), count)));
     let fields: Vec<(&str, Value<'_>)> = fields
         .iter()
         .map(|(key, value)| (key.as_str(), Value::from(*value)))

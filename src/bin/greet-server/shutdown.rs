@@ -42,13 +42,16 @@ impl Shutdown {
         controls: &Controls,
         upkeep: &Upkeep,
     ) -> Option<ExitCode> {
+        if !upkeep.is_stopping() {
+            // The signals are left for the next time: upkeep must see them first.
+            return None;
+        }
         let interrupt = signals.take_interrupt();
         match *self {
-            Self::Serving if signals.stop_requested() => {
+            Self::Serving => {
                 controls.readiness.set(Ready::Leaving);
                 self.leave(interrupt.is_some(), upkeep);
             }
-            Self::Serving => {}
             Self::Leaving { interrupted, .. } | Self::Draining { interrupted, .. } => {
                 if let Some(number) = interrupt
                     && interrupted

@@ -133,11 +133,6 @@ impl Signals {
         Arc::clone(&self.continued)
     }
 
-    /// Asks for a stop, as a signal does.
-    pub(crate) fn request_stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
     /// Returns `true` once for each successor that was asked for.
     pub(crate) fn take_restart(&self) -> bool {
         take(&self.restart)

@@ -110,7 +110,6 @@ impl Upkeep {
             self.stage = Stage::Succeeded;
             reactor.hand_over();
             self.manager.hand_over(successor);
-            signals.request_stop();
         }
         self.manager.tick(|| status(reactor, self.stage));
     }
@@ -157,7 +156,11 @@ impl Upkeep {
         }
     }
 
-    pub(crate) fn look(&mut self, _: &mut Reactor<impl Service>, _: &Signals, _: &Controls) {}
+    pub(crate) fn look(&mut self, _: &mut Reactor<impl Service>, signals: &Signals, _: &Controls) {
+        if signals.stop_requested() {
+            self.stage = Stage::Stopping;
+        }
+    }
 
     pub(crate) fn notify_failures(&self) -> Option<u64> {
         None
@@ -168,6 +171,11 @@ impl Upkeep {
     /// Returns how long this process goes on when it is to stop, before it drains.
     pub(crate) const fn grace(&self) -> Duration {
         self.grace
+    }
+
+    /// Returns `true` once this process is to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stage != Stage::Serving
     }
 
     /// Returns `true` once a successor has taken over the sockets.

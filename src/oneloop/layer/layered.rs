@@ -132,7 +132,8 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
     }
 
     fn refusal_message(&self, listener: ListenerId, reason: EndReason) -> &[u8] {
-        self.inner.refusal_message(listener, reason)
+        let inner = self.inner.refusal_message(listener, reason);
+        self.layer.refusal_message(inner)
     }
 
     fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {

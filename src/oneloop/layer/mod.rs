@@ -146,6 +146,12 @@ pub trait Layer {
         inner: Inner<'_, S>,
     ) -> Next;
 
+    /// Returns the message for a connection that the loop refuses, instead of the inner service's.
+    /// Default: that one. A layer that changes the bytes returns what its peers understand.
+    fn refusal_message<'a>(&'a self, inner: &'a [u8]) -> &'a [u8] {
+        inner
+    }
+
     /// Adds what the layer knows of a session to its service's description, or sets it instead. See
     /// [`Service::describe`].
     fn describe(&self, state: &Self::State, description: &mut Description) {

@@ -90,6 +90,15 @@ impl<L: Layer, F: Fn(&Peer) -> bool> Layer for Optional<L, F> {
         }
     }
 
+    /// Returns the layer's message, if there is a layer, also for a connection that would not be put
+    /// into it: it has no peer yet.
+    fn refusal_message<'a>(&'a self, inner: &'a [u8]) -> &'a [u8] {
+        match &self.layer {
+            Some(layer) => layer.refusal_message(inner),
+            None => inner,
+        }
+    }
+
     fn describe(&self, state: &Self::State, description: &mut Description) {
         if let (Some(state), Some(layer)) = (state, &self.layer) {
             layer.describe(state, description);

@@ -146,6 +146,12 @@ pub trait Transform {
         let _ = (state, cx);
     }
 
+    /// Returns the bytes on the wire for a connection that the loop refuses. Default: none, because
+    /// the service's message is plaintext.
+    fn refusal_message(&self) -> &[u8] {
+        b""
+    }
+
     /// Takes back the state of a connection that has ended.
     fn closed(
         &mut self,
@@ -345,6 +351,10 @@ impl<T: Transform> Layer for Transformed<T> {
             false => state.unread = plain,
         }
         answer.unwrap_or_else(Next::Close)
+    }
+
+    fn refusal_message<'a>(&'a self, _: &'a [u8]) -> &'a [u8] {
+        self.transform.refusal_message()
     }
 
     fn closed(

@@ -196,7 +196,7 @@ impl EndReason {
             Self::Dropped => "reactor dropped",
             Self::Aborted => "aborted by the service",
             Self::HandshakeFailed => "handshake failed",
-            Self::Truncated => "ended without an end mark",
+            Self::Truncated => "stream cut short",
         }
     }
 }

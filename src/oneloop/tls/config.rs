@@ -74,6 +74,14 @@ pub enum Versions {
     Tls13,
 }
 
+/// A certificate and its key that were read again, and can be used: see [`Config::read_again`].
+#[derive(Debug)]
+#[must_use = "it is not used before it is applied"]
+pub struct Renewal {
+    config: Config,
+    engine: Engine,
+}
+
 /// The error of a certificate or a key that cannot be used.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -161,11 +169,21 @@ impl Config {
     /// # Errors
     /// As [`from_files`](Self::from_files), and if there are no files. Nothing changes then.
     pub fn reload(&self) -> Result<(), ConfigError> {
+        self.read_again()?.apply();
+        Ok(())
+    }
+
+    /// Reads the files again as [`reload`](Self::reload) does, and leaves it to the caller when to
+    /// use them: a program that reloads other things too can check all of them first.
+    ///
+    /// # Errors
+    /// As [`reload`](Self::reload).
+    pub fn read_again(&self) -> Result<Renewal, ConfigError> {
         match &self.shared.source {
-            Source::Files { certificate, key } => {
-                self.set(read(certificate, key, self.settings())?);
-                Ok(())
-            }
+            Source::Files { certificate, key } => Ok(Renewal {
+                config: self.clone(),
+                engine: read(certificate, key, self.settings())?,
+            }),
             Source::Memory => Err(Cause::NoFiles.into()),
         }
     }
@@ -211,6 +229,13 @@ impl Config {
     fn set(&self, engine: Engine) {
         let place = self.shared.engine.write();
         *place.unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
+    }
+}
+
+impl Renewal {
+    /// Uses the certificate for connections whose handshake begins from now on.
+    pub fn apply(self) {
+        self.config.set(self.engine);
     }
 }
 

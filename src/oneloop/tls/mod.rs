@@ -38,16 +38,17 @@
 //!
 //! # Ends
 //!
-//! A handshake that fails ends its connection with
-//! [`EndReason::HandshakeFailed`], and the peer gets an alert. A
-//! deadline is [`Timeout`](crate::EndReason::Timeout), and a peer that disconnects during the
-//! handshake, as port scans and health checks do, is [`Eof`](crate::EndReason::Eof).
+//! A handshake that fails ends its connection with [`EndReason::HandshakeFailed`], and the peer gets
+//! an alert. A deadline is [`EndReason::Timeout`], and a peer that disconnects during the handshake,
+//! as port scans and health checks do, is [`EndReason::Eof`].
 //!
-//! The end of a stream is the alert close_notify: the session gets
-//! [`Event::Eof`] for it, and its peer gets one when the session closes or
-//! [finishes](crate::Context::finish). A peer that closes its connection without one may have been
-//! cut off, so the session does not get the end as if it were complete. The connection ends with
-//! [`EndReason::Truncated`].
+//! The end of a stream is the alert close_notify: the session gets [`Event::Eof`] for it, and its
+//! peer gets one when the session closes or [finishes](crate::Context::finish). A peer that closes
+//! its connection without one may have been cut off, so the session does not get the end as if it
+//! were complete. The connection ends with [`EndReason::Truncated`].
+//!
+//! A connection that the loop refuses gets the alert internal_error instead of the service's message:
+//! a message in TLS would cost a handshake, and a flood of connections would cost many.
 //!
 //! # Memory
 //!
@@ -71,7 +72,7 @@ mod tests;
 use crate::layer::{Decoded, Handshake, Transform, Transformed};
 use crate::service::{CloseReason, Context, EndReason, Event, Output, Peer, ServiceContext};
 
-pub use config::{Config, ConfigError, Settings, Versions};
+pub use config::{Config, ConfigError, Renewal, Settings, Versions};
 pub use counters::Counters;
 use handshake::{Ending, Progress};
 use queue::Queue;
@@ -190,6 +191,10 @@ impl Transform for Tls {
         if let Stage::Open(session) = &mut state.0 {
             session.finish(cx);
         }
+    }
+
+    fn refusal_message(&self) -> &[u8] {
+        record::INTERNAL_ERROR
     }
 
     fn closed(&mut self, mut state: TlsState, _: &Peer, _: EndReason, cx: &mut ServiceContext) {

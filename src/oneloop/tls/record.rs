@@ -62,6 +62,9 @@ pub(super) const fn plain_in(room: usize) -> usize {
 /// The most bytes of a ClientHello. Those of today's browsers have some 2 KiB.
 pub(super) const HELLO_BYTES_MAX: usize = 16 * 1024;
 
+/// The alert internal_error as a record, for a connection without a handshake.
+pub(super) const INTERNAL_ERROR: &[u8] = &[21, 3, 3, 0, 2, 2, 80];
+
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const APPLICATION_DATA: u8 = 23;
 const HEADER_BYTES: usize = 5;

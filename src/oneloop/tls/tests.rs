@@ -144,7 +144,7 @@ fn peer_that_sends_no_tls_is_refused_at_once() {
 }
 
 #[test]
-fn client_hello_is_bounded() {
+fn client_hello_without_end_is_refused() {
     let config = from_pem(FIRST, FIRST_KEY).expect("a pair");
     let (mut service, mut harness) = (Silent.with(config.layer()), Harness::new());
     let mut session = harness.open(&mut service);

@@ -362,6 +362,30 @@ fn first_wrong_byte_ends_the_connection() {
     assert_eq!((counters.begun, counters.failed), (0, 1));
 }
 
+#[test]
+fn refused_client_gets_an_alert() {
+    let config = config();
+    let mut service = Probe::new(echo);
+    service.refusal = b"The server is full.".to_vec();
+    let limits = Limits {
+        connections_max: 1,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(service.with(config.layer()), limits, 1);
+    let _first = simulation.connect();
+    simulation.run_for(ms(10));
+    let seen = connect(
+        &simulation,
+        9,
+        close_to(),
+        (&client_config(false), says(b"hello")),
+    );
+    simulation.run_for(SECOND);
+    let failure = seen.borrow().failure.clone().expect("an alert");
+    assert!(failure.contains("InternalError"), "{failure}");
+    assert_eq!(config.counters().begun, 0);
+}
+
 /// Handshakes that stop at any byte end at the deadline, and leave nothing.
 #[test]
 fn handshake_that_stops_half_way_ends_in_time() {

@@ -27,6 +27,8 @@ trace\t''"
 complete -c greet-server -l log-format -d 'Format of the log' -r -f -a "text\t'A time, a level, a module, a message and its fields as key=value'
 json\t'One JSON object a line'"
 complete -c greet-server -l config -d 'Read options from a file: `option = value` on each line, without dashes. The command line and the environment precede it' -r -F
+complete -c greet-server -l proxy-protocol -d 'Expect the PROXY protocol\'s header before each conversation, and take the client\'s address from it: v1, v2 or any. A connection without it is closed. Needs --proxy-from' -r
+complete -c greet-server -l proxy-from -d 'Networks of the proxies that may send the header, like 10.0.0.0/8, or unix. May be given several times, or several with commas. Connections from elsewhere are closed' -r
 complete -c greet-server -l generate -d 'Writes a manual page, or completions for a shell' -r -f -a "man\t'A manual page'
 bash\t'Completions for bash'
 zsh\t'Completions for zsh'

@@ -89,7 +89,11 @@ fn package_has_every_program_with_its_page_and_completions() {
     }
     let units = fs::read_dir(root().join("docs/operations/systemd")).expect("a folder");
     for unit in units {
-        let name = unit.expect("a file").file_name().into_string().expect("text");
+        let name = unit
+            .expect("a file")
+            .file_name()
+            .into_string()
+            .expect("text");
         let asset = format!("docs/operations/systemd/{name}");
         assert!(assets.contains(&asset.as_str()), "{asset}");
     }

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -132,6 +133,86 @@ fn body_of_shared_chunks_under_default_limits_leaves_without_waiting() {
         reactor.run().expect("it serves");
         let took = client.join().expect("no panic");
         assert!(took < Duration::from_secs(5), "chunks of {chunk}: {took:?}");
+    }
+}
+
+/// On Linux the bytes leave from the page cache; what precedes and follows them is in memory.
+#[test]
+fn bytes_of_a_file_leave_whole_and_in_order() {
+    const HEAD: &[u8] = b"the head\n";
+    let bytes: Vec<u8> = (0..10_000_000_u32).map(|byte| (byte % 251) as u8).collect();
+    let path = format!(
+        "{}/large-{}",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    fs::write(&path, &bytes).expect("a folder to write to");
+    let file = Shared::from_file(File::open(&path).expect("the file")).expect("its bytes");
+    let parts = vec![
+        HEAD.to_vec().into(),
+        file.clone(),
+        file.slice(1..40_000),
+        HEAD.to_vec().into(),
+        file.slice(9_900_000..).slice(..50_000),
+        file.slice(100..200),
+    ];
+    let expected: Vec<u8> = parts.iter().flat_map(|part| part.to_vec()).collect();
+    let ask = |shrunk: bool| {
+        let limits = Limits::for_messages_up_to(expected.len());
+        let mut reactor = Reactor::new(Parts(parts.clone()), limits).expect("a reactor");
+        let server = reactor
+            .listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .expect("a free port");
+        let (length, path) = (expected.len(), path.clone());
+        let client = thread::spawn(move || {
+            let mut client = TcpStream::connect(server).expect("a server");
+            client.write_all(b"?").expect("it reads");
+            let mut received = vec![0; length];
+            client
+                .read_exact(&mut received[..20_000])
+                .expect("it answers");
+            if shrunk {
+                let file = File::options().write(true).open(path).expect("the file");
+                file.set_len(9_950_000).expect("it becomes shorter");
+            }
+            client
+                .read_exact(&mut received[20_000..])
+                .expect("it answers");
+            received
+        });
+        reactor.run().expect("it serves");
+        client.join().expect("no panic")
+    };
+    assert!(ask(false) == expected, "the parts are not those sent");
+    // The bytes in memory are sent instead.
+    assert!(ask(true) == expected, "the file has become shorter");
+    fs::remove_file(&path).expect("it exists");
+}
+
+/// Sends its parts to each request.
+struct Parts(Vec<Shared>);
+
+impl Service for Parts {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
+
+    fn step(&mut self, (): &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+        match event {
+            Event::Data => {
+                cx.consume(cx.input().len());
+                self.0.iter().for_each(|part| cx.write_shared(part.clone()));
+            }
+            Event::Eof => {
+                cx.drain();
+                return Next::Close(CloseReason::Eof);
+            }
+            Event::Drain => return Next::Close(CloseReason::Shutdown),
+            _ => {}
+        }
+        Next::Read {
+            until: cx.after(Duration::from_secs(60)),
+        }
     }
 }
 

@@ -43,6 +43,14 @@ fn rustls_is_named_by_one_file_of_the_library() {
 }
 
 #[test]
+fn proxies_name_only_the_contract() {
+    assert_names_none_of(
+        "src/oneloop/proxy",
+        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
+    );
+}
+
+#[test]
 fn framing_names_no_other_module() {
     let rest = ["service", "net", "reactor", "layer", "Service", "Reactor"];
     assert_names_none_of("src/oneloop/framing", &[SOCKETS, CLOCKS, &rest]);

@@ -102,7 +102,7 @@ impl Service for Greeter {
     type Session = Session;
 
     fn open(&mut self, peer: Peer, _: &mut ServiceContext) -> Session {
-        log::info!(session = peer.id.number(); "Accept new connection from {}", peer.address);
+        log_open(&peer);
         if let Some(config) = self.control.as_ref().and_then(Control::take) {
             self.configure(config);
         }
@@ -130,7 +130,12 @@ impl Service for Greeter {
     }
 
     fn closed(&mut self, _: Session, peer: Peer, reason: EndReason, _: &mut ServiceContext) {
-        log::info!("Connection from {} is closed ({reason})", peer.address);
+        let level = level(&peer);
+        log::log!(
+            level,
+            "Connection from {} is closed ({reason})",
+            peer.address
+        );
     }
 
     fn describe(&self, session: &Session, description: &mut Description) {
@@ -468,6 +473,24 @@ impl Prompting {
             Self::Now => wire::QUESTION,
             Self::Later => b"",
         }
+    }
+}
+
+/// Logs the start of a session.
+fn log_open(peer: &Peer) {
+    let (level, session, address) = (level(peer), peer.id.number(), peer.address);
+    match peer.via() {
+        Some(via) => log::log!(level, session, via:%; "Accept new connection from {address}"),
+        None => log::log!(level, session; "Accept new connection from {address}"),
+    }
+}
+
+/// Returns the level of lines about a connection. A proxy makes one of its own every second, to
+/// check the server.
+const fn level(peer: &Peer) -> log::Level {
+    match peer.is_probe() {
+        true => log::Level::Debug,
+        false => log::Level::Info,
     }
 }
 

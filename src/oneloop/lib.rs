@@ -8,6 +8,7 @@
 //! | [`framing`] | the end of a message in a stream of bytes | services, sockets |
 //! | `service` | the contract: [`Service`], its events, its answers | sockets, mio, clocks |
 //! | [`layer`] | services around services | the loop, sockets, clocks |
+//! | [`proxy`] | a service behind proxies that announce its clients | the loop, sockets, clocks |
 //! | `admin` | a service for operators, with the feature `admin` | the loop, sockets, clocks |
 //! | [`net`] | the operating system, as a small trait | services |
 //! | `reactor` | the loop: [`Reactor`], connections, deadlines, limits | the meaning of the bytes |
@@ -19,7 +20,9 @@
 pub mod admin;
 pub mod framing;
 pub mod layer;
+mod log_limiter;
 pub mod net;
+pub mod proxy;
 mod reactor;
 mod service;
 pub mod testing;
@@ -35,6 +38,7 @@ pub use reactor::{
 };
 pub use service::inspect;
 pub use service::{
-    Address, CloseReason, Connect, ConnectError, Context, EndReason, Event, ListenerId, Next, Peer,
-    PeerAddress, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag, Time,
+    Address, Announced, CloseReason, Connect, ConnectError, Context, EndReason, Event, ListenerId,
+    Next, Peer, PeerAddress, Route, Service, ServiceContext, SessionId, SessionLimits, Shared, Tag,
+    Time,
 };

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use crate::reactor::Limits;
 use crate::service::{
-    Context, Event, ListenerId, Next, Part, Peer, Scratch, Service, ServiceContext, SessionId,
-    Time, TimerId,
+    Announced, Context, Control, Event, ListenerId, Next, Part, Peer, Route, Scratch, Service,
+    ServiceContext, SessionId, Time, TimerId,
 };
 
 /// One connection of a unit test: presents input and time to a session, and returns its output.
@@ -84,6 +84,7 @@ impl Harness {
                 local: Some(SocketAddr::from(([127, 0, 0, 1], 6000))),
                 listener: Some(ListenerId { index: 0, name: "" }),
                 tag: None,
+                route: Route::Direct,
             },
             input: Vec::new(),
             output: Vec::new(),
@@ -211,6 +212,32 @@ impl Harness {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Sets the way of the connection, before it is opened: [`Route::Probe`] for a proxy's.
+    pub fn set_route(&mut self, route: Route) {
+        self.peer.route = route;
+    }
+
+    /// Carries out the [`Context::readdress`] of the last step, if it has made one, as the loop does
+    /// if its limits allow that. Returns the announced client. The test steps the session with
+    /// [`Event::Open`] then.
+    pub fn readdress<S: Service>(
+        &mut self,
+        service: &mut S,
+        session: &mut S::Session,
+    ) -> Option<Announced> {
+        let controls = &mut self.scratch.service.requests.controls;
+        let announced = controls.drain(..).find_map(|(_, control)| match control {
+            Control::Readdress(announced) => Some(announced),
+            _ => None,
+        })?;
+        if let Announced::Client(client) = announced {
+            self.peer.route = Route::Proxy(self.peer.address);
+            self.peer.address = client;
+        }
+        service.readdressed(session, self.peer, &mut self.scratch.service);
+        Some(announced)
     }
 }
 

@@ -154,7 +154,7 @@ impl<const SHORT_READ_DRAINS: bool> Network<SHORT_READ_DRAINS> {
 
     /// Drops every SYN to `address`: a connect is neither accepted nor refused.
     pub fn drop_syns_to(&self, address: SocketAddr) {
-        self.world.borrow_mut().unanswered.push(address);
+        self.world.borrow_mut().unanswered.insert(address);
     }
 
     /// Requests a shutdown of the loop, as a signal does.

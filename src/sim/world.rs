@@ -1,7 +1,7 @@
 //! The network's state, and its event queue.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -44,13 +44,13 @@ pub(super) struct World {
     /// The link of outbound connections.
     pub(super) outbound_link: LinkProfile,
     /// SYNs to these addresses are dropped.
-    pub(super) unanswered: Vec<SocketAddr>,
+    pub(super) unanswered: HashSet<SocketAddr>,
     pub(super) unix: UnixNames,
     connections: Vec<Connection>,
     clients: Vec<ClientState>,
     /// Clients whose scripts must run.
     runnable: VecDeque<usize>,
-    services: Vec<(SocketAddr, Spawn)>,
+    services: HashMap<SocketAddr, Spawn>,
     pub(super) observer: Option<Box<dyn Observer>>,
     event_queue: BinaryHeap<Reverse<Scheduled>>,
     sequence: u64,
@@ -150,12 +150,12 @@ impl World {
             call_counts: super::CallCounts::default(),
             registered: Vec::new(),
             outbound_link: LinkProfile::ideal(),
-            unanswered: Vec::new(),
+            unanswered: HashSet::new(),
             unix: UnixNames::default(),
             connections: Vec::new(),
             clients: Vec::new(),
             runnable: VecDeque::new(),
-            services: Vec::new(),
+            services: HashMap::new(),
             observer: None,
             event_queue: BinaryHeap::new(),
             sequence: 0,
@@ -167,7 +167,7 @@ impl World {
     }
 
     pub(super) fn serve(&mut self, address: SocketAddr, spawn: Spawn) {
-        self.services.push((address, spawn));
+        self.services.entry(address).or_insert(spawn);
     }
 
     /// Starts connecting a client.
@@ -537,8 +537,8 @@ impl World {
         if self.unanswered.contains(&to) {
             return self.retransmit_syn(connection, attempt);
         }
-        if let Some(service) = self.services.iter().position(|(address, _)| *address == to) {
-            return self.answer_by_service(service, connection);
+        if self.services.contains_key(&to) {
+            return self.answer_by_service(to, connection);
         }
         match self.listener_for(to, connection) {
             Some(listener) if self.listeners[listener].has_room() => {
@@ -579,9 +579,11 @@ impl World {
         }
     }
 
-    fn answer_by_service(&mut self, service: usize, connection: usize) {
+    fn answer_by_service(&mut self, to: SocketAddr, connection: usize) {
         let passive = EndpointId::new(connection, Side::Passive);
-        let script = (self.services[service].1)();
+        let Some(script) = self.services.get_mut(&to).map(|spawn| spawn()) else {
+            return;
+        };
         self.end_mut(passive).owner = Owner::Client(self.clients.len());
         self.add_client(passive, Some(script));
         self.send_syn_ack(connection);

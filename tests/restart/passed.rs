@@ -59,6 +59,22 @@ fn passed_sockets_are_served_by_name() {
 }
 
 #[test]
+fn operators_have_a_passed_socket_too() {
+    let ((tcp, address), (admin, admin_address)) = (free_port(), free_port());
+    let sockets = [OwnedFd::from(tcp), OwnedFd::from(admin)];
+    let flags = ["--listen", "fd://main", "--admin", "fd://admin"];
+    let mut server = Server::run(passing(sockets, Some("main:admin"), &flags), 1);
+    Client::welcomed(address).round_trip("Ada");
+    let mut operator = Client::connect(admin_address);
+    operator.send("GET /ready HTTP/1.0\r\n\r\n");
+    let answer = String::from_utf8(operator.rest().expect("an end")).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nready\n"), "{answer}");
+    drop(operator);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
 fn passed_socket_and_address_are_both_served() {
     let (tcp, address) = free_port();
     let flags = ["--listen", "fd://main", "--listen", "127.0.0.1:0"];

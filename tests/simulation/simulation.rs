@@ -19,6 +19,8 @@ use oneloop_swarm::swarm::replay::Failure;
 use oneloop_swarm::swarm::run::{Order, Report, ServiceUnderTest, run};
 
 const TURNS: usize = 1000;
+/// The number of fixed seeds of each service.
+const SEEDS: u64 = 60;
 
 fn order(seed: u64) -> Order {
     Order {
@@ -53,15 +55,9 @@ fn hold(order: Order) -> Report {
     report
 }
 
-/// Returns the number of fixed seeds: 60, unless the runner of the mutants sets another.
-fn seeds() -> u64 {
-    let asked = std::env::var("ONELOOP_SEEDS").ok();
-    asked.map_or(60, |seeds| seeds.parse().expect("a number of seeds"))
-}
-
 #[test]
 fn no_invariant_breaks_in_the_fixed_seeds() {
-    let reports: Vec<_> = (0..seeds()).map(|seed| hold(order(seed))).collect();
+    let reports: Vec<_> = (0..SEEDS).map(|seed| hold(order(seed))).collect();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
@@ -81,14 +77,14 @@ fn no_invariant_breaks_in_seeds_that_nobody_has_tried() {
 
 #[test]
 fn no_invariant_breaks_in_the_fixed_seeds_of_the_restless_service() {
-    let reports: Vec<_> = (0..seeds()).map(|seed| hold(restless(seed))).collect();
+    let reports: Vec<_> = (0..SEEDS).map(|seed| hold(restless(seed))).collect();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }
 
 #[test]
 fn no_invariant_breaks_in_the_fixed_seeds_of_the_relay() {
-    let reports: Vec<_> = (0..seeds()).map(|seed| hold(relay(seed))).collect();
+    let reports: Vec<_> = (0..SEEDS).map(|seed| hold(relay(seed))).collect();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     assert!(sessions > 1000, "only {sessions} connections: a poor test");
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use nix::sys::signal::Signal;
 use oneloop::layer::Compose;
 use oneloop::tls::{Config, Settings};
 use oneloop::{Limits, Listen, Reactor};
 use oneloop_greeting::{Framing, Greeter};
 
+use crate::common::Server;
 use crate::peer::{Conversation, trusting};
 use crate::{Folder, file};
 
@@ -99,4 +101,35 @@ fn serve(config: &Config) -> (SocketAddr, impl FnOnce(), thread::JoinHandle<()>)
     });
     let (address, handle) = receiver.recv().expect("the server starts");
     (address, move || handle.stop(), server)
+}
+
+#[test]
+fn hangup_reloads_the_certificate_of_the_server() {
+    let folder = Folder::new("hangup");
+    let (certificate, key) = (folder.file("cert.pem"), folder.file("key.pem"));
+    let install = |name: &str| {
+        fs::copy(file(&format!("{name}.pem")), &certificate).expect("a copy");
+        fs::copy(file(&format!("{name}-key.pem")), &key).expect("a copy");
+    };
+    install("first");
+    let config = folder.file("greet-server.conf");
+    fs::write(&config, "").expect("a file");
+    let tls = ["--tls-cert", &certificate, "--tls-key", &key];
+    let mut server = Server::start(&[&tls[..], &["--config", &config]].concat());
+    let trusting = trusting();
+    let mut old = Conversation::acquainted(server.address(), &trusting);
+    fs::write(&key, "broken").expect("a file");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("TLS: cannot use the private key", 0);
+    let same = Conversation::acquainted(server.address(), &trusting);
+    assert_eq!(same.certificate(), old.certificate());
+    install("second");
+    server.signal(Signal::SIGHUP);
+    server
+        .log()
+        .wait_for("was read again with the certificate", 0);
+    let new = Conversation::acquainted(server.address(), &trusting);
+    assert_ne!(new.certificate(), old.certificate());
+    old.exchange("an old friend");
+    assert_eq!(server.terminate(), Some(0));
 }

@@ -23,7 +23,7 @@ _greet__server() {
 
     case "${cmd}" in
         greet__server)
-            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --grace --successor-timeout --backlog --admin --agent --warn-turn --log-level --log-format --reuse-port --config --check-config --generate --help --version"
+            opts="-h -V --listen --framing --quiet-gap --max-connections --max-per-ip --when-full --name-timeout --write-timeout --drain --grace --successor-timeout --backlog --admin --agent --warn-turn --tls-cert --tls-key --log-level --log-format --reuse-port --config --check-config --proxy-protocol --proxy-from --generate --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -89,6 +89,14 @@ _greet__server() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --log-level)
                     COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
                     return 0
@@ -98,6 +106,14 @@ _greet__server() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-protocol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -13,7 +13,7 @@ complete -c greet-server -l drain -d 'How long the connections have to finish wh
 complete -c greet-server -l grace -d 'How long the server goes on accepting when it is stopped, before the connections have to finish: until load balancers have noticed that it is not ready any more' -r
 complete -c greet-server -l successor-timeout -d 'How long a successor, started by SIGUSR2, has to be ready' -r
 complete -c greet-server -l backlog -d 'Connections that may wait in the kernel to be accepted' -r
-complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address like those of --listen. Default: none' -r
+complete -c greet-server -l admin -d 'Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain socket, or an address or fd://NAME like those of --listen. Default: none' -r
 complete -c greet-server -l agent -d 'Address for the agent checks of HAProxy, whose servers then need `weight 100`. Default: none' -r
 complete -c greet-server -l warn-turn -d 'Log turns of the loop that take longer. Default: 100ms with --admin, otherwise off' -r
 complete -c greet-server -l tls-cert -d 'Encrypts the connections with TLS: the certificate chain, as a PEM file. Needs a build with the feature `tls`' -r -F
@@ -27,6 +27,8 @@ trace\t''"
 complete -c greet-server -l log-format -d 'Format of the log' -r -f -a "text\t'A time, a level, a module, a message and its fields as key=value'
 json\t'One JSON object a line'"
 complete -c greet-server -l config -d 'Read options from a file: `option = value` on each line, without dashes. The command line and the environment precede it' -r -F
+complete -c greet-server -l proxy-protocol -d 'Expect the PROXY protocol\'s header before each conversation, and take the client\'s address from it: v1, v2 or any. A connection without it is closed. Needs --proxy-from' -r
+complete -c greet-server -l proxy-from -d 'Networks of the proxies that may send the header, like 10.0.0.0/8, or unix. May be given several times, or several with commas. Connections from elsewhere are closed' -r
 complete -c greet-server -l generate -d 'Writes a manual page, or completions for a shell' -r -f -a "man\t'A manual page'
 bash\t'Completions for bash'
 zsh\t'Completions for zsh'

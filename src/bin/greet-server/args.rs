@@ -16,6 +16,7 @@ use crate::encryption::{Encryption, TlsArgs};
 use crate::listeners::Place;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
+use crate::proxies::Proxies;
 use greet_support::VERSION;
 use greet_support::address::Address;
 use greet_support::descriptors::{self, Allowance};
@@ -87,7 +88,7 @@ pub(crate) struct Args {
     pub(crate) backlog: u32,
 
     /// Address for operators, with health checks and metrics over HTTP: the path of a Unix-domain
-    /// socket, or an address like those of --listen. Default: none.
+    /// socket, or an address or fd://NAME like those of --listen. Default: none.
     #[arg(long, value_name = "ADDR", env = "GREET_ADMIN")]
     pub(crate) admin: Option<OperatorAddress>,
 
@@ -140,6 +141,9 @@ pub(crate) struct Args {
     options: Options,
 
     #[command(flatten)]
+    pub(crate) proxies: Proxies,
+
+    #[command(flatten)]
     manual: Manual,
 }
 
@@ -179,6 +183,7 @@ impl Args {
     fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
         args.listen = listen(matches)?;
+        args.proxies.check::<Self>()?;
         args.options = config::options(&Self::command(), matches);
         let usable = args.tls.check();
         usable.map_err(|problem| Self::command().error(ErrorKind::InvalidValue, problem))?;
@@ -228,7 +233,8 @@ impl Args {
 
     /// Returns `true` if there is an option that concerns operators.
     pub(crate) const fn is_operated(&self) -> bool {
-        self.admin.is_some() || self.agent.is_some() || self.tls.is_on()
+        let serves_more = self.admin.is_some() || self.agent.is_some();
+        serves_more || self.tls.is_on() || self.proxies.are_there()
     }
 
     /// Returns the duration above which a turn of the loop is logged, if the loop measures itself.

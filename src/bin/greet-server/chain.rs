@@ -7,23 +7,23 @@
 //!
 //! ```text
 //! listeners `admin`, `agent`   Admin
-//! every other listener         Activity, TLS, Journal, Greeter
+//! every other listener         Proxied, Activity, TLS, Journal, Greeter
 //! ```
 //!
 //! A layer that an option switches on is added in [`operated`], in an
 //! [`Optional`](oneloop::layer::Optional), and its option in `Args::is_operated`. A layer that
-//! changes the bytes comes outside of the journal, one that reads a proxy's header outside of all:
+//! changes the bytes comes outside of the journal and inside of [`Proxied`], which reads a proxy's
+//! header before there is a session:
 //!
 //! ```text
-//! let main = Journal::new(greeter)
-//!     .with(controls.encryption.layer())
-//!     .with(Activity)
-//!     .with(Optional::new(proxy).only_if(on_main));
+//! let main = journal.with(controls.encryption.layer()).with(Activity);
+//! let main = Proxied::new(args.proxies.protocol(), main);
 //! ```
 
 use oneloop::Service;
 use oneloop::admin::{Admin, Readiness};
 use oneloop::layer::{Activity, ByListeners, Compose};
+use oneloop::proxy::Proxied;
 use oneloop_greeting::{Control, Greeter};
 
 use crate::args::Args;
@@ -75,7 +75,7 @@ pub(crate) fn operated(args: &Args) -> Result<(impl Service + use<>, Controls), 
     };
     #[cfg(feature = "tls")]
     let main = main.with(controls.encryption.layer());
-    let main = main.with(Activity);
+    let main = Proxied::new(args.proxies.protocol(), main.with(Activity));
     let service = main.beside(admin.boxed(), ByListeners(operators::NAMES));
     Ok((service, controls))
 }

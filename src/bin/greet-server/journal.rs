@@ -1,7 +1,7 @@
 //! A layer around the greeting service that keeps its journal: how long a session took and how much
 //! it sent, and which other protocols clients used on the greeting port.
 
-use log::{info, warn};
+use log::{Level, log, warn};
 use oneloop::inspect::Description;
 use oneloop::{
     Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, SessionId, Time,
@@ -95,15 +95,30 @@ impl Service for Journal {
         let nanos = cx.now().as_nanos() - session.opened.as_nanos();
         // To the millisecond.
         let seconds = (nanos / 1_000_000) as f64 / 1e3;
-        info!(
-            session = peer.id.number(),
-            seconds,
-            names = session.names,
-            bytes_in = session.bytes_in,
-            bytes_out = session.bytes_out;
-            "Connection from {} is closed ({why})",
-            peer.address
-        );
+        let level = match peer.is_probe() {
+            // A proxy makes one every second, to check the server.
+            true => Level::Debug,
+            false => Level::Info,
+        };
+        let Session {
+            bytes_in,
+            bytes_out,
+            names,
+            ..
+        } = session;
+        let (session, address) = (peer.id.number(), peer.address);
+        match peer.via() {
+            None => log!(
+                level,
+                session, seconds, names, bytes_in, bytes_out;
+                "Connection from {address} is closed ({why})"
+            ),
+            Some(via) => log!(
+                level,
+                session, via:%, seconds, names, bytes_in, bytes_out;
+                "Connection from {address} is closed ({why})"
+            ),
+        }
     }
 
     fn describe(&self, session: &Session, description: &mut Description) {

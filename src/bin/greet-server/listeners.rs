@@ -11,6 +11,7 @@ use oneloop::{BuildError, Listen, Reactor, Service};
 use crate::args::Args;
 use crate::logging;
 use crate::occupant::{Occupant, conflict};
+use crate::proxies::Proxies;
 use crate::sharing::Sharing;
 use crate::sockets::Sockets;
 use greet_support::address::Address;
@@ -201,8 +202,8 @@ pub(crate) fn announce(bound: &[oneloop::Address]) {
     }
 }
 
-/// Logs advice: a command to try, and warnings about the addresses.
-pub(crate) fn advise(bound: &[oneloop::Address], connections_max: usize) {
+/// Logs advice: how to try the server, and warnings about the addresses.
+pub(crate) fn advise(bound: &[oneloop::Address], connections_max: usize, proxies: &Proxies) {
     let bound: Vec<_> = bound
         .iter()
         .filter_map(oneloop::Address::socket_addr)
@@ -221,7 +222,11 @@ pub(crate) fn advise(bound: &[oneloop::Address], connections_max: usize) {
     if let Some(&first) = bound.first() {
         let (host, port) = (to_try(first.ip()), first.port());
         let connections = crate::counted(connections_max, "connection");
-        info!("Up to {connections}. Try: nc {host} {port}   (Ctrl-C stops the server)");
+        let how = match proxies.are_there() {
+            true => "Clients connect through a proxy that sends PROXY headers".into(),
+            false => format!("Try: nc {host} {port}"),
+        };
+        info!("Up to {connections}. {how}   (Ctrl-C stops the server)");
     }
 }
 

@@ -13,6 +13,7 @@ mod notify;
 mod occupant;
 mod operators;
 mod own_metrics;
+mod proxies;
 #[cfg(unix)]
 mod reload;
 mod report;
@@ -99,7 +100,7 @@ fn serve_by(
         reactor.watch(watch.continued(signals.continued()));
     }
     listeners::announce(&bound);
-    listeners::advise(&bound, connections_max);
+    listeners::advise(&bound, connections_max, &args.proxies);
     if let Some(somaxconn) = descriptors::somaxconn().filter(|&most| most < args.backlog) {
         warn!(
             "backlog reduced from {} to {somaxconn}: raise net.core.somaxconn",

@@ -1,5 +1,6 @@
 //! The listeners for operators, with places of their own.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -7,6 +8,7 @@ use greet_support::address::Address;
 use oneloop::{Listen, Reactor, Service};
 
 use crate::args::Args;
+use crate::listeners::Place;
 use crate::logging;
 use crate::sockets::Sockets;
 
@@ -16,38 +18,25 @@ pub(crate) const NAMES: &[&str] = &[ADMIN, AGENT];
 const ADMIN: &str = "admin";
 const AGENT: &str = "agent";
 
-/// An address for operators: a path, or an address like those of `--listen`.
+/// An address for operators: a path, or a place like those of `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OperatorAddress {
     /// A Unix-domain socket. Only the server's own user can connect.
     Path(PathBuf),
-    /// A socket of TCP.
-    Host(Address),
+    /// An address of TCP, or sockets that the service manager passes.
+    Place(Place),
 }
 
 impl FromStr for OperatorAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text.parse() {
-            Ok(oneloop::Address::Unix(path)) if path.as_os_str().is_empty() => {
-                Err("expected a path after unix:")
-            }
-            Ok(oneloop::Address::Unix(path)) => Ok(Self::Path(path)),
-            _ => text.parse().map(Self::Host),
+        if text == "unix:" {
+            return Err("expected a path after unix:");
         }
-    }
-}
-
-impl OperatorAddress {
-    fn listen(&self) -> Result<Listen, String> {
-        match self {
-            Self::Path(path) => Ok(Listen::unix(path).mode(0o600)),
-            Self::Host(address) => match address.resolve().as_deref() {
-                Ok([first, ..]) => Ok(Listen::tcp(*first)),
-                Ok([]) => Err(format!("Cannot listen on {address}: it has no address")),
-                Err(error) => Err(format!("Cannot listen on {address}: {error}")),
-            },
+        match text.parse() {
+            Ok(oneloop::Address::Unix(path)) if !text.starts_with("fd:") => Ok(Self::Path(path)),
+            _ => text.parse().map(Self::Place),
         }
     }
 }
@@ -101,24 +90,52 @@ impl Operators<'_> {
         reactor: &mut Reactor<impl Service>,
         sockets: &mut Sockets,
     ) -> Result<(), String> {
-        let Self { name, places, .. } = *self;
-        let listen = self
-            .address
-            .listen()?
-            .name(name)
-            .connections_max(places)
-            .reserve(places)
-            .drain_last();
-        let id = sockets.add(reactor, listen).map_err(|error| {
-            format!("Cannot start: {error}; choose another address with --{name}")
-        })?;
-        let bound = reactor.listeners().find(|(other, _)| *other == id);
-        if let Some((_, address)) = bound {
+        match self.address {
+            OperatorAddress::Place(Place::Passed(name)) => sockets
+                .add_passed(reactor, name, |listen| self.configure(listen))
+                .map_err(|problem| format!("Cannot listen on fd://{name}: {problem}"))?,
+            OperatorAddress::Place(Place::Address(address)) => {
+                self.add(Listen::tcp(first(address)?), reactor, sockets)?;
+            }
+            OperatorAddress::Path(path) => {
+                self.add(Listen::unix(path).mode(0o600), reactor, sockets)?;
+            }
+        }
+        let all = reactor.listeners();
+        for (_, address) in all.filter(|(id, _)| id.name() == self.name) {
             let message = format!("{} for operators on {address}", self.purpose);
             logging::note(&message);
         }
         Ok(())
     }
+
+    fn add(
+        &self,
+        listen: Listen,
+        reactor: &mut Reactor<impl Service>,
+        sockets: &mut Sockets,
+    ) -> Result<(), String> {
+        let added = sockets.add(reactor, self.configure(listen));
+        added.map(drop).map_err(|error| {
+            let name = self.name;
+            format!("Cannot start: {error}; choose another address with --{name}")
+        })
+    }
+
+    fn configure(&self, listen: Listen) -> Listen {
+        listen
+            .name(self.name)
+            .connections_max(self.places)
+            .reserve(self.places)
+            .drain_last()
+    }
+}
+
+/// Returns the first address of a host.
+fn first(address: &Address) -> Result<SocketAddr, String> {
+    let found = address.resolve();
+    let found = found.map_err(|error| format!("Cannot listen on {address}: {error}"))?;
+    Ok(found[0])
 }
 
 /// Connections to the admin listener: a monitoring system keeps one, an operator has a few.
@@ -137,8 +154,9 @@ mod tests {
         assert_eq!("/run/a.sock".parse(), path("/run/a.sock"));
         assert_eq!("./a".parse(), path("./a"));
         assert_eq!("unix:a".parse(), path("a"));
-        assert!("unix:".parse::<OperatorAddress>().is_err());
-        let host = "localhost:9100".parse().expect("an address");
-        assert_eq!("localhost:9100".parse(), Ok(OperatorAddress::Host(host)));
+        for text in ["localhost:9100", "fd://admin", "9100"] {
+            let place = text.parse().expect("a place");
+            assert_eq!(text.parse(), Ok(OperatorAddress::Place(place)));
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use log::info;
+
 use super::answer::{Answer, End, Extent, FULL, Refusal};
 use super::exposition::Exposition;
 use super::request::Request;
@@ -181,6 +183,7 @@ impl Admin {
                 return Ok(());
             }
             Route::Drain => {
+                info!("an operator requests a drain");
                 cx.drain();
                 Answer::ok("draining\n")
             }

@@ -15,9 +15,9 @@ pub(super) fn line(text: &mut String, session: &SessionReport, now: Time) {
 fn write_line(text: &mut String, session: &SessionReport, now: Time) -> std::fmt::Result {
     let (peer, about) = (&session.peer, &session.description);
     write!(text, "id={}", peer.id.number())?;
-    match about.client {
-        Some(client) => write!(text, " address={client} via={}", peer.address)?,
-        None => write!(text, " address={}", peer.address)?,
+    write!(text, " address={}", peer.address)?;
+    if let Some(via) = peer.via() {
+        write!(text, " via={via}")?;
     }
     match peer.listener {
         Some(listener) => write!(text, " listener={}", listener.to_string().replace(' ', "-"))?,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use log::info;
+
 use super::answer::{Answer, End, Extent, TEXT};
 use super::exposition::Exposition;
 use super::request::Version;
@@ -155,6 +157,7 @@ impl Task {
                 let number = *number;
                 let mut ids = report.sessions.iter().map(|session| session.peer.id);
                 if let Some(id) = ids.find(|id| id.number() == number) {
+                    info!("an operator closes {id}");
                     cx.abort(id);
                     self.stage = Stage::Complete;
                     self.answer(&Answer::ok("closed\n"));

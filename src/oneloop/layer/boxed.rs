@@ -63,6 +63,14 @@ impl<S: Service> Service for Boxed<S> {
         self.inner.refusal_message(listener, reason)
     }
 
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        self.inner.is_proxy(peer)
+    }
+
+    fn readdressed(&mut self, session: &mut Self::Session, peer: Peer, cx: &mut ServiceContext) {
+        self.inner.readdressed(session, peer, cx);
+    }
+
     fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }

@@ -255,6 +255,24 @@ impl<A: Service, B: Service, C: Choose> Service for Fork<A, B, C> {
         }
     }
 
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        match self.choose.side(peer) {
+            Side::First => self.first.is_proxy(peer),
+            Side::Second => self.second.is_proxy(peer),
+        }
+    }
+
+    fn readdressed(&mut self, session: &mut Self::Session, peer: Peer, cx: &mut ServiceContext) {
+        match session {
+            Either::First(session) => {
+                self.with_first(cx, |first, cx| first.readdressed(session, peer, cx));
+            }
+            Either::Second(session) => {
+                self.with_second(cx, |second, cx| second.readdressed(session, peer, cx));
+            }
+        }
+    }
+
     fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         let (side, tag) = tag.split();
         match side {

@@ -136,6 +136,15 @@ impl<L: Layer, S: Service> Service for Layered<L, S> {
         self.layer.refusal_message(inner)
     }
 
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        self.inner.is_proxy(peer)
+    }
+
+    fn readdressed(&mut self, session: &mut Self::Session, peer: Peer, cx: &mut ServiceContext) {
+        let inside = Inside::new(cx);
+        self.inner.readdressed(&mut session.inner, peer, inside.cx);
+    }
+
     fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         self.inner.connect_failed(tag, error, cx);
     }

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use crate::service::{Address, PeerAddress, Time};
 
+pub use crate::service::FileSlice;
+
 pub use jobs::{Job, Jobs};
 #[cfg(unix)]
 pub use os::DescriptorWatch;
@@ -177,6 +179,22 @@ pub trait Net {
         stream: &mut Self::Stream,
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize>;
+
+    /// Writes as many bytes as fit: those of `before`, and behind them those of a file.
+    ///
+    /// By default it writes the bytes in memory.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn write_file(
+        &mut self,
+        stream: &mut Self::Stream,
+        before: &[IoSlice<'_>],
+        slice: FileSlice<'_>,
+    ) -> io::Result<usize> {
+        let slices = before.iter().copied().chain([IoSlice::new(slice.bytes)]);
+        self.write_vectored(stream, &slices.collect::<Vec<_>>())
+    }
 
     /// Shuts down the sending side: the peer reads all that was written, then the end of the
     /// stream.

@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod descriptors;
 mod listener;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod sendfile;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 #[cfg(target_os = "linux")]
@@ -25,6 +27,8 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use super::FileSlice;
 use super::{
     Address, BufferSizes, Connecting, Jobs, ListenAt, ListenOptions, Net, PeerAddress, Readiness,
     Time, Token, WakeFn, errno,
@@ -334,6 +338,16 @@ impl Net for Os {
         slices: &[IoSlice<'_>],
     ) -> io::Result<usize> {
         stream.write_vectored(slices)
+    }
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    fn write_file(
+        &mut self,
+        stream: &mut TcpStream,
+        before: &[IoSlice<'_>],
+        slice: FileSlice<'_>,
+    ) -> io::Result<usize> {
+        sendfile::write(stream, before, slice)
     }
 
     fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {

@@ -6,11 +6,11 @@ use log::debug;
 
 use super::connection::{Connection, Flags, Origin, Phase};
 use super::ends::Ends;
-use super::guard::refusal_message;
+use super::guard::{is_proxy, refusal_message};
 use super::listen::QueueOwner;
 use super::{Reactor, RunError, WhenFull};
 use crate::net::{AcceptError, Net};
-use crate::service::{Address, EndReason, PeerAddress, Service, Time};
+use crate::service::{Address, EndReason, Peer, PeerAddress, Route, Service, SessionId, Time};
 
 /// A listening socket and the state of its queue.
 #[derive(Debug)]
@@ -206,11 +206,16 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// Admits a new connection, or refuses it.
     pub(crate) fn admit(&mut self, listener: usize, stream: N::Stream, address: PeerAddress) {
         self.core.count_accepted(listener);
+        let ends = self.ends(listener, &stream, address);
         let limits = &self.core.limits;
-        let (max, per_address) = (limits.connections_max, limits.connections_per_address_max);
+        let max = limits.connections_max;
+        let (served, per_address) = match self.is_proxy(listener, &ends) {
+            true => (Origin::Proxy, None),
+            false => (Origin::Accepted, limits.connections_per_address_max),
+        };
         let verdict = self.admission.check(listener, address, max, per_address);
         let (phase, origin) = match verdict {
-            Ok(()) => (Phase::Live, Origin::Accepted),
+            Ok(()) => (Phase::Live, served),
             Err(_) => (Phase::Flushing, Origin::Refused),
         };
         match verdict {
@@ -219,7 +224,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
                 .admit(listener, address, per_address.is_some()),
             Err(_) => self.admission.refused += 1,
         }
-        let ends = self.ends(listener, &stream, address);
         let mut connection = Connection::new(stream, ends, (phase, origin));
         connection.listener = listener as u16;
         let claim = connection.claim();
@@ -248,6 +252,20 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.slots.rearm_or_retire(index, self.core.now());
         }
         self.update_pressure();
+    }
+
+    /// Returns true if the service takes a connection that a listener has accepted for a proxy's.
+    fn is_proxy(&self, listener: usize, ends: &Ends) -> bool {
+        let info = &self.core.listeners[listener];
+        let peer = Peer {
+            id: SessionId::NONE,
+            address: ends.remote(),
+            local: ends.local(info.local),
+            listener: Some(info.id),
+            tag: None,
+            route: Route::Direct,
+        };
+        is_proxy(&self.core.service, &peer)
     }
 
     /// Returns the ends of a connection that a listener has accepted.

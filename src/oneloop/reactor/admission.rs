@@ -109,6 +109,14 @@ impl Admission {
         if !self.has_place(listener, max) {
             return Err(EndReason::ServerFull);
         }
+        self.check_address(address, per_address_max)
+    }
+
+    fn check_address(
+        &self,
+        address: PeerAddress,
+        per_address_max: Option<usize>,
+    ) -> Result<(), EndReason> {
         let (Some(per_address_max), Some(ip)) = (per_address_max, address.ip()) else {
             return Ok(());
         };
@@ -118,6 +126,29 @@ impl Admission {
         } else {
             Ok(())
         }
+    }
+
+    /// Counts an admitted connection by another address, if that may have one more. Otherwise it is
+    /// counted as refused, with the reason.
+    pub(crate) fn readdress(
+        &mut self,
+        claim: Claim,
+        address: PeerAddress,
+        per_address_max: Option<usize>,
+    ) -> Result<(), EndReason> {
+        if per_address_max.is_some() && claim.origin == Origin::Accepted {
+            self.uncount(claim.address);
+        }
+        let verdict = self.check_address(address, per_address_max);
+        match verdict {
+            Ok(()) if per_address_max.is_some() => self.count_address(address),
+            Ok(()) => {}
+            Err(_) => {
+                self.leave(claim.listener);
+                self.refused += 1;
+            }
+        }
+        verdict
     }
 
     /// Counts a connection as admitted; by its IP address too if `counted`.
@@ -143,9 +174,19 @@ impl Admission {
 
     /// Releases an admitted connection after its end.
     pub(crate) fn release(&mut self, claim: Claim, counted: bool) {
+        self.leave(claim.listener);
+        if counted {
+            self.uncount(claim.address);
+        }
+    }
+
+    fn leave(&mut self, listener: usize) {
         self.admitted -= 1;
-        self.change_admitted(claim.listener, |admitted| admitted - 1);
-        let (true, Some(ip)) = (counted, claim.address.ip()) else {
+        self.change_admitted(listener, |admitted| admitted - 1);
+    }
+
+    fn uncount(&mut self, address: PeerAddress) {
+        let Some(ip) = address.ip() else {
             return;
         };
         let address_key = address_key(ip);

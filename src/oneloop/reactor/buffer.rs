@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::service::{Segment, Time};
+use crate::service::{Chunk, Segment, Time};
 
 /// Unread input and unsent output of one connection. Freed as soon as both are empty.
 #[derive(Debug, Default)]
@@ -155,8 +155,14 @@ impl PendingOutput {
     }
 
     /// Returns the bytes, in consecutive slices.
+    #[cfg(test)]
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         self.segments.iter().map(Segment::as_slice)
+    }
+
+    /// Returns the bytes, in the chunks to write.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
+        self.segments.iter().map(Segment::as_chunk)
     }
 
     /// Appends a segment behind the pending ones. Short owned segments in a row share a buffer.

@@ -39,6 +39,8 @@ pub(crate) struct Connection<Stream, Session> {
 pub(crate) enum Origin {
     /// Accepted, and counted as served.
     Accepted,
+    /// Accepted from a proxy that has announced no client. Counted as served, but for no address.
+    Proxy,
     /// Accepted, only to be refused.
     Refused,
     /// Opened by this service.
@@ -98,11 +100,30 @@ impl<Stream, Session> Connection<Stream, Session> {
         }
     }
 
+    /// Returns the reason of its end.
+    pub(crate) fn end_reason(&self) -> EndReason {
+        let reason = self.reason.unwrap_or(EndReason::RegisterFailed);
+        match self.origin {
+            Origin::Proxy => reason.of_probe(),
+            Origin::Accepted | Origin::Refused | Origin::Outbound => reason,
+        }
+    }
+
+    /// Makes the events of its session begin anew. The end of the input is read again.
+    pub(crate) fn reopen(&mut self) {
+        self.clear_deadline();
+        if self.flags.take(Flags::EOF) {
+            self.flags.add(Flags::READABLE);
+        }
+        self.flags.remove(Flags::PAUSED | Flags::FLUSHED);
+        self.flags.add(Flags::OPEN | Flags::REDELIVER);
+    }
+
     /// Returns the index of the listener that has accepted it, if one has.
     pub(crate) fn accepted_by(&self) -> Option<usize> {
         match self.origin {
             Origin::Outbound => None,
-            Origin::Accepted | Origin::Refused => Some(self.listener as usize),
+            Origin::Accepted | Origin::Proxy | Origin::Refused => Some(self.listener as usize),
         }
     }
 

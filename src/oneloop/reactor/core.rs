@@ -5,7 +5,7 @@ use super::connection::{Connection, Origin};
 use super::ends::ListenerInfo;
 use super::pressure::Pressure;
 use crate::net::Net;
-use crate::service::{Counters, EndReason, Peer, Scratch, Service, SessionId, Time};
+use crate::service::{Counters, EndReason, Peer, Route, Scratch, Service, SessionId, Time};
 
 /// The state that all connections share while one of them is driven.
 #[derive(Debug)]
@@ -46,7 +46,13 @@ impl<S: Service, N: Net> Core<S, N> {
     pub(crate) fn peer(&self, connection: &Slot<S, N>, id: SessionId) -> Peer {
         let listener = match connection.origin {
             Origin::Outbound => None,
-            Origin::Accepted | Origin::Refused => self.listeners.get(connection.listener as usize),
+            Origin::Accepted | Origin::Proxy | Origin::Refused => {
+                self.listeners.get(connection.listener as usize)
+            }
+        };
+        let route = match connection.origin {
+            Origin::Proxy => Route::Probe,
+            Origin::Accepted | Origin::Refused | Origin::Outbound => connection.ends.route(),
         };
         Peer {
             id,
@@ -54,6 +60,7 @@ impl<S: Service, N: Net> Core<S, N> {
             local: connection.ends.local(listener.and_then(|info| info.local)),
             listener: listener.map(|info| info.id),
             tag: connection.ends.tag(),
+            route,
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::listen::DrainOrder;
 use crate::service::inspect::ListenerCounts;
-use crate::service::{ListenerId, PeerAddress, Tag};
+use crate::service::{ListenerId, PeerAddress, Route, Tag};
 
 /// A listener, as the connections that it has accepted see it. It outlives the socket.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub(crate) enum Ends {
     },
     /// Accepted at a Unix-domain socket.
     Unix,
-    /// Any other: outbound, or accepted over IPv6 at an unspecified address.
+    /// Any other: outbound, through a proxy, or accepted over IPv6 at an unspecified address.
     Other(Box<OtherEnds>),
 }
 
@@ -46,6 +46,7 @@ pub(crate) struct OtherEnds {
     local: Option<SocketAddr>,
     /// The tag of an outbound connection.
     tag: Option<Tag>,
+    route: Route,
 }
 
 impl Ends {
@@ -75,6 +76,7 @@ impl Ends {
                 remote,
                 local,
                 tag: None,
+                route: Route::Direct,
             })),
         }
     }
@@ -85,6 +87,7 @@ impl Ends {
             remote,
             local: None,
             tag: Some(tag),
+            route: Route::Direct,
         }))
     }
 
@@ -93,6 +96,21 @@ impl Ends {
         if let Self::Other(ends) = self {
             ends.local = address;
         }
+    }
+
+    /// Returns the ends of this connection for the client that a proxy has announced. `local` is the
+    /// address at which the proxy has connected.
+    pub(crate) fn announced(&self, client: PeerAddress, local: Option<SocketAddr>) -> Self {
+        let route = match self.route() {
+            Route::Direct | Route::Probe => Route::Proxy(self.remote()),
+            again => again,
+        };
+        Self::Other(Box::new(OtherEnds {
+            remote: client,
+            local,
+            tag: None,
+            route,
+        }))
     }
 
     /// Returns the peer's address.
@@ -126,6 +144,14 @@ impl Ends {
             Self::V6 { .. } => listener,
             Self::Unix => None,
             Self::Other(ref ends) => ends.local,
+        }
+    }
+
+    /// Returns the way of the connection from its client.
+    pub(crate) fn route(&self) -> Route {
+        match self {
+            Self::Other(ends) => ends.route,
+            Self::V4 { .. } | Self::V6 { .. } | Self::Unix => Route::Direct,
         }
     }
 

@@ -8,7 +8,7 @@ use super::Reactor;
 use super::calls::Call;
 use super::core::{Core, Slot};
 use crate::net::Net;
-use crate::service::{EndReason, ListenerId, Service, ServiceContext};
+use crate::service::{EndReason, ListenerId, Peer, Service, ServiceContext};
 
 impl<S: Service, N: Net> Reactor<S, N> {
     /// Runs `work`, which steps sessions, and contains their panics.
@@ -71,6 +71,14 @@ impl<S: Service, N: Net> Core<S, N> {
         self.scratch.reset();
         connection.abort(EndReason::Panicked);
     }
+}
+
+/// Returns true if the service takes a connection for a proxy's; false if it panics.
+pub(crate) fn is_proxy<S: Service>(service: &S, peer: &Peer) -> bool {
+    catch_unwind(AssertUnwindSafe(|| service.is_proxy(peer))).unwrap_or_else(|_| {
+        error!("the service panicked in `is_proxy`");
+        false
+    })
 }
 
 /// Returns the service's message for a refused connection; empty if the service panics.

@@ -38,6 +38,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         match claim.origin {
             Origin::Refused => self.admission.refused -= 1,
             Origin::Outbound => self.admission.outbound -= 1,
+            Origin::Proxy => self.admission.release(claim, false),
             Origin::Accepted => {
                 let counted = self.core.limits.connections_per_address_max.is_some();
                 self.admission.release(claim, counted);
@@ -60,7 +61,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     #[inline(never)]
     pub(crate) fn close_connection(&mut self, index: u32, connection: Slot<S, N>) {
-        let reason = connection.reason.unwrap_or(EndReason::RegisterFailed);
+        let reason = connection.end_reason();
         let id = SessionId {
             index,
             generation: connection.generation,

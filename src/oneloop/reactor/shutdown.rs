@@ -130,7 +130,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let listeners = &self.core.listeners;
         let order_of = |connection: &Slot<S, N>| match connection.origin {
             Origin::Outbound => DrainOrder::First,
-            Origin::Accepted | Origin::Refused => {
+            Origin::Accepted | Origin::Proxy | Origin::Refused => {
                 listeners[connection.listener as usize].drain_order
             }
         };

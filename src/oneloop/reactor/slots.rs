@@ -139,7 +139,8 @@ impl<Stream, Session> Slots<Stream, Session> {
         }
     }
 
-    fn wake_slot(&mut self, index: u32) {
+    /// Queues a connection to be driven in the last phase of the turn.
+    pub(crate) fn wake_slot(&mut self, index: u32) {
         let connection = &mut self.table.0[index as usize];
         if !connection.flags.has(Flags::LISTED) {
             connection.flags.add(Flags::LISTED);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::warn;
 
 use super::Reactor;
-use super::log_limiter::LogLimiter;
+use crate::log_limiter::LogLimiter;
 use crate::net::{Net, ThreadTimes};
 use crate::service::inspect::{LoopTimes, SlowCause, SlowTurn};
 use crate::service::{Counters, Service, Time};

@@ -8,7 +8,7 @@ use super::core::{Core, Slot};
 use super::drive::Progress;
 use super::limits::LARGE_BUFFER_BYTES;
 use crate::net::Net;
-use crate::service::{EndReason, Next, Service};
+use crate::service::{Chunk, EndReason, Next, Service};
 
 impl<S: Service, N: Net> Core<S, N> {
     /// Writes the output of a step, and saves the unsent part. Returns true if the kernel has taken
@@ -43,7 +43,7 @@ impl<S: Service, N: Net> Core<S, N> {
         }
         let output = &mut self.scratch.output;
         let (written, offered) =
-            write_slices(&mut self.net, &mut connection.stream, output.slices());
+            write_chunks(&mut self.net, &mut connection.stream, output.chunks());
         if matches!(written, Ok(bytes) if bytes == output.len()) {
             self.counters.bytes_out += output.len() as u64;
             self.scratch.reset();
@@ -163,7 +163,7 @@ impl<S: Service, N: Net> Core<S, N> {
         let Some(Buffers { output, .. }) = buffers.as_deref_mut() else {
             return Progress::None;
         };
-        let (written, offered) = write_slices(&mut self.net, stream, output.slices());
+        let (written, offered) = write_chunks(&mut self.net, stream, output.chunks());
         match written {
             Ok(bytes) => {
                 self.counters.bytes_out += bytes as u64;
@@ -218,19 +218,25 @@ impl<S: Service, N: Net> Core<S, N> {
     }
 }
 
-/// Writes slices in one system call: all of them, or the first ones of very many. Returns the result,
-/// and how many bytes the call was offered.
-fn write_slices<'a, N: Net>(
+/// Writes chunks, up to the first one from a file: all of them, or the first ones of very many.
+/// Returns the result, and how many bytes the call was offered.
+fn write_chunks<'a, N: Net>(
     net: &mut N,
     stream: &mut N::Stream,
-    mut slices: impl Iterator<Item = &'a [u8]>,
+    chunks: impl Iterator<Item = Chunk<'a>>,
 ) -> (io::Result<usize>, usize) {
     let mut vector = [IoSlice::new(&[]); SLICES_PER_WRITE];
-    let places = vector.iter_mut();
-    let filled = places
-        .zip(&mut slices)
-        .map(|(place, slice)| *place = IoSlice::new(slice))
-        .count();
+    let mut filled = 0;
+    for chunk in chunks.take(SLICES_PER_WRITE) {
+        match chunk {
+            Chunk::Bytes(bytes) => vector[filled] = IoSlice::new(bytes),
+            Chunk::File(slice) => {
+                // A file that has become shorter is no full buffer, so nothing counts as offered.
+                return (net.write_file(stream, &vector[..filled], slice), 0);
+            }
+        }
+        filled += 1;
+    }
     let slices = &vector[..filled];
     let written = match slices {
         [] => Ok(0),

@@ -12,7 +12,7 @@ use super::part::Part;
 use super::requests::{Control, Requests};
 use super::shared::Shared;
 use super::timers::{TimerId, TimerKey, Timers};
-use super::{Connect, SessionId, Time};
+use super::{Announced, Connect, SessionId, Time};
 
 /// A session's view of its connection during one step: its unread input, its output, its id.
 ///
@@ -300,6 +300,27 @@ impl<'a> Context<'a> {
     /// It takes effect in the last phase of the turn. Output written after that is discarded.
     pub fn finish(&mut self) {
         self.control(Control::Finish);
+    }
+
+    /// Gives the connection the address of its client, which a proxy has announced, and opens the
+    /// session again.
+    ///
+    /// The address counts from then on: in [`Peer`](super::Peer), in the log, and for
+    /// `Limits::connections_per_address_max`. If that has no place for it, the connection is refused
+    /// as if it came from there: the client gets
+    /// [`Service::refusal_message`](super::Service::refusal_message), and the session ends with
+    /// [`EndReason::AddressLimit`](super::EndReason::AddressLimit). Otherwise
+    /// [`Service::readdressed`](super::Service::readdressed) is called and the events begin anew:
+    /// [`Event::Open`](super::Event::Open), then [`Data`](super::Event::Data) if there is unread
+    /// input, then those that had come before and still hold,
+    /// [`Eof`](super::Event::Eof) and [`Drain`](super::Event::Drain).
+    ///
+    /// With [`Announced::NoClient`], or the address that the connection has already, only the events
+    /// begin anew. It takes effect in the last phase of
+    /// the turn; until then the session waits, with [`Next::Pause`](super::Next::Pause) for example.
+    /// An outbound connection is not changed. The layer [`proxy`](crate::proxy) is built on this.
+    pub fn readdress(&mut self, announced: Announced) {
+        self.control(Control::Readdress(announced));
     }
 
     fn control(&mut self, control: Control) {

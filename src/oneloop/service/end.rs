@@ -77,6 +77,9 @@ pub enum EndReason {
     HandshakeFailed,
     /// The peer's stream ended without the mark that a layer, such as TLS, requires.
     Truncated,
+    /// A proxy's own connection has ended, in any ordinary way: it was reset, or finished by either
+    /// side. See [`Route::Probe`](super::Route::Probe).
+    Probe,
 }
 
 impl From<CloseReason> for EndReason {
@@ -123,6 +126,7 @@ impl EndReason {
         Self::Aborted,
         Self::HandshakeFailed,
         Self::Truncated,
+        Self::Probe,
     ];
 
     /// Returns true if the loop refused the connection when it was accepted.
@@ -145,6 +149,14 @@ impl EndReason {
                 | Self::Dropped
                 | Self::Aborted
         )
+    }
+
+    /// Returns the reason for a proxy's own connection that would end for this one otherwise.
+    pub(crate) const fn of_probe(self) -> Self {
+        match self {
+            Self::Completed | Self::Eof | Self::Reset => Self::Probe,
+            trouble => trouble,
+        }
     }
 
     /// Returns the name of the counter of connections that ended for this reason.
@@ -170,6 +182,7 @@ impl EndReason {
             Self::Aborted => "ended_aborted",
             Self::HandshakeFailed => "ended_handshake_failed",
             Self::Truncated => "ended_truncated",
+            Self::Probe => "ended_probe",
         }
     }
 
@@ -197,6 +210,7 @@ impl EndReason {
             Self::Aborted => "aborted by the service",
             Self::HandshakeFailed => "handshake failed",
             Self::Truncated => "stream cut short",
+            Self::Probe => "probe of a proxy",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::part::Part;
 
 pub use super::histogram::Histogram;
-use super::{Counters, EndReason, ListenerId, Peer, PeerAddress, Time};
+use super::{Counters, EndReason, ListenerId, Peer, Time};
 
 /// A request for a report of the loop's state.
 ///
@@ -140,8 +140,6 @@ pub struct Description {
     pub bytes_in: Option<u64>,
     /// Bytes written.
     pub bytes_out: Option<u64>,
-    /// The address of the client, if the peer is a proxy that has announced it.
-    pub client: Option<PeerAddress>,
     /// The session's state in the service's own words.
     pub state: Option<&'static str>,
 }

@@ -38,12 +38,12 @@ pub use end::{CloseReason, EndReason};
 use inspect::{Description, Inspection};
 pub use limits::SessionLimits;
 pub use nested::Output;
-pub(crate) use output::Segment;
+pub(crate) use output::{Chunk, Segment};
 pub use part::Side;
 pub(crate) use part::{Entered, Part};
-pub use peer::{ListenerId, Peer, PeerAddress, SessionId, Tag};
+pub use peer::{Announced, ListenerId, Peer, PeerAddress, Route, SessionId, Tag};
 pub(crate) use requests::Control;
-pub use shared::Shared;
+pub use shared::{FileSlice, Shared};
 pub use time::Time;
 pub(crate) use timers::{Place, TimerId, TimerKey};
 
@@ -101,6 +101,24 @@ pub trait Service {
         b""
     }
 
+    /// Returns true if an accepted connection is a proxy's, which announces the client. Default:
+    /// false.
+    ///
+    /// Such a connection is not counted for the address of the proxy, and its route is
+    /// [`Route::Probe`] until it is [readdressed](Context::readdress). `peer` has no id yet.
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        let _ = peer;
+        false
+    }
+
+    /// Handles the announcement of a session's client, after [`Context::readdress`]: `peer` has the
+    /// client's address and the [`Route`]. [`Event::Open`] follows.
+    ///
+    /// A panic here ends only this session, with [`EndReason::Panicked`].
+    fn readdressed(&mut self, session: &mut Self::Session, peer: Peer, cx: &mut ServiceContext) {
+        let _ = (session, peer, cx);
+    }
+
     /// Handles the failure of an outbound connection with this `tag`. It had no session.
     fn connect_failed(&mut self, tag: Tag, error: &ConnectError, cx: &mut ServiceContext) {
         let _ = (tag, error, cx);
@@ -140,7 +158,8 @@ pub trait Service {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The connection is established. Always the first event.
+    /// The connection is established. Always the first event. It comes again after
+    /// [`Context::readdress`].
     Open,
     /// Input has arrived. Also sent for input that the session did not consume because there was no
     /// room for its answer (see [`Context::has_room`]), once there is.

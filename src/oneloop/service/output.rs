@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::shared::Shared;
+use super::shared::{FileSlice, Shared};
 
 /// The output of a step, with a mark and a hard maximum.
 ///
@@ -57,6 +57,13 @@ struct Filled {
     /// Fully initialised.
     buffer: Box<[u8]>,
     filled: usize,
+}
+
+/// Consecutive bytes of output, in the form in which they are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Chunk<'a> {
+    Bytes(&'a [u8]),
+    File(FileSlice<'a>),
 }
 
 /// A piece of output that waits to be sent.
@@ -246,6 +253,16 @@ impl WriteBuf {
             .filter(|slice| !slice.is_empty())
     }
 
+    /// Returns the output, in the chunks to write; nothing after an overflow.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
+        let is_empty = |piece: &Piece<'_>| piece.as_slice().is_empty();
+        let pieces = self.pieces().filter(move |piece| !is_empty(piece));
+        pieces.map(|piece| match piece {
+            Piece::Copied(bytes) => Chunk::Bytes(bytes),
+            Piece::Shared(shared) => Chunk::of(shared),
+        })
+    }
+
     fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let copied = match self.form {
             Form::Mixed => self.mixed.copied.as_slice(),
@@ -374,7 +391,20 @@ impl Filled {
     }
 }
 
+impl<'a> Chunk<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        shared.in_file().map_or(Self::Bytes(shared), Self::File)
+    }
+}
+
 impl Segment {
+    pub(crate) fn as_chunk(&self) -> Chunk<'_> {
+        match self {
+            Self::Owned { .. } => Chunk::Bytes(self.as_slice()),
+            Self::Shared(shared) => Chunk::of(shared),
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Owned { bytes, start } => &bytes[*start..],

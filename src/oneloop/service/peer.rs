@@ -32,6 +32,32 @@ pub struct Peer {
     /// The tag of an outbound connection ([`Connect::tag`](super::Connect::tag)); `None` for an
     /// accepted one.
     pub tag: Option<Tag>,
+    /// The way of the connection from its client.
+    pub route: Route,
+}
+
+/// The way of a connection from its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Route {
+    /// Direct, as far as is known. Also of an outbound connection.
+    #[default]
+    Direct,
+    /// Through the proxy at this address. [`Peer::address`] is the address that it has announced.
+    Proxy(PeerAddress),
+    /// A connection of a proxy itself, for example to check that the server is up. Also one of which
+    /// the proxy has not announced the client yet.
+    Probe,
+}
+
+/// The answer of a proxy to the question which client a connection is for: see
+/// [`Context::readdress`](super::Context::readdress).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Announced {
+    /// The client at this address. It may be connected to the proxy's Unix-domain socket.
+    Client(PeerAddress),
+    /// None: the connection is the proxy's own.
+    NoClient,
 }
 
 /// The address of a peer.
@@ -72,6 +98,23 @@ impl SessionId {
     #[must_use]
     pub const fn number(self) -> u32 {
         self.generation
+    }
+}
+
+impl Peer {
+    /// Returns the address of the proxy through which the connection has come, if it has.
+    #[must_use]
+    pub const fn via(&self) -> Option<PeerAddress> {
+        match self.route {
+            Route::Proxy(proxy) => Some(proxy),
+            Route::Direct | Route::Probe => None,
+        }
+    }
+
+    /// Returns true if the connection is a proxy's own: see [`Route::Probe`].
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        matches!(self.route, Route::Probe)
     }
 }
 

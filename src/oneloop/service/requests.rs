@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::inspect::Inspect;
-use super::{Connect, SessionId};
+use super::{Announced, Connect, SessionId};
 
 /// Requests, collected while sessions are stepped and carried out after the batch.
 ///
@@ -31,6 +31,8 @@ pub(crate) enum Control {
     Flushed,
     /// End it at once, with a reset.
     Abort,
+    /// Give it the client's address, and open its session again.
+    Readdress(Announced),
 }
 
 impl Requests {

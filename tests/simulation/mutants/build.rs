@@ -13,6 +13,8 @@ use crate::mutant::Suite;
 pub(crate) enum Program {
     Unit(&'static str),
     Simulation,
+    /// The program `simulate`, which is built in less time.
+    Simulate,
     Sockets(&'static str),
 }
 
@@ -29,16 +31,28 @@ impl Suite {
     pub(crate) fn program(self) -> Program {
         match self {
             Self::Unit(package, _) => Program::Unit(package),
-            Self::Scenario(_) | Self::Seeds(_) | Self::Relay(_) => Program::Simulation,
+            Self::Scenario(_) => Program::Simulation,
+            Self::Seeds(_) | Self::Relay(_) => Program::Simulate,
             Self::Sockets(test, _) => Program::Sockets(test),
         }
     }
 
-    fn filter(self) -> &'static str {
+    /// Returns the arguments of its program.
+    fn arguments(self) -> Vec<String> {
+        let seeds = |service: &[&str], seeds: u32| {
+            let seeds = ["--turns", "1000", "--seeds", &seeds.to_string()];
+            [service, &seeds]
+                .concat()
+                .into_iter()
+                .map(String::from)
+                .collect()
+        };
         match self {
-            Self::Unit(_, filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => filter,
-            Self::Seeds(_) => "no_invariant_breaks_in_the_fixed_seeds",
-            Self::Relay(_) => "no_invariant_breaks_in_the_fixed_seeds_of_the_relay",
+            Self::Unit(_, filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => {
+                vec![filter.into()]
+            }
+            Self::Seeds(each) => seeds(&[], each * SERVICES),
+            Self::Relay(each) => seeds(&["--service", "relay"], each),
         }
     }
 
@@ -48,10 +62,7 @@ impl Suite {
     /// If the program cannot be started.
     pub(crate) fn run(self, executable: &Path, tree: &Path) -> io::Result<Run> {
         let mut command = Command::new(executable);
-        command.arg(self.filter()).current_dir(tree);
-        if let Self::Seeds(seeds) | Self::Relay(seeds) = self {
-            command.env("ONELOOP_SEEDS", seeds.to_string());
-        }
+        command.args(self.arguments()).current_dir(tree);
         command.stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = in_own_group(&mut command).spawn()?;
@@ -80,9 +91,14 @@ impl Program {
     /// If cargo cannot be started, or names no program.
     pub(crate) fn build(self, tree: &Path, target: &Path) -> io::Result<Option<PathBuf>> {
         let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "--no-run", "--locked", "--profile", "mutants"]);
+        match self {
+            Self::Simulate => command.arg("build"),
+            _ => command.args(["test", "--no-run"]),
+        };
+        command.args(["--locked", "--profile", "mutants"]);
         command.args(["--message-format", "json-render-diagnostics"]);
         match self {
+            Self::Simulate => command.args(["--package", "oneloop-swarm", "--bin", "simulate"]),
             Self::Unit(package) => command.args(["--package", package, "--lib"]),
             Self::Simulation => {
                 command.args(["--package", "oneloop-swarm", "--test", "simulation"])
@@ -100,7 +116,7 @@ impl Program {
         let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let mut executable = None;
         for line in lines {
-            executable = executable_of(&line?).or(executable);
+            executable = self.executable_of(&line?).or(executable);
         }
         if !child.wait()?.success() {
             return Ok(None);
@@ -109,6 +125,14 @@ impl Program {
             Some(path) => Ok(Some(path)),
             None => Err(io::Error::other(format!("cargo built no {self:?}"))),
         }
+    }
+
+    /// Returns the program if a message of cargo names it.
+    fn executable_of(self, message: &str) -> Option<PathBuf> {
+        let message: serde_json::Value = serde_json::from_str(message).ok()?;
+        let is_test = message["profile"]["test"].as_bool()?;
+        let path = message["executable"].as_str()?;
+        (is_test == (self != Self::Simulate)).then(|| path.into())
     }
 }
 
@@ -131,14 +155,8 @@ fn end(child: &mut Child) -> io::Result<()> {
     child.wait().map(drop)
 }
 
-/// Returns the test program named in a message of cargo, if there is one.
-fn executable_of(message: &str) -> Option<PathBuf> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let is_test = message["profile"]["test"].as_bool()?;
-    let path = message["executable"].as_str()?;
-    is_test.then(|| path.into())
-}
-
+/// The services of the swarm, which take turns in its seeds.
+const SERVICES: u32 = 3;
 /// Longest run of a suite: no suite takes half as long when it passes.
 const PATIENCE: Duration = Duration::from_secs(180);
 const GLANCE: Duration = Duration::from_millis(20);

@@ -4,10 +4,10 @@
 //! that one end receives wait in a [`Pipe`] until the other has room. An end whose pipe is full stops
 //! reading, so memory stays bounded. The end of a stream follows its bytes; a reset resets both ends.
 
+use hashbrown::HashMap;
 use oneloop::{Address, CloseReason, Connect, Context, EndReason, Event, Limits, Next, Peer};
 use oneloop::{ConnectError, Reactor, Service, ServiceContext, SessionId, Shared, Tag, Time};
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 const PIPE_BYTES: usize = 256 * 1024; // of one direction, beside those of one read
 const IDLE: Duration = Duration::from_secs(600); // a pair ends if no byte moves for so long

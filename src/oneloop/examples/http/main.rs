@@ -6,6 +6,7 @@
 //! Pipelined requests and slow readers need no state: unread input is presented again when there is
 //! room for the next answer, and a session is not stepped until its output was taken.
 
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
@@ -72,15 +73,17 @@ const KEEP_ALIVE: End = b"\r\n";
 const CLOSE: End = b"Connection: close\r\n\r\n";
 
 impl Http {
-    fn new(pages: impl IntoIterator<Item = (&'static str, usize)>) -> Self {
+    fn new(pages: impl IntoIterator<Item = (&'static str, usize)>) -> io::Result<Self> {
         let pages = pages.into_iter().map(|(path, bytes)| {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n");
             let body: Vec<u8> = (0..bytes).map(|at| b'a' + (at % 23) as u8).collect();
-            let body = body.into();
-            Page { path, head, body }
+            let mut file = tempfile::tempfile()?;
+            file.write_all(&body)?;
+            let body = Shared::from_file(file)?; // the kernel sends it without a copy
+            Ok(Page { path, head, body })
         });
-        let (pages, draining) = (pages.collect(), false);
-        Self { pages, draining }
+        let (pages, draining) = (pages.collect::<io::Result<_>>()?, false);
+        Ok(Self { pages, draining })
     }
 
     fn serve(&self, state: &mut State, cx: &mut Context<'_>) -> Result<(), Stop> {
@@ -121,11 +124,7 @@ impl Http {
             ("GET" | "HEAD", None) => write_status("404 Not Found", end, cx),
             _ => write_status("405 Method Not Allowed\r\nAllow: GET, HEAD", end, cx),
         }
-        if end == CLOSE {
-            Err(Stop::Last)
-        } else {
-            Ok(())
-        }
+        (end != CLOSE).then_some(()).ok_or(Stop::Last)
     }
 }
 
@@ -133,11 +132,8 @@ impl Service for Http {
     type Session = Connection;
 
     fn open(&mut self, _: Peer, cx: &mut ServiceContext) -> Connection {
-        let state = State::Head(Scanned::default());
-        Connection {
-            state,
-            until: cx.after(PATIENCE),
-        }
+        let (state, until) = (State::Head(Scanned::default()), cx.after(PATIENCE));
+        Connection { state, until }
     }
 
     fn step(&mut self, connection: &mut Connection, event: Event, cx: &mut Context<'_>) -> Next {
@@ -238,8 +234,12 @@ fn lists(list: &[u8], option: &str) -> bool {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: http ADDRESS:PORT")?;
-    let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)]);
-    let mut reactor = Reactor::new(http, Limits::for_messages_up_to(10 << 20))?;
+    let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)])?;
+    let limits = Limits {
+        send_buffer_bytes: 4 << 20, // what it holds of a file is not a copy
+        ..Limits::for_messages_up_to(10 << 20)
+    };
+    let mut reactor = Reactor::new(http, limits)?;
     println!("listening on {}", reactor.listen(address.parse()?)?);
     reactor.stop_on_signals()?;
     reactor.run()?;

@@ -22,7 +22,7 @@ enum Fate {
 const PAGES: [(&str, usize); 3] = [("/", 128), ("/3k", 3_000), ("/70k", 70_000)];
 
 fn http() -> Http {
-    Http::new(PAGES)
+    Http::new(PAGES).expect("temporary files")
 }
 
 fn case(request: impl Into<Vec<u8>>, status: &str, body: &[u8], fate: Fate) -> Case {

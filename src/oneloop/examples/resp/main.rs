@@ -4,7 +4,11 @@
 //! This file has the sessions, and the commands that concern them; [`data`] has those on values.
 
 mod data;
+#[cfg(test)]
+mod tests;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -19,11 +23,14 @@ use data::{Database, Text, number};
 type Answer = Result<Reply<'static>, String>;
 /// A command has written its reply, or nothing: then this is the text of its error.
 type Outcome = Result<(), String>;
-
+#[inline(always)] // most replies are constants
 fn reply(reply: Reply<'_>, cx: &mut Context<'_>) -> Outcome {
     cx.write_parts(reply.encode().parts());
     Ok(())
 }
+
+/// The messages that a listener has yet to send. Those that publish share it.
+type Inbox = Rc<RefCell<Vec<u8>>>;
 
 /// A server that answers as Redis does.
 #[derive(Default)]
@@ -31,10 +38,8 @@ struct Resp {
     /// The length of the longest value.
     value_max: usize,
     databases: [Database; 16],
-    /// The sessions that listen to each channel.
-    listeners: HashMap<Text, Vec<SessionId>>,
-    /// The messages that each listener has yet to send.
-    inboxes: HashMap<SessionId, Vec<u8>>,
+    /// The sessions that listen to each channel, and their inboxes.
+    listeners: HashMap<Text, Vec<(SessionId, Inbox)>>,
     draining: bool,
 }
 
@@ -45,6 +50,7 @@ struct Session {
     channels: i64,
     database: usize,
     name: Text,
+    inbox: Inbox,
     /// The least input that can hold a whole request.
     awaited: usize,
 }
@@ -62,14 +68,14 @@ impl Service for Resp {
 
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
         if event == Event::Wake {
-            cx.write(&self.inboxes.remove(&cx.id()).unwrap_or_default());
+            cx.write(&session.inbox.take());
         }
         let requests = RespRequest::new(self.value_max);
         let mut args = SmallVec::<[&[u8]; 8]>::new();
         // Requests that are left for lack of room come again, once the replies have left.
         while cx.has_room() {
             args.clear();
-            match requests.first(cx.input(), &mut session.awaited, &mut args) {
+            match requests.first(cx.input(), &mut session.awaited, |arg| args.push(arg)) {
                 Ok(Some(bytes)) => {
                     cx.consume(bytes);
                     if let Err(text) = self.run(session, &args, cx) {
@@ -98,10 +104,9 @@ impl Service for Resp {
 
     fn closed(&mut self, session: Session, peer: Peer, _: EndReason, _: &mut ServiceContext) {
         if session.channels > 0 {
-            self.inboxes.remove(&peer.id);
-            self.listeners.retain(|_, ids| {
-                ids.retain(|id| *id != peer.id);
-                !ids.is_empty()
+            self.listeners.retain(|_, all| {
+                all.retain(|(id, _)| *id != peer.id);
+                !all.is_empty()
             });
         }
     }
@@ -173,9 +178,9 @@ impl Resp {
 
     fn listen(&mut self, session: &mut Session, names: &[&[u8]], cx: &mut Context<'_>) -> Outcome {
         for name in names {
-            let ids = self.listeners.entry_ref(*name).or_default();
-            if !ids.contains(&cx.id()) {
-                ids.push(cx.id());
+            let all = self.listeners.entry_ref(*name).or_default();
+            if all.iter().all(|(id, _)| *id != cx.id()) {
+                all.push((cx.id(), Rc::clone(&session.inbox)));
                 session.channels += 1;
             }
             reply(Reply::Array(3), cx)?;
@@ -191,17 +196,17 @@ impl Resp {
         let head = format!("*3\r\n$7\r\nmessage\r\n${}\r\n", channel.len());
         let middle = format!("\r\n${}\r\n", text.len());
         let message = [head.as_bytes(), channel, middle.as_bytes(), text, b"\r\n"].concat();
-        let ids = self.listeners.get(channel).map_or(&[][..], Vec::as_slice);
-        for &id in ids {
-            let inbox = self.inboxes.entry(id).or_default();
+        let all = self.listeners.get(channel).map_or(&[][..], Vec::as_slice);
+        for (id, inbox) in all {
+            let mut inbox = inbox.borrow_mut();
             match inbox.len() {
-                0 => cx.wake(id),
+                0 => cx.wake(*id),
                 1..INBOX_BYTES_MAX => {} // it was woken for the first one
-                _ => cx.abort(id),       // it does not read: memory is for those that do
+                _ => cx.abort(*id),      // it does not read: memory is for those that do
             }
-            inbox.extend(&message);
+            inbox.extend_from_slice(&message);
         }
-        reply(Reply::Integer(ids.len() as i64), cx)
+        reply(Reply::Integer(all.len() as i64), cx)
     }
 }
 
@@ -215,7 +220,6 @@ fn is_known(name: impl AsRef<[u8]>) -> bool {
 
 /// Returns the error of a command that is unknown, or has no form with these arguments.
 fn misuse(words: &[&[u8]]) -> String {
-    // A line break would end the error.
     let text = |bytes| String::from_utf8_lossy(bytes).replace(['\r', '\n'], " ");
     let (name, lower) = (text(words[0]), text(words[0]).to_lowercase());
     match &words[1..] {
@@ -258,6 +262,3 @@ const NOT_NOW: &str = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RE
 const CONFIG: [[&str; 2]; 2] = [["save", ""], ["appendonly", "no"]]; // clients ask for these
 const INBOX_BYTES_MAX: usize = 32 << 20; // as in Redis
 const SWEEP: Duration = Duration::from_secs(10); // between removals of expired keys
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@ mod beside;
 mod by_listener;
 mod duplex;
 mod observing;
+mod proxied;
 mod strict;
 mod timers;
 #[cfg(feature = "tls")]

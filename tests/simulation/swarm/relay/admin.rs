@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use oneloop::inspect::{Cursor, Inspect, Inspection};
 use oneloop::{
     CloseReason, Context, EndReason, Event, ListenerId, Next, Peer, Service, ServiceContext, Time,
 };
@@ -28,12 +29,22 @@ impl Admin {
         Self { shared }
     }
 
+    /// Asks for a report of the loop's state, with all sessions in pieces.
+    fn inspect(&mut self, cx: &mut ServiceContext) {
+        let key = self.shared.0.borrow_mut().begin_walk(cx.now());
+        let walk = Inspect::new(key).sessions(Cursor::default(), SESSIONS_PER_REPORT);
+        cx.inspect(walk);
+    }
+
     fn answer(&mut self, event: Event, cx: &mut Context<'_>) -> Next {
         let lines = cx.input().iter().filter(|&&byte| byte == b'\n').count();
         for _ in 0..lines {
             cx.write(ANSWER);
         }
         cx.consume(cx.input().len());
+        if event == Event::Open {
+            self.inspect(cx);
+        }
         match event {
             Event::Eof => Next::Close(CloseReason::Eof),
             Event::Timeout => Next::Close(CloseReason::Timeout),
@@ -77,6 +88,14 @@ impl Service for Admin {
     fn closed(&mut self, session: Session, _: Peer, reason: EndReason, cx: &mut ServiceContext) {
         let mut ledger = self.shared.0.borrow_mut();
         ledger.closed(cx.now(), session.serial, reason);
+    }
+
+    fn inspected(&mut self, key: u64, report: &Inspection<'_>, cx: &mut ServiceContext) {
+        let mut ledger = self.shared.0.borrow_mut();
+        ledger.reported(key, report, cx.now());
+        if let Some(next) = report.next {
+            cx.inspect(Inspect::new(key).sessions(next, SESSIONS_PER_REPORT));
+        }
     }
 
     fn refusal_message(&self, _: ListenerId, _: EndReason) -> &[u8] {
@@ -174,6 +193,8 @@ impl Script for Administrator {
     }
 }
 
+/// The most sessions in one report.
+const SESSIONS_PER_REPORT: usize = 5;
 const ANSWER: &[u8] = b"well\n";
 /// The longest time until an answer: the queue, the retry of an accept, and the way.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -177,6 +177,12 @@ impl Doors {
         Ok(())
     }
 
+    /// Returns the connections of a listener that are open, and those of them that are served.
+    pub fn open(&self, door: Door) -> (u64, usize) {
+        let state = &self.doors[door as usize];
+        (state.accepted - state.ended, state.admitted)
+    }
+
     /// Returns the number of connections accepted and ended, of all listeners.
     pub fn accounts(&self) -> (u64, u64) {
         let add = |sum: (u64, u64), state: &State| (sum.0 + state.accepted, sum.1 + state.ended);

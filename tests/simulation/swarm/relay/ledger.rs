@@ -3,16 +3,19 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use oneloop::inspect::Inspection;
 use oneloop::{CallError, CloseReason, ConnectError, EndReason, Handle, Next, Peer, Time};
 use oneloop_sim::{Observer, Syscall};
 
 use super::calls::Calls;
 use super::doors::Doors;
+use super::inspections::Inspections;
 use super::model::{Ending, Model, Role, Step};
 use super::plan::{ADMINISTRATORS, Conversation, Door, Leaves, Plan, Server, number_of};
 use super::streams::Streams;
@@ -40,6 +43,7 @@ pub struct Ledger {
     /// The connection that was accepted only to be shed.
     shed: Option<SocketAddr>,
     pub calls: Calls,
+    inspections: Inspections,
     /// The administrator that visits at present.
     pub administrator: Option<usize>,
     /// Outbound connections in progress, by conversation, and the time of each attempt.
@@ -81,6 +85,7 @@ impl Ledger {
             woken_all_in: None,
             shed: None,
             calls: Calls::default(),
+            inspections: Inspections::default(),
             administrator: None,
             connecting: BTreeMap::new(),
             timers: BTreeMap::new(),
@@ -96,7 +101,7 @@ impl Ledger {
         }
     }
 
-    pub fn judge(&mut self, subject: &str, verdict: Verdict) {
+    pub fn judge(&mut self, subject: impl Display, verdict: Verdict) {
         if let Err(wrong) = verdict {
             self.wrong.get_or_insert(format!("{subject}: {wrong}"));
         }
@@ -143,7 +148,7 @@ impl Ledger {
             }
             _ => Err(format!("{role:?} comes from {:?}", peer.listener)),
         };
-        self.judge(&format!("session {serial}"), verdict);
+        self.judge(format_args!("session {serial}"), verdict);
         let mut model = Model::new(address, role, door);
         // It may be among the sessions that are woken at the end of this turn.
         model.may_wake(self.woken_all_in.filter(|&asked| asked + 1 >= self.turn));
@@ -154,7 +159,7 @@ impl Ledger {
             let right = streams.door == door;
             let verdict = right.then_some(());
             let verdict = verdict.ok_or_else(|| format!("the relay of {door:?} has its session"));
-            self.judge(&format!("conversation {number}"), verdict);
+            self.judge(format_args!("conversation {number}"), verdict);
         }
         self.by_address.insert(address, serial);
         self.models.insert(serial, model);
@@ -174,7 +179,7 @@ impl Ledger {
             Some(model) => model.stepped(step),
             None => Err("it is closed".into()),
         };
-        self.judge(&format!("session {serial}"), verdict);
+        self.judge(format_args!("session {serial}"), verdict);
     }
 
     pub fn answered(&mut self, serial: u32, next: Next, bytes: (usize, usize, usize)) {
@@ -217,10 +222,10 @@ impl Ledger {
             }
         }
         let verdict = model.closed(why, &ending);
-        self.judge(&format!("session {serial}"), verdict);
+        self.judge(format_args!("session {serial}"), verdict);
         if !matches!(model.role, Role::End(_, 1)) {
             let verdict = self.doors.session_closed(model.peer);
-            self.judge(&format!("session {serial}"), verdict);
+            self.judge(format_args!("session {serial}"), verdict);
         }
     }
 
@@ -246,7 +251,7 @@ impl Ledger {
             }
             _ => Ok(()),
         };
-        self.judge(&format!("the meter of {}", peer.address), verdict);
+        self.judge(format_args!("the meter of {}", peer.address), verdict);
     }
 
     pub fn wake(&mut self, serial: u32, now: Time) {
@@ -325,7 +330,7 @@ impl Ledger {
                 resets.then_some(()).ok_or(format!("it failed: {error}"))
             }
         };
-        self.judge(&format!("the connection of {number}"), verdict);
+        self.judge(format_args!("the connection of {number}"), verdict);
         self.excuse(number, "its server cannot be reached");
     }
 
@@ -352,6 +357,22 @@ impl Ledger {
         self.judge("the calls", verdict);
     }
 
+    /// Begins a walk over the sessions, and returns its key.
+    pub fn begin_walk(&mut self, now: Time) -> u64 {
+        let open = self.models.values().map(|model| model.peer);
+        self.inspections.begin(now, open.collect())
+    }
+
+    /// Checks a report of the loop's state.
+    pub fn reported(&mut self, key: u64, report: &Inspection<'_>, now: Time) {
+        self.now = now;
+        let turn = self.turn;
+        let verdict = self
+            .inspections
+            .reported((key, report), (now, turn), &self.doors);
+        self.judge("a report", verdict);
+    }
+
     /// Sets a timer of a service, or cancels it.
     pub fn set_timer(&mut self, door: Door, key: u64, at: Option<Time>, now: Time) {
         match at {
@@ -366,7 +387,7 @@ impl Ledger {
             Some((at, _)) if at <= now => Ok(()),
             due => Err(format!("it comes at {now:?}, asked for was {due:?}")),
         };
-        self.judge(&format!("the timer {key} of {door:?}"), verdict);
+        self.judge(format_args!("the timer {key} of {door:?}"), verdict);
     }
 
     /// Returns the number of the next job.
@@ -388,7 +409,7 @@ impl Ledger {
             outcome => Err(format!("{outcome:?} with {} under way", self.jobs.len())),
         };
         let number = self.jobs_started;
-        self.judge(&format!("the job {number}"), verdict);
+        self.judge(format_args!("the job {number}"), verdict);
         self.jobs_started += 1;
         started
     }
@@ -398,7 +419,7 @@ impl Ledger {
         self.calls.count_run();
         let known = self.jobs.remove(&number).map(drop);
         let verdict = known.ok_or_else(|| "it ends twice".into());
-        self.judge(&format!("the job {number}"), verdict);
+        self.judge(format_args!("the job {number}"), verdict);
     }
 
     pub fn drains(&mut self, now: Time) {
@@ -457,14 +478,16 @@ impl Ledger {
         self.now = now;
         self.turn += 1;
         self.note_last_drain();
-        let verdict = self.doors.check();
-        self.judge("the doors", verdict);
+        let open = |peer| self.by_address.contains_key(&peer);
+        let verdict = self.inspections.turn_ends(self.turn, open);
+        self.judge("a report", verdict);
         let most = self.plan.limits.turn_calls_max;
         let verdict = self.calls.turn_ends(most);
         self.judge("the calls", verdict);
     }
 
     pub fn check_patience(&self) -> Verdict {
+        self.doors.check()?;
         // The listeners' queues are accepted from first.
         let retry = self.plan.limits.accept_retry + SLACK;
         let last = self.last_drains_since.map(|since| since + retry);
@@ -483,6 +506,7 @@ impl Ledger {
             }
         }
         self.calls.check_patience(self.now)?;
+        self.inspections.check_patience(self.now)?;
         let job = self.plan.job_time * self.plan.pool.map_or(0, |(_, most)| most as u32);
         let overdue = |&(_, &at): &(&u64, &Time)| self.now - at > job + SLACK;
         if let Some((number, _)) = self.jobs.iter().find(overdue) {

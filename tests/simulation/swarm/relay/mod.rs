@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod calls;
 pub mod doors;
+pub mod inspections;
 pub mod ledger;
 pub mod model;
 pub mod pair;

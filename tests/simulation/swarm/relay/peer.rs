@@ -114,8 +114,9 @@ impl FarEnd {
         }
         if bytes > 0 {
             let verdict = self.check();
-            let subject = format!("the end {} of conversation {}", self.end, self.number);
-            self.ledger().judge(&subject, verdict);
+            let (number, end) = (self.number, self.end);
+            let subject = format_args!("the end {end} of conversation {number}");
+            self.ledger().judge(subject, verdict);
         }
         let has_ended = self.cipher.as_ref().is_none_or(|cipher| cipher.has_ended);
         remote.at_end() && has_ended

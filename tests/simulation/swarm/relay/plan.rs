@@ -211,7 +211,7 @@ impl Plan {
                     random.magnitude(1..=20_000),
                 )
             }),
-            pause: Duration::from_micros(random.magnitude(1_000..=2_000_000)),
+            pause: Duration::from_micros(random.magnitude(5_000..=2_000_000)),
             stream_bytes_max: random.magnitude(100..=20_000),
             finale: random.choose(&[
                 Finale::Farewell,

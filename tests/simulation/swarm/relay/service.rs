@@ -168,7 +168,10 @@ impl Relay {
         let mut ledger = self.shared.0.borrow_mut();
         let dawdles = ledger.streams(session.conversation).dawdles();
         let verdict = dawdles.then_some(()).ok_or_else(|| "no byte moves".into());
-        ledger.judge(&format!("conversation {}", session.conversation), verdict);
+        ledger.judge(
+            format_args!("conversation {}", session.conversation),
+            verdict,
+        );
         Next::Abort
     }
 
@@ -211,7 +214,7 @@ impl Relay {
         };
         let verdict = right.then_some(());
         let verdict = verdict.ok_or_else(|| format!("it brings {result:?}, panics: {panics}"));
-        ledger.judge(&format!("the job {number}"), verdict);
+        ledger.judge(format_args!("the job {number}"), verdict);
         ledger.job_ended(number);
         let Some(pair) = self.pairs.get_mut(&conversation) else {
             return; // its sessions have ended
@@ -266,7 +269,7 @@ impl Service for Relay {
         let tag = peer.tag.map(|tag| tag.value() as usize);
         let verdict = (tag == (end == 1).then_some(conversation)).then_some(());
         let verdict = verdict.ok_or_else(|| format!("its tag is {tag:?}"));
-        ledger.judge(&format!("conversation {conversation}"), verdict);
+        ledger.judge(format_args!("conversation {conversation}"), verdict);
         drop(ledger);
         if let Some(pair) = self.pairs.get_mut(&conversation) {
             pair.ids[end] = Some((serial, peer.id));
@@ -299,6 +302,7 @@ impl Service for Relay {
         self.panic_at_times(session);
         let mut next = self.forward(session, event, cx);
         if self.random.random_bool(self.habits.abort) {
+            cx.write(b"of a session that aborts"); // and sends nothing
             next = Next::Abort;
         }
         self.set_session_timers(session.serial, cx);

@@ -88,6 +88,21 @@ fn the_manual_is_a_page_that_man_can_show() {
 }
 
 #[test]
+fn the_manual_is_clean_for_mandoc() {
+    for (name, _) in PROGRAMS {
+        let page = docs().join(format!("{name}.1"));
+        let mandoc = Command::new("mandoc")
+            .args(["-T", "lint"])
+            .arg(page)
+            .output();
+        let Ok(checked) = mandoc else {
+            return println!("skipped: there is no mandoc");
+        };
+        assert_eq!(String::from_utf8_lossy(&checked.stdout), "", "{name}");
+    }
+}
+
+#[test]
 fn the_version_has_the_commit_and_the_target() {
     for (name, path) in PROGRAMS {
         for flag in ["-V", "--version"] {

@@ -71,7 +71,8 @@ fn man(command: Command) -> io::Result<Vec<u8>> {
     ];
     // A page that names a commit would change with every commit.
     let command = command.version(env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command);
+    let title = command.get_name().to_uppercase();
+    let man = Man::new(command).title(title).date(DATE);
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
@@ -82,7 +83,56 @@ fn man(command: Command) -> io::Result<Vec<u8>> {
         render_section(&section, &mut text)?;
     }
     man.render_version_section(&mut text)?;
-    Ok(text)
+    let text = String::from_utf8(text).map_err(io::Error::other)?;
+    Ok(tidy(&text).into())
+}
+
+/// Brings a page into the form that `mandoc -T lint` wants: short lines, no space at their ends, no
+/// empty paragraphs, each macro once.
+fn tidy(page: &str) -> String {
+    let page = page.replace("\n.br\n\n.br\n", "\n.sp\n");
+    let page = page.replace("\n.RS\n.RE\n", "\n");
+    let mut tidied = String::new();
+    let (mut is_filled, mut before) = (true, "");
+    for line in page.lines().map(str::trim_end) {
+        match line {
+            ".nf" => is_filled = false,
+            ".fi" => is_filled = true,
+            _ => {}
+        }
+        // Each section defines the apostrophe again.
+        let is_repeated = line.starts_with(".ie ") || line.starts_with(".el ");
+        if is_repeated && tidied.contains(line) {
+            continue;
+        }
+        let is_text = !line.starts_with('.') && before != ".TP";
+        match is_filled && is_text {
+            true => fill(line, &mut tidied),
+            false => tidied.extend([line, "\n"]),
+        }
+        before = line;
+    }
+    tidied
+}
+
+/// Appends a paragraph, in lines of at most 80 bytes as far as words allow.
+fn fill(paragraph: &str, page: &mut String) {
+    let mut length = 0;
+    for word in paragraph.split(' ') {
+        // At the start of a line these would be a request.
+        let stays = word.starts_with(['.', '\'']);
+        if length > 0 && length + 1 + word.len() > 80 && !stays {
+            page.push('\n');
+            length = 0;
+        }
+        if length > 0 {
+            page.push(' ');
+            length += 1;
+        }
+        page.push_str(word);
+        length += word.len();
+    }
+    page.push('\n');
 }
 
 /// Makes sections of a text: a line like `Exit codes:` is a heading.
@@ -115,3 +165,6 @@ fn render_section(section: &str, text: &mut Vec<u8>) -> io::Result<()> {
 fn is_heading(line: &str) -> bool {
     line.ends_with(':') && !line.starts_with(' ')
 }
+
+/// The date of the pages. A page that had the date of its making would change each day.
+const DATE: &str = "2026-11-24";

@@ -1440,7 +1440,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/service/nested.rs",
         find: "output.finished = controls.contains(&(id, Control::Finish));",
         replace: "output.finished = controls.is_empty() && controls.contains(&(id, Control::Finish));",
-        suite: Suite::Scenario("layers"),
+        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
     },
     Mutant {
         name: "unread_input_metered_again",
@@ -2230,14 +2230,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/reactor/write.rs",
         find: "        if connection.is_duplex() {",
         replace: "        if false && connection.is_duplex() {",
-        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
-    },
-    Mutant {
-        name: "timer_before_its_time",
-        file: "src/oneloop/service/timers.rs",
-        find: "if place.time > now || place.number",
-        replace: "if place.time > now + std::time::Duration::from_millis(20) || place.number",
-        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+        suite: Suite::Scenario("duplex"),
     },
     Mutant {
         name: "moved_timer_comes_at_its_old_time",
@@ -2300,7 +2293,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 drop(place);",
         replace: "            drop(place);
             let _ = calls.push_result(Box::new(move |service, cx, _| {",
-        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+        suite: Suite::Relay(6 * SEEDS_OF_THE_RELAY),
     },
     Mutant {
         name: "place_at_a_listener_not_given_back",
@@ -2369,14 +2362,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "src/oneloop/layer/rate_limit.rs",
         find: "                state.end = End::Owed;",
         replace: "                state.end = End::None;",
-        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+        suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
         name: "room_on_the_wire_for_a_session_without_room",
         file: "src/oneloop/service/nested.rs",
         find: "            self.scratch.output.leave_no_room();",
         replace: "            self.scratch.output.leave_plain();",
-        suite: Suite::Relay(SEEDS_OF_THE_RELAY),
+        suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
         name: "flushed_not_owed_for_part_of_a_frame",

@@ -466,6 +466,14 @@ mod unix {
     }
 
     #[test]
+    fn adopted_socket_keeps_the_name_of_its_listener() {
+        let socket = TcpListener::bind(any_port()).expect("a free port");
+        let named = Listen::unix("/run/x").name("admin");
+        let adopted = named.with_socket(OwnedFd::from(socket));
+        assert_eq!(adopted.to_string(), "an adopted socket (admin)");
+    }
+
+    #[test]
     fn file_of_an_adopted_socket_stays_unless_it_is_owned() {
         let folder = Folder::new("owned");
         for (is_owned, files) in [(false, 1), (true, 0)] {

@@ -95,6 +95,9 @@ fn check_exits_with_0_or_2() {
     }
     config.write("");
     assert_eq!(config.check(&["--max-per-ip", "0"]).status.code(), Some(2));
+    // There is no such file, or no TLS in this build.
+    let tls = ["--tls-cert", "/no/such/file", "--tls-key", "/no/such/file"];
+    assert_eq!(config.check(&tls).status.code(), Some(2));
 }
 
 #[test]

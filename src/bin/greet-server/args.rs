@@ -12,7 +12,7 @@ use oneloop::{Limits, WhenFull};
 use oneloop_greeting::{Config, Framing};
 
 use crate::config::{self, Options};
-use crate::encryption::TlsArgs;
+use crate::encryption::{Encryption, TlsArgs};
 use crate::listeners::Place;
 use crate::logging::LogFormat;
 use crate::operators::{self, OperatorAddress};
@@ -193,10 +193,10 @@ impl Args {
     /// Checks what parsing does not, reports that all is well, and ends the program.
     fn check(&self) -> ! {
         let limits = self.limits(descriptors::raise_limit());
-        if let Err(error) = limits.validate() {
-            let message = error.to_string();
+        let limits = limits.validate().map_err(|error| error.to_string());
+        if let Err(problem) = limits.and_then(|()| Encryption::new(&self.tls)) {
             Self::command()
-                .error(ErrorKind::InvalidValue, message)
+                .error(ErrorKind::InvalidValue, problem)
                 .exit();
         }
         let what = match &self.config {

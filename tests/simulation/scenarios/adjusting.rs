@@ -172,7 +172,10 @@ fn waits_become_shorter_if_a_lower_maximum_makes_the_server_full() {
 
 #[test]
 fn invalid_and_fixed_limits_change_nothing() {
-    let mut simulation = simulate(Limits::default(), |step| step.read_for(HOUR));
+    let mut simulation = simulate(Limits::default(), |step| match step.event {
+        Event::Timeout => Next::Close(oneloop::CloseReason::Timeout),
+        _ => step.read_for(HOUR),
+    });
     let error = refusal(&mut simulation, |limits| {
         limits.connections_max = 0;
         limits.wait_max = MINUTE;

@@ -306,7 +306,10 @@ fn drain_leaves_the_queue_of_a_shared_listener() {
 
 #[test]
 fn drain_of_nothing_is_over_at_once() {
-    let (mut simulation, _clients) = with_a_queue(public().shared());
+    let builder = Reactor::builder(Probe::new(echo)).listen(public().shared());
+    let mut simulation: Simulation<Probe> = Simulation::from_builder(Network::new(1), builder);
+    simulation.run_for(ms(1));
+    simulation.network().stop_poll_at(None);
     let begun = simulation.network().time();
     simulation.reactor_mut().drain();
     while simulation.turn() == Turn::Running {}

@@ -187,7 +187,7 @@ fn handshake_ends_with_a_timeout_a_drain_or_the_stream() {
 }
 
 #[test]
-fn handshake_may_pause_and_keeps_its_timers() {
+fn handshake_may_pause_and_has_timers_of_its_own() {
     let mut rig = Rig::new((100, 100), echo);
     rig.step(Event::Open);
     let until = Time::from_nanos(50);
@@ -195,7 +195,7 @@ fn handshake_may_pause_and_keeps_its_timers() {
     assert_eq!(rig.step(Event::Flushed), HANDSHAKE);
     rig.receive(b"hi");
     assert_eq!(rig.events(), [Event::Open]);
-    // Later ones are its own, too.
+    // Later ones are its own, too: the session's would be `InnerTimer`.
     assert_eq!(rig.step(Event::Timer(0)), READ);
     assert_eq!(rig.events(), []);
 }

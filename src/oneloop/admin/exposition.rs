@@ -18,10 +18,10 @@ use crate::service::inspect::Histogram;
 /// assert_eq!(
 ///     metrics.text(),
 ///     "# HELP greetings_total Greetings sent.\n\
-///      # TYPE greetings_total counter\n\
+///      ## TYPE greetings_total counter\n\
 ///      greetings_total 3\n\
-///      # HELP rooms Rooms by kind.\n\
-///      # TYPE rooms gauge\n\
+///      ## HELP rooms Rooms by kind.\n\
+///      ## TYPE rooms gauge\n\
 ///      rooms{kind=\"open\"} 7\n\
 ///      rooms{kind=\"closed\"} 1\n"
 /// );

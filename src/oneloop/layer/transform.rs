@@ -22,8 +22,8 @@ use plain::Plain;
 /// "Plaintext" means the inner session's bytes, "wire" those of the connection.
 ///
 /// ```
-/// use oneloop::layer::{Compose, Decoded, Transform, Transformed};
-/// # use oneloop::{CloseReason, Context, Event, Next, Output, Peer, Service, ServiceContext, Time};
+/// use oneloop::layer::{Compose, Decoded, Output, Transform, Transformed};
+/// # use oneloop::{CloseReason, Context, Event, Next, Peer, Service, ServiceContext, Time};
 /// # use oneloop::testing::Harness;
 /// # struct Echo;
 /// # impl Service for Echo {

@@ -12,10 +12,10 @@ use oneloop::{
     CloseReason, Context, Event, Limits, Next, Peer, Reactor, Service, ServiceContext, Shared,
 };
 
-/// Answers every request with as many bytes.
-struct Large(Vec<u8>);
+/// Answers every request with what it writes.
+struct Answering<W>(W);
 
-impl Service for Large {
+impl<W: Fn(&mut Context<'_>)> Service for Answering<W> {
     type Session = ();
 
     fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
@@ -24,7 +24,7 @@ impl Service for Large {
         match event {
             Event::Data => {
                 cx.consume(cx.input().len());
-                cx.write(&self.0);
+                (self.0)(cx);
             }
             Event::Eof => {
                 cx.drain();
@@ -44,7 +44,8 @@ impl Service for Large {
 #[test]
 fn large_replies_under_default_limits_leave_without_waiting() {
     const BYTES: usize = 900_000;
-    let service = Large(vec![b'x'; BYTES]);
+    let bytes = vec![b'x'; BYTES];
+    let service = Answering(move |cx: &mut Context<'_>| cx.write(&bytes));
     let mut reactor = Reactor::new(service, Limits::default()).expect("a reactor");
     let server = reactor
         .listen(SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -159,7 +160,11 @@ fn bytes_of_a_file_leave_whole_and_in_order() {
     let expected: Vec<u8> = parts.iter().flat_map(|part| part.to_vec()).collect();
     let ask = |shrunk: bool| {
         let limits = Limits::for_messages_up_to(expected.len());
-        let mut reactor = Reactor::new(Parts(parts.clone()), limits).expect("a reactor");
+        let parts = parts.clone();
+        let service = Answering(move |cx: &mut Context<'_>| {
+            parts.iter().for_each(|part| cx.write_shared(part.clone()));
+        });
+        let mut reactor = Reactor::new(service, limits).expect("a reactor");
         let server = reactor
             .listen(SocketAddr::from(([127, 0, 0, 1], 0)))
             .expect("a free port");
@@ -189,33 +194,6 @@ fn bytes_of_a_file_leave_whole_and_in_order() {
     fs::remove_file(&path).expect("it exists");
 }
 
-/// Sends its parts to each request.
-struct Parts(Vec<Shared>);
-
-impl Service for Parts {
-    type Session = ();
-
-    fn open(&mut self, _: Peer, _: &mut ServiceContext) {}
-
-    fn step(&mut self, (): &mut (), event: Event, cx: &mut Context<'_>) -> Next {
-        match event {
-            Event::Data => {
-                cx.consume(cx.input().len());
-                self.0.iter().for_each(|part| cx.write_shared(part.clone()));
-            }
-            Event::Eof => {
-                cx.drain();
-                return Next::Close(CloseReason::Eof);
-            }
-            Event::Drain => return Next::Close(CloseReason::Shutdown),
-            _ => {}
-        }
-        Next::Read {
-            until: cx.after(Duration::from_secs(60)),
-        }
-    }
-}
-
 /// A forwarder, for example, allocates a buffer for each read of 64 KiB. glibc's allocator returned
 /// its pages to the system each time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -227,7 +205,8 @@ fn freed_buffers_of_a_read_are_kept_for_the_next() {
         let usage = getrusage(UsageWho::RUSAGE_THREAD).expect("a thread");
         usage.minor_page_faults()
     };
-    let _reactor = Reactor::new(Large(Vec::new()), Limits::default()).expect("a reactor");
+    let _reactor =
+        Reactor::new(Answering(|_: &mut Context<'_>| ()), Limits::default()).expect("a reactor");
     let before = faults();
     for _ in 0..1000 {
         let buffers: Vec<_> = (0..4).map(|_| vec![1_u8; 64 * 1024]).collect();

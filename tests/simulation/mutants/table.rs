@@ -2385,6 +2385,70 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "                && (true || self.may_accept(info.id.index()))\n",
         suite: Suite::Scenario("listeners"),
     },
+    // TLS.
+    Mutant {
+        name: "tls_stream_cut_off_taken_for_whole",
+        file: "src/oneloop/tls/mod.rs",
+        find: "        Err(CloseReason::Truncated)",
+        replace: "        Ok(())",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_notify_not_taken_for_the_end",
+        file: "src/oneloop/tls/engine.rs",
+        find: "() if state.peer_has_closed() => Decoded::End,",
+        replace: "() if state.peer_has_closed() => Decoded::All,",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_handshake_without_time_limit",
+        file: "src/oneloop/tls/handshake.rs",
+        find: "let until = self.until;",
+        replace: "let until = Time::UNBOUNDED;",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_handshakes_of_a_turn_unbounded",
+        file: "src/oneloop/tls/queue.rs",
+        find: "while self.granted.len() < self.turns_max",
+        replace: "while self.granted.len() < usize::MAX",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_place_kept_after_the_handshake",
+        file: "src/oneloop/tls/queue.rs",
+        find: "        self.in_flight.remove(&number);",
+        replace: "",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_signature_for_a_client_that_has_left",
+        file: "src/oneloop/tls/handshake.rs",
+        find: "if self.wire == Wire::Ended && !may_complete {",
+        replace: "if false && self.wire == Wire::Ended && !may_complete {",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_records_behind_the_handshake_lost",
+        file: "src/oneloop/tls/engine.rs",
+        find: "let left = cx.input().len() - bytes;",
+        replace: "let left = bytes.min(0);",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_refusal_without_an_alert",
+        file: "src/oneloop/tls/engine.rs",
+        find: "let _ = alert.write_all(&mut Wire(cx));",
+        replace: "let _ = (&mut alert, Wire(cx));",
+        suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "tls_output_behind_its_second_piece_lost",
+        file: "src/oneloop/tls/engine.rs",
+        find: "let pieces = [first, second].into_iter().chain(pieces);",
+        replace: "let pieces = [first, second].into_iter();",
+        suite: Suite::Tls(""),
+    },
 ];
 
 /// Seeds of the relay that find each of its mutants.

@@ -321,7 +321,7 @@ impl<const EDGE: bool> Run<EDGE> {
         let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
         // A session does not begin an answer above the mark.
         let output_max = limits.output_bytes_mark + longest_answer(&self.plan.config) as usize;
-        let bytes_max = limits.input_bytes_max + output_max;
+        let bytes_max = limits.input_bytes_max + output_max + QUEUE_BYTES_MAX;
         // A connection that ended while it was in the ready queue is reaped in its turn.
         let settled = usage.connections - usage.ready.min(usage.connections);
         let complaint = if usage.buffered_bytes_max > bytes_max {
@@ -417,6 +417,8 @@ pub fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// Number of clients that are always on their way.
 const AHEAD: usize = 4;
+/// The most that the queue of a connection's pending output takes beside its bytes.
+const QUEUE_BYTES_MAX: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Covers the longest script, the longest deadlines, and the kernel's timeout for a peer that has
 /// vanished.

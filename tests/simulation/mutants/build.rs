@@ -99,7 +99,7 @@ impl Program {
             Self::Simulate => command.arg("build"),
             _ => command.args(["test", "--no-run"]),
         };
-        command.args(["--locked", "--profile", "mutants"]);
+        command.args(["--locked", "--profile", self.profile()]);
         command.args(["--message-format", "json-render-diagnostics"]);
         match self {
             Self::Simulate => command.args(["--package", "oneloop-swarm", "--bin", "simulate"]),
@@ -127,6 +127,14 @@ impl Program {
         match executable {
             Some(path) => Ok(Some(path)),
             None => Err(io::Error::other(format!("cargo built no {self:?}"))),
+        }
+    }
+
+    /// Returns the profile of its build. Only the swarm runs longer than its build takes.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Simulate => "mutants",
+            _ => "mutants-unoptimized",
         }
     }
 

@@ -133,6 +133,45 @@ fn a_wait_that_is_shortened_twice_is_a_quarter_and_not_an_eighth() {
     assert!(clients.into_iter().all(|client| client.at_end()));
 }
 
+/// Waits for a minute. The first step of its last session panics.
+struct Crashing {
+    sessions_left: u32,
+}
+
+impl Service for Crashing {
+    type Session = ();
+
+    fn open(&mut self, _: Peer, _: &mut ServiceContext) {
+        self.sessions_left -= 1;
+    }
+
+    fn step(&mut self, _: &mut (), event: Event, cx: &mut Context<'_>) -> Next {
+        assert!(event != Event::Open || self.sessions_left > 0, "as planned");
+        match event {
+            Event::Timeout => Next::Close(CloseReason::Timeout),
+            _ => Next::Read {
+                until: cx.after(Duration::from_secs(60)),
+            },
+        }
+    }
+}
+
+#[test]
+fn connection_whose_first_step_panics_counts_as_the_loop_fills() {
+    let limits = Limits {
+        connections_max: 20,
+        ..Limits::default()
+    };
+    let service = Crashing { sessions_left: 16 };
+    let mut simulation = Simulation::new(service, limits, 1);
+    let _clients: Vec<_> = (0..16).map(|_| simulation.connect()).collect();
+    simulation.run_for(Duration::from_secs(29));
+    // The one that panicked has ended, but a wait stays a half until 75 % are served.
+    assert_eq!(simulation.reactor().open_connections(), 15);
+    simulation.run_for(Duration::from_secs(4));
+    assert_eq!(simulation.reactor().open_connections(), 0);
+}
+
 /// Waits until a time of its own, however many timeout events come before it.
 struct Stubborn;
 

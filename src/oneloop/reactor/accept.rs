@@ -230,6 +230,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
         let Ok(index) = self.insert(connection) else {
             return self.release_admission(claim);
         };
+        // Before its first step, which may panic.
+        self.update_pressure();
         let id = self.slots.id(index);
         let drains = self.drains(listener);
         let connection = &mut self.slots[index];
@@ -251,7 +253,6 @@ impl<S: Service, N: Net> Reactor<S, N> {
             self.slots[index].abort(reason);
             self.slots.rearm_or_retire(index, self.core.now());
         }
-        self.update_pressure();
     }
 
     /// Returns true if the service takes a connection that a listener has accepted for a proxy's.

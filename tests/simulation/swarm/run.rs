@@ -318,7 +318,7 @@ impl<const EDGE: bool> Run<EDGE> {
         let output_max = limits.output_bytes_mark + longest_answer(&self.plan.config) as usize;
         let most = Bounds {
             connections: limits.connections_max + limits.refusals_max,
-            bytes: limits.input_bytes_max + output_max,
+            bytes: limits.input_bytes_max + output_max + QUEUE_BYTES_MAX,
             timers: 0,
         };
         if usage.deadlines < accounts::settled(&usage) {
@@ -387,6 +387,8 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// Number of clients that are always on their way.
 const AHEAD: usize = 4;
+/// The most that the queue of a connection's pending output takes beside its bytes.
+const QUEUE_BYTES_MAX: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Covers the longest script, the longest deadlines, and the kernel's timeout for a peer that has
 /// vanished.

@@ -182,9 +182,10 @@ impl Model {
         self.woken_early |= !self.is_open;
     }
 
-    /// Notes that a wake-up may come, but need not.
+    /// Notes, before its first event, that a wake-up may come, but need not.
     pub fn may_wake(&mut self, asked: Option<u64>) {
         self.woken_in = asked;
+        self.woken_early = asked.is_some();
     }
 
     /// Notes that its end is requested.

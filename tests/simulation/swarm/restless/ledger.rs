@@ -27,9 +27,8 @@ pub struct Ledger {
     watched: HashMap<SocketAddr, u32>,
     pub door: Door,
     pub load: Load,
-    /// The address of a connection that was accepted but is not known to the loop yet, and true if
-    /// it is registered.
-    entering: Option<(SocketAddr, bool)>,
+    /// The address of a connection that was accepted but is not registered yet.
+    entering: Option<SocketAddr>,
     /// The connection that was accepted only to be shed.
     shed: Option<SocketAddr>,
     pub wrong: Option<String>,
@@ -223,7 +222,6 @@ impl Ledger {
     pub fn turn_ends(&mut self, now: Time, ready_before: usize) {
         self.now = now;
         self.turn += 1;
-        self.take_note_of_entering();
         let verdict = self.door.turn_ends();
         self.judge("the door", verdict);
         if std::mem::take(&mut self.load.sweeps) {
@@ -290,8 +288,13 @@ impl Ledger {
         self.models.values().map(timers).sum()
     }
 
-    fn take_note_of_entering(&mut self) {
-        if self.entering.take().is_some() {
+    /// Notes that the loop has put a connection into a slot. It counts before its first step.
+    fn registered(&mut self, peer: SocketAddr) {
+        if self
+            .entering
+            .take_if(|entering| *entering == peer)
+            .is_some()
+        {
             self.load.set(self.door.inside());
         }
     }
@@ -300,11 +303,8 @@ impl Ledger {
         if self.shed.take() == Some(peer) {
             return; // it frees no descriptor but the one in reserve
         }
-        match self.entering {
-            // Its registration failed: the loop never knew it.
-            Some((entering, false)) if entering == peer => self.entering = None,
-            _ => self.take_note_of_entering(),
-        }
+        // If its registration failed, the loop never knew it.
+        self.entering.take_if(|entering| *entering == peer);
         self.door.closed(now, peer);
         self.load.set(self.door.inside());
     }
@@ -316,17 +316,10 @@ impl Observer for Shared {
         ledger.now = now;
         match what {
             Syscall::Accepted => {
-                ledger.take_note_of_entering();
                 let _: Admission = ledger.door.accepted(peer);
-                ledger.entering = Some((peer, false));
+                ledger.entering = Some(peer);
             }
-            Syscall::Registered => {
-                if let Some((entering, registered)) = &mut ledger.entering
-                    && *entering == peer
-                {
-                    *registered = true;
-                }
-            }
+            Syscall::Registered => ledger.registered(peer),
             Syscall::Shed => ledger.shed = Some(peer),
             Syscall::Closed => ledger.left(now, peer),
             _ => {}
@@ -357,14 +350,12 @@ impl Observer for Shared {
         result: Result<SocketAddr, &Error>,
     ) {
         let mut ledger = self.0.borrow_mut();
-        ledger.take_note_of_entering();
         let verdict = ledger.door.asked(now, address, result);
         ledger.judge("the door", verdict);
     }
 
     fn observe_shed(&mut self, _: Time, address: SocketAddr, result: Result<SocketAddr, &Error>) {
         let mut ledger = self.0.borrow_mut();
-        ledger.take_note_of_entering();
         ledger.door.shed(address, result);
     }
 }

@@ -2392,8 +2392,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "tls_notify_not_taken_for_the_end",
         file: "src/oneloop/tls/engine.rs",
-        find: "() if state.peer_has_closed() => Decoded::End,",
-        replace: "() if state.peer_has_closed() => Decoded::All,",
+        find: "Ok(if state.peer_has_closed() {",
+        replace: "Ok(if state.peer_has_closed() && false {",
         suite: Suite::Tls(""),
     },
     Mutant {
@@ -2444,6 +2444,41 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         find: "let pieces = [first, second].into_iter().chain(pieces);",
         replace: "let pieces = [first, second].into_iter();",
         suite: Suite::Tls(""),
+    },
+    Mutant {
+        name: "events_gather_beyond_a_deadline",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "let pause = timeout.map_or(left, |timeout| timeout.min(left));",
+        replace: "let (pause, timeout) = (left, timeout.map(|timeout| timeout.max(left)));",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "events_gather_after_few",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "events if events < gather_events.div_ceil(2) => Duration::ZERO,",
+        replace: "0 => Duration::ZERO,",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "few_events_gather_as_long_as_many",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "events => gather_time * events as u32 / gather_events as u32,",
+        replace: "_ => gather_time,",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "gather_time_begins_after_the_turn",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "let left = due - self.core.net.now();",
+        replace: "let left = due - self.polled_at;",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "gather_time_added_to_the_wait",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "timeout.map(|timeout| timeout - pause)",
+        replace: "timeout",
+        suite: Suite::Scenario("gathering"),
     },
 ];
 

@@ -1,6 +1,5 @@
 //! Speaks Redis' protocol: `cargo run --release -p oneloop --example resp -- 127.0.0.1:6379`, then
 //! `redis-cli` or `redis-benchmark`. A second argument is the length of the longest value in bytes.
-//!
 //! This file has the sessions, and the commands that concern them; [`data`] has those on values.
 
 mod data;
@@ -64,9 +63,7 @@ impl Service for Resp {
     }
 
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        if event == Event::Wake {
-            cx.write(&session.inbox.take());
-        }
+        cx.write(&session.inbox.take());
         let requests = RespRequest::new(self.value_max);
         // Requests that are left for lack of room come again, once the replies have left.
         while cx.has_room() {
@@ -233,7 +230,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: resp ADDRESS:PORT [VALUE_BYTES_MAX]";
     let address = arguments.next().ok_or(usage)?.parse()?;
     let value_max = arguments.next().map_or(Ok(512 << 20), |max| max.parse())?;
-    let limits = Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX));
+    let mut limits = Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX));
+    limits.gather_time = Duration::from_micros(200); // requests of many clients share each poll
     let mut reactor = Reactor::new(Resp::default(), limits)?;
     reactor.service_mut().value_max = value_max;
     println!("listening on {}", reactor.listen(address)?);

@@ -527,7 +527,10 @@ fn resp(value_max: usize) -> Resp {
 }
 
 fn limits(value_max: usize) -> Limits {
-    Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX))
+    Limits {
+        gather_time: Duration::from_micros(200),
+        ..Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX))
+    }
 }
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -48,10 +48,10 @@ pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1540.0;
 pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 1150.0;
 
 /// The same of `resp` for a SET of 3 bytes.
-pub(crate) const INSTRUCTIONS_PER_COMMAND: f64 = 1250.0;
+pub(crate) const INSTRUCTIONS_PER_COMMAND: f64 = 960.0;
 
 /// The same with 16 commands in each write.
-pub(crate) const INSTRUCTIONS_PER_PIPELINED_COMMAND: f64 = 940.0;
+pub(crate) const INSTRUCTIONS_PER_PIPELINED_COMMAND: f64 = 670.0;
 
 /// The same of `chat` for a line that it refuses as a name.
 pub(crate) const INSTRUCTIONS_PER_CHAT_LINE: f64 = 1600.0;

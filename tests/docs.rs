@@ -21,6 +21,19 @@ fn tests_named_in_the_threat_model_exist() {
 }
 
 #[test]
+fn tests_named_beside_defects_exist() {
+    let sources = all_sources("tests") + &all_sources("src");
+    let document = page("docs/testing.md");
+    let defects = section(&document, "## Defects of the first edition");
+    let spans = code_spans(defects).filter_map(|span| span.split("::").last());
+    let named: Vec<&str> = spans.filter(|name| is_test_name(name)).collect();
+    assert!(named.len() > 30, "only {} tests are named", named.len());
+    for name in named {
+        assert!(defines(&sources, name), "there is no test {name}");
+    }
+}
+
+#[test]
 fn every_guarantee_of_the_threat_model_names_its_test() {
     for row in rows(&threat_model()).filter(|row| row.len() == 3 && row[2] != "test") {
         assert!(code_spans(&row[2]).any(is_test_name), "no test: {row:?}");

@@ -1,5 +1,5 @@
-//! Tests of the layers inside a crate, and of what the server alone depends on. Cargo enforces those between crates: see
-//! docs/architecture.md.
+//! Tests of the layers inside a crate, and of what the server alone depends on. Cargo enforces those
+//! between crates: see docs/architecture.md.
 //!
 //! The tests search the words of the sources, without comments.
 
@@ -8,27 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
-fn contract_names_no_socket_poller_clock_or_loop() {
-    assert_names_none_of(
-        "src/oneloop/service",
-        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
-    );
-}
-
-#[test]
-fn layers_name_only_the_contract() {
-    assert_names_none_of(
-        "src/oneloop/layer",
-        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
-    );
-}
-
-#[test]
-fn tls_names_only_the_contract_and_layers() {
-    assert_names_none_of(
-        "src/oneloop/tls",
-        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
-    );
+fn contract_and_services_above_it_name_no_socket_clock_or_loop() {
+    for module in ["service", "layer", "proxy", "admin", "tls"] {
+        assert_names_none_of(
+            &format!("src/oneloop/{module}"),
+            &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
+        );
+    }
 }
 
 #[test]
@@ -40,14 +26,6 @@ fn rustls_is_named_by_one_file_of_the_library() {
     });
     let named: Vec<_> = named.collect();
     assert_eq!(named, [library.join("tls/engine.rs")]);
-}
-
-#[test]
-fn proxies_name_only_the_contract() {
-    assert_names_none_of(
-        "src/oneloop/proxy",
-        &[SOCKETS, CLOCKS, &["reactor", "Reactor", "crate net"]],
-    );
 }
 
 #[test]

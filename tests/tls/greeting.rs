@@ -53,6 +53,15 @@ fn client_converses_over_tls() {
 }
 
 #[test]
+fn wrong_record_of_an_open_session_is_logged_with_its_number() {
+    let server = start(&["--log-level", "debug"]);
+    let mut conversation = Conversation::acquainted(server.address(), &trusting());
+    let socket = &mut conversation.0.sock;
+    socket.write_all(b"nonsense").expect("a connection");
+    server.log().wait_for("TLS: session 1 ends: ", 0);
+}
+
+#[test]
 fn client_refuses_a_certificate_that_it_does_not_trust() {
     let mut server = start(&[]);
     let authority = file("ca.pem");

@@ -1,6 +1,6 @@
 //! Lists of sessions and of slow turns, as lines of `key=value`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use crate::service::Time;
@@ -12,7 +12,7 @@ pub(super) fn line(text: &mut String, session: &SessionReport, now: Time) {
     let _ = write_line(text, session, now);
 }
 
-fn write_line(text: &mut String, session: &SessionReport, now: Time) -> std::fmt::Result {
+fn write_line(text: &mut String, session: &SessionReport, now: Time) -> fmt::Result {
     let (peer, about) = (&session.peer, &session.description);
     write!(text, "id={}", peer.id.number())?;
     write!(text, " address={}", peer.address)?;
@@ -73,8 +73,8 @@ pub(super) fn slow_turns(text: &mut String, times: Option<&LoopTimes>, now: Time
 /// A duration in seconds, with milliseconds.
 struct Seconds(Duration);
 
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.0.as_secs_f64())
     }
 }

@@ -1,7 +1,5 @@
 //! Requests whose answers need a report of the loop.
 
-use std::fmt::Write;
-
 use log::info;
 
 use super::answer::{Answer, End, Extent, TEXT};
@@ -185,11 +183,9 @@ impl Task {
             }
         };
         let end = self.form.end.field();
-        let mut head = String::new();
-        // A string takes everything.
-        let _ = write!(
-            head,
-            "HTTP/1.1 200 OK\r\nContent-Type: {TEXT}\r\nCache-Control: no-store\r\n{framing}{end}\r\n"
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {TEXT}\r\nCache-Control: no-store\r\n\
+             {framing}{end}\r\n"
         );
         self.outbox.extend(head.as_bytes());
         if self.form.extent == Extent::Head {

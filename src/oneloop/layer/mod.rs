@@ -31,13 +31,12 @@
 //! # Writing a layer
 //!
 //! A [`Layer`] has a state beside each session, and its [`step`](Layer::step) is called in place of
-//! the service's. It calls [`Inner::step`] to step the session, and may do something before and after it,
-//! answer without it, or call it several times. Everything else is forwarded by [`Layered`].
+//! the service's. It calls [`Inner::step`] to step the session, and may do something before and
+//! after it, answer without it, or call it several times. [`Layered`] forwards everything else.
 //!
 //! **Deadlines.** A layer with a deadline of its own returns the earlier one: see [`Due`]. At
-//! [`Event::Timeout`] it is the earlier one that is due, whatever the time
-//! is: a nearly full server shortens waits. So a layer remembers which was earlier, and does not
-//! compare with the clock.
+//! [`Event::Timeout`] it is the earlier one that is due, whatever the time is: a nearly full server
+//! shortens waits. So a layer remembers which was earlier, and does not compare with the clock.
 //!
 //! **Timers.** A layer may set timers, as a session may, and gets [`Event::Timer`] for its own. Their
 //! keys are independent of those of the session, whose timers the layer sees as
@@ -52,15 +51,14 @@
 //! calls [`Context::nested`](crate::Context::nested) itself. Then these are its duties:
 //!
 //! - Input that the session has not consumed is presented at each of its steps. It is presented
-//!   again, with [`Event::Data`], when the session's output had no room, and
-//!   when the session returns to reading from another wait.
+//!   again, with [`Event::Data`], when the session's output had no room, and when the session
+//!   returns to reading from another wait.
 //! - While the outer output has no room, the session is not stepped with input. The layer returns
-//!   [`Next::Flush`], and steps it at
-//!   [`Event::Flushed`]: so back-pressure passes through the layer.
+//!   [`Next::Flush`], and steps it at [`Event::Flushed`]: so back-pressure passes through the layer.
 //! - `Flushed` goes to the session only if its own output, or its own `Flush`, is meant. After
 //!   output of the layer alone, the layer returns the session's last wait again.
-//! - [`Event::Eof`] goes to the session after all its input was presented, also
-//!   while it pauses, and once. A wire that ends in the middle of a frame is an error.
+//! - [`Event::Eof`] goes to the session after all its input was presented, also while it pauses, and
+//!   once. A wire that ends in the middle of a frame is an error.
 //! - When the session closes, its last output is converted before the layer returns
 //!   [`Next::Close`]. Nothing is kept back for later.
 //! - [`Event::Drain`], `Wake`, `Timeout` and `InnerTimer` go to the session as they are.
@@ -135,7 +133,7 @@ pub trait Layer {
     /// Creates the state of a new connection, before the inner session is opened.
     fn open(&mut self, peer: &Peer, cx: &mut ServiceContext) -> Self::State;
 
-    /// Handles `event`, usually by a step of the inner session, and returns what the session waits for next.
+    /// Handles `event`, usually by a step of the inner session, and returns the session's next wait.
     ///
     /// A layer that only observes marks it `#[inline(always)]`, as the service's own step may be.
     fn step<S: Service>(

@@ -95,7 +95,8 @@ pub trait Net {
     /// Returns true once a stop of the loop was requested from outside.
     fn stop_requested(&self) -> bool;
 
-    /// Opens a listening socket, or adopts an open one, and registers it. Accepted streams inherit the sizes of its buffers.
+    /// Opens a listening socket, or adopts an open one, and registers it. Accepted streams inherit the
+    /// sizes of its buffers.
     ///
     /// # Errors
     /// Returns the error of the underlying system call.

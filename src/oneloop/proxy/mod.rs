@@ -37,8 +37,9 @@
 //!
 //! **Probes.** A connection that stands for no client is the proxy's own: its header announces none
 //! (LOCAL in version 2, UNKNOWN in version 1), or the proxy's own end of the connection (HAProxy's
-//! checks with version 1), or the proxy closes or resets it before its header is whole. With such a header it is served, from the proxy's address; [`Route::Probe`] marks it. Its
-//! ordinary end is counted as [`EndReason::Probe`], and logged at the level `debug`.
+//! checks with version 1), or the proxy closes or resets it before its header is whole. With such a
+//! header it is served, from the proxy's address; [`Route::Probe`] marks it. Its ordinary end is
+//! counted as [`EndReason::Probe`], and logged at the level `debug`.
 //!
 //! **Cost.** A comparison at each step. While the header is awaited, 16 bytes in the session; once a
 //! client is announced, 120 bytes on the heap for the addresses.

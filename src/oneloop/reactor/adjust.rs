@@ -18,7 +18,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
     /// listeners that have none of their own. The sizes of buffers, `backlog` and `calls_max` cannot
     /// change.
     ///
-    /// If `connections_per_address_max` begins or ends to limit, this visits every slot.
+    /// If `connections_per_address_max` begins to limit, this visits every slot.
     ///
     /// # Errors
     /// Returns the first limit that is invalid, cannot change, or is less than the places that the
@@ -27,20 +27,23 @@ impl<S: Service, N: Net> Reactor<S, N> {
         limits.validate()?;
         self.core.limits.check_change_to(&limits)?;
         self.admission.check_reserves(limits.connections_max)?;
-        let counted = self.core.limits.connections_per_address_max.is_some();
+        let counted_before = self.core.limits.connections_per_address_max.is_some();
         self.core.pressure.set_limits(&limits);
         self.core.limits = limits;
-        if counted != self.core.limits.connections_per_address_max.is_some() {
-            self.count_addresses(!counted);
+        let counted = self.core.limits.connections_per_address_max.is_some();
+        if counted && !counted_before {
+            self.count_addresses();
+        }
+        if counted_before && !counted {
+            self.admission.forget_addresses();
         }
         self.update_pressure();
         Ok(())
     }
 
-    /// Counts the admitted connections by address anew, or, unless they are `counted`, forgets them.
-    fn count_addresses(&mut self, counted: bool) {
-        self.admission.forget_addresses();
-        for index in 0..if counted { self.slots.end() } else { 0 } {
+    /// Counts the admitted connections by address, none of which is counted.
+    fn count_addresses(&mut self) {
+        for index in 0..self.slots.end() {
             if let Some(connection) = self.slots.get_mut(index)
                 && connection.origin == Origin::Accepted
             {

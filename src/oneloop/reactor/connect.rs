@@ -66,17 +66,10 @@ impl<S: Service, N: Net> Reactor<S, N> {
 
     /// Returns the sizes of the buffers of an outbound connection.
     fn outbound_buffers(&self, connect: &Connect) -> BufferSizes {
-        let sizes = self.buffer_sizes();
+        let sizes = self.core.limits.buffer_sizes();
         BufferSizes {
             send_bytes: connect.send_buffer_bytes.unwrap_or(sizes.send_bytes),
             receive_bytes: connect.receive_buffer_bytes.unwrap_or(sizes.receive_bytes),
-        }
-    }
-
-    pub(crate) fn buffer_sizes(&self) -> BufferSizes {
-        BufferSizes {
-            send_bytes: self.core.limits.send_buffer_bytes,
-            receive_bytes: self.core.limits.receive_buffer_bytes,
         }
     }
 }

@@ -202,7 +202,7 @@ impl<S> fmt::Debug for Handle<S> {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Busy => "as many calls as may wait for the loop do so",
+            Self::Busy => "as many calls, or jobs, as may wait do so",
             Self::Stopped => "the loop has stopped",
         })
     }

@@ -1,7 +1,7 @@
 //! Reports of the loop's state to its service.
 
 use super::Reactor;
-use super::connection::{Flags, Origin, Phase};
+use super::connection::{Connection, Flags, Origin, Phase};
 use crate::net::Net;
 use crate::service::inspect::{
     Cursor, Description, Inspect, Inspection, ListenerReport, SessionPhase, SessionReport, Walk,
@@ -104,9 +104,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
 }
 
 /// Returns the phase of a connection; `None` if it has ended.
-fn phase<Stream, Session>(
-    connection: &super::connection::Connection<Stream, Session>,
-) -> Option<SessionPhase> {
+fn phase<Stream, Session>(connection: &Connection<Stream, Session>) -> Option<SessionPhase> {
     Some(match connection.phase {
         Phase::Dead => return None,
         _ if connection.origin == Origin::Refused => SessionPhase::Refusing,

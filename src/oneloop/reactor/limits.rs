@@ -5,6 +5,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::net::BufferSizes;
 use crate::service::SessionLimits;
 
 /// The limits of the loop.
@@ -288,6 +289,14 @@ impl Limits {
             input_bytes_hard_max: self.input_bytes_hard_max.unwrap_or(self.input_bytes_max),
             output_bytes_mark: self.output_bytes_mark,
             output_bytes_max: self.output_bytes_max,
+        }
+    }
+
+    /// Returns the sizes of the kernel's buffers.
+    pub(crate) fn buffer_sizes(&self) -> BufferSizes {
+        BufferSizes {
+            send_bytes: self.send_buffer_bytes,
+            receive_bytes: self.receive_buffer_bytes,
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Limits, WhenFull};
-use crate::net::{BufferSizes, ListenAt, ListenOptions};
+use crate::net::{ListenAt, ListenOptions};
 use crate::service::Address;
 
 /// A listener to be opened: its address, its name and its own limits.
@@ -200,10 +200,7 @@ impl Listen {
     pub(crate) fn options(&self, limits: &Limits) -> ListenOptions {
         ListenOptions {
             backlog: self.backlog.unwrap_or(limits.backlog),
-            buffers: BufferSizes {
-                send_bytes: limits.send_buffer_bytes,
-                receive_bytes: limits.receive_buffer_bytes,
-            },
+            buffers: limits.buffer_sizes(),
             reuse_port: self.reuse_port,
             mode: self.mode,
             owns_file: self.owns_file,

@@ -1,5 +1,5 @@
-//! Reduces timeouts as the loop fills: to a half at 80 % of `connections_max`, to a quarter at 90
-//! %.
+//! Reduces timeouts as the loop fills: to a half at 80 % of `connections_max`, and to a quarter at
+//! 90 %.
 
 use std::time::Duration;
 

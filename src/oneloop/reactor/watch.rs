@@ -1,5 +1,6 @@
 //! The loop's measurements of itself.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -198,8 +199,8 @@ impl Snapshot {
 /// A slow turn in a line of the log.
 struct Line<'a>(&'a SlowTurn);
 
-impl std::fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let turn = self.0;
         let why = match turn.cause {
             SlowCause::Computing => "a step or many of them computed",

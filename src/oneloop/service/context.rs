@@ -316,9 +316,9 @@ impl<'a> Context<'a> {
     /// [`Eof`](super::Event::Eof) and [`Drain`](super::Event::Drain).
     ///
     /// With [`Announced::NoClient`], or the address that the connection has already, only the events
-    /// begin anew. It takes effect in the last phase of
-    /// the turn; until then the session waits, with [`Next::Pause`](super::Next::Pause) for example.
-    /// An outbound connection is not changed. The layer [`proxy`](crate::proxy) is built on this.
+    /// begin anew. It takes effect in the last phase of the turn; until then the session waits, with
+    /// [`Next::Pause`](super::Next::Pause) for example. An outbound connection is not changed. The
+    /// layer [`proxy`](crate::proxy) is built on this.
     pub fn readdress(&mut self, announced: Announced) {
         self.control(Control::Readdress(announced));
     }

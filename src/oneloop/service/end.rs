@@ -250,6 +250,8 @@ mod tests {
             CloseReason::Timeout,
             CloseReason::Shutdown,
             CloseReason::Refused,
+            CloseReason::HandshakeFailed,
+            CloseReason::Truncated,
         ] {
             let end = EndReason::from(reason);
             assert_eq!(format!("{end:?}"), format!("{reason:?}"));
@@ -269,6 +271,7 @@ mod tests {
             EndReason::DrainTimeout,
             EndReason::Panicked,
             EndReason::Dropped,
+            EndReason::Aborted,
         ] {
             assert!(reason.is_abnormal() && !reason.is_refusal(), "{reason}");
         }

@@ -7,8 +7,8 @@ use super::shared::{FileSlice, Shared};
 /// The output of a step, with a mark and a hard maximum.
 ///
 /// Nearly every step has plain output: copied bytes below the mark, in `plain`. In every other form
-/// `plain` is empty and has no space, so each operation on it takes its slow path, and the fast paths need not
-/// know the form.
+/// `plain` is empty and has no space, so each operation on it takes its slow path, and the fast paths
+/// need not know the form.
 #[derive(Debug)]
 pub(crate) struct WriteBuf {
     plain: Filled,

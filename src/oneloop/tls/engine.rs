@@ -187,10 +187,12 @@ impl Session {
         self.write(cx);
         let state = processed?;
         self.read_plain(plain);
-        Ok(match () {
-            () if state.peer_has_closed() => Decoded::End,
-            () if cx.input().is_empty() => Decoded::All,
-            () => Decoded::Some,
+        Ok(if state.peer_has_closed() {
+            Decoded::End
+        } else if cx.input().is_empty() {
+            Decoded::All
+        } else {
+            Decoded::Some
         })
     }
 

@@ -69,6 +69,8 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use log::debug;
+
 use crate::layer::{Decoded, Handshake, Transform, Transformed};
 use crate::service::{CloseReason, Context, EndReason, Event, Output, Peer, ServiceContext};
 
@@ -166,7 +168,7 @@ impl Transform for Tls {
         match session.receive(cx.input().len(), cx, plain) {
             Ok(decoded) => Ok(decoded),
             Err(mistake) => {
-                log::debug!("TLS: session {} ends: {mistake}", cx.id());
+                debug!("TLS: {} ends: {mistake}", cx.id());
                 Err(CloseReason::ProtocolError)
             }
         }

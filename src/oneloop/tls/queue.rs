@@ -1,7 +1,6 @@
 //! The order in which handshakes take their steps.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::time::Duration;
 
 use super::{Settings, timer};

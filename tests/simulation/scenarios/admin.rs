@@ -246,16 +246,22 @@ fn every_session_is_listed_once_and_1024_slots_are_visited_in_a_turn() {
     );
 }
 
-#[test]
-fn long_list_waits_for_its_reader() {
-    const SESSIONS: usize = 3000;
-    let mut simulation = operated(Probe::new(echo), limits(SESSIONS + 5));
-    let clients: Vec<_> = (0..SESSIONS)
-        .map(|_| simulation.connect_to("public"))
-        .collect();
+/// Returns a server with as many clients, and a request for a list of them whose answer
+/// is not read.
+fn long_list(sessions: usize) -> (Simulation<Operated>, Vec<Client>, Client) {
+    let mut simulation = operated(Probe::new(echo), limits(sessions + 5));
+    let clients = (0..sessions).map(|_| simulation.connect_to("public"));
+    let clients = clients.collect();
     simulation.run_for(SECOND);
     let listing = begin(&mut simulation, "admin", "GET /sessions?limit=100000");
     listing.stop_reading();
+    (simulation, clients, listing)
+}
+
+#[test]
+fn long_list_waits_for_its_reader() {
+    const SESSIONS: usize = 3000;
+    let (mut simulation, clients, listing) = long_list(SESSIONS);
     simulation.run_for(SECOND);
     let held = simulation.reactor().usage().buffered_bytes_max;
     assert!(held < 64 * 1024, "{held} bytes are held");
@@ -397,14 +403,7 @@ fn old_client_gets_the_list_up_to_the_end_of_the_stream() {
 
 #[test]
 fn peer_that_leaves_in_the_middle_of_a_list_leaves_nothing() {
-    const SESSIONS: usize = 3000;
-    let mut simulation = operated(Probe::new(echo), limits(SESSIONS + 5));
-    let clients: Vec<_> = (0..SESSIONS)
-        .map(|_| simulation.connect_to("public"))
-        .collect();
-    simulation.run_for(SECOND);
-    let listing = begin(&mut simulation, "admin", "GET /sessions?limit=100000");
-    listing.stop_reading();
+    let (mut simulation, clients, listing) = long_list(3000);
     simulation.run_for(ms(10));
     listing.reset();
     simulation.run_for(ms(10));

@@ -8,20 +8,6 @@ use oneloop_sim::{Client, LinkProfile, Simulation, Status};
 
 use super::probe::*;
 
-/// Returns a session that echoes in full duplex, and closes at the end of the stream.
-fn duplex_echo(mut step: Step<'_, '_>) -> Next {
-    if step.event == Event::Open {
-        step.cx.set_duplex(true);
-    }
-    let input = step.take();
-    step.cx.write(&input);
-    match step.event {
-        Event::Eof => Next::Close(CloseReason::Eof),
-        Event::Timeout => Next::Close(CloseReason::Timeout),
-        _ => step.read_for(MINUTE),
-    }
-}
-
 /// Echoes input in full duplex, a hundred bytes at a time, while there is room.
 fn echo_while_room(step: &mut Step<'_, '_>) {
     step.cx.set_duplex(true);
@@ -30,15 +16,6 @@ fn echo_while_room(step: &mut Step<'_, '_>) {
         let input = step.cx.input();
         step.cx.write(&input[..piece]);
         step.cx.consume(piece);
-    }
-}
-
-/// Kernel buffers of a kilobyte.
-fn narrow() -> Limits {
-    Limits {
-        send_buffer_bytes: 1000,
-        receive_buffer_bytes: 1000,
-        ..Limits::default()
     }
 }
 
@@ -59,7 +36,7 @@ fn silent_client(simulation: &mut Simulation<Probe>) -> Client {
 
 #[test]
 fn session_in_duplex_reads_all_input_while_its_output_waits() {
-    let mut simulation = simulate(narrow(), duplex_echo);
+    let mut simulation = simulate(small_buffers(), echo_in_duplex);
     let client = silent_client(&mut simulation);
     client.send(&pattern(50_000));
     client.finish();
@@ -76,7 +53,7 @@ fn session_in_duplex_reads_all_input_while_its_output_waits() {
 
 #[test]
 fn session_out_of_duplex_reads_nothing_while_its_output_waits() {
-    let mut simulation = simulate(narrow(), |mut step| {
+    let mut simulation = simulate(small_buffers(), |mut step| {
         step.cx.set_duplex(false);
         let input = step.take();
         step.cx.write(&input);
@@ -92,9 +69,9 @@ fn session_out_of_duplex_reads_nothing_while_its_output_waits() {
 fn output_in_duplex_beyond_the_maximum_ends_the_session() {
     let limits = Limits {
         output_bytes_max: 50_000,
-        ..narrow()
+        ..small_buffers()
     };
-    let mut simulation = simulate(limits, duplex_echo);
+    let mut simulation = simulate(limits, echo_in_duplex);
     let client = silent_client(&mut simulation);
     client.send(&pattern(100_000));
     simulation.run_for(10 * SECOND);
@@ -105,7 +82,7 @@ fn output_in_duplex_beyond_the_maximum_ends_the_session() {
 
 #[test]
 fn room_in_duplex_counts_the_pending_output() {
-    let mut simulation = simulate(narrow(), |mut step| {
+    let mut simulation = simulate(small_buffers(), |mut step| {
         echo_while_room(&mut step);
         match (step.cx.input().is_empty(), step.cx.has_room()) {
             (true, true) => step.read_for(MINUTE),
@@ -125,7 +102,7 @@ fn room_in_duplex_counts_the_pending_output() {
 
 #[test]
 fn unread_input_in_duplex_is_offered_again_once_there_is_room() {
-    let mut simulation = simulate(narrow(), |mut step| {
+    let mut simulation = simulate(small_buffers(), |mut step| {
         echo_while_room(&mut step);
         step.read_for(MINUTE)
     });
@@ -141,7 +118,7 @@ fn unread_input_in_duplex_is_offered_again_once_there_is_room() {
 
 #[test]
 fn deadline_in_duplex_comes_while_output_waits() {
-    let mut simulation = simulate(narrow(), |mut step| {
+    let mut simulation = simulate(small_buffers(), |mut step| {
         step.cx.set_duplex(true);
         step.take();
         match step.event {
@@ -170,9 +147,9 @@ fn deadline_in_duplex_comes_while_output_waits() {
 fn write_deadline_in_duplex_ends_a_session_that_is_busy() {
     let limits = Limits {
         output_bytes_max: 10_000_000,
-        ..narrow()
+        ..small_buffers()
     };
-    let mut simulation = simulate(limits, duplex_echo);
+    let mut simulation = simulate(limits, echo_in_duplex);
     let client = silent_client(&mut simulation);
     let began = now(&mut simulation);
     for _ in 0..40 {
@@ -188,7 +165,7 @@ fn write_deadline_in_duplex_ends_a_session_that_is_busy() {
 
 #[test]
 fn flushed_in_duplex_comes_once_all_output_is_flushed() {
-    let mut simulation = simulate(narrow(), duplex_echo);
+    let mut simulation = simulate(small_buffers(), echo_in_duplex);
     let client = silent_client(&mut simulation);
     client.send(&pattern(20_000));
     simulation.run_for(SECOND);
@@ -236,7 +213,7 @@ fn finished_session_reads_on_until_its_peer_finishes() {
 #[test]
 fn end_of_stream_follows_output_that_had_to_wait() {
     for closes in [false, true] {
-        let mut simulation = simulate(narrow(), move |mut step| {
+        let mut simulation = simulate(small_buffers(), move |mut step| {
             if step.take() == b"go" {
                 step.cx.write(&pattern(50_000));
                 step.cx.finish();
@@ -286,7 +263,7 @@ fn session_that_aborts_resets_its_peer_and_sends_no_more() {
 
 #[test]
 fn session_is_ended_by_another_although_its_output_waits() {
-    let mut simulation = simulate(narrow(), |mut step| {
+    let mut simulation = simulate(small_buffers(), |mut step| {
         match step.take().as_slice() {
             b"flood me" => step.cx.write(&pattern(50_000)),
             b"end it" => step.cx.abort(step.ids[0]),
@@ -379,7 +356,7 @@ fn message_to_another_session_leaves_before_the_next_poll() {
 
 #[test]
 fn slow_link_does_not_hold_up_the_other_direction() {
-    let mut simulation = simulate(narrow(), duplex_echo);
+    let mut simulation = simulate(small_buffers(), echo_in_duplex);
     let slow = LinkProfile {
         bytes_per_second: 1000,
         ..LinkProfile::default()

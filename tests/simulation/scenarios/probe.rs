@@ -8,7 +8,7 @@ use oneloop::{
     CloseReason, ConnectError, Context, EndReason, Event, Limits, ListenerId, Next, Peer, Service,
     ServiceContext, SessionId, Tag, Time,
 };
-use oneloop_sim::{Client, LinkProfile, Simulation};
+use oneloop_sim::{Client, LinkProfile, RemotePeer, Script, Simulation};
 
 /// A service whose sessions are numbered from 0, in the order of opening.
 pub(crate) struct Probe {
@@ -193,6 +193,23 @@ pub(crate) fn echo(mut step: Step<'_, '_>) -> Next {
     }
 }
 
+/// Echoes all input in full duplex, whether there is room or not.
+pub(crate) fn echo_in_duplex(step: Step<'_, '_>) -> Next {
+    if step.event == Event::Open {
+        step.cx.set_duplex(true);
+    }
+    echo(step)
+}
+
+/// Returns limits with kernel buffers of a kilobyte.
+pub(crate) fn small_buffers() -> Limits {
+    Limits {
+        send_buffer_bytes: 1000,
+        receive_buffer_bytes: 1000,
+        ..Limits::default()
+    }
+}
+
 /// Connects a client that does not read. Its kernel takes no more than a kilobyte.
 pub(crate) fn connect_deaf<S: Service>(simulation: &mut Simulation<S>) -> Client {
     let client = simulation.connect_over(LinkProfile {
@@ -201,6 +218,41 @@ pub(crate) fn connect_deaf<S: Service>(simulation: &mut Simulation<S>) -> Client
     });
     client.stop_reading();
     client
+}
+
+/// Connects a client that reads `bytes` bytes each second, behind a kernel's buffer.
+pub(crate) fn connect_sipping<S: Service>(
+    simulation: &Simulation<S>,
+    bytes: usize,
+    receive_buffer_bytes: usize,
+) {
+    let ends = (
+        "10.0.0.3:1000".parse().expect("an address"),
+        simulation.address(),
+    );
+    let link = LinkProfile {
+        receive_buffer_bytes,
+        ..LinkProfile::ideal()
+    };
+    let next_at = Time::START;
+    let script = Sipping { bytes, next_at };
+    simulation.network().connect_at(next_at, ends, link, script);
+}
+
+/// A peer that reads so many bytes each second.
+struct Sipping {
+    bytes: usize,
+    next_at: Time,
+}
+
+impl Script for Sipping {
+    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
+        if remote.now() >= self.next_at {
+            remote.read(self.bytes, &mut Vec::new());
+            self.next_at = remote.now() + SECOND;
+        }
+        Some(self.next_at)
+    }
 }
 
 pub(crate) const fn ms(millis: u64) -> Duration {

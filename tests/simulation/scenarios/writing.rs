@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Time};
-use oneloop_sim::{
-    Client, Faults, LinkProfile, Observer, RemotePeer, Script, Simulation, Status, Syscall,
-};
+use oneloop_sim::{Client, Faults, LinkProfile, Observer, Simulation, Status, Syscall};
 
 use super::probe::*;
 
@@ -145,19 +143,6 @@ fn output_of_one_session_that_was_too_much_does_not_end_the_next() {
     assert_eq!(clients[1].received(), b"loud");
 }
 
-/// Reads `.0` bytes each second, from the time `.1` on.
-struct Sipping(usize, Time);
-
-impl Script for Sipping {
-    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
-        if remote.now() >= self.1 {
-            remote.read(self.0, &mut Vec::new());
-            self.1 = remote.now() + SECOND;
-        }
-        Some(self.1)
-    }
-}
-
 #[test]
 fn output_that_is_taken_fast_at_first_and_then_too_slowly_ends() {
     let limits = Limits {
@@ -171,13 +156,7 @@ fn output_that_is_taken_fast_at_first_and_then_too_slowly_ends() {
         }
         step.read_for(HOUR)
     });
-    let (from, to) = ("10.0.0.3:1000".parse().unwrap(), simulation.address());
-    let link = LinkProfile {
-        receive_buffer_bytes: 20_000,
-        ..LinkProfile::ideal()
-    };
-    let network = simulation.network().clone();
-    network.connect_at(Time::START, (from, to), link, Sipping(500, Time::START));
+    connect_sipping(&simulation, 500, 20_000);
     simulation.run_for(20 * SECOND);
     let end = simulation.reactor().service().end(0);
     assert_eq!(end, Some(EndReason::WriteTimeout));

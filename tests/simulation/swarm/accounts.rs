@@ -1,7 +1,9 @@
-//! Checks the loop's accounts after a turn.
+//! Checks the loop's accounts, the resources that it uses, and that it rests.
 
-use oneloop::{Reactor, Service};
-use oneloop_sim::Network;
+use std::time::Duration;
+
+use oneloop::{EndReason, Reactor, Service, Stopped, Time, Usage};
+use oneloop_sim::{CallCounts, Network};
 
 use super::oracle::Verdict;
 
@@ -40,6 +42,113 @@ pub(super) fn check<S: Service, const EDGE: bool>(
         (counters.bytes_out(), counted.bytes_written),
     )
 }
+
+/// The bounds of the resources in use.
+pub(super) struct Bounds {
+    /// Connections of every kind.
+    pub(super) connections: usize,
+    /// Buffered bytes of one connection.
+    pub(super) bytes: usize,
+    /// Timers of sessions.
+    pub(super) timers: usize,
+}
+
+/// Returns the connections that were not about to be reaped: one that ended while it was in the
+/// ready queue is reaped in its turn.
+pub(super) fn settled(usage: &Usage) -> usize {
+    usage.connections - usage.ready.min(usage.connections)
+}
+
+/// Checks that no more is in use than the connections need, and than is allowed.
+///
+/// # Errors
+/// If a bound is exceeded.
+pub(super) fn check_usage(usage: &Usage, most: &Bounds) -> Verdict {
+    let complaint = if usage.buffered_bytes_max > most.bytes {
+        "more memory than allowed"
+    } else if settled(usage) > most.connections {
+        "more connections than allowed"
+    } else if usage.deadlines > usage.connections {
+        "a deadline without a connection"
+    } else if usage.timers > most.timers {
+        "a timer without a session"
+    } else if usage.ready > usage.connections {
+        "the ready queue names a connection that has ended"
+    } else if usage.addresses > usage.connections {
+        "addresses are counted without connections"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{complaint}: {usage:?}"))
+}
+
+/// Checks that a loop that has stopped has counted the connections that it cut off, and uses no
+/// resources.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn check_stopped<S: Service, const EDGE: bool>(
+    reactor: &Reactor<S, Network<EDGE>>,
+    stopped: Stopped,
+) -> Verdict {
+    let counted = reactor.counters().ended(EndReason::DrainTimeout);
+    let aborted = stopped.aborted as u64;
+    same("connections cut off", "counted", (aborted, counted))?;
+    let usage = reactor.usage();
+    if usage != Usage::default() {
+        return Err(format!("it has stopped, but holds {usage:?}"));
+    }
+    Ok(())
+}
+
+/// Checks after each turn that the loop blocks when it has no work.
+pub(super) struct Rest {
+    calls: CallCounts,
+    time: Time,
+    /// Consecutive turns that neither did any work nor blocked.
+    idle_turns: usize,
+}
+
+impl Rest {
+    pub(super) fn new() -> Self {
+        Self {
+            calls: CallCounts::default(),
+            time: Time::START,
+            idle_turns: 0,
+        }
+    }
+
+    /// Notes a turn. `worked` is true if it had work that causes no system call.
+    ///
+    /// # Errors
+    /// If the loop has turned very often for nothing.
+    pub(super) fn check<S: Service, const EDGE: bool>(
+        &mut self,
+        reactor: &Reactor<S, Network<EDGE>>,
+        network: &Network<EDGE>,
+        worked: bool,
+    ) -> Verdict {
+        let (calls, now) = (network.call_counts(), network.time());
+        let before = CallCounts {
+            polls: calls.polls,
+            ..std::mem::replace(&mut self.calls, calls)
+        };
+        let blocked = now - std::mem::replace(&mut self.time, now) > NAP;
+        let idle = calls == before && !blocked && !worked;
+        self.idle_turns = if idle { self.idle_turns + 1 } else { 0 };
+        if self.idle_turns > IDLE_TURNS_MAX {
+            let (usage, counters) = (reactor.usage(), reactor.counters());
+            return Err(format!(
+                "{IDLE_TURNS_MAX} turns for nothing: {usage:?}, {counters:?}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A turn that takes longer than this has blocked in the poll.
+const NAP: Duration = Duration::from_micros(500);
+const IDLE_TURNS_MAX: usize = 200;
 
 fn same(what: &str, other: &str, (count, other_count): (u64, u64)) -> Verdict {
     if count == other_count {

@@ -235,6 +235,18 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
     }
 }
 
+/// Draws the budgets of a turn, and the calls that may wait.
+pub(super) fn with_budgets(limits: Limits, random: &mut Rng) -> Limits {
+    Limits {
+        turn_bytes_max: random.magnitude(1..=65_536) as usize,
+        turn_accepts_max: random.magnitude(1..=32) as usize,
+        turn_deadlines_max: random.magnitude(1..=32) as usize,
+        turn_calls_max: random.magnitude(1..=32) as usize,
+        calls_max: random.magnitude(1..=64) as usize,
+        ..limits
+    }
+}
+
 /// Returns the longest output for one name, in bytes. It is the greeting or a complaint, and the
 /// question or last message.
 pub fn longest_answer(config: &Config) -> u64 {

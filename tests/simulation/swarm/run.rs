@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use oneloop::{Reactor, Time, Turn, Usage};
-use oneloop_sim::{CallCounts, Network, Rng};
+use oneloop_sim::{Network, Rng};
 
-use super::accounts;
+use super::accounts::{self, Bounds, Rest};
 use super::oracle::Verdict;
 use super::plan::{Finale, Plan, Poller, longest_answer};
 use super::population::Player;
@@ -75,9 +75,7 @@ struct Run<const EDGE: bool> {
     /// Connection times of the clients that are still to connect.
     coming: Vec<Time>,
     turns: usize,
-    quiet_turns: usize,
-    last_tally: CallCounts,
-    last_turn: Time,
+    rest: Rest,
     draining: bool,
 }
 
@@ -162,8 +160,7 @@ fn run_on<const EDGE: bool>(plan: Plan, order: &Order) -> Report {
 
 fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let mut run = Run::<EDGE>::new(plan, chances, order);
-    let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
-    let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
+    let verdict = or_panic(|| run.play(order.turns));
     Report {
         verdict: verdict.map_err(|wrong| format!("turn {}: {wrong}", run.turns)),
         digest: run.network.digest(),
@@ -205,9 +202,7 @@ impl<const EDGE: bool> Run<EDGE> {
             next_at: Time::START,
             coming: Vec::new(),
             turns: 0,
-            quiet_turns: 0,
-            last_tally: CallCounts::default(),
-            last_turn: Time::START,
+            rest: Rest::new(),
             draining: false,
         }
     }
@@ -321,25 +316,15 @@ impl<const EDGE: bool> Run<EDGE> {
         let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
         // A session does not begin an answer above the mark.
         let output_max = limits.output_bytes_mark + longest_answer(&self.plan.config) as usize;
-        let bytes_max = limits.input_bytes_max + output_max + QUEUE_BYTES_MAX;
-        // A connection that ended while it was in the ready queue is reaped in its turn.
-        let settled = usage.connections - usage.ready.min(usage.connections);
-        let complaint = if usage.buffered_bytes_max > bytes_max {
-            "more memory than allowed"
-        } else if settled > limits.connections_max + limits.refusals_max {
-            "more connections than allowed"
-        } else if usage.deadlines > usage.connections {
-            "a deadline without a connection"
-        } else if usage.deadlines < settled {
-            "a connection without a deadline"
-        } else if usage.ready > usage.connections {
-            "the ready list names who is gone"
-        } else if usage.addresses > usage.connections {
-            "addresses are counted without connections"
-        } else {
-            return Ok(());
+        let most = Bounds {
+            connections: limits.connections_max + limits.refusals_max,
+            bytes: limits.input_bytes_max + output_max + QUEUE_BYTES_MAX,
+            timers: 0,
         };
-        Err(format!("{complaint}: {usage:?}"))
+        if usage.deadlines < accounts::settled(&usage) {
+            return Err(format!("a connection without a deadline: {usage:?}"));
+        }
+        accounts::check_usage(&usage, &most)
     }
 
     /// Checks the system calls: no connection is neglected, no call is made without a reason.
@@ -370,7 +355,7 @@ impl<const EDGE: bool> Run<EDGE> {
             return Err("a listener was asked that had no event".into());
         }
         self.check_queue()?;
-        self.check_rest(tally)
+        self.rest.check(&self.reactor, &self.network, false)
     }
 
     /// Checks that queued connections are accepted in time. Those of a full server or a listener
@@ -385,31 +370,16 @@ impl<const EDGE: bool> Run<EDGE> {
         }
         Ok(())
     }
+}
 
-    /// Checks that the loop blocks when it has no work.
-    fn check_rest(&mut self, tally: CallCounts) -> Verdict {
-        let before = std::mem::replace(&mut self.last_tally, tally);
-        let idle = tally
-            == CallCounts {
-                polls: tally.polls,
-                ..before
-            };
-        let now = self.network.time();
-        let slept = now - std::mem::replace(&mut self.last_turn, now) > NAP;
-        let idle = idle && !slept;
-        self.quiet_turns = if idle { self.quiet_turns + 1 } else { 0 };
-        if self.quiet_turns > QUIET_TURNS_MAX {
-            let (usage, counters) = (self.reactor.usage(), self.reactor.counters());
-            return Err(format!(
-                "the loop has turned {QUIET_TURNS_MAX} times for nothing: {usage:?}, {counters:?}"
-            ));
-        }
-        Ok(())
-    }
+/// Runs a part of a run. A panic is a verdict.
+pub(super) fn or_panic(part: impl FnOnce() -> Verdict) -> Verdict {
+    let verdict = catch_unwind(AssertUnwindSafe(part));
+    verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))))
 }
 
 /// Returns the text of a panic.
-pub fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no text".into())
@@ -425,7 +395,4 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const LONGEST_VISIT: Duration = Duration::from_secs(3600);
 /// Bounded by the number of ports: each client has its own.
 const CLIENTS_MAX: usize = 20_000;
-/// A turn that takes longer than this has blocked in the poll.
-const NAP: Duration = Duration::from_micros(500);
 const FAREWELL_TURNS_MAX: usize = 2000;
-const QUIET_TURNS_MAX: usize = 200;

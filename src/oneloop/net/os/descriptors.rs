@@ -9,7 +9,7 @@ use mio::{Interest, Registry};
 use super::WAKER;
 
 /// Wakes a loop for descriptors of the program: pipes, timers, terminals, sockets of its own. See
-/// [`Reactor::watch`](crate::Reactor::watch_descriptors).
+/// [`Reactor::watch_descriptors`](crate::Reactor::watch_descriptors).
 ///
 /// An event only ends the loop's wait. The program looks at the descriptor after the next
 /// [`turn`](crate::Reactor::turn). Events are edge-triggered: one comes whenever the descriptor

@@ -5,6 +5,7 @@ use oneloop::{CloseReason, Context, EndReason, Event, Limits, Next, Peer, Servic
 use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation};
 
 use super::super::probe::*;
+use super::rig;
 
 /// Inverts every bit, in frames of at most 1,000 bytes; the byte 0 ends the stream.
 struct Inverted;
@@ -61,10 +62,8 @@ fn serving(
     act: impl FnMut(Step<'_, '_>) -> Next + 'static,
 ) -> (Simulation<Behind>, Client) {
     let limits = Limits {
-        send_buffer_bytes: 1000,
-        receive_buffer_bytes: 1000,
         write_progress_bytes: 1,
-        ..Limits::default()
+        ..small_buffers()
     };
     let network = Network::new(seed);
     network.set_faults(faults);
@@ -88,22 +87,9 @@ fn received(client: &Client) -> Vec<u8> {
     inverted(&wire)
 }
 
-/// Echoes in full duplex all that comes, without looking for room.
-fn echo_all(mut step: Step<'_, '_>) -> Next {
-    if step.event == Event::Open {
-        step.cx.set_duplex(true);
-    }
-    let input = step.take();
-    step.cx.write(&input);
-    match step.event {
-        Event::Eof => Next::Close(CloseReason::Eof),
-        _ => step.read_for(HOUR),
-    }
-}
-
 #[test]
 fn session_in_duplex_reads_all_input_while_its_output_waits() {
-    let (mut simulation, client) = serving((1, Faults::NONE), &pattern(50_000), echo_all);
+    let (mut simulation, client) = serving((1, Faults::NONE), &pattern(50_000), echo_in_duplex);
     simulation.run_for(10 * SECOND);
     let counters = simulation.reactor().counters();
     assert_eq!(counters.bytes_in(), 50_001);
@@ -179,15 +165,7 @@ fn stream_both_ways(bytes: usize) -> impl FnMut(Step<'_, '_>) -> Next {
 fn streams_in_both_directions_are_whole_under_faults() {
     for seed in 0..100 {
         let mut random = Rng::new(seed);
-        let faults = Faults {
-            short_writes: random.choose(&[0.0, 0.3]),
-            short_reads: random.choose(&[0.0, 0.3]),
-            needless_blocks: random.choose(&[0.0, 0.2]),
-            interruptions: random.choose(&[0.0, 0.2]),
-            spurious_events: random.choose(&[0.0, 0.2]),
-            late_events: random.choose(&[0.0, 0.2]),
-            ..Faults::NONE
-        };
+        let faults = rig::mild_faults(&mut random);
         let (down, up) = (random.below(60_000), random.below(60_000));
         let (mut simulation, client) =
             serving((seed, faults), &pattern(up), stream_both_ways(down));

@@ -5,6 +5,7 @@ mod by_listener;
 mod duplex;
 mod observing;
 mod proxied;
+mod rig;
 mod strict;
 mod timers;
 #[cfg(feature = "tls")]

@@ -10,7 +10,7 @@ use oneloop::layer::{
 use oneloop::{
     CloseReason, Context, EndReason, Event, Limits, Next, Peer, Service, ServiceContext, Time,
 };
-use oneloop_sim::{Client, LinkProfile, RemotePeer, Script, Simulation};
+use oneloop_sim::{Client, LinkProfile, Simulation};
 
 use super::super::probe::*;
 
@@ -74,19 +74,6 @@ fn session_that_only_writes_is_not_idle() {
     assert_eq!(simulation.reactor().open_connections(), 1);
 }
 
-/// Reads `.0` bytes each second, at the time `.1` next.
-struct Sipping(usize, Time);
-
-impl Script for Sipping {
-    fn run(&mut self, remote: &mut RemotePeer<'_>) -> Option<Time> {
-        if remote.now() >= self.1 {
-            remote.read(self.0, &mut Vec::new());
-            self.1 = remote.now() + SECOND;
-        }
-        Some(self.1)
-    }
-}
-
 #[test]
 fn slow_reader_is_not_idle() {
     let limits = Limits {
@@ -102,13 +89,7 @@ fn slow_reader_is_not_idle() {
     });
     let service = service.with(Idle::after(3 * SECOND));
     let mut simulation = Simulation::new(service, limits, 1);
-    let (from, to) = ("10.0.0.3:1000".parse().unwrap(), simulation.address());
-    let link = LinkProfile {
-        receive_buffer_bytes: 1000,
-        ..LinkProfile::ideal()
-    };
-    let network = simulation.network().clone();
-    network.connect_at(Time::START, (from, to), link, Sipping(1000, Time::START));
+    connect_sipping(&simulation, 1000, 1000);
     simulation.run_for(45 * SECOND);
     assert_eq!(probe(&simulation).events(0), [Event::Open]);
     assert_eq!(simulation.reactor().open_connections(), 1);

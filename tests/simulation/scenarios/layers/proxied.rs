@@ -13,7 +13,8 @@ use oneloop::{
 use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation, Status};
 
 use super::super::probe::*;
-use super::strict::{Strict, answered, pattern};
+use super::rig;
+use super::strict::Strict;
 
 const CLIENT: &str = "192.0.2.1:56324";
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n";
@@ -625,46 +626,19 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut random = Rng::new(seed);
-        let mut commands = Vec::new();
-        for _ in 0..random.magnitude(1..=40) {
-            commands.push(random.choose(b"wwwnnnspa"));
-            commands.push(random.magnitude(1..=255) as u8);
-        }
+        let commands = rig::commands(&mut random, 40);
         let header = random.choose(&[LINE, LINE_6, BINARY, LOCAL, UNKNOWN]);
         let mark = random.magnitude(1..=5_000) as usize;
-        let limits = Limits {
-            input_bytes_max: random.magnitude(60..=20_000) as usize,
-            output_bytes_mark: mark,
-            output_bytes_max: mark + 30_000,
-            connections_per_address_max: random.choose(&[None, Some(1)]),
-            turn_bytes_max: random.magnitude(1..=100_000) as usize,
-            send_buffer_bytes: random.magnitude(1..=65_536) as u32,
-            receive_buffer_bytes: random.magnitude(1..=65_536) as u32,
-            write_progress_bytes: 1,
-            ..Limits::default()
-        };
-        limits.validate().expect("limits that hold");
-        let link = LinkProfile {
-            latency: ms(0)..=ms(3),
-            segment_bytes: 1..=random.magnitude(1..=65_536),
-            receive_buffer_bytes: random.magnitude(1000..=65_536) as usize,
-            ..LinkProfile::ideal()
-        };
-        let faults = Faults {
-            short_writes: random.choose(&[0.0, 0.3]),
-            short_reads: random.choose(&[0.0, 0.3]),
-            needless_blocks: random.choose(&[0.0, 0.2]),
-            interruptions: random.choose(&[0.0, 0.2]),
-            spurious_events: random.choose(&[0.0, 0.2]),
-            late_events: random.choose(&[0.0, 0.2]),
-            ..Faults::NONE
-        };
+        let input = random.magnitude(60..=20_000) as usize;
         Self {
-            expected: (0..answered(&commands)).map(pattern).collect(),
+            expected: rig::answer(&commands),
             wire: [header, &commands].concat(),
-            limits,
-            link,
-            faults,
+            limits: Limits {
+                connections_per_address_max: random.choose(&[None, Some(1)]),
+                ..rig::limits(&mut random, input, (mark, mark + 30_000))
+            },
+            link: rig::link(&mut random),
+            faults: rig::mild_faults(&mut random),
             waits: ms(random.choose(&[0, 0, 1, 50])),
         }
     }

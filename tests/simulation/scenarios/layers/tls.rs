@@ -14,7 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 
 use super::super::probe::*;
-use super::strict::{Strict, answered, pattern};
+use super::rig;
+use super::strict::Strict;
 use super::tls_client::{Ends, Manner, Seen, TlsClient, client_config};
 
 const CERTIFICATE: &[u8] = include_bytes!("../../../../src/oneloop/tls/testdata/first.pem");
@@ -74,20 +75,11 @@ impl Run {
         let mut random = Rng::new(seed);
         let input = random.magnitude(400..=40_000) as usize;
         let mark = random.magnitude(1..=20_000) as usize;
-        let limits = Limits {
-            input_bytes_max: input,
-            output_bytes_mark: mark,
-            // A command of two bytes is answered with up to 2,000, each of which may be a record.
-            output_bytes_max: (mark + input + 20_000) * 2,
-            turn_bytes_max: random.magnitude(1..=100_000) as usize,
-            send_buffer_bytes: random.magnitude(1..=65_536) as u32,
-            receive_buffer_bytes: random.magnitude(1..=65_536) as u32,
-            write_progress_bytes: 1,
-            ..Limits::default()
-        };
-        limits.validate().expect("limits that hold");
+        // A command of two bytes is answered with up to 2,000, each of which may be a record.
+        let output_max = (mark + input + 20_000) * 2;
+        let limits = rig::limits(&mut random, input, (mark, output_max));
         let manner = Manner {
-            sends: commands(&mut random),
+            sends: rig::commands(&mut random, 200),
             piece: random.magnitude(1..=30_000) as usize,
             pause: Duration::from_micros(random.magnitude(1..=100_000)),
             ends: random.choose(&[Ends::Properly, Ends::WithNotify]),
@@ -101,19 +93,14 @@ impl Run {
         Self {
             limits,
             manner,
-            link: LinkProfile {
-                latency: ms(0)..=ms(3),
-                segment_bytes: 1..=random.magnitude(1..=65_536),
-                receive_buffer_bytes: random.magnitude(1000..=65_536) as usize,
-                ..LinkProfile::ideal()
-            },
+            link: rig::link(&mut random),
             client: client_config(random.random_bool(0.4)),
             random,
         }
     }
 
     fn expected(&self) -> Vec<u8> {
-        (0..answered(&self.manner.sends)).map(pattern).collect()
+        rig::answer(&self.manner.sends)
     }
 
     fn simulation<const EDGE: bool>(
@@ -128,30 +115,9 @@ impl Run {
     }
 }
 
-fn commands(random: &mut Rng) -> Vec<u8> {
-    let mut commands = Vec::new();
-    for _ in 0..random.magnitude(1..=200) {
-        commands.push(random.choose(b"wwwwnnnspa"));
-        commands.push(random.magnitude(1..=255) as u8);
-    }
-    commands
-}
-
-fn mild_faults(random: &mut Rng) -> Faults {
-    Faults {
-        short_writes: random.choose(&[0.0, 0.3]),
-        short_reads: random.choose(&[0.0, 0.3]),
-        needless_blocks: random.choose(&[0.0, 0.2]),
-        interruptions: random.choose(&[0.0, 0.2]),
-        spurious_events: random.choose(&[0.0, 0.2]),
-        late_events: random.choose(&[0.0, 0.2]),
-        ..Faults::NONE
-    }
-}
-
 fn commands_are_run<const EDGE: bool>(seed: u64) {
     let mut run = Run::new(seed);
-    let faults = mild_faults(&mut run.random);
+    let faults = rig::mild_faults(&mut run.random);
     let mut simulation = run.simulation::<EDGE>(seed, faults);
     let way = (&run.client, run.manner.clone());
     let seen = connect(&simulation, 1, run.link.clone(), way);
@@ -574,24 +540,8 @@ fn drain_ends_handshakes_and_lets_sessions_answer() {
 /// A session in full duplex is read while its output waits.
 #[test]
 fn session_in_duplex_reads_all_input_while_its_output_waits() {
-    let limits = Limits {
-        send_buffer_bytes: 1000,
-        receive_buffer_bytes: 1000,
-        ..Limits::default()
-    };
-    let service = Probe::new(|mut step| {
-        if step.event == Event::Open {
-            step.cx.set_duplex(true);
-        }
-        let input = step.take();
-        step.cx.write(&input);
-        match step.event {
-            Event::Eof => Next::Close(CloseReason::Eof),
-            _ => step.read_for(HOUR),
-        }
-    });
-    let service = service.with(config().layer());
-    let mut simulation = Simulation::new(service, limits, 1);
+    let service = Probe::new(echo_in_duplex).with(config().layer());
+    let mut simulation = Simulation::new(service, small_buffers(), 1);
     let sends: Vec<u8> = (0..50_000_u32).map(|number| number as u8).collect();
     let manner = Manner {
         // It reads hardly anything before it has sent all.

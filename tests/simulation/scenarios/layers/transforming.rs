@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 
 use oneloop::layer::{Compose, Layered, Transformed};
 use oneloop::{CloseReason, EndReason, Event, Limits, Next, Service};
-use oneloop_sim::{Client, Faults, LinkProfile, Network, Rng, Simulation, Status};
+use oneloop_sim::{Client, Faults, Network, Rng, Simulation, Status};
 
 use super::super::probe::*;
-use super::strict::{Strict, answered, pattern};
+use super::rig;
+use super::strict::{Strict, answered};
 use oneloop_swarm::swarm::cipher::{Cipher, Frame, HANDSHAKE, KEY_BYTES, OVERHEAD, Stream};
 
 type Ciphered = Layered<Transformed<Cipher>, Strict>;
@@ -28,21 +29,11 @@ impl Run {
         let frame_bytes_max = random.magnitude(1..=2_000) as usize;
         let input = random.magnitude(frame_bytes_max as u64 + 8..=20_000) as usize;
         let mark = random.magnitude(1..=5_000) as usize;
-        let limits = Limits {
-            input_bytes_max: input,
-            output_bytes_mark: mark,
-            output_bytes_max: (mark + input + 9_000) * (1 + OVERHEAD),
-            turn_bytes_max: random.magnitude(1..=100_000) as usize,
-            send_buffer_bytes: random.magnitude(1..=65_536) as u32,
-            receive_buffer_bytes: random.magnitude(1..=65_536) as u32,
-            write_progress_bytes: 1,
-            ..Limits::default()
-        };
-        limits.validate().expect("limits that hold");
+        let output_max = (mark + input + 9_000) * (1 + OVERHEAD);
         Self {
             seed,
-            limits,
-            commands: commands(&mut random),
+            limits: rig::limits(&mut random, input, (mark, output_max)),
+            commands: rig::commands(&mut random, 60),
             frame_bytes_max,
             plain_bytes_max: random.magnitude(2..=10_000) as usize,
             random,
@@ -71,27 +62,9 @@ impl Run {
         wire
     }
 
-    fn link(&mut self) -> LinkProfile {
-        LinkProfile {
-            latency: ms(0)..=ms(3),
-            segment_bytes: 1..=self.random.magnitude(1..=65_536),
-            receive_buffer_bytes: self.random.magnitude(1000..=65_536) as usize,
-            ..LinkProfile::ideal()
-        }
-    }
-
     fn expected(&self) -> Vec<u8> {
-        (0..answered(&self.commands)).map(pattern).collect()
+        rig::answer(&self.commands)
     }
-}
-
-fn commands(random: &mut Rng) -> Vec<u8> {
-    let mut commands = Vec::new();
-    for _ in 0..random.magnitude(1..=60) {
-        commands.push(random.choose(b"wwwwnnnspa"));
-        commands.push(random.magnitude(1..=255) as u8);
-    }
-    commands
 }
 
 /// Deciphers the server's wire, up to the last whole frame. Returns whether its stream has ended.
@@ -114,16 +87,11 @@ fn decipher(wire: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-fn mild_faults(random: &mut Rng) -> Faults {
+/// Draws faults in spite of which every byte arrives, stalls of the process included.
+fn faults_and_stalls(random: &mut Rng) -> Faults {
     Faults {
-        short_writes: random.choose(&[0.0, 0.3]),
-        short_reads: random.choose(&[0.0, 0.3]),
-        needless_blocks: random.choose(&[0.0, 0.2]),
-        interruptions: random.choose(&[0.0, 0.2]),
-        spurious_events: random.choose(&[0.0, 0.2]),
-        late_events: random.choose(&[0.0, 0.2]),
         stalls: random.choose(&[0.0, 0.01]),
-        ..Faults::NONE
+        ..rig::mild_faults(random)
     }
 }
 
@@ -136,14 +104,14 @@ fn serving<S: Service, const EDGE: bool>(
     let network = Network::<EDGE>::new(run.seed);
     network.set_faults(faults);
     let mut simulation = Simulation::with_network(network, service, run.limits.clone());
-    let client = simulation.connect_over(run.link());
+    let client = simulation.connect_over(rig::link(&mut run.random));
     client.send(bytes);
     (simulation, client)
 }
 
 fn commands_are_run_bare<const EDGE: bool>(seed: u64) -> Strict {
     let mut run = Run::new(seed);
-    let (faults, commands) = (mild_faults(&mut run.random), run.commands.clone());
+    let (faults, commands) = (faults_and_stalls(&mut run.random), run.commands.clone());
     let (mut simulation, client) =
         serving::<_, EDGE>(&mut run, Strict::default(), (faults, &commands));
     client.finish();
@@ -155,7 +123,7 @@ fn commands_are_run_bare<const EDGE: bool>(seed: u64) -> Strict {
 
 fn commands_are_run_behind_the_cipher<const EDGE: bool>(seed: u64) -> Strict {
     let mut run = Run::new(seed);
-    let (faults, wire) = (mild_faults(&mut run.random), run.wire());
+    let (faults, wire) = (faults_and_stalls(&mut run.random), run.wire());
     let service = run.ciphered();
     let (mut simulation, client) = serving::<_, EDGE>(&mut run, service, (faults, &wire));
     if run.random.random_bool(0.5) {

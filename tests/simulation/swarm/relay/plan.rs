@@ -8,7 +8,7 @@ use oneloop::{Limits, Listen, WhenFull};
 use oneloop_sim::{Faults, LinkProfile, Rng};
 
 use crate::swarm::cipher::OVERHEAD;
-use crate::swarm::plan::Poller;
+use crate::swarm::plan::{Poller, with_budgets};
 
 /// Everything about a run except its chances.
 #[derive(Clone, Debug)]
@@ -431,7 +431,7 @@ fn limits(random: &mut Rng, frame: usize) -> Limits {
     let (linger, connect) = (millis(10, 2_000), millis(2_000, 20_000));
     let (retry, drain) = (millis(1, 500), millis(100, 10_000));
     let (write, longest) = (millis(60_000, 200_000), millis(60_000, 200_000));
-    Limits {
+    let sizes = Limits {
         connections_max: random.magnitude(ADMIN_RESERVE as u64 + 1..=48) as usize,
         when_full: WhenFull::Refuse,
         refusals_max: random.range(0..=8) as usize,
@@ -443,11 +443,10 @@ fn limits(random: &mut Rng, frame: usize) -> Limits {
         // A step ends with one piece above the mark: one read, or unread plaintext and a frame.
         // In frames of a byte it is four times as long.
         output_bytes_max: (mark + input + frame) * (1 + OVERHEAD) + 64,
-        turn_bytes_max: random.magnitude(1..=65_536) as usize,
-        turn_accepts_max: random.magnitude(1..=32) as usize,
-        turn_deadlines_max: random.magnitude(1..=32) as usize,
-        turn_calls_max: random.magnitude(1..=32) as usize,
-        calls_max: random.magnitude(1..=64) as usize,
+        ..Limits::default()
+    };
+    let limits = with_budgets(sizes, random);
+    Limits {
         write_timeout: write,
         write_progress_bytes: random.magnitude(1..=2000) as usize,
         linger_timeout: linger,
@@ -462,7 +461,7 @@ fn limits(random: &mut Rng, frame: usize) -> Limits {
         // Peers that make progress are never idle for so long.
         timeout_min_under_load: WAIT_LEAST,
         wait_max: longest,
-        ..Limits::default()
+        ..limits
     }
 }
 

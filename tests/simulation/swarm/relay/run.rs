@@ -1,12 +1,11 @@
 //! Runs one seed of the relay.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use oneloop::net::Net;
-use oneloop::{EndReason, Handle, Reactor, Time, Turn, Usage};
-use oneloop_sim::{CallCounts, Faults, LinkProfile, Network, Rng};
+use oneloop::{Handle, Reactor, Time, Turn};
+use oneloop_sim::{Faults, LinkProfile, Network, Rng};
 
 use super::admin::Administrator;
 use super::calls::SENDERS;
@@ -14,10 +13,10 @@ use super::ledger::{Ledger, Shared};
 use super::peer::FarEnd;
 use super::plan::{ADMINISTRATORS, Conversation, Door, Finale, Plan, Server, administrator};
 use super::whole::{self, Whole};
-use crate::swarm::accounts;
+use crate::swarm::accounts::{self, Bounds, Rest};
 use crate::swarm::oracle::Verdict;
 use crate::swarm::plan::Poller;
-use crate::swarm::run::{Order, Report, text_of};
+use crate::swarm::run::{Order, Report, or_panic};
 use crate::swarm::watch::SLACK;
 
 /// A run in progress.
@@ -32,9 +31,7 @@ struct Run<const EDGE: bool> {
     next_at: Time,
     administrators: usize,
     turns: usize,
-    quiet_turns: usize,
-    last_tally: CallCounts,
-    last_turn: Time,
+    rest: Rest,
     handle: Option<Handle<Whole>>,
     call_at: Time,
     /// Decides the times of calls, and what administrators do.
@@ -58,8 +55,7 @@ pub fn run_plan(plan: Plan, chances: Rng, order: &Order) -> Report {
 
 fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let mut run = Run::<EDGE>::new(plan, chances, order);
-    let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
-    let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
+    let verdict = or_panic(|| run.play(order.turns));
     let (turns, clients) = (run.turns, run.next);
     let sessions = run.reactor.counters().accepted();
     let (network, shared) = (run.network.clone(), run.shared.clone());
@@ -116,9 +112,7 @@ impl<const EDGE: bool> Run<EDGE> {
             next_at: Time::START,
             administrators: 0,
             turns: 0,
-            quiet_turns: 0,
-            last_tally: CallCounts::default(),
-            last_turn: Time::START,
+            rest: Rest::new(),
             handle,
             call_at: Time::START,
             random: Rng::new(order.seed.rotate_left(41)),
@@ -250,12 +244,12 @@ impl<const EDGE: bool> Run<EDGE> {
 
     fn drain(&mut self) -> Verdict {
         let (begun, turns) = (self.network.time(), self.turns);
-        let aborted = loop {
+        let stopped = loop {
             if self.turns < turns + DRAIN_TURNS_WITH_ADMINISTRATORS {
                 self.invite_administrator();
             }
             if let Turn::Stopped(stopped) = self.turn()? {
-                break stopped.aborted;
+                break stopped;
             }
             if self.network.time() > begun + self.plan.limits.drain_timeout + SLACK {
                 return Err(format!(
@@ -265,15 +259,7 @@ impl<const EDGE: bool> Run<EDGE> {
             }
         };
         self.shared.0.borrow_mut().is_over = true;
-        let ended = self.reactor.counters().ended(EndReason::DrainTimeout);
-        if ended != aborted as u64 {
-            return Err(format!("{aborted} were cut off, {ended} are counted"));
-        }
-        let usage = self.reactor.usage();
-        if usage != Usage::default() {
-            return Err(format!("it has stopped, but holds {usage:?}"));
-        }
-        Ok(())
+        accounts::check_stopped(&self.reactor, stopped)
     }
 
     /// Drops the reactor, lets the network deliver what is under way, and checks all streams.
@@ -336,7 +322,7 @@ impl<const EDGE: bool> Run<EDGE> {
             self.check_neglect()?;
             self.check_usage()?;
         }
-        self.check_rest(tally)
+        self.rest.check(&self.reactor, &self.network, false)
     }
 
     /// Checks that input is read and queued connections are accepted in time.
@@ -365,43 +351,13 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 
     fn check_usage(&self) -> Verdict {
-        let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
-        // A connection that ended while it was in the ready queue is reaped in its turn.
-        let settled = usage.connections - usage.ready.min(usage.connections);
-        let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
-        let bytes_max = limits.input_bytes_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
-        let complaint = if usage.buffered_bytes_max > bytes_max {
-            "more memory than allowed"
-        } else if settled > most {
-            "more connections than allowed"
-        } else if usage.deadlines > usage.connections {
-            "a deadline without a connection"
-        } else if usage.timers > self.shared.0.borrow().session_timers() {
-            "a timer without a session"
-        } else if usage.ready > usage.connections {
-            "the ready list names what is gone"
-        } else {
-            return Ok(());
+        let limits = &self.plan.limits;
+        let most = Bounds {
+            connections: limits.connections_max + limits.refusals_max + limits.outbound_max,
+            bytes: limits.input_bytes_max + limits.output_bytes_max + QUEUE_BYTES_MAX,
+            timers: self.shared.0.borrow().session_timers(),
         };
-        Err(format!("{complaint}: {usage:?}"))
-    }
-
-    /// Checks that the loop blocks when it has no work.
-    fn check_rest(&mut self, tally: CallCounts) -> Verdict {
-        let before = std::mem::replace(&mut self.last_tally, tally);
-        let same = CallCounts {
-            polls: tally.polls,
-            ..before
-        };
-        let now = self.network.time();
-        let slept = now - std::mem::replace(&mut self.last_turn, now) > NAP;
-        let idle = tally == same && !slept;
-        self.quiet_turns = if idle { self.quiet_turns + 1 } else { 0 };
-        if self.quiet_turns > QUIET_TURNS_MAX {
-            let usage = self.reactor.usage();
-            return Err(format!("{QUIET_TURNS_MAX} turns for nothing: {usage:?}"));
-        }
-        Ok(())
+        accounts::check_usage(&self.reactor.usage(), &most)
     }
 }
 
@@ -418,7 +374,5 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Covers the kernel's time-out for a peer that has vanished.
 const LONGEST_VISIT: Duration = Duration::from_secs(3600);
 const FAREWELL_TURNS_MAX: usize = 2000;
-const NAP: Duration = Duration::from_micros(500);
 /// The memory of a session's queue of a few pieces of output.
 const QUEUE_BYTES_MAX: usize = 10_000;
-const QUIET_TURNS_MAX: usize = 200;

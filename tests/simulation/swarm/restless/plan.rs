@@ -5,7 +5,7 @@ use std::time::Duration;
 use oneloop::{Limits, WhenFull};
 use oneloop_sim::{Faults, LinkProfile, Rng};
 
-use crate::swarm::plan::Poller;
+use crate::swarm::plan::{Poller, with_budgets};
 
 /// Everything about a run except its chances.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ fn limits(random: &mut Rng) -> Limits {
     let (write, linger, connect) = (millis(500, 20_000), millis(10, 2_000), millis(500, 20_000));
     let (retry, drain, least) = (millis(1, 5_000), millis(100, 10_000), millis(200, 2_000));
     let longest = millis(1_000, 60_000);
-    Limits {
+    let sizes = Limits {
         connections_max: random.magnitude(1..=64) as usize,
         connections_per_address_max: random
             .random_bool(0.3)
@@ -146,11 +146,10 @@ fn limits(random: &mut Rng) -> Limits {
         input_bytes_hard_max: raised,
         output_bytes_mark: mark,
         output_bytes_max: mark + raised.unwrap_or(input) + random.magnitude(1..=65_536) as usize,
-        turn_bytes_max: random.magnitude(1..=65_536) as usize,
-        turn_accepts_max: random.magnitude(1..=32) as usize,
-        turn_deadlines_max: random.magnitude(1..=32) as usize,
-        turn_calls_max: random.magnitude(1..=32) as usize,
-        calls_max: random.magnitude(1..=64) as usize,
+        ..Limits::default()
+    };
+    let limits = with_budgets(sizes, random);
+    Limits {
         write_timeout: write,
         write_progress_bytes: random.magnitude(1..=8192) as usize,
         linger_timeout: linger,
@@ -161,6 +160,7 @@ fn limits(random: &mut Rng) -> Limits {
         drain_timeout: drain,
         timeout_min_under_load: least,
         wait_max: longest,
+        ..limits
     }
 }
 

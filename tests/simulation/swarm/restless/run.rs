@@ -1,21 +1,20 @@
 //! Runs one seed of the restless service.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use oneloop::{Handle, Reactor, Time, Turn, Usage};
-use oneloop_sim::{CallCounts, LinkProfile, Network, Rng};
+use oneloop::{Handle, Reactor, Time, Turn};
+use oneloop_sim::{LinkProfile, Network, Rng};
 
 use super::ledger::{Ledger, Shared};
 use super::peer::FarEnd;
 use super::plan::{Finale, Plan};
 use super::service::Restless;
-use crate::swarm::accounts;
+use crate::swarm::accounts::{self, Bounds, Rest};
 use crate::swarm::oracle::Verdict;
 use crate::swarm::plan::Poller;
-use crate::swarm::run::{Order, Report, text_of};
+use crate::swarm::run::{Order, Report, or_panic};
 use crate::swarm::watch::SLACK;
 
 /// A run in progress.
@@ -29,9 +28,7 @@ struct Run<const EDGE: bool> {
     next: usize,
     next_at: Time,
     turns: usize,
-    quiet_turns: usize,
-    last_tally: CallCounts,
-    last_turn: Time,
+    rest: Rest,
     is_draining: bool,
     /// The end of the loop that other threads have, if there are any.
     handle: Option<Handle<Restless<EDGE>>>,
@@ -59,8 +56,7 @@ pub fn run_plan(plan: Plan, chances: Rng, order: &Order) -> Report {
 
 fn play<const EDGE: bool>(plan: Plan, chances: Rng, order: &Order) -> Report {
     let mut run = Run::<EDGE>::new(plan, chances, order);
-    let verdict = catch_unwind(AssertUnwindSafe(|| run.play(order.turns)));
-    let verdict = verdict.unwrap_or_else(|panic| Err(format!("panic: {}", text_of(&*panic))));
+    let verdict = or_panic(|| run.play(order.turns));
     let (digest, turns, clients) = (run.network.digest(), run.turns, run.next);
     let (sessions, trace) = (run.reactor.counters().accepted(), run.network.take_trace());
     let verdict = verdict.and_then(|()| run.drop());
@@ -115,9 +111,7 @@ impl<const EDGE: bool> Run<EDGE> {
             next: 0,
             next_at: Time::START,
             turns: 0,
-            quiet_turns: 0,
-            last_tally: CallCounts::default(),
-            last_turn: Time::START,
+            rest: Rest::new(),
             is_draining: false,
             handle,
             call_at: Time::START,
@@ -212,9 +206,9 @@ impl<const EDGE: bool> Run<EDGE> {
     fn drain(&mut self) -> Verdict {
         self.is_draining = true;
         let begun = self.network.time();
-        let aborted = loop {
+        let stopped = loop {
             if let Turn::Stopped(stopped) = self.turn()? {
-                break stopped.aborted;
+                break stopped;
             }
             if self.network.time() > begun + self.plan.limits.drain_timeout + SLACK {
                 return Err(format!(
@@ -223,20 +217,7 @@ impl<const EDGE: bool> Run<EDGE> {
                 ));
             }
         };
-        let ended = self
-            .reactor
-            .counters()
-            .ended(oneloop::EndReason::DrainTimeout);
-        if ended != aborted as u64 {
-            return Err(format!("{aborted} were cut off, {ended} were told so"));
-        }
-        if self.reactor.usage() != Usage::default() {
-            return Err(format!(
-                "it has stopped, but holds {:?}",
-                self.reactor.usage()
-            ));
-        }
-        Ok(())
+        accounts::check_stopped(&self.reactor, stopped)
     }
 
     /// Drops the reactor, and checks that the service gets back every session.
@@ -286,7 +267,8 @@ impl<const EDGE: bool> Run<EDGE> {
             self.check_neglect()?;
             self.check_usage()?;
         }
-        self.check_rest(tally)
+        let worked = self.has_stepped();
+        self.rest.check(&self.reactor, &self.network, worked)
     }
 
     /// Checks that input is read and queued connections are accepted in time.
@@ -318,61 +300,28 @@ impl<const EDGE: bool> Run<EDGE> {
     }
 
     fn check_usage(&self) -> Verdict {
-        let (usage, limits) = (self.reactor.usage(), &self.plan.limits);
-        // A connection that ended while it was in the ready queue is reaped in its turn.
-        let settled = usage.connections - usage.ready.min(usage.connections);
-        let most = limits.connections_max + limits.refusals_max + limits.outbound_max;
-        let input_max = limits
-            .input_bytes_hard_max
-            .unwrap_or(limits.input_bytes_max);
-        let bytes_max = input_max + limits.output_bytes_max + QUEUE_BYTES_MAX;
-        let complaint = if usage.buffered_bytes_max > bytes_max {
-            "more memory than allowed"
-        } else if settled > most {
-            "more connections than allowed"
-        } else if usage.deadlines > usage.connections {
-            "a deadline without a connection"
-        } else if usage.timers > self.shared.0.borrow().session_timers() {
-            "a timer without a session"
-        } else if usage.ready > usage.connections {
-            "the ready list names who is gone"
-        } else {
-            return Ok(());
+        let limits = &self.plan.limits;
+        let raised_max = limits.input_bytes_hard_max;
+        let input_max = raised_max.unwrap_or(limits.input_bytes_max);
+        let most = Bounds {
+            connections: limits.connections_max + limits.refusals_max + limits.outbound_max,
+            bytes: input_max + limits.output_bytes_max + QUEUE_BYTES_MAX,
+            timers: self.shared.0.borrow().session_timers(),
         };
-        Err(format!("{complaint}: {usage:?}"))
+        accounts::check_usage(&self.reactor.usage(), &most)
     }
 
-    /// Checks that the loop blocks when it has no work.
-    fn check_rest(&mut self, tally: CallCounts) -> Verdict {
-        let before = std::mem::replace(&mut self.last_tally, tally);
-        let same = CallCounts {
-            polls: tally.polls,
-            ..before
-        };
-        let now = self.network.time();
-        let slept = now - std::mem::replace(&mut self.last_turn, now) > NAP;
+    /// Returns true if the last turn has stepped a session, or may have fired a timer of the service:
+    /// one that is set for a time that has passed fires in every turn.
+    fn has_stepped(&mut self) -> bool {
         let steps = self.reactor.counters().steps();
-        let idle = tally == same && !slept && steps == self.last_steps(steps);
-        self.quiet_turns = if idle { self.quiet_turns + 1 } else { 0 };
-        if self.quiet_turns > QUIET_TURNS_MAX {
-            let usage = self.reactor.usage();
-            return Err(format!("{QUIET_TURNS_MAX} turns for nothing: {usage:?}"));
-        }
-        Ok(())
-    }
-
-    fn last_steps(&mut self, steps: u64) -> u64 {
-        let last = std::mem::replace(&mut self.steps, steps);
-        let timers = !self.shared.0.borrow().timers.is_empty();
-        // A timer in the past fires in every turn, as requested.
-        if timers { u64::MAX } else { last }
+        let before = std::mem::replace(&mut self.steps, steps);
+        steps != before || !self.shared.0.borrow().timers.is_empty()
     }
 }
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 const CLIENTS_MAX: usize = 20_000;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-const NAP: Duration = Duration::from_micros(500);
 /// The memory of a session's queue of a few pieces of output.
 const QUEUE_BYTES_MAX: usize = 1024;
-const QUIET_TURNS_MAX: usize = 200;

@@ -288,6 +288,10 @@ impl<const SHORT_READ_DRAINS: bool> Net for Network<SHORT_READ_DRAINS> {
         self.world.borrow().now
     }
 
+    fn pause(&mut self, time: Duration) {
+        self.advance(time);
+    }
+
     fn seed(&mut self) -> u64 {
         // Of a copy, so that a service that draws no numbers changes no run.
         let mut rng = self.world.borrow().rng.clone();

@@ -72,6 +72,12 @@ pub trait Net {
     /// Returns the current time.
     fn now(&mut self) -> Time;
 
+    /// Lets time pass without a poll: see [`Limits::gather_time`](crate::Limits::gather_time).
+    /// Default: the thread sleeps.
+    fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
     /// Returns how long the loop's thread has run and waited for a processor, if the system shows it.
     /// The loop asks some 50 times a second at most, and only if it measures itself.
     fn thread_times(&mut self) -> Option<ThreadTimes> {

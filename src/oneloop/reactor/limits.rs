@@ -101,6 +101,28 @@ pub struct Limits {
     ///
     /// While the loop carries out one batch, as many again may wait.
     pub calls_max: usize,
+    /// The time from one poll to the next in which events may gather, while many come. Default zero.
+    ///
+    /// After a turn with [`gather_events`](Self::gather_events) or more, the loop sleeps until this
+    /// time has passed since its last poll, before it polls again; after one with at least half as
+    /// many, in proportion. The events of that time share one poll and one wake-up of the thread, and
+    /// more bytes arrive with each. It delays neither unfinished work nor a deadline, and a loop whose
+    /// turns take longer than this anyway never sleeps.
+    ///
+    /// With 200 µs and 50 connections that are always active, an exchange takes 40 % less processor
+    /// time, and there are more of them per second; with 8 to 20 such connections there are up to a
+    /// third fewer, because each client waits for its answer (measured on Linux: see
+    /// `docs/benchmarks.md`). So it suits a service with many clients or pipelining ones.
+    ///
+    /// At most 10 ms. Linux adds a thread's timer slack, 50 µs by default (prctl(2),
+    /// `PR_SET_TIMERSLACK`).
+    pub gather_time: Duration,
+    /// The events of a turn for which the loop waits the whole [`gather_time`](Self::gather_time).
+    /// Default 16.
+    ///
+    /// With less than half as many it does not wait at all: then each client probably waits for its
+    /// answer before it sends more, and would only get it later.
+    pub gather_events: usize,
     /// The time in which a peer must accept [`write_progress_bytes`](Self::write_progress_bytes) of
     /// its pending output, or all of it if that is less. Default 30 s.
     pub write_timeout: Duration,
@@ -177,6 +199,8 @@ impl Default for Limits {
             turn_deadlines_max: 256,
             turn_calls_max: 256,
             calls_max: 1024,
+            gather_time: Duration::ZERO,
+            gather_events: 16,
             write_timeout: Duration::from_secs(30),
             write_progress_bytes: 4 * 1024,
             linger_timeout: Duration::from_secs(2),
@@ -234,7 +258,8 @@ impl Limits {
         within("turn_accepts_max", self.turn_accepts_max, 1..=COUNT_MAX)?;
         within("turn_deadlines_max", self.turn_deadlines_max, 1..=COUNT_MAX)?;
         within("turn_calls_max", self.turn_calls_max, 1..=COUNT_MAX)?;
-        within("calls_max", self.calls_max, 1..=COUNT_MAX)
+        within("calls_max", self.calls_max, 1..=COUNT_MAX)?;
+        within("gather_events", self.gather_events, 1..=COUNT_MAX)
     }
 
     fn validate_bytes(&self) -> Result<(), InvalidLimits> {
@@ -278,6 +303,13 @@ impl Limits {
                 let rule = format!("must be at least {WAIT_MIN:?}, not {wait:?}");
                 return Err(InvalidLimits { limit, rule });
             }
+        }
+        if self.gather_time > GATHER_TIME_MAX {
+            let rule = format!(
+                "must be at most {GATHER_TIME_MAX:?}, not {:?}",
+                self.gather_time
+            );
+            return Err(InvalidLimits::new("gather_time", rule));
         }
         Ok(())
     }
@@ -358,6 +390,8 @@ const BYTES_MAX: usize = 1 << 30;
 pub(crate) const LARGE_BUFFER_BYTES: u32 = 256 * 1024;
 /// The shortest timeout: a tick of the loop's clock.
 const WAIT_MIN: Duration = Duration::from_millis(1);
+/// A longer one would be felt by people.
+const GATHER_TIME_MAX: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

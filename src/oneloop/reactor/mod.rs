@@ -46,7 +46,7 @@ use self::core::Core;
 use crate::log_limiter::LogLimiter;
 use crate::net::{Net, Os};
 use crate::service::inspect::ListenerCounts;
-use crate::service::{Address, ListenerId, Service};
+use crate::service::{Address, ListenerId, Service, Time};
 pub use crate::service::{Counters, Usage};
 use accept::Listener;
 use admission::{Admission, Places};
@@ -92,6 +92,10 @@ pub struct Reactor<S: Service, N: Net = Os> {
     events: N::Events,
     /// The number of events dispatched so far in this turn.
     dispatched: usize,
+    /// The number of events of the last turn.
+    events_handled: usize,
+    /// The end of the last poll.
+    polled_at: Time,
     /// The number of timers that may still fire in this turn.
     deadlines_left: usize,
     /// The number of woken sessions that may still be driven in this turn.
@@ -154,6 +158,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             wait_max: None,
             events: N::Events::default(),
             dispatched: 0,
+            events_handled: 0,
+            polled_at: Time::START,
             deadlines_left: 0,
             wakes_left: 0,
             walks_left: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connection::Flags;
 use super::drive::Outcome;
 use super::token::{self, Source};
-use super::{Reactor, RunError};
+use super::{Limits, Reactor, RunError};
 use crate::net::Net;
 use crate::service::{Service, Time};
 
@@ -16,7 +16,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.slots.begin_turn();
         self.core.scratch.service.timers.begin_turn();
         self.catch_session_panics(Self::dispatch);
-        self.core.counters.events += std::mem::take(&mut self.dispatched) as u64;
+        self.events_handled = std::mem::take(&mut self.dispatched);
+        self.core.counters.events += self.events_handled as u64;
     }
 
     /// Drives the connections in the ready queue: their budget was spent, or they were woken.
@@ -33,13 +34,16 @@ impl<S: Service, N: Net> Reactor<S, N> {
         if let Some(most) = self.wait_max {
             timeout = Some(timeout.map_or(most, |timeout| timeout.min(most)));
         }
+        if !self.core.limits.gather_time.is_zero() {
+            timeout = self.let_events_gather(timeout);
+        }
         let mut polled = self.core.net.poll(&mut self.events, timeout);
         if is_interrupted(&polled) {
             // Poll again, without waiting: input that arrived meanwhile must be read before timers
             // fire. That matters most after the process was stopped for a while.
             polled = self.core.net.poll(&mut self.events, Some(Duration::ZERO));
         }
-        self.core.update_now();
+        self.polled_at = self.core.update_now();
         self.core.counters.turns += 1;
         if self.watching.is_some() {
             self.begin_watched_turn();
@@ -48,6 +52,34 @@ impl<S: Service, N: Net> Reactor<S, N> {
             return Ok(());
         }
         polled.map_err(RunError::Poll)
+    }
+
+    /// Sleeps until the [`gather_time`](Self::gather_time) after the last poll. Returns how much of
+    /// `timeout` is left.
+    #[cold]
+    fn let_events_gather(&mut self, timeout: Option<Duration>) -> Option<Duration> {
+        let due = self.polled_at + self.gather_time();
+        let left = due - self.core.net.now();
+        let pause = timeout.map_or(left, |timeout| timeout.min(left));
+        if !pause.is_zero() {
+            self.core.net.pause(pause);
+        }
+        timeout.map(|timeout| timeout - pause)
+    }
+
+    /// Returns the least time from the last poll to the next, in proportion to the events of the last
+    /// turn.
+    fn gather_time(&self) -> Duration {
+        let Limits {
+            gather_time,
+            gather_events,
+            ..
+        } = self.core.limits;
+        match self.events_handled {
+            events if events >= gather_events => gather_time,
+            events if events < gather_events.div_ceil(2) => Duration::ZERO,
+            events => gather_time * events as u32 / gather_events as u32,
+        }
     }
 
     #[cold]

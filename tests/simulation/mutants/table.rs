@@ -2381,6 +2381,41 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: "                && (true || self.may_accept(info.id.index()))\n",
         suite: Suite::Scenario("listeners"),
     },
+    Mutant {
+        name: "events_gather_beyond_a_deadline",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "let pause = timeout.map_or(left, |timeout| timeout.min(left));",
+        replace: "let (pause, timeout) = (left, timeout.map(|timeout| timeout.max(left)));",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "events_gather_after_few",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "events if events < gather_events.div_ceil(2) => Duration::ZERO,",
+        replace: "0 => Duration::ZERO,",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "few_events_gather_as_long_as_many",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "events => gather_time * events as u32 / gather_events as u32,",
+        replace: "_ => gather_time,",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "gather_time_begins_after_the_turn",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "let left = due - self.core.net.now();",
+        replace: "let left = due - self.polled_at;",
+        suite: Suite::Scenario("gathering"),
+    },
+    Mutant {
+        name: "gather_time_added_to_the_wait",
+        file: "src/oneloop/reactor/poll.rs",
+        find: "timeout.map(|timeout| timeout - pause)",
+        replace: "timeout",
+        suite: Suite::Scenario("gathering"),
+    },
 ];
 
 /// Seeds of the relay that find each of its mutants.

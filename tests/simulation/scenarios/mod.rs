@@ -10,6 +10,7 @@ mod draining;
 mod duplex;
 mod echo;
 mod events;
+mod gathering;
 mod greeting;
 mod handles;
 mod identity;

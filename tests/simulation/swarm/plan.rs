@@ -78,7 +78,7 @@ impl Plan {
             seed,
             poller: random.choose(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),
             faults: faults(random),
-            limits: limits(random, &config),
+            limits: with_gathering(limits(random, &config), seed),
             config,
             descriptors_max: random
                 .random_bool(0.2)
@@ -235,6 +235,20 @@ fn limits(random: &mut Rng, config: &Config) -> Limits {
     }
 }
 
+/// Lets events gather, for some seeds. From chance of its own, so that the rest of a plan is the same
+/// with and without.
+pub(super) fn with_gathering(limits: Limits, seed: u64) -> Limits {
+    let mut random = Rng::new(seed ^ GATHERING);
+    if random.random_bool(0.8) {
+        return limits;
+    }
+    Limits {
+        gather_time: Duration::from_micros(random.magnitude(1..=10_000)),
+        gather_events: random.magnitude(1..=16) as usize,
+        ..limits
+    }
+}
+
 /// Draws the budgets of a turn, and the calls that may wait.
 pub(super) fn with_budgets(limits: Limits, random: &mut Rng) -> Limits {
     Limits {
@@ -257,6 +271,7 @@ fn millis(random: &mut Rng, range: std::ops::RangeInclusive<u64>) -> Duration {
     Duration::from_millis(random.magnitude(range))
 }
 
+const GATHERING: u64 = 0x6A74_4E52_0000_0001;
 /// In bytes: the longest name that a client sends at once.
 const LONGEST_NAME: u64 = 1200;
 /// In bytes: the most that a client sends after its `exit`.

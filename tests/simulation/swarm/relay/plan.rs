@@ -8,7 +8,7 @@ use oneloop::{Limits, Listen, WhenFull};
 use oneloop_sim::{Faults, LinkProfile, Rng};
 
 use crate::swarm::cipher::OVERHEAD;
-use crate::swarm::plan::{Poller, with_budgets};
+use crate::swarm::plan::{Poller, with_budgets, with_gathering};
 
 /// Everything about a run except its chances.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ impl Plan {
 
     pub fn drawn(seed: u64, random: &mut Rng) -> Self {
         let frame_bytes_max = random.magnitude(1..=2000) as usize;
-        let limits = limits(random, frame_bytes_max);
+        let limits = with_gathering(limits(random, frame_bytes_max), seed);
         Self {
             seed,
             poller: random.choose(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),

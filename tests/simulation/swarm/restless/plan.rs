@@ -5,7 +5,7 @@ use std::time::Duration;
 use oneloop::{Limits, WhenFull};
 use oneloop_sim::{Faults, LinkProfile, Rng};
 
-use crate::swarm::plan::{Poller, with_budgets};
+use crate::swarm::plan::{Poller, with_budgets, with_gathering};
 
 /// Everything about a run except its chances.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Plan {
     }
 
     pub fn drawn(seed: u64, random: &mut Rng) -> Self {
-        let limits = limits(random);
+        let limits = with_gathering(limits(random), seed);
         Self {
             seed,
             poller: random.choose(&[Poller::Edge, Poller::Edge, Poller::Rearmed]),

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -144,16 +145,31 @@ fn http_answer_under_way_at_a_signal_arrives_whole() {
 
 #[test]
 fn curl_gets_10_mb_intact_over_keep_alive_while_another_client_never_reads() {
-    if let Some(reason) = lacks("curl") {
-        return skip("curl", &reason);
-    }
     let server = start("http");
-    let mut deaf = connect(server.address());
+    curl_gets_10_mb_twice_beside_a_deaf_client("curl", server.address());
+}
+
+#[test]
+fn curl_gets_10_mb_intact_through_forward_while_another_client_never_reads() {
+    static UPSTREAM: OnceLock<SocketAddr> = OnceLock::new();
+    let server = start("http");
+    UPSTREAM.set(server.address()).expect("this test alone");
+    let upstream = || UPSTREAM.get().iter().map(ToString::to_string).collect();
+    let forward = Peer::example_with("forward", upstream);
+    let forward = forward.start(Pin::Anywhere).expect("it is built by cargo");
+    curl_gets_10_mb_twice_beside_a_deaf_client("curl-forward", forward.address());
+}
+
+fn curl_gets_10_mb_twice_beside_a_deaf_client(name: &str, server: SocketAddr) {
+    if let Some(reason) = lacks("curl") {
+        return skip(name, &reason);
+    }
+    let mut deaf = connect(server);
     deaf.write_all(request("GET", "/10m").repeat(3).as_bytes())
         .expect("it reads");
-    let folder = folder("curl");
+    let folder = folder(name);
     let file = |number| folder.join(format!("{number}"));
-    let url = format!("http://{}/10m", server.address());
+    let url = format!("http://{server}/10m");
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--fail", "--max-time", "60"])
         .args(["--write-out", "%{num_connects} %{size_download}\n"])
@@ -221,7 +237,7 @@ fn wrk_has_no_errors() {
         return skip("wrk", &reason);
     }
     let server = start("http");
-    for path in ["/", "/64k"] {
+    for path in ["/", "/64k", "/10m"] {
         let output = Command::new("wrk")
             .args(["--threads", "1", "--connections", "100", "--duration", "1s"])
             .args(["--timeout", "20s"])

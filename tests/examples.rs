@@ -14,6 +14,7 @@ use std::{fs, thread};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oneloop_bench::peers::{Peer, Pin, Running, is_on_path};
+use socket2::{Domain, Socket, Type};
 
 #[test]
 fn examples_stop_politely_on_either_signal() {
@@ -145,31 +146,42 @@ fn http_answer_under_way_at_a_signal_arrives_whole() {
 
 #[test]
 fn curl_gets_10_mb_intact_over_keep_alive_while_another_client_never_reads() {
+    if let Some(reason) = lacks("curl") {
+        return skip("curl", &reason);
+    }
     let server = start("http");
-    curl_gets_10_mb_twice_beside_a_deaf_client("curl", server.address());
+    check_with_curl(server.address(), "curl");
 }
 
 #[test]
-fn curl_gets_10_mb_intact_through_forward_while_another_client_never_reads() {
+fn curl_gets_10_mb_intact_through_a_forwarder_while_another_client_never_reads() {
+    if let Some(reason) = lacks("curl") {
+        return skip("curl", &reason);
+    }
     static UPSTREAM: OnceLock<SocketAddr> = OnceLock::new();
     let server = start("http");
-    UPSTREAM.set(server.address()).expect("this test alone");
-    let upstream = || UPSTREAM.get().iter().map(ToString::to_string).collect();
-    let forward = Peer::example_with("forward", upstream);
-    let forward = forward.start(Pin::Anywhere).expect("it is built by cargo");
-    curl_gets_10_mb_twice_beside_a_deaf_client("curl-forward", forward.address());
+    UPSTREAM.get_or_init(|| server.address());
+    let upstream = || {
+        UPSTREAM
+            .get()
+            .map(ToString::to_string)
+            .into_iter()
+            .collect()
+    };
+    let forwarder = Peer::example_with("forward", upstream).start(Pin::Anywhere);
+    let forwarder = forwarder.expect("it is built by cargo");
+    check_with_curl(forwarder.address(), "curl-forward");
 }
 
-fn curl_gets_10_mb_twice_beside_a_deaf_client(name: &str, server: SocketAddr) {
-    if let Some(reason) = lacks("curl") {
-        return skip(name, &reason);
-    }
-    let mut deaf = connect(server);
+/// Gets 10 MB twice over one connection, and compares them. Another client asks for as much and
+/// reads nothing.
+fn check_with_curl(address: SocketAddr, name: &str) {
+    let mut deaf = connect(address);
     deaf.write_all(request("GET", "/10m").repeat(3).as_bytes())
         .expect("it reads");
     let folder = folder(name);
     let file = |number| folder.join(format!("{number}"));
-    let url = format!("http://{server}/10m");
+    let url = format!("http://{address}/10m");
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--fail", "--max-time", "60"])
         .args(["--write-out", "%{num_connects} %{size_download}\n"])
@@ -189,6 +201,61 @@ fn curl_gets_10_mb_twice_beside_a_deaf_client(name: &str, server: SocketAddr) {
         assert!(body == page(10 << 20), "file {number}");
     }
     drop(deaf);
+}
+
+#[test]
+fn chat_drops_a_member_that_never_reads_and_another_one_hears_all() {
+    let server = start("chat");
+    let mut deaf = join_chat(connect_narrow(server.address()), "deaf");
+    let mut ann = join_chat(connect(server.address()), "ann");
+    let mut bob = join_chat(connect(server.address()), "bob");
+    let line = "x".repeat(900);
+    let (said, heard) = (format!("{line}\n"), format!("ann: {line}\n"));
+    // Bob keeps up. The buffers on the way to the other one take some hundred lines.
+    for _ in 0..100 {
+        ann.get_mut()
+            .write_all(said.repeat(20).as_bytes())
+            .expect("it reads");
+        for _ in 0..20 {
+            assert_eq!(line_of_a_member(&mut bob), heard);
+        }
+    }
+    let mut received = Vec::new();
+    let error = deaf.read_to_end(&mut received).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(received.len() < 2000 * heard.len());
+}
+
+/// Returns a client that has a name in the chat.
+fn join_chat(mut client: TcpStream, name: &str) -> BufReader<TcpStream> {
+    let lines = format!("{name}\n/msg nobody hello\n");
+    client.write_all(lines.as_bytes()).expect("it reads");
+    let mut client = BufReader::new(client);
+    assert_eq!(line_of_a_member(&mut client), "your name, please\n");
+    assert_eq!(line_of_a_member(&mut client), "no such member\n");
+    client
+}
+
+/// Reads a line of the chat, after some announcements.
+fn line_of_a_member(client: &mut impl BufRead) -> String {
+    for _ in 0..20 {
+        let mut line = String::new();
+        client.read_line(&mut line).expect("it is heard");
+        if !line.starts_with("* ") {
+            return line;
+        }
+    }
+    panic!("nothing but announcements");
+}
+
+/// Connects a client whose kernel takes few bytes.
+fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a socket");
+    socket.connect(&address.into()).expect("it listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.into()
 }
 
 #[test]

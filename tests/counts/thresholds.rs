@@ -55,3 +55,6 @@ pub(crate) const INSTRUCTIONS_PER_PIPELINED_COMMAND: f64 = 940.0;
 
 /// The same of `chat` for a line that it refuses as a name.
 pub(crate) const INSTRUCTIONS_PER_CHAT_LINE: f64 = 1600.0;
+
+/// The same of `forward` for 64 bytes that an echo behind it returns: two reads and two writes.
+pub(crate) const INSTRUCTIONS_PER_FORWARDED_EXCHANGE: f64 = 2600.0;

@@ -15,10 +15,10 @@ pub use transformed::Transformed;
 
 /// A transformation of both directions of a connection, such as encryption or compression.
 ///
-/// [`Transformed`] makes a [`Layer`] of it, and gives the inner session everything that the loop
-/// gives to a session: input that it has not consumed is presented again, also when its output has
-/// room again; [`Event::Flushed`] comes for its own output; [`Event::Eof`] comes after all its
-/// input. A transformation only converts bytes.
+/// [`Transformed`] makes a [`Layer`](super::Layer) of it, and gives the inner session everything
+/// that the loop gives to a session: input that it has not consumed is presented again, also when
+/// its output has room again; [`Event::Flushed`] comes for its own output; [`Event::Eof`] comes
+/// after all its input. A transformation only converts bytes.
 ///
 /// "Plaintext" means the inner session's bytes, "wire" those of the connection.
 ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oneloop::layer::Compose;
 use oneloop::tls::{Config, Secured, Settings};
-use oneloop::{CloseReason, EndReason, Event, Limits, Next, Service, Time};
+use oneloop::{EndReason, Event, Limits, Service, Time};
 use oneloop_sim::{Faults, LinkProfile, Network, Rng, Script, Simulation};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

@@ -332,6 +332,16 @@ impl Limits {
         }
     }
 
+    /// Returns the time from one poll to the next after a turn with this many events.
+    pub(crate) fn gather_time_after(&self, events: u64) -> Duration {
+        let enough = self.gather_events as u64;
+        match events {
+            _ if events >= enough => self.gather_time,
+            _ if events < enough.div_ceil(2) => Duration::ZERO,
+            _ => self.gather_time * events as u32 / enough as u32,
+        }
+    }
+
     /// Returns how many times waits are halved when `open` connections are served.
     pub(crate) fn wait_halvings(&self, open: usize) -> u32 {
         let tenths = open.saturating_mul(10) / self.connections_max.max(1);

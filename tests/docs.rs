@@ -121,6 +121,31 @@ fn examples_of_both_readmes_are_the_example_echo() {
     assert_eq!(crate_page, format!("```rust,no_run\n{}", &echo[begin..end]));
 }
 
+/// An example is read as a whole, with `main` and without its tests.
+#[test]
+fn examples_are_no_longer_than_a_page_of_their_kind() {
+    for (example, most) in [
+        ("echo", 40),
+        ("chat", 150),
+        ("resp", 500),
+        ("http", 250),
+        ("forward", 150),
+    ] {
+        let folder = root().join("src/oneloop/examples").join(example);
+        let files = fs::read_dir(folder).expect("a folder").map(|entry| {
+            let path = entry.expect("an entry").path();
+            let is_program = path.extension().is_some_and(|extension| extension == "rs")
+                && path.file_name().is_some_and(|name| name != "tests.rs");
+            match is_program {
+                true => fs::read_to_string(path).expect("a source").lines().count(),
+                false => 0,
+            }
+        });
+        let lines: usize = files.sum();
+        assert!(lines > 0 && lines <= most, "{example} has {lines} lines");
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -7,12 +7,14 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::{fs, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oneloop_bench::peers::{Peer, Pin, Running, is_on_path};
+use socket2::{Domain, Socket, Type};
 
 #[test]
 fn examples_stop_politely_on_either_signal() {
@@ -148,12 +150,38 @@ fn curl_gets_10_mb_intact_over_keep_alive_while_another_client_never_reads() {
         return skip("curl", &reason);
     }
     let server = start("http");
-    let mut deaf = connect(server.address());
+    check_with_curl(server.address(), "curl");
+}
+
+#[test]
+fn curl_gets_10_mb_intact_through_a_forwarder_while_another_client_never_reads() {
+    if let Some(reason) = lacks("curl") {
+        return skip("curl", &reason);
+    }
+    static UPSTREAM: OnceLock<SocketAddr> = OnceLock::new();
+    let server = start("http");
+    UPSTREAM.get_or_init(|| server.address());
+    let upstream = || {
+        UPSTREAM
+            .get()
+            .map(ToString::to_string)
+            .into_iter()
+            .collect()
+    };
+    let forwarder = Peer::example_with("forward", upstream).start(Pin::Anywhere);
+    let forwarder = forwarder.expect("it is built by cargo");
+    check_with_curl(forwarder.address(), "curl-forward");
+}
+
+/// Gets 10 MB twice over one connection, and compares them. Another client asks for as much and
+/// reads nothing.
+fn check_with_curl(address: SocketAddr, name: &str) {
+    let mut deaf = connect(address);
     deaf.write_all(request("GET", "/10m").repeat(3).as_bytes())
         .expect("it reads");
-    let folder = folder("curl");
+    let folder = folder(name);
     let file = |number| folder.join(format!("{number}"));
-    let url = format!("http://{}/10m", server.address());
+    let url = format!("http://{address}/10m");
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--fail", "--max-time", "60"])
         .args(["--write-out", "%{num_connects} %{size_download}\n"])
@@ -173,6 +201,61 @@ fn curl_gets_10_mb_intact_over_keep_alive_while_another_client_never_reads() {
         assert!(body == page(10 << 20), "file {number}");
     }
     drop(deaf);
+}
+
+#[test]
+fn chat_drops_a_member_that_never_reads_and_another_one_hears_all() {
+    let server = start("chat");
+    let mut deaf = join_chat(connect_narrow(server.address()), "deaf");
+    let mut ann = join_chat(connect(server.address()), "ann");
+    let mut bob = join_chat(connect(server.address()), "bob");
+    let line = "x".repeat(900);
+    let (said, heard) = (format!("{line}\n"), format!("ann: {line}\n"));
+    // Bob keeps up. The buffers on the way to the other one take some hundred lines.
+    for _ in 0..100 {
+        ann.get_mut()
+            .write_all(said.repeat(20).as_bytes())
+            .expect("it reads");
+        for _ in 0..20 {
+            assert_eq!(line_of_a_member(&mut bob), heard);
+        }
+    }
+    let mut received = Vec::new();
+    let error = deaf.read_to_end(&mut received).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(received.len() < 2000 * heard.len());
+}
+
+/// Returns a client that has a name in the chat.
+fn join_chat(mut client: TcpStream, name: &str) -> BufReader<TcpStream> {
+    let lines = format!("{name}\n/msg nobody hello\n");
+    client.write_all(lines.as_bytes()).expect("it reads");
+    let mut client = BufReader::new(client);
+    assert_eq!(line_of_a_member(&mut client), "your name, please\n");
+    assert_eq!(line_of_a_member(&mut client), "no such member\n");
+    client
+}
+
+/// Reads a line of the chat, after some announcements.
+fn line_of_a_member(client: &mut impl BufRead) -> String {
+    for _ in 0..20 {
+        let mut line = String::new();
+        client.read_line(&mut line).expect("it is heard");
+        if !line.starts_with("* ") {
+            return line;
+        }
+    }
+    panic!("nothing but announcements");
+}
+
+/// Connects a client whose kernel takes few bytes.
+fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a socket");
+    socket.connect(&address.into()).expect("it listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.into()
 }
 
 #[test]
@@ -221,7 +304,7 @@ fn wrk_has_no_errors() {
         return skip("wrk", &reason);
     }
     let server = start("http");
-    for path in ["/", "/64k"] {
+    for path in ["/", "/64k", "/10m"] {
         let output = Command::new("wrk")
             .args(["--threads", "1", "--connections", "100", "--duration", "1s"])
             .args(["--timeout", "20s"])

@@ -1,5 +1,5 @@
 //! The example `forward` as a process, between real sockets: bulk in both directions, slow readers,
-//! half-close, resets, and a drain.
+//! half-close, resets, a drain, and Unix-domain sockets.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -10,18 +10,26 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use socket2::SockRef;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use oneloop::Address;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 /// A running forwarder, ended when it is dropped.
 struct Forwarder {
     process: Child,
-    address: SocketAddr,
+    address: Address,
 }
 
 impl Forwarder {
     fn start(upstream: SocketAddr) -> Self {
+        Self::between("127.0.0.1:0", &upstream.to_string())
+    }
+
+    /// Starts a forwarder from one address to another one, each as it is given on a command line.
+    fn between(listen: &str, upstream: &str) -> Self {
         let mut process = Command::new(program())
-            .args(["127.0.0.1:0", &upstream.to_string()])
+            .args([listen, upstream])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
@@ -36,7 +44,8 @@ impl Forwarder {
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("the forwarder listens");
+        let address = self.address.socket_addr().expect("an address of TCP");
+        let stream = TcpStream::connect(address).expect("the forwarder listens");
         with_patience(stream)
     }
 
@@ -50,9 +59,8 @@ impl Forwarder {
     }
 
     /// Asks it to stop, as an operator does.
-    fn terminate(&self) {
-        let id = nix::unistd::Pid::from_raw(self.process.id() as i32);
-        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("it runs");
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id() as i32), signal).expect("it runs");
     }
 }
 
@@ -107,12 +115,16 @@ fn pattern(seed: usize, from: usize, bytes: usize) -> Vec<u8> {
 }
 
 /// Sends a stream, and then its end.
-fn send(mut stream: &TcpStream, seed: usize, bytes: usize) {
+fn send(stream: &TcpStream, seed: usize, bytes: usize) {
+    send_without_end(stream, seed, bytes);
+    stream.shutdown(Shutdown::Write).expect("a connection");
+}
+
+fn send_without_end(mut stream: &TcpStream, seed: usize, bytes: usize) {
     for from in (0..bytes).step_by(PIECE) {
         let piece = pattern(seed, from, PIECE.min(bytes - from));
         stream.write_all(&piece).expect("the peer reads");
     }
-    stream.shutdown(Shutdown::Write).expect("a connection");
 }
 
 /// Reads a stream up to its end, with a pause after each megabyte, and compares it.
@@ -228,23 +240,105 @@ fn drain_in_the_middle_of_bulk_loses_nothing() {
     let (listener, address) = upstream();
     let mut forwarder = Forwarder::start(address);
     let bytes = 20 * MEGABYTE;
+    let before = forwarder.memory();
     let client = forwarder.connect();
     let server = accept(&listener);
     thread::scope(|scope| {
         scope.spawn(|| send(&client, 1, bytes));
-        scope.spawn(|| send(&server, 2, bytes));
+        let sent = scope.spawn(|| send_without_end(&server, 2, bytes));
         scope.spawn(|| receive(&client, 2, bytes, Duration::from_millis(20)));
         let mut first = vec![0; MEGABYTE];
         (&server)
             .read_exact(&mut first)
             .expect("the first megabyte");
         assert!(first == pattern(1, 0, MEGABYTE));
-        forwarder.terminate();
-        let (mut rest, mut server) = (Vec::new(), &server);
-        server.read_to_end(&mut rest).expect("the rest");
+        forwarder.signal(Signal::SIGTERM);
+        let mut rest = Vec::new();
+        (&server).read_to_end(&mut rest).expect("the rest");
         assert!(rest == pattern(1, MEGABYTE, bytes - MEGABYTE));
+        sent.join().expect("no panic");
+        // It runs until this stream has ended.
+        let used = forwarder.memory() - before;
+        assert!(used <= 4 * 1024, "{used} KiB more than idle");
+        server.shutdown(Shutdown::Write).expect("a connection");
     });
     drop((client, server));
     let status = forwarder.process.wait().expect("it ends");
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn either_signal_ends_it_once_its_streams_have_ended() {
+    let (listener, address) = upstream();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut forwarder = Forwarder::start(address);
+        let client = forwarder.connect();
+        let server = accept(&listener);
+        send(&client, 1, PIECE);
+        receive(&server, 1, PIECE, NO_PAUSE);
+        forwarder.signal(signal);
+        send(&server, 2, PIECE);
+        receive(&client, 2, PIECE, NO_PAUSE);
+        let status = forwarder.process.wait().expect("it ends");
+        assert!(status.success(), "{signal}: {status}");
+    }
+}
+
+#[test]
+fn either_side_may_be_a_unix_domain_socket() {
+    let folder = std::env::temp_dir().join(format!("forward-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let path = |name: &str| format!("unix:{}", folder.join(name).display());
+    for (listen, upstream) in [
+        ("127.0.0.1:0", path("to-unix")),
+        (&path("from-tcp"), "127.0.0.1:0".into()),
+        (&path("from-unix"), path("upstream")),
+    ] {
+        let (listener, upstream) = listener_at(&upstream);
+        let forwarder = Forwarder::between(listen, &upstream);
+        let mut client = connect_to(&forwarder.address);
+        let (mut server, _) = listener.accept().expect("a connection");
+        client.write_all(b"question").expect("a connection");
+        client.shutdown(Shutdown::Write).expect("a connection");
+        let mut received = String::new();
+        server.read_to_string(&mut received).expect("a stream");
+        assert_eq!(received, "question", "{listen} to {upstream}");
+        server.write_all(b"answer").expect("it reads on");
+        drop(server);
+        received.clear();
+        client.read_to_string(&mut received).expect("a stream");
+        assert_eq!(received, "answer", "{listen} to {upstream}");
+    }
+    fs::remove_dir_all(&folder).expect("its removal");
+}
+
+/// Listens at an address of either kind. Returns the address that it really is, too.
+fn listener_at(address: &str) -> (Socket, String) {
+    let (socket, address) = socket_for(&address.parse().expect("an address"));
+    socket.bind(&address).expect("a free address");
+    socket.listen(1).expect("a socket");
+    let bound = socket.local_addr().expect("its address");
+    let shown = match (bound.as_socket(), bound.as_pathname()) {
+        (Some(address), _) => address.to_string(),
+        (None, path) => format!("unix:{}", path.expect("a path").display()),
+    };
+    (socket, shown)
+}
+
+fn connect_to(address: &Address) -> Socket {
+    let (socket, address) = socket_for(address);
+    socket.connect(&address).expect("it listens");
+    let patience = Some(Duration::from_secs(60));
+    socket.set_read_timeout(patience).expect("a socket");
+    socket
+}
+
+fn socket_for(address: &Address) -> (Socket, SockAddr) {
+    let (domain, address) = match address {
+        Address::Ip(address) => (Domain::for_address(*address), (*address).into()),
+        Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path).expect("a short path")),
+        other => panic!("{other}"),
+    };
+    let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
+    (socket, address)
 }

@@ -1,7 +1,9 @@
 //! User-space instructions of the library's examples.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::OnceLock;
+use std::thread;
 
 use oneloop_bench::peers::Peer;
 
@@ -15,7 +17,7 @@ fn echo_takes_few_instructions() {
     instructions_at_most(
         "instructions per echo",
         thresholds::INSTRUCTIONS_PER_ECHO,
-        ("echo", message, message.len(), 1),
+        (Peer::example("echo"), message, message.len(), 1),
     );
 }
 
@@ -25,7 +27,7 @@ fn line_takes_few_instructions() {
     instructions_at_most(
         "instructions per line",
         thresholds::INSTRUCTIONS_PER_LINE,
-        ("lines", message, message.len(), 1),
+        (Peer::example("lines"), message, message.len(), 1),
     );
 }
 
@@ -34,7 +36,7 @@ fn http_request_takes_few_instructions() {
     instructions_at_most(
         "instructions per HTTP request",
         thresholds::INSTRUCTIONS_PER_REQUEST,
-        ("http", GET, ANSWER_BYTES, 1),
+        (Peer::example("http"), GET, ANSWER_BYTES, 1),
     );
 }
 
@@ -43,7 +45,7 @@ fn pipelined_http_request_takes_few_instructions() {
     instructions_at_most(
         "instructions per pipelined HTTP request",
         thresholds::INSTRUCTIONS_PER_PIPELINED_REQUEST,
-        ("http", GET, ANSWER_BYTES, 16),
+        (Peer::example("http"), GET, ANSWER_BYTES, 16),
     );
 }
 
@@ -52,7 +54,7 @@ fn resp_command_takes_few_instructions() {
     instructions_at_most(
         "instructions per SET",
         thresholds::INSTRUCTIONS_PER_COMMAND,
-        ("resp", SET, b"+OK\r\n".len(), 1),
+        (Peer::example("resp"), SET, b"+OK\r\n".len(), 1),
     );
 }
 
@@ -61,7 +63,7 @@ fn pipelined_resp_command_takes_few_instructions() {
     instructions_at_most(
         "instructions per pipelined SET",
         thresholds::INSTRUCTIONS_PER_PIPELINED_COMMAND,
-        ("resp", SET, b"+OK\r\n".len(), 16),
+        (Peer::example("resp"), SET, b"+OK\r\n".len(), 16),
     );
 }
 
@@ -71,24 +73,59 @@ fn chat_line_takes_few_instructions() {
     instructions_at_most(
         "instructions per line of a chat",
         thresholds::INSTRUCTIONS_PER_CHAT_LINE,
-        ("chat", b"two words\n", b"another name, please\n".len(), 1),
+        (
+            Peer::example("chat"),
+            b"two words\n",
+            b"another name, please\n".len(),
+            1,
+        ),
     );
 }
 
-/// Asserts the instructions of an example for each message: its name, a message, the length of the
-/// answer, and the number of messages in one write.
+#[test]
+fn forwarded_exchange_takes_few_instructions() {
+    let message = [b'x'; 64];
+    instructions_at_most(
+        "instructions per forwarded exchange",
+        thresholds::INSTRUCTIONS_PER_FORWARDED_EXCHANGE,
+        (
+            Peer::example_with("forward", || vec![echo_address().to_string()]),
+            &message,
+            message.len(),
+            1,
+        ),
+    );
+}
+
+/// Returns the address of an echo server that runs until the test ends.
+fn echo_address() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+            }
+        });
+        address
+    })
+}
+
+/// Asserts the instructions of an example for each message: the example, a message, the length of
+/// the answer, and the number of messages in one write.
 fn instructions_at_most(
     what: &str,
     bound: f64,
-    (example, message, answer_bytes, depth): (&'static str, &[u8], usize, usize),
+    (example, message, answer_bytes, depth): (Peer, &[u8], usize, usize),
 ) {
     if let Some(reason) = lacks_release_build().or_else(|| lacks("valgrind")) {
         return skip(what, &reason);
     }
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    let out = format!("--callgrind-out-file={folder}/callgrind.%p");
+    let peer = example.under(&["valgrind", "--tool=callgrind", &out]);
     let instructions = |rounds| {
-        let folder = env!("CARGO_TARGET_TMPDIR");
-        let out = format!("--callgrind-out-file={folder}/callgrind.%p");
-        let peer = Peer::example_under(&["valgrind", "--tool=callgrind", &out], example);
         let output = output_during(&peer, |server| {
             exchange(server, rounds, &message.repeat(depth), answer_bytes * depth)
         });

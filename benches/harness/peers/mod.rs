@@ -213,12 +213,13 @@ impl Peer {
         Self { name, recipe }
     }
 
-    /// Returns an example under a tool that observes it.
-    pub fn example_under(tool: &[&str], name: &'static str) -> Self {
-        let tool = tool.iter().map(ToString::to_string).collect();
-        let more = Vec::new;
-        let recipe = Recipe::Example { name, tool, more };
-        Self { name, recipe }
+    /// Returns the example under a tool that observes it. Another peer stays as it is.
+    #[must_use]
+    pub fn under(mut self, by: &[&str]) -> Self {
+        if let Recipe::Example { tool, .. } = &mut self.recipe {
+            *tool = by.iter().map(ToString::to_string).collect();
+        }
+        self
     }
 
     /// Returns a program of others.

@@ -65,6 +65,9 @@ pub struct Limits {
     ///
     /// If the unread input has this length and the peer sends more, the session ends with
     /// `EndReason::InputOverflow`.
+    ///
+    /// Of the buffers of messages that were consumed, those of 128 KiB and more are kept for the next
+    /// long ones, up to 8 MiB in all.
     pub input_bytes_max: usize,
     /// The most to which a session may raise that for a message of its own, with
     /// `Context::raise_input_max`. Default `None`: not at all.
@@ -329,6 +332,16 @@ impl Limits {
         BufferSizes {
             send_bytes: self.send_buffer_bytes,
             receive_bytes: self.receive_buffer_bytes,
+        }
+    }
+
+    /// Returns the time from one poll to the next after a turn with this many events.
+    pub(crate) fn gather_time_after(&self, events: u64) -> Duration {
+        let enough = self.gather_events as u64;
+        match events {
+            _ if events >= enough => self.gather_time,
+            _ if events < enough.div_ceil(2) => Duration::ZERO,
+            _ => self.gather_time * events as u32 / enough as u32,
         }
     }
 

@@ -92,10 +92,10 @@ pub struct Reactor<S: Service, N: Net = Os> {
     events: N::Events,
     /// The number of events dispatched so far in this turn.
     dispatched: usize,
-    /// The number of events of the last turn.
-    events_handled: usize,
     /// The end of the last poll.
     polled_at: Time,
+    /// The number of events before it, if events may gather.
+    events_before: u64,
     /// The number of timers that may still fire in this turn.
     deadlines_left: usize,
     /// The number of woken sessions that may still be driven in this turn.
@@ -158,8 +158,8 @@ impl<S: Service, N: Net> Reactor<S, N> {
             wait_max: None,
             events: N::Events::default(),
             dispatched: 0,
-            events_handled: 0,
             polled_at: Time::START,
+            events_before: 0,
             deadlines_left: 0,
             wakes_left: 0,
             walks_left: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connection::Flags;
 use super::drive::Outcome;
 use super::token::{self, Source};
-use super::{Limits, Reactor, RunError};
+use super::{Reactor, RunError};
 use crate::net::Net;
 use crate::service::{Service, Time};
 
@@ -16,8 +16,7 @@ impl<S: Service, N: Net> Reactor<S, N> {
         self.slots.begin_turn();
         self.core.scratch.service.timers.begin_turn();
         self.catch_session_panics(Self::dispatch);
-        self.events_handled = std::mem::take(&mut self.dispatched);
-        self.core.counters.events += self.events_handled as u64;
+        self.core.counters.events += std::mem::take(&mut self.dispatched) as u64;
     }
 
     /// Drives the connections in the ready queue: their budget was spent, or they were woken.
@@ -54,32 +53,19 @@ impl<S: Service, N: Net> Reactor<S, N> {
         polled.map_err(RunError::Poll)
     }
 
-    /// Sleeps until the [`gather_time`](Self::gather_time) after the last poll. Returns how much of
-    /// `timeout` is left.
+    /// Sleeps until the time since the last poll in which events may gather is over. Returns how much
+    /// of `timeout` is left.
     #[cold]
     fn let_events_gather(&mut self, timeout: Option<Duration>) -> Option<Duration> {
-        let due = self.polled_at + self.gather_time();
+        let counted = self.core.counters.events;
+        let events = counted - std::mem::replace(&mut self.events_before, counted);
+        let due = self.polled_at + self.core.limits.gather_time_after(events);
         let left = due - self.core.net.now();
         let pause = timeout.map_or(left, |timeout| timeout.min(left));
         if !pause.is_zero() {
             self.core.net.pause(pause);
         }
         timeout.map(|timeout| timeout - pause)
-    }
-
-    /// Returns the least time from the last poll to the next, in proportion to the events of the last
-    /// turn.
-    fn gather_time(&self) -> Duration {
-        let Limits {
-            gather_time,
-            gather_events,
-            ..
-        } = self.core.limits;
-        match self.events_handled {
-            events if events >= gather_events => gather_time,
-            events if events < gather_events.div_ceil(2) => Duration::ZERO,
-            events => gather_time * events as u32 / gather_events as u32,
-        }
     }
 
     #[cold]

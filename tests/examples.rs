@@ -304,7 +304,7 @@ fn wrk_has_no_errors() {
         return skip("wrk", &reason);
     }
     let server = start("http");
-    for path in ["/", "/64k"] {
+    for path in ["/", "/64k", "/10m"] {
         let output = Command::new("wrk")
             .args(["--threads", "1", "--connections", "100", "--duration", "1s"])
             .args(["--timeout", "20s"])

@@ -508,15 +508,16 @@ mod unix {
         let (connected, _other) = UnixStream::pair().expect("descriptors");
         let file = fs::File::open("/dev/null").expect("a file");
         let datagrams = std::net::UdpSocket::bind(any_port()).expect("a free port");
-        for descriptor in [
-            OwnedFd::from(connected),
-            OwnedFd::from(file),
-            OwnedFd::from(datagrams),
+        let other = "it is not a listening stream socket";
+        for (descriptor, cause) in [
+            (OwnedFd::from(connected), other),
+            (OwnedFd::from(file), "Socket operation on non-socket"),
+            (OwnedFd::from(datagrams), other),
         ] {
             let error = builder().listen(Listen::adopt(descriptor)).build();
             let error = error.expect_err("it does not listen").to_string();
-            let named = "cannot listen on an adopted socket: ";
-            assert!(error.starts_with(named), "{error}");
+            let named = format!("cannot listen on an adopted socket: {cause}");
+            assert!(error.starts_with(&named), "{error}");
         }
     }
 

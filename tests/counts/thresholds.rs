@@ -42,16 +42,16 @@ pub(crate) const INSTRUCTIONS_PER_ECHO: f64 = 345.0;
 pub(crate) const INSTRUCTIONS_PER_LINE: f64 = 510.0;
 
 /// The same of `http` for a GET of 128 bytes with one field.
-pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1540.0;
+pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1199.0;
 
 /// The same with 16 requests in each write.
-pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 1150.0;
+pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 870.0;
 
 /// The same of `resp` for a SET of 3 bytes.
-pub(crate) const INSTRUCTIONS_PER_COMMAND: f64 = 1250.0;
+pub(crate) const INSTRUCTIONS_PER_COMMAND: f64 = 960.0;
 
 /// The same with 16 commands in each write.
-pub(crate) const INSTRUCTIONS_PER_PIPELINED_COMMAND: f64 = 940.0;
+pub(crate) const INSTRUCTIONS_PER_PIPELINED_COMMAND: f64 = 670.0;
 
 /// The same of `chat` for a line that it refuses as a name.
 pub(crate) const INSTRUCTIONS_PER_CHAT_LINE: f64 = 1600.0;

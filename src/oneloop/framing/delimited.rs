@@ -88,7 +88,7 @@ impl Delimited {
         if is_ambiguous {
             return Err(FramingError::DelimiterInBody);
         }
-        Ok(Encoded::new(Head::default(), body, delimiter))
+        Ok(Encoded::new(Head::EMPTY, body, delimiter))
     }
 
     /// Returns the length of the longest frame, with its delimiter.

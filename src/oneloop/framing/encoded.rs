@@ -29,38 +29,49 @@ impl<'a> Encoded<'a> {
 }
 
 /// Up to 23 bytes: a letter, 64 bits in decimal digits with a sign, and the end of a line.
-#[derive(Clone, Copy, Debug, Default)]
+///
+/// It is written from its end, as digits are computed.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
-    bytes: [u8; 23],
-    filled: u8,
+    bytes: [u8; HEAD_BYTES_MAX],
+    start: u8,
 }
 
 impl Head {
+    pub(super) const EMPTY: Self = Self {
+        bytes: [0; HEAD_BYTES_MAX],
+        start: HEAD_BYTES_MAX as u8,
+    };
+
     #[inline]
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut head = Self::default();
-        bytes.iter().for_each(|&byte| head.push(byte));
+        let mut head = Self::EMPTY;
+        head.push_front(bytes);
         head
     }
 
     #[inline]
-    pub(super) fn push(&mut self, byte: u8) {
-        self.bytes[usize::from(self.filled)] = byte;
-        self.filled += 1;
-    }
-
-    /// Appends a number in decimal digits.
-    #[inline]
-    pub(super) fn push_digits(&mut self, number: u64) {
-        if number < 10 {
-            return self.push(b'0' + number as u8);
+    pub(super) fn push_front(&mut self, bytes: &[u8]) {
+        for &byte in bytes.iter().rev() {
+            self.start -= 1;
+            self.bytes[usize::from(self.start)] = byte;
         }
-        let tens = 10_u64.pow(number.ilog10());
-        let places = std::iter::successors(Some(tens), |&place| (place > 1).then_some(place / 10));
-        places.for_each(|place| self.push(b'0' + (number / place % 10) as u8));
     }
 
+    /// Puts a number in decimal digits in front.
+    #[inline]
+    pub(super) fn push_digits_front(&mut self, mut number: u64) {
+        while number >= 10 {
+            self.push_front(&[b'0' + (number % 10) as u8]);
+            number /= 10;
+        }
+        self.push_front(&[b'0' + number as u8]);
+    }
+
+    #[inline]
     fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.filled)]
+        &self.bytes[usize::from(self.start)..]
     }
 }
+
+const HEAD_BYTES_MAX: usize = 23;

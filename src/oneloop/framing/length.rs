@@ -237,13 +237,14 @@ fn decode_varint(input: &[u8]) -> Result<Option<Field>, FramingError> {
 
 #[inline]
 fn encode_varint(mut value: u64) -> Head {
-    let mut head = Head::default();
+    let (mut bytes, mut last) = ([0; VARINT_BYTES_MAX], 0);
     while value >= 0x80 {
-        head.push(value as u8 | 0x80);
+        bytes[last] = value as u8 | 0x80;
         value >>= 7;
+        last += 1;
     }
-    head.push(value as u8);
-    head
+    bytes[last] = value as u8;
+    Head::of(&bytes[..=last])
 }
 
 /// 64 bits, seven in each byte.

@@ -47,9 +47,8 @@ impl Netstring {
     /// [`FramingError::TooLong`] above the maximum.
     pub fn encode<'a>(&self, body: &'a [u8]) -> Result<Encoded<'a>, FramingError> {
         check_length(body.len(), self.max)?;
-        let mut head = Head::default();
-        head.push_digits(body.len() as u64);
-        head.push(b':');
+        let mut head = Head::of(b":");
+        head.push_digits_front(body.len() as u64);
         Ok(Encoded::new(head, body, b","))
     }
 

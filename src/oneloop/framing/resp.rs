@@ -1,5 +1,6 @@
 //! The protocol of Redis: requests such as `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, and replies.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -59,27 +60,23 @@ impl<'a> RespReply<'a> {
             Self::Nil => (Head::of(b"$-1"), &b""[..]),
             Self::Simple(text) => (Head::of(b"+"), first_line(text)),
             Self::Error(text) => (Head::of(b"-"), first_line(text)),
-            Self::Integer(number) => (number_head(b':', number), &b""[..]),
-            Self::BulkHead(length) => (number_head(b'$', length as i64), &b""[..]),
-            Self::Array(length) => (number_head(b'*', length as i64), &b""[..]),
-            Self::Bulk(bytes) => {
-                let mut head = number_head(b'$', bytes.len() as i64);
-                head.push(b'\r');
-                head.push(b'\n');
-                (head, bytes)
-            }
+            Self::Integer(number) => (number_head(b":", number, b""), &b""[..]),
+            Self::BulkHead(length) => (number_head(b"$", length as i64, b""), &b""[..]),
+            Self::Array(length) => (number_head(b"*", length as i64, b""), &b""[..]),
+            Self::Bulk(bytes) => (number_head(b"$", bytes.len() as i64, b"\r\n"), bytes),
         };
         Encoded::new(head, body, b"\r\n")
     }
 }
 
-#[inline]
-fn number_head(kind: u8, number: i64) -> Head {
-    let mut head = Head::of(&[kind]);
+#[inline(always)]
+fn number_head(kind: &[u8; 1], number: i64, end: &[u8]) -> Head {
+    let mut head = Head::of(end);
+    head.push_digits_front(number.unsigned_abs());
     if number < 0 {
-        head.push(b'-');
+        head.push_front(b"-");
     }
-    head.push_digits(number.unsigned_abs());
+    head.push_front(kind);
     head
 }
 
@@ -185,6 +182,48 @@ impl RespRequest {
         }
     }
 
+    /// Returns a word in capitals, such as the name of a command: without a copy, if it is in capitals
+    /// already, as most clients send it.
+    #[inline]
+    #[must_use]
+    pub fn capitals(word: &[u8]) -> Cow<'_, [u8]> {
+        match word.iter().any(u8::is_ascii_lowercase) {
+            true => word.to_ascii_uppercase().into(),
+            false => word.into(),
+        }
+    }
+
+    /// Parses a word that is a number: decimal digits, without spaces, a plus sign or leading zeros,
+    /// as Redis demands. Returns `None` if it is none, or does not fit.
+    ///
+    /// ```
+    /// use oneloop::framing::RespRequest;
+    ///
+    /// assert_eq!(RespRequest::integer(b"-120"), Some(-120));
+    /// assert_eq!(RespRequest::integer(b"+1"), None);
+    /// ```
+    #[must_use]
+    pub fn integer(word: &[u8]) -> Option<i64> {
+        let (digits, is_negative) = match word {
+            b"0" => return Some(0),
+            [b'-', digits @ ..] => (digits, true),
+            digits => (digits, false),
+        };
+        let [b'1'..=b'9', ..] = digits else {
+            return None;
+        };
+        // The least number has no positive counterpart.
+        let negative = digits.iter().try_fold(0_i64, |number, digit| {
+            let digit = digit.wrapping_sub(b'0');
+            let shifted = number.checked_mul(10).filter(|_| digit < 10)?;
+            shifted.checked_sub(i64::from(digit))
+        })?;
+        match is_negative {
+            true => Some(negative),
+            false => negative.checked_neg(),
+        }
+    }
+
     fn array<'a>(&self, input: &'a [u8], mut word: impl FnMut(&'a [u8])) -> Result<usize, Stop> {
         let (count, mut rest) = number(input, RespError::InvalidCount, 0)?;
         if count > WORDS_MAX {
@@ -242,18 +281,11 @@ fn long_number(input: &[u8], error: RespError, behind: usize) -> Number<'_> {
         None if line.len() == NUMBER_LINE_MAX => Err(Stop::Error(error)),
         None => Err(Stop::Incomplete(2 + behind)),
         Some(end) if end + 1 == input.len() => Err(Stop::Incomplete(1 + behind)),
-        Some(end) => match integer(&line[1..end]) {
+        Some(end) => match RespRequest::integer(&line[1..end]) {
             Some(number) => Ok((number, &input[end + 2..])),
             None => Err(Stop::Error(error)),
         },
     }
-}
-
-/// Parses a number without spaces, a plus sign or leading zeros.
-fn integer(text: &[u8]) -> Option<i64> {
-    let is_plain = matches!(text, b"0" | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..]);
-    let text = str::from_utf8(text).ok().filter(|_| is_plain)?;
-    text.parse().ok()
 }
 
 /// Splits a line into words.
@@ -406,6 +438,45 @@ mod tests {
         fn any_integer_is_encoded_in_decimal_digits(number: i64) {
             let parts = RespReply::Integer(number).encode().parts().concat();
             prop_assert_eq!(parts, format!(":{number}\r\n").into_bytes());
+        }
+    }
+
+    #[test]
+    fn word_is_returned_in_capitals() {
+        for (word, capitals, is_copy) in
+            [("GET", "GET", false), ("gEt", "GET", true), ("", "", false)]
+        {
+            let found = RespRequest::capitals(word.as_bytes());
+            assert_eq!(*found, *capitals.as_bytes());
+            assert_eq!(matches!(found, Cow::Owned(_)), is_copy);
+        }
+    }
+
+    #[test]
+    fn integers_are_parsed_as_redis_parses_them() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("120", Some(120)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-9223372036854775809", None),
+            ("92233720368547758070", None),
+        ] {
+            assert_eq!(RespRequest::integer(text.as_bytes()), number, "{text}");
+        }
+        for text in [
+            "", "-", "-0", "00", "01", "+1", " 1", "1 ", "1a", "1:", "1/", "0x1", "1.0", "1\u{b0}",
+        ] {
+            assert_eq!(RespRequest::integer(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_integer_is_parsed_from_its_digits(number: i64) {
+            prop_assert_eq!(RespRequest::integer(number.to_string().as_bytes()), Some(number));
         }
     }
 

@@ -13,12 +13,15 @@ use std::sync::Arc;
 /// reference; a slice keeps the whole of the bytes that it was taken from.
 #[derive(Clone)]
 pub struct Shared {
-    bytes: Arc<[u8]>,
+    bytes: Arc<Owner>,
     start: usize,
     end: usize,
     /// A file that begins with the bytes.
     file: Option<Arc<File>>,
 }
+
+/// What holds the bytes of a [`Shared`].
+type Owner = dyn AsRef<[u8]> + Send + Sync;
 
 /// Bytes that are in memory, and in a file from byte `offset` on.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,27 @@ impl Shared {
             file,
             ..bytes.into()
         })
+    }
+
+    /// Shares the bytes of any `owner` of some, without a copy: a vector, or a string type of another
+    /// crate. It is dropped with the last reference.
+    ///
+    /// It must return the same bytes each time.
+    ///
+    /// ```
+    /// # use oneloop::Shared;
+    /// let shared = Shared::from_owner("twenty bytes of text".to_owned());
+    /// assert_eq!(&shared.slice(7..12)[..], b"bytes");
+    /// ```
+    #[must_use]
+    pub fn from_owner(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        let (start, end) = (0, owner.as_ref().len());
+        Self {
+            bytes: Arc::new(owner),
+            start,
+            end,
+            file: None,
+        }
     }
 
     /// Returns the bytes with their place in the file, if they have one and are worth the system
@@ -113,7 +137,7 @@ impl Deref for Shared {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &(*self.bytes).as_ref()[self.start..self.end]
     }
 }
 
@@ -125,27 +149,20 @@ impl AsRef<[u8]> for Shared {
 
 impl From<Arc<[u8]>> for Shared {
     fn from(bytes: Arc<[u8]>) -> Self {
-        let (start, end) = (0, bytes.len());
-        Self {
-            bytes,
-            start,
-            end,
-            file: None,
-        }
+        Self::from_owner(bytes)
     }
 }
 
 impl From<Vec<u8>> for Shared {
-    /// Copies the bytes once, behind their reference count.
     fn from(bytes: Vec<u8>) -> Self {
-        Arc::<[u8]>::from(bytes).into()
+        Self::from_owner(bytes)
     }
 }
 
 impl From<&[u8]> for Shared {
     /// Copies the bytes once.
     fn from(bytes: &[u8]) -> Self {
-        Arc::<[u8]>::from(bytes).into()
+        Self::from_owner(bytes.to_vec())
     }
 }
 

@@ -13,6 +13,8 @@ use crate::mutant::Suite;
 pub(crate) enum Program {
     Unit(&'static str),
     Simulation,
+    /// The simulation with the feature `tls`.
+    SimulationOfTls,
     /// The program `simulate`, which is built in less time.
     Simulate,
     Sockets(&'static str),
@@ -32,6 +34,7 @@ impl Suite {
         match self {
             Self::Unit(package, _) => Program::Unit(package),
             Self::Scenario(_) => Program::Simulation,
+            Self::Tls(_) => Program::SimulationOfTls,
             Self::Seeds(_) | Self::Relay(_) => Program::Simulate,
             Self::Sockets(test, _) => Program::Sockets(test),
         }
@@ -51,6 +54,7 @@ impl Suite {
             Self::Unit(_, filter) | Self::Scenario(filter) | Self::Sockets(_, filter) => {
                 vec![filter.into()]
             }
+            Self::Tls(filter) => vec![format!("layers::tls::{filter}")],
             Self::Seeds(each) => seeds(&[], each * SERVICES),
             Self::Relay(each) => seeds(&["--service", "relay"], each),
         }
@@ -95,14 +99,13 @@ impl Program {
             Self::Simulate => command.arg("build"),
             _ => command.args(["test", "--no-run"]),
         };
-        command.args(["--locked", "--profile", "mutants"]);
+        command.args(["--locked", "--profile", self.profile()]);
         command.args(["--message-format", "json-render-diagnostics"]);
         match self {
             Self::Simulate => command.args(["--package", "oneloop-swarm", "--bin", "simulate"]),
             Self::Unit(package) => command.args(["--package", package, "--lib"]),
-            Self::Simulation => {
-                command.args(["--package", "oneloop-swarm", "--test", "simulation"])
-            }
+            Self::Simulation => command.args(SIMULATION),
+            Self::SimulationOfTls => command.args(SIMULATION).args(["--features", "tls"]),
             Self::Sockets(test) => command.args(["--package", "oneloop-programs", "--test", test]),
         };
         command.current_dir(tree).env("CARGO_TARGET_DIR", target);
@@ -124,6 +127,14 @@ impl Program {
         match executable {
             Some(path) => Ok(Some(path)),
             None => Err(io::Error::other(format!("cargo built no {self:?}"))),
+        }
+    }
+
+    /// Returns the profile of its build. Only the swarm runs longer than its build takes.
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Simulate => "mutants",
+            _ => "mutants-unoptimized",
         }
     }
 
@@ -155,6 +166,8 @@ fn end(child: &mut Child) -> io::Result<()> {
     child.wait().map(drop)
 }
 
+/// The test program of the scenarios.
+const SIMULATION: [&str; 4] = ["--package", "oneloop-swarm", "--test", "simulation"];
 /// The services of the swarm, which take turns in its seeds.
 const SERVICES: u32 = 3;
 /// Longest run of a suite: no suite takes half as long when it passes.

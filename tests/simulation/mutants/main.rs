@@ -93,10 +93,10 @@ fn judge(args: &Args, mutants: &[Mutant]) -> std::io::Result<Results> {
         waiting.sort_by_key(|mutant| order_of_today(mutant));
     }
     let until = Instant::now() + Duration::from_secs(60 * args.minutes);
-    let (queue, results) = (Mutex::new(waiting.into_iter()), Mutex::new(results));
     let workers = args.workers.max(1);
     let mut first = Worker::new(&folder, 0, &tree)?;
-    first.build_all(mutants)?;
+    first.build_all(&waiting)?;
+    let (queue, results) = (Mutex::new(waiting.into_iter()), Mutex::new(results));
     thread::scope(|scope| {
         let mut running = Vec::new();
         for number in 1..workers {

@@ -26,6 +26,8 @@ pub(crate) enum Suite {
     Unit(&'static str, &'static str),
     /// The scenarios of `tests/simulation` whose path contains this.
     Scenario(&'static str),
+    /// The scenarios inside TLS whose path contains this. Building them takes a C compiler.
+    Tls(&'static str),
     /// So many seeds of each service of the swarm.
     Seeds(u32),
     /// So many seeds of the relay alone.

@@ -61,7 +61,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// If a suite does not pass.
-    pub(crate) fn build_all(&mut self, mutants: &[Mutant]) -> io::Result<()> {
+    pub(crate) fn build_all(&mut self, mutants: &[&Mutant]) -> io::Result<()> {
         let mut passed = Vec::new();
         for mutant in mutants {
             if passed.contains(&mutant.suite) {

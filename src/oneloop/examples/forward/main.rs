@@ -133,15 +133,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let listen: Address = arguments.next().ok_or(usage)?.parse()?;
     let upstream = arguments.next().ok_or(usage)?.parse()?;
-    let pairs = HashMap::new();
+    let (pairs, mut limits) = (HashMap::new(), Limits::for_messages_up_to(PIPE_BYTES));
+    limits.gather_time = Duration::from_micros(200); // bytes of many connections share a poll
     let mut reactor = Reactor::builder(Forward { upstream, pairs })
-        .limits(Limits::for_messages_up_to(PIPE_BYTES))
+        .limits(limits)
         .listen(listen)
         .build()?;
     reactor.stop_on_signals()?;
-    for (_, address) in reactor.listeners() {
-        println!("listening on {address}");
-    }
+    let listeners = reactor.listeners();
+    listeners.for_each(|(_, address)| println!("listening on {address}"));
     reactor.run()?;
     Ok(())
 }

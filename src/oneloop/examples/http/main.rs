@@ -6,16 +6,12 @@
 //! Pipelined requests and slow readers need no state: unread input is presented again when there is
 //! room for the next answer, and a session is not stepped until its output was taken.
 
-use std::io::{self, Write};
-use std::mem::MaybeUninit;
-use std::time::Duration;
-
-use oneloop::framing::{HttpHead, Scanned};
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Reactor};
 use oneloop::{Service, ServiceContext, Shared, Time};
+use std::{io, io::Write, mem::MaybeUninit, time::Duration};
 
 /// A longer head, or one with more fields, is answered with 431.
-const HEADS: HttpHead = HttpHead::new(8 * 1024);
+const HEAD_BYTES_MAX: usize = 8 * 1024;
 const FIELDS_MAX: usize = 64;
 /// A longer body is answered with 413.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -41,8 +37,8 @@ struct Connection {
 }
 
 enum State {
-    /// The head of a request is incomplete; so much of it was searched for its end.
-    Head(Scanned),
+    /// The head of a request is incomplete; so many bytes of it were looked at.
+    Head(usize),
     /// So many bytes of a request's body have not arrived.
     Body(usize),
 }
@@ -88,28 +84,28 @@ impl Http {
 
     fn serve(&self, state: &mut State, cx: &mut Context<'_>) -> Result<(), Stop> {
         match state {
-            State::Head(scanned) => {
-                let head = HEADS.first(cx.input(), scanned);
-                let head = head.map_err(|_| HEAD_TOO_LARGE)?.ok_or(Stop::Incomplete)?;
-                cx.consume(head.bytes);
-                if head.body.is_empty() {
-                    return Ok(()); // an empty line before a request
+            State::Head(seen) => {
+                let head = &cx.input()[..cx.input().len().min(HEAD_BYTES_MAX)];
+                // A head ends with a line. The parser runs once for each, however slowly they arrive.
+                let has_new_line = head[*seen..].iter().rev().any(|&byte| byte == b'\n');
+                *seen = head.len();
+                if !has_new_line && head.len() < HEAD_BYTES_MAX {
+                    return Err(Stop::Incomplete);
                 }
-                let request = Request::parse(head.body)?;
+                let (request, bytes) = Request::parse(head)?;
+                cx.consume(bytes);
                 *state = State::Body(request.body_bytes);
-                self.answer(&request, cx)
+                self.answer(&request, cx)?;
             }
+            State::Body(0) => *state = State::Head(0),
+            State::Body(_) if cx.input().is_empty() => return Err(Stop::Incomplete),
             State::Body(left) => {
                 let arrived = cx.input().len().min(*left);
                 cx.consume(arrived);
                 *left -= arrived;
-                if *left > 0 {
-                    return Err(Stop::Incomplete);
-                }
-                *state = State::Head(Scanned::default());
-                Ok(())
             }
         }
+        Ok(())
     }
 
     fn answer(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
@@ -132,7 +128,7 @@ impl Service for Http {
     type Session = Connection;
 
     fn open(&mut self, _: Peer, cx: &mut ServiceContext) -> Connection {
-        let (state, until) = (State::Head(Scanned::default()), cx.after(PATIENCE));
+        let (state, until) = (State::Head(0), cx.after(PATIENCE));
         Connection { state, until }
     }
 
@@ -151,13 +147,13 @@ impl Service for Http {
         if cx.written() > 0 || event == Event::Flushed {
             connection.until = cx.after(PATIENCE);
         }
-        let until = connection.until;
-        let is_idle = matches!(connection.state, State::Head(_)) && cx.input().is_empty();
+        let Connection { state, until } = connection;
+        let is_idle = matches!(state, State::Head(_)) && cx.input().trim_ascii().is_empty();
         match event {
             Event::Eof => Next::Close(CloseReason::Eof),
             Event::Timeout => Next::Close(CloseReason::Timeout),
             _ if self.draining && is_idle => Next::Close(CloseReason::Shutdown),
-            _ => Next::Read { until },
+            _ => Next::Read { until: *until },
         }
     }
 
@@ -167,14 +163,16 @@ impl Service for Http {
 }
 
 impl<'a> Request<'a> {
-    fn parse(head: &'a [u8]) -> Result<Self, Stop> {
+    /// Returns the request with the length of its head.
+    fn parse(head: &'a [u8]) -> Result<(Self, usize), Stop> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(head, &mut fields) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Err(httparse::Error::TooManyHeaders) => return Err(HEAD_TOO_LARGE),
-            _ => return Err(BAD_REQUEST),
-        }
+        let bytes = match parsed.parse_with_uninit_headers(head, &mut fields) {
+            Ok(httparse::Status::Complete(bytes)) => bytes,
+            Ok(_) if head.len() < HEAD_BYTES_MAX => return Err(Stop::Incomplete),
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HEAD_TOO_LARGE),
+            Err(_) => return Err(BAD_REQUEST),
+        };
         let is_1_1 = parsed.version == Some(1);
         let mut request = Self {
             method: parsed.method.unwrap_or_default(),
@@ -199,7 +197,7 @@ impl<'a> Request<'a> {
         if lengths > 1 || hosts > 1 || (hosts == 0 && is_1_1) {
             return Err(BAD_REQUEST);
         }
-        Ok(request)
+        Ok((request, bytes))
     }
 }
 
@@ -213,7 +211,8 @@ fn path(target: &str) -> &str {
     let path = target
         .strip_prefix("http://")
         .map_or(target, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
-    path.split('?').next().unwrap_or_default()
+    let end = path.bytes().position(|byte| byte == b'?');
+    end.map_or(path, |end| &path[..end])
 }
 
 /// Parses a length that is digits and nothing else, without a sign.
@@ -237,6 +236,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)])?;
     let limits = Limits {
         send_buffer_bytes: 4 << 20, // what it holds of a file is not a copy
+        gather_time: Duration::from_micros(200), // requests of many clients share a poll
         ..Limits::for_messages_up_to(10 << 20)
     };
     let mut reactor = Reactor::new(http, limits)?;

@@ -1,18 +1,17 @@
 //! The data, and the commands on it: no socket, no bytes of a wire, no clock but a field.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Outcome, misuse, reply};
 use derive_more::{From, TryInto};
 use hashbrown::{HashMap, HashSet};
-use oneloop::framing::RespReply as Reply;
-use oneloop::{Context, Time};
+use hipstr::HipByt;
+use oneloop::framing::{RespReply as Reply, RespRequest};
+use oneloop::{Context, Shared, Time};
 
-use super::{Answer, Outcome, misuse, reply};
-
-/// A text of any bytes. The reply with a long one shares it: it is not copied.
-pub(super) type Text = Arc<[u8]>;
+/// A text of any bytes. A short one is held in place, and a long one shared with its replies.
+pub(super) type Text = HipByt<'static>;
 
 /// A value. A command for one kind fails on the others.
 #[derive(From, TryInto)]
@@ -43,64 +42,64 @@ impl Database {
         let ([_, key, rest @ ..], [_, args @ ..]) = (words, words) else {
             return Err(misuse(words));
         };
-        let answer = match (name, rest) {
-            (b"get", []) => return text_or_nil(self.read(key)?, cx),
-            (b"set", [value, options @ ..]) => self.set_if(key, value, options)?,
-            (b"incr", []) => self.add(key, Some(1))?,
-            (b"decr", []) => self.add(key, Some(-1))?,
-            (b"incrby", [more]) => self.add(key, Some(number(more)?))?,
-            (b"decrby", [less]) => self.add(key, number(less)?.checked_neg())?,
-            (b"mget", _) => {
+        let number = match (name, rest) {
+            (b"GET", []) => return bulk(self.read(key)?, cx),
+            (b"SET", [value, options @ ..]) => return self.set([key, value], options, cx),
+            (b"INCR", []) => self.add(key, Some(1))?,
+            (b"DECR", []) => self.add(key, Some(-1))?,
+            (b"INCRBY", [more]) => self.add(key, Some(integer(more)?))?,
+            (b"DECRBY", [less]) => self.add(key, integer(less)?.checked_neg())?,
+            (b"MGET", _) => {
                 reply(Reply::Array(args.len()), cx)?;
-                let mut texts = args.iter().map(|key| self.read(key).unwrap_or_default());
-                return texts.try_for_each(|text| text_or_nil(text, cx));
+                return args
+                    .iter()
+                    .try_for_each(|key| bulk(self.read(key).unwrap_or_default(), cx));
             }
-            (b"mset", [_, ..]) if args.len() % 2 == 0 => {
+            (b"MSET", [_, ..]) if args.len() % 2 == 0 => {
                 let pairs = args.as_chunks().0.iter();
-                pairs.for_each(|&[key, value]| self.set(key, value, Time::UNBOUNDED));
-                Reply::Simple("OK")
+                pairs.for_each(|&[key, value]| self.put(key, value, Time::UNBOUNDED));
+                return reply(Reply::Simple("OK"), cx);
             }
-            (b"del", _) => count(args.iter().filter(|key| self.remove(key))),
-            (b"exists", _) => count(args.iter().filter_map(|key| self.get(key))),
-            (b"expire", [seconds]) => self.expire(key, number(seconds)?)?,
-            (b"ttl", []) => Reply::Integer(match self.get(key) {
+            (b"DEL", _) => count(args.iter().filter(|key| self.remove(key))),
+            (b"EXISTS", _) => count(args.iter().filter_map(|key| self.get(key))),
+            (b"EXPIRE", [seconds]) => self.expire(key, integer(seconds)?)?,
+            (b"TTL", []) => match self.get(key) {
                 None => -2,
                 Some((_, Time::UNBOUNDED)) => -1,
                 Some((_, expires)) => (expires.since(self.now).as_millis() as i64 + 500) / 1000,
-            }),
-            (b"lpush", [_, ..]) => self.push(key, rest, List::push_front)?,
-            (b"rpush", [_, ..]) => self.push(key, rest, List::push_back)?,
-            (b"lpop", []) => return self.pop(key, cx),
-            (b"lrange", [start, stop]) => {
-                return self.range(key, number(start)?, number(stop)?, cx);
-            }
-            (b"sadd", [_, ..]) => {
-                let set = self.change::<Set>(key)?;
+            },
+            (b"LPUSH", [_, ..]) => self.push(key, rest, List::push_front)?,
+            (b"RPUSH", [_, ..]) => self.push(key, rest, List::push_back)?,
+            (b"LPOP", []) => return self.pop(key, cx),
+            (b"LRANGE", [from, to]) => return self.range(key, integer(from)?, integer(to)?, cx),
+            (b"SADD", [_, ..]) => {
+                let set = self.change(key, Set::default)?;
                 count(rest.iter().filter(|&&member| set.insert(member.into())))
             }
-            (b"hset", [_, ..]) if rest.len() % 2 == 0 => {
-                let (hash, pairs) = (self.change::<Hash>(key)?, rest.as_chunks().0.iter());
+            (b"HSET", [_, ..]) if rest.len() % 2 == 0 => {
+                let (hash, pairs) = (self.change(key, Hash::default)?, rest.as_chunks().0.iter());
                 let old = pairs.map(|&[field, value]| hash.insert(field.into(), value.into()));
                 count(old.filter(Option::is_none))
             }
-            (b"hget", [field]) => {
-                let hash = self.read::<Hash>(key)?;
-                return text_or_nil(hash.and_then(|hash| hash.get(*field)), cx);
+            (b"HGET", [field]) => {
+                return bulk(
+                    self.read::<Hash>(key)?.and_then(|hash| hash.get(*field)),
+                    cx,
+                );
             }
             _ => return Err(misuse(words)),
         };
-        reply(answer, cx)
+        reply(Reply::Integer(number), cx)
     }
 
-    fn set_if(&mut self, key: &[u8], value: &[u8], options: &[&[u8]]) -> Answer {
-        let (mut must_exist, mut expires) = (None, Time::UNBOUNDED);
-        let mut options = options.iter();
+    fn set(&mut self, [key, text]: [&[u8]; 2], options: &[&[u8]], cx: &mut Context<'_>) -> Outcome {
+        let (mut options, mut must_exist, mut expires) = (options.iter(), None, Time::UNBOUNDED);
         while let Some(option) = options.next() {
             match &*option.to_ascii_lowercase() {
                 b"nx" if must_exist != Some(true) => must_exist = Some(false),
                 b"xx" if must_exist != Some(false) => must_exist = Some(true),
                 unit @ (b"ex" | b"px") if expires == Time::UNBOUNDED => {
-                    let count = number(options.next().ok_or(SYNTAX)?)?;
+                    let count = integer(options.next().ok_or(SYNTAX)?)?;
                     let millis = count.checked_mul(if unit == b"ex" { 1000 } else { 1 });
                     let millis = millis.filter(|&millis| millis > 0);
                     let millis = millis.ok_or("ERR invalid expire time in 'set' command")?;
@@ -110,22 +109,22 @@ impl Database {
             }
         }
         if must_exist.is_some_and(|must| self.get(key).is_some() != must) {
-            return Ok(Reply::Nil);
+            return reply(Reply::Nil, cx);
         }
-        self.set(key, value, expires);
-        Ok(Reply::Simple("OK"))
+        self.put(key, text, expires);
+        reply(Reply::Simple("OK"), cx)
     }
 
-    fn add(&mut self, key: &[u8], more: Option<i64>) -> Answer {
+    fn add(&mut self, key: &[u8], more: Option<i64>) -> Outcome<i64> {
         let more = more.ok_or("ERR decrement would overflow")?;
-        let old = self.read::<Text>(key)?.map_or(Ok(0), |text| number(text))?;
-        let sum = old.checked_add(more);
+        let text = self.change(key, || Text::from(b"0"))?;
+        let sum = integer(text)?.checked_add(more);
         let sum = sum.ok_or("ERR increment or decrement would overflow")?;
-        *self.change::<Text>(key)? = itoa::Buffer::new().format(sum).as_bytes().into();
-        Ok(Reply::Integer(sum))
+        *text = itoa::Buffer::new().format(sum).as_bytes().into();
+        Ok(sum)
     }
 
-    fn expire(&mut self, key: &[u8], seconds: i64) -> Answer {
+    fn expire(&mut self, key: &[u8], seconds: i64) -> Outcome<i64> {
         let millis = seconds.checked_mul(1000);
         let millis = millis.ok_or("ERR invalid expire time in 'expire' command")?;
         let expires = self.now + Duration::from_millis(millis.max(0) as u64);
@@ -133,19 +132,19 @@ impl Database {
         Ok(count(entry.map(|entry| entry.1 = expires).iter()))
     }
 
-    fn push(&mut self, key: &[u8], values: &[&[u8]], place: fn(&mut List, Text)) -> Answer {
-        let list = self.change::<List>(key)?;
+    fn push(&mut self, key: &[u8], values: &[&[u8]], place: fn(&mut List, Text)) -> Outcome<i64> {
+        let list = self.change(key, List::default)?;
         values.iter().for_each(|&value| place(list, value.into()));
         Ok(count(list.iter()))
     }
 
     fn pop(&mut self, key: &[u8], cx: &mut Context<'_>) -> Outcome {
-        let list = self.change::<List>(key)?;
+        let list = self.change(key, List::default)?;
         let popped = list.pop_front();
         if list.is_empty() {
             self.remove(key);
         }
-        text_or_nil(popped.as_ref(), cx)
+        bulk(popped.as_ref(), cx)
     }
 
     fn range(&self, key: &[u8], start: i64, stop: i64, cx: &mut Context<'_>) -> Outcome {
@@ -155,10 +154,11 @@ impl Database {
         let place = |at: i64| at + if at < 0 { length } else { 0 };
         let start = place(start).clamp(0, length);
         let end = place(stop).saturating_add(1).clamp(start, length);
-        let (start, end) = (start as usize, end as usize);
-        reply(Reply::Array(end - start), cx)?;
-        let mut texts = list.iter().flat_map(|list| list.range(start..end));
-        texts.try_for_each(|text| text_or_nil(Some(text), cx))
+        reply(Reply::Array((end - start) as usize), cx)?;
+        let mut texts = list
+            .iter()
+            .flat_map(|list| list.range(start as usize..end as usize));
+        texts.try_for_each(|text| bulk(Some(text), cx))
     }
 
     /// Returns the value of `key`, and when it expires. One that has expired counts as absent.
@@ -176,22 +176,39 @@ impl Database {
     }
 
     /// Returns the value of `key`, a new one if there is none. It must be of this kind.
-    fn change<'a, T>(&'a mut self, key: &[u8]) -> Result<&'a mut T, &'static str>
+    fn change<'a, T>(&'a mut self, key: &[u8], new: fn() -> T) -> Result<&'a mut T, &'static str>
     where
-        T: Default + Into<Value>,
+        T: Into<Value>,
         &'a mut T: TryFrom<&'a mut Value>,
     {
-        let new = || (T::default().into(), Time::UNBOUNDED);
-        let entry = self.entries.entry_ref(key).or_insert_with(new);
-        if entry.1 <= self.now {
-            *entry = new();
+        let now = self.now;
+        let entry = self.entry(key);
+        if entry.1 <= now {
+            *entry = (new().into(), Time::UNBOUNDED);
         }
         (&mut entry.0).try_into().map_err(|_| WRONG_KIND)
     }
 
-    fn set(&mut self, key: &[u8], text: &[u8], expires: Time) {
-        let value = Value::Text(text.into());
-        self.entries.entry_ref(key).insert((value, expires));
+    fn put(&mut self, key: &[u8], text: &[u8], until: Time) {
+        let (value, expires) = self.entry(key);
+        *expires = until;
+        if let Value::Text(old) = value
+            && text.len() >= LONG
+            && old.as_mut_slice().is_some()
+        {
+            // No reply that is being sent shares it: its memory is used again.
+            let mut old = old.mutate();
+            old.clear();
+            old.extend_from_slice(text);
+            return old.shrink_to(2 * text.len());
+        }
+        *value = Value::Text(text.into());
+    }
+
+    /// Returns the entry of `key`, a new one that has expired if there is none.
+    fn entry(&mut self, key: &[u8]) -> &mut (Value, Time) {
+        let expired = || (Value::Text(Text::new()), Time::START);
+        self.entries.entry_ref(key).or_insert_with(expired)
     }
 
     /// Removes `key`. Returns true if it existed.
@@ -206,29 +223,25 @@ impl Database {
     }
 }
 
-fn count(items: impl Iterator) -> Reply<'static> {
-    Reply::Integer(items.count() as i64)
+fn count(items: impl Iterator) -> i64 {
+    items.count() as i64
 }
 
-fn text_or_nil(text: Option<&Text>, cx: &mut Context<'_>) -> Outcome {
+fn bulk(text: Option<&Text>, cx: &mut Context<'_>) -> Outcome {
     match text {
         None => reply(Reply::Nil, cx),
         Some(text) if text.len() < LONG => reply(Reply::Bulk(text), cx),
         Some(text) => {
             reply(Reply::BulkHead(text.len()), cx)?;
-            cx.write_shared(text.clone().into());
+            cx.write_shared(Shared::from_owner(text.clone()));
             cx.write(b"\r\n");
             Ok(())
         }
     }
 }
 
-/// Parses an integer as Redis does: without spaces, plus or leading zeros.
-pub(super) fn number(text: &[u8]) -> Result<i64, &'static str> {
-    let is_plain = matches!(text, b"0" | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..]);
-    let text = str::from_utf8(text).ok().filter(|_| is_plain);
-    let number = text.and_then(|text| text.parse().ok());
-    number.ok_or("ERR value is not an integer or out of range")
+pub(super) fn integer(text: &[u8]) -> Result<i64, &'static str> {
+    RespRequest::integer(text).ok_or("ERR value is not an integer or out of range")
 }
 
 const SYNTAX: &str = "ERR syntax error";

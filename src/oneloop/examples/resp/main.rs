@@ -1,6 +1,5 @@
 //! Speaks Redis' protocol: `cargo run --release -p oneloop --example resp -- 127.0.0.1:6379`, then
 //! `redis-cli` or `redis-benchmark`. A second argument is the length of the longest value in bytes.
-//!
 //! This file has the sessions, and the commands that concern them; [`data`] has those on values.
 
 mod data;
@@ -11,18 +10,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use data::{Database, Text, integer};
 use hashbrown::HashMap;
 use oneloop::framing::{RespReply as Reply, RespRequest};
 use oneloop::{CloseReason, Context, EndReason, Event, Limits, Next, Peer, Reactor, Service};
 use oneloop::{ServiceContext, SessionId, Time};
 use smallvec::SmallVec;
 
-use data::{Database, Text, number};
-
-/// The reply to a command, or the text of its error.
-type Answer = Result<Reply<'static>, String>;
 /// A command has written its reply, or nothing: then this is the text of its error.
-type Outcome = Result<(), String>;
+type Outcome<T = ()> = Result<T, String>;
 #[inline(always)] // most replies are constants
 fn reply(reply: Reply<'_>, cx: &mut Context<'_>) -> Outcome {
     cx.write_parts(reply.encode().parts());
@@ -67,14 +63,11 @@ impl Service for Resp {
     }
 
     fn step(&mut self, session: &mut Session, event: Event, cx: &mut Context<'_>) -> Next {
-        if event == Event::Wake {
-            cx.write(&session.inbox.take());
-        }
+        cx.write(&session.inbox.take());
         let requests = RespRequest::new(self.value_max);
-        let mut args = SmallVec::<[&[u8]; 8]>::new();
         // Requests that are left for lack of room come again, once the replies have left.
         while cx.has_room() {
-            args.clear();
+            let mut args = SmallVec::<[&[u8]; 8]>::new();
             match requests.first(cx.input(), &mut session.awaited, |arg| args.push(arg)) {
                 Ok(Some(bytes)) => {
                     cx.consume(bytes);
@@ -122,52 +115,44 @@ impl Service for Resp {
 }
 
 impl Resp {
-    fn new(value_max: usize) -> Self {
-        Self {
-            value_max,
-            ..Self::default()
-        }
-    }
-
     /// Runs a command. Those on data are the database's.
     fn run(&mut self, session: &mut Session, words: &[&[u8]], cx: &mut Context<'_>) -> Outcome {
         let Some((name, args)) = words.split_first() else {
             return Ok(()); // an empty line
         };
-        let mut name = SmallVec::<[u8; 16]>::from_slice(name);
-        name.make_ascii_lowercase();
+        let name = RespRequest::capitals(name);
         match (&*name, args, session.channels) {
-            (b"quit", ..) => {} // its reply is the last one
-            (b"subscribe", [_, ..], _) => return self.listen(session, args, cx),
-            (b"ping", [] | [_], 1..) => {
+            (b"QUIT", ..) => {} // its reply is the last one
+            (b"SUBSCRIBE", [_, ..], _) => return self.listen(session, args, cx),
+            (b"PING", [] | [_], 1..) => {
                 reply(Reply::Array(2), cx)?;
                 reply(Reply::Bulk(b"pong"), cx)?;
                 return reply(Reply::Bulk(args.first().copied().unwrap_or_default()), cx);
             }
-            (name, _, 1..) if is_known(name) && !matches!(name, b"ping" | b"subscribe") => {
-                let name = name.escape_ascii();
+            (name, _, 1..) if is_known(name) && !matches!(name, b"PING" | b"SUBSCRIBE") => {
+                let name = name.escape_ascii().to_string().to_lowercase();
                 return Err(format!("ERR Can't execute '{name}': {NOT_NOW}"));
             }
-            (b"ping", [], _) => return reply(Reply::Simple("PONG"), cx),
-            (b"ping" | b"echo", [text], _) => return reply(Reply::Bulk(text), cx),
-            (b"publish", [channel, text], _) => return self.publish(channel, text, cx),
-            (b"select", [index], _) => match number(index)? {
+            (b"PING", [], _) => return reply(Reply::Simple("PONG"), cx),
+            (b"PING" | b"ECHO", [text], _) => return reply(Reply::Bulk(text), cx),
+            (b"PUBLISH", [channel, text], _) => return self.publish(channel, text, cx),
+            (b"SELECT", [index], _) => match integer(index)? {
                 index @ 0..16 => session.database = index as usize,
                 _ => return Err("ERR DB index is out of range".into()),
             },
-            (b"flushall", [], _) => self.databases = Default::default(),
-            (b"client", [sub, name], _) if is(sub, "setname") => session.name = (*name).into(),
-            (b"client", [sub], _) if is(sub, "getname") => match &*session.name {
+            (b"FLUSHALL", [], _) => self.databases = Default::default(),
+            (b"CLIENT", [sub, name], _) if is(sub, "setname") => session.name = (*name).into(),
+            (b"CLIENT", [sub], _) if is(sub, "getname") => match &*session.name {
                 [] => return reply(Reply::Nil, cx),
                 name => return reply(Reply::Bulk(name), cx),
             },
-            (b"config", [sub, name], _) if is(sub, "get") => {
+            (b"CONFIG", [sub, name], _) if is(sub, "get") => {
                 let mut found = CONFIG.iter().filter(|[known, _]| is(name, known)).flatten();
                 reply(Reply::Array(found.clone().count()), cx)?;
                 return found.try_for_each(|text| reply(Reply::Bulk(text.as_bytes()), cx));
             }
-            (b"command", ..) => return reply(Reply::Array(0), cx),
-            (b"info", ..) => {
+            (b"COMMAND", ..) => return reply(Reply::Array(0), cx),
+            (b"INFO", ..) => {
                 let seconds = cx.now().since(Time::START).as_secs();
                 return reply(Reply::Bulk(format!("{INFO}{seconds}\r\n").as_bytes()), cx);
             }
@@ -229,12 +214,12 @@ fn misuse(words: &[&[u8]]) -> String {
         }
         _ if is_known(&lower) => format!("ERR wrong number of arguments for '{lower}' command"),
         args => {
-            let mut shown = String::new();
-            for arg in args {
-                if let left @ 1.. = 128_usize.saturating_sub(shown.len()) {
-                    shown += &format!("'{:.left$}' ", text(arg));
-                }
-            }
+            let shown = args
+                .iter()
+                .fold(String::new(), |shown, arg| match shown.len() {
+                    ..128 => format!("{shown}'{:.*}' ", 128 - shown.len(), text(arg)),
+                    _ => shown,
+                });
             format!("ERR unknown command '{name:.128}', with args beginning with: {shown}")
         }
     }
@@ -245,8 +230,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let usage = "usage: resp ADDRESS:PORT [VALUE_BYTES_MAX]";
     let address = arguments.next().ok_or(usage)?.parse()?;
     let value_max = arguments.next().map_or(Ok(512 << 20), |max| max.parse())?;
-    let limits = Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX));
-    let mut reactor = Reactor::new(Resp::new(value_max), limits)?;
+    let mut limits = Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX));
+    limits.gather_time = Duration::from_micros(200); // requests of many clients share each poll
+    let mut reactor = Reactor::new(Resp::default(), limits)?;
+    reactor.service_mut().value_max = value_max;
     println!("listening on {}", reactor.listen(address)?);
     reactor.stop_on_signals()?;
     reactor.run()?;

@@ -97,6 +97,10 @@ fn slow_reader_is_not_idle() {
     simulation.run_for(MINUTE);
     assert_eq!(probe(&simulation).events(0), [Event::Open, Event::Flushed]);
     assert_eq!(probe(&simulation).end(0), Some(EndReason::Timeout));
+    let time_of = |call| probe(&simulation).time_of(call).expect("it was made");
+    let flushed = time_of(Call::Step(0, Event::Flushed));
+    let ended = time_of(Call::Closed(0, EndReason::Timeout));
+    assert!(ended - flushed >= 3 * SECOND, "{:?}", ended - flushed);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Strict {
     pub(crate) pieces: u32,
     /// Steps in which there was unread input, but no room for its answer.
     pub(crate) full: u32,
+    /// The most unread input of a session.
+    pub(crate) unread_max: usize,
 }
 
 /// A session that records what it waits for.
@@ -83,6 +85,7 @@ impl Service for Strict {
         let before = cx.written();
         assert_eq!(before, 0, "the output is empty at every call");
         let unread_before = cx.input().len();
+        self.unread_max = self.unread_max.max(unread_before);
         let next = self.run(session, event, cx);
         let unread = cx.input().len();
         let seen = matches!(event, Event::Data | Event::Eof);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oneloop::layer::Compose;
 use oneloop::tls::{Config, Secured, Settings};
-use oneloop::{EndReason, Event, Limits, Service, Time};
+use oneloop::{CloseReason, EndReason, Event, Limits, Next, Service, Shared, Time};
 use oneloop_sim::{Faults, LinkProfile, Network, Rng, Script, Simulation};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -559,6 +559,38 @@ fn session_in_duplex_reads_all_input_while_its_output_waits() {
     simulation.run_for(HOUR);
     assert!(seen.borrow().plain == sends && seen.borrow().ended);
     assert_eq!(simulation.reactor().usage(), Default::default());
+}
+
+/// Shared buffers between copied words are the records of one stream, in their order.
+#[test]
+fn shared_output_inside_tls_arrives_whole_and_in_order() {
+    let page: Arc<[u8]> = (0..40_000_u32).map(|number| number as u8).collect();
+    let sent = Arc::clone(&page);
+    let service = Probe::new(move |mut step| {
+        if step.take().is_empty() {
+            return step.read_for(HOUR);
+        }
+        let page = Shared::from(Arc::clone(&sent));
+        step.cx.write(b"head ");
+        step.cx.write_shared(page.clone());
+        step.cx.write(b" between ");
+        step.cx.write_shared(page.slice(..1000));
+        step.cx.write(b" foot");
+        Next::Close(CloseReason::Completed)
+    });
+    let limits = Limits {
+        output_bytes_max: 100_000,
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(service.with(config().layer()), limits, 1);
+    let manner = Manner {
+        ends: Ends::Never,
+        ..says(b"?")
+    };
+    let seen = connect(&simulation, 1, close_to(), (&client_config(false), manner));
+    simulation.run_for(MINUTE);
+    let whole = [b"head ", &page[..], b" between ", &page[..1000], b" foot"].concat();
+    assert!(seen.borrow().plain == whole && seen.borrow().ended);
 }
 
 const SEEDS: u64 = 100;

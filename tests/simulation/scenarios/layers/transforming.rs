@@ -141,6 +141,8 @@ fn commands_are_run_behind_the_cipher<const EDGE: bool>(seed: u64) -> Strict {
     assert!(ended, "seed {seed}: no end of stream");
     let strict = simulation.reactor().service().inner();
     assert_eq!(strict.ended, [EndReason::Eof], "seed {seed}");
+    let most = run.plain_bytes_max + run.frame_bytes_max;
+    assert!(strict.unread_max <= most, "seed {seed}: {most}");
     assert_eq!(simulation.reactor().usage(), Default::default());
     std::mem::take(simulation.reactor_mut().service_mut().inner_mut())
 }
@@ -397,10 +399,17 @@ fn nested_output_above_the_maximum_ends_with_a_reset() {
 #[test]
 fn panic_behind_a_transformation_ends_one_session_alone() {
     let mark = Limits::default().output_bytes_mark;
+    let mut room_before = None;
     let (mut simulation, first) = probed(&[b"x"], move |mut step| {
         let input = step.take();
         if step.event == Event::Data {
-            assert!(step.cx.room() > mark - 100 && step.cx.room() < mark);
+            let room = step.cx.room();
+            assert!(room > mark - 100 && room < mark);
+            if input == b"!" {
+                room_before = Some(room);
+            } else if let Some(before) = room_before {
+                assert_eq!(room, before, "the panic has taken room away");
+            }
             step.cx.write(&input);
             assert!(input != b"!", "as planned");
         }

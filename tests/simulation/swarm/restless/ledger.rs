@@ -124,6 +124,13 @@ impl Ledger {
         self.judge(&format!("session {number}"), verdict);
     }
 
+    /// Notes that the end of a session is requested, which may have ended already.
+    pub fn abort(&mut self, number: u32) {
+        if let Some(model) = self.models.get_mut(&number) {
+            model.abort(self.turn);
+        }
+    }
+
     /// Calls the loop from another thread, at the time `now`.
     pub fn call<const EDGE: bool>(&mut self, handle: &Handle<Restless<EDGE>>, now: Time) {
         let number = self.calls_made;
@@ -252,7 +259,7 @@ impl Ledger {
 
     pub fn check_patience(&self) -> Verdict {
         for (number, model) in &self.models {
-            let verdict = model.check_patience(self.now, self.draining_since);
+            let verdict = model.check_patience((self.now, self.turn), self.draining_since);
             verdict.map_err(|wrong| format!("session {number}: {wrong}"))?;
         }
         let connecting = self.plan.limits.connect_timeout + SLACK;
@@ -333,7 +340,13 @@ impl Observer for Shared {
         };
         let fails = |kind| !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted);
         match what {
-            Syscall::Wrote { bytes, offered } => model.wrote(now, bytes.len() == offered),
+            Syscall::Wrote { bytes, offered } => {
+                model.wrote(now, bytes.len() == offered);
+                if model.is_aborting() {
+                    let wrong = Err(format!("it aborts, and {} bytes leave", bytes.len()));
+                    ledger.judge(&format!("session {number}"), wrong);
+                }
+            }
             Syscall::WriteFailed(kind) if fails(kind) => model.broken = true,
             Syscall::WriteFailed(_) => model.wrote(now, false),
             Syscall::ReadFailed(kind) if fails(kind) => model.broken = true,

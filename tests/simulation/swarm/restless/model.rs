@@ -37,6 +37,8 @@ pub struct Model {
     pub raised: Option<usize>,
     input_max: Option<usize>,
     closing: Option<EndReason>,
+    /// The turn in which another session requested its end.
+    aborted_in: Option<u64>,
     /// Its timers by key: the time each is due and the time it was set.
     pub timers: BTreeMap<u32, (Time, Time)>,
     pub panicked: bool,
@@ -83,6 +85,7 @@ impl Model {
             raised: None,
             input_max: None,
             closing: None,
+            aborted_in: None,
             timers: BTreeMap::new(),
             panicked: false,
             overflowed: false,
@@ -104,7 +107,7 @@ impl Model {
         drains: bool,
     ) -> Verdict {
         self.offered = input;
-        let right = self.may(now, event, input, drains);
+        let right = self.may(now, event, input, drains) && !self.is_overdue_to_end(turn);
         if !right {
             return Err(format!(
                 "{event:?} with {input} bytes is out of place: {self:?}"
@@ -131,6 +134,22 @@ impl Model {
     pub fn wake(&mut self, now: Time, turn: u64) {
         self.woken.get_or_insert(now);
         self.woken_in = Some(turn);
+    }
+
+    /// Notes that another session requests its end.
+    pub fn abort(&mut self, turn: u64) {
+        self.aborted_in.get_or_insert(turn);
+    }
+
+    /// Returns true if it has answered that it aborts: none of its output may leave any more.
+    pub fn is_aborting(&self) -> bool {
+        self.closing == Some(EndReason::Aborted)
+    }
+
+    /// Returns true if its end was requested so long ago that it must have ended. Requests are
+    /// carried out in the last phase of the turn, and in that of the next turn if there are many.
+    fn is_overdue_to_end(&self, turn: u64) -> bool {
+        self.aborted_in.is_some_and(|asked| asked + 1 < turn)
     }
 
     fn may(&self, now: Time, event: Event, input: usize, drains: bool) -> bool {
@@ -248,7 +267,16 @@ impl Model {
     ///
     /// # Errors
     /// If one is.
-    pub fn check_patience(&self, now: Time, draining_since: Option<Time>) -> Verdict {
+    pub fn check_patience(
+        &self,
+        (now, turn): (Time, u64),
+        draining_since: Option<Time>,
+    ) -> Verdict {
+        // One whose sending side is shut down lingers.
+        let lingers = self.closing.is_some() || self.is_finished;
+        if !lingers && self.is_overdue_to_end(turn.saturating_sub(1)) {
+            return Err(format!("its end is overdue: {self:?}"));
+        }
         let is_over = self.closing.is_some() || self.broken || self.panicked || self.overflowed;
         if !self.is_watched || is_over || self.is_finished {
             return Ok(());
@@ -305,6 +333,7 @@ impl Model {
         let explained = match why {
             EndReason::Panicked => self.panicked,
             EndReason::OutputOverflow => self.overflowed,
+            EndReason::Aborted => self.is_aborting() && !self.panicked || self.aborted_in.is_some(),
             EndReason::Reset => self.broken || !self.is_watched,
             EndReason::WriteTimeout => self.flush == Flush::Owed || !self.is_watched,
             EndReason::InputOverflow => {

@@ -42,6 +42,9 @@ pub struct Habits {
     pub pause: f64,
     pub flush: f64,
     pub close: f64,
+    /// Aborts itself; aborts another session.
+    pub abort: f64,
+    pub abort_other: f64,
     pub overflow: f64,
     /// Raises its input maximum, if it leaves input.
     pub raise: f64,
@@ -113,6 +116,8 @@ impl Habits {
             pause: at_times(0.5),
             flush: at_times(0.4),
             close: at_times(0.2),
+            abort: at_times(0.05),
+            abort_other: at_times(0.1),
             overflow: at_times(0.02),
             raise: at_times(1.0),
             deaf_to_drain: at_times(1.0),

@@ -92,6 +92,18 @@ impl<const EDGE: bool> Restless<EDGE> {
         if self.random.random_bool(habits.job) {
             self.start_job(cx);
         }
+        if self.random.random_bool(habits.abort_other) {
+            self.abort_another(cx);
+        }
+    }
+
+    fn abort_another(&mut self, cx: &mut ServiceContext) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let (number, id) = self.ids[self.random.below(self.ids.len())];
+        cx.abort(id);
+        self.shared.0.borrow_mut().abort(number);
     }
 
     /// Handles the call of another thread with this number, and returns the number.
@@ -221,6 +233,9 @@ impl<const EDGE: bool> Restless<EDGE> {
                 CloseReason::Timeout,
                 CloseReason::Refused,
             ]));
+        }
+        if self.random.random_bool(habits.abort) {
+            return Next::Abort;
         }
         session.life -= 1;
         let until = match self.random.random_bool(habits.past) {

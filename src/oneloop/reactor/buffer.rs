@@ -32,6 +32,17 @@ pub(crate) struct ReadBuf {
     raised_max: Option<usize>,
 }
 
+/// Buffers of long messages that were consumed, for the next long ones.
+///
+/// The kernel provides the pages of a new buffer one by one, and glibc's allocator returns them when
+/// the buffer is freed. That costs several times as much as to receive the message.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    buffers: Vec<Vec<u8>>,
+    /// The length of all buffers.
+    bytes: usize,
+}
+
 /// Output that the operating system has not taken yet: a queue of segments.
 #[derive(Debug, Default)]
 pub(crate) struct PendingOutput {
@@ -116,9 +127,9 @@ impl ReadBuf {
     /// Returns space to read into, behind the unread bytes; empty if it [is
     /// full](Self::is_full).
     ///
-    /// The buffer doubles, so a byte is copied about once on its way to `max`. When it cannot grow
-    /// any more, the unread bytes are moved to its front.
-    pub(crate) fn space(&mut self, max: usize) -> &mut [u8] {
+    /// The buffer doubles, so a byte is copied about once on its way to `max`, or is replaced by a
+    /// spare one. When it cannot grow any more, the unread bytes are moved to its front.
+    pub(crate) fn space(&mut self, max: usize, spares: &mut Spares) -> &mut [u8] {
         let max = self.raised_max.unwrap_or(max).max(self.len());
         let behind = self.buffer.len() - self.end;
         if behind < READ_AT_LEAST.min(max - self.len()) {
@@ -127,9 +138,12 @@ impl ReadBuf {
                 (self.start, self.end) = (0, self.len());
             }
             let wanted = (2 * self.buffer.len()).max(self.end + READ_AT_LEAST);
-            if let Some(more) = wanted.min(max).checked_sub(self.buffer.len()) {
-                self.buffer.reserve_exact(more);
-                self.buffer.resize(self.buffer.len() + more, 0);
+            let wanted = wanted.min(max);
+            if wanted > self.buffer.len() {
+                match spares.take(wanted) {
+                    Some(spare) => self.move_to(spare),
+                    None => self.grow_to(wanted),
+                }
             }
         }
         // After a raised maximum the buffer may be longer.
@@ -137,9 +151,46 @@ impl ReadBuf {
         &mut self.buffer[self.end..end]
     }
 
+    fn grow_to(&mut self, length: usize) {
+        self.buffer.reserve_exact(length - self.buffer.len());
+        self.buffer.resize(length, 0);
+    }
+
+    fn move_to(&mut self, mut buffer: Vec<u8>) {
+        buffer[..self.len()].copy_from_slice(self.unread());
+        (self.start, self.end) = (0, self.len());
+        self.buffer = buffer;
+    }
+
+    /// Takes the buffer, when all of it was consumed.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self).buffer
+    }
+
     /// Counts the first `bytes` of the [`space`](Self::space) as unread input.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.end += bytes;
+    }
+}
+
+impl Spares {
+    /// Keeps a buffer, if it is long and there is room for it.
+    pub(crate) fn keep(&mut self, buffer: Vec<u8>) {
+        let bytes = buffer.len();
+        if bytes >= SPARE_AT_LEAST && bytes <= SPARES_MAX - self.bytes {
+            self.bytes += bytes;
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Takes the buffer that was kept last, of those that have at least `bytes` bytes. One that is
+    /// much longer stays: a peer that stops in the middle of its message would hold it.
+    fn take(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        let lengths = bytes..=bytes.saturating_mul(SPARE_TIMES_MAX);
+        let fits = |buffer: &Vec<u8>| lengths.contains(&buffer.len());
+        let buffer = self.buffers.remove(self.buffers.iter().rposition(fits)?);
+        self.bytes -= buffer.len();
+        Some(buffer)
     }
 }
 
@@ -224,6 +275,12 @@ impl PendingOutput {
 const SEGMENT_AT_LEAST: usize = 4096;
 /// The least space for reading behind unread input, while the buffer may grow.
 const READ_AT_LEAST: usize = 4096;
+/// The shortest spare buffer: shorter ones cost little, since the allocator keeps their pages.
+const SPARE_AT_LEAST: usize = 128 * 1024;
+/// The most bytes of all spare buffers.
+const SPARES_MAX: usize = 8 * 1024 * 1024;
+/// How many times as long as needed a spare buffer may be.
+const SPARE_TIMES_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -240,9 +297,10 @@ mod tests {
             ),
         ) {
             let (mut input, mut read, mut consumed) = (ReadBuf::default(), 0_usize, 0_usize);
+            let spares = &mut Spares::default();
             let (mut most, mut longest) = (max, max);
             for (offered, taken, raised) in pieces {
-                let space = input.space(max);
+                let space = input.space(max, spares);
                 let bytes = offered.min(space.len());
                 space[..bytes].iter_mut().for_each(|byte| {
                     *byte = read as u8;
@@ -253,7 +311,7 @@ mod tests {
                 prop_assert!(input.len() <= most);
                 prop_assert!(input.buffer.capacity() <= longest);
                 prop_assert_eq!(input.is_full(max), input.len() >= most);
-                prop_assert_eq!(input.space(max).is_empty(), input.is_full(max));
+                prop_assert_eq!(input.space(max, spares).is_empty(), input.is_full(max));
                 let left = input.len() - taken.min(input.len());
                 input.keep_last(left);
                 if consumed != read - left {
@@ -275,7 +333,11 @@ mod tests {
 
     /// Reads `bytes` into the space of a full read, or as much as fits.
     fn read(input: &mut ReadBuf, max: usize, bytes: usize) -> usize {
-        let space = input.space(max);
+        read_with(input, max, bytes, &mut Spares::default())
+    }
+
+    fn read_with(input: &mut ReadBuf, max: usize, bytes: usize, spares: &mut Spares) -> usize {
+        let space = input.space(max, spares);
         let read = bytes.min(space.len());
         space[..read].fill(1);
         input.add(read);
@@ -304,6 +366,55 @@ mod tests {
         assert!(input.is_full(8 * 1024));
         assert!(input.buffer.capacity() <= MESSAGE);
         assert!(moved <= MESSAGE, "{moved} bytes were moved");
+    }
+
+    /// Reads a message of `bytes` bytes, each of them 1, without consuming it.
+    fn read_message(bytes: usize, spares: &mut Spares) -> ReadBuf {
+        let mut input = ReadBuf::default();
+        input.set(&[1; 64 * 1024]);
+        while input.len() < bytes {
+            let left = bytes - input.len();
+            read_with(&mut input, 16 << 20, left.min(64 * 1024), spares);
+        }
+        input
+    }
+
+    #[test]
+    fn second_long_message_is_read_into_the_buffer_of_the_first() {
+        let mut spares = Spares::default();
+        for other in [1_000_000, 999_999, 600_000] {
+            let mut first = read_message(1_000_000, &mut spares);
+            let place = first.unread().as_ptr();
+            let mut buffer = first.take();
+            assert!(first.is_empty());
+            buffer.fill(2);
+            spares.keep(buffer);
+            let mut second = read_message(other, &mut spares);
+            assert_eq!(second.unread().as_ptr(), place);
+            assert_eq!(second.unread(), vec![1; other]);
+            assert_eq!(spares.bytes, 0);
+            spares.keep(second.take());
+        }
+    }
+
+    #[test]
+    fn spare_buffers_are_long_and_bounded_together() {
+        let mut spares = Spares::default();
+        spares.keep(vec![0; SPARE_AT_LEAST - 1]);
+        assert_eq!(spares.buffers.len(), 0);
+        spares.keep(vec![0; SPARES_MAX + 1]);
+        assert_eq!(spares.buffers.len(), 0);
+        for _ in 0..20 {
+            spares.keep(vec![0; 1 << 20]);
+        }
+        assert_eq!((spares.buffers.len(), spares.bytes), (8, SPARES_MAX));
+        assert!(spares.take((1 << 20) + 1).is_none());
+        assert!(spares.take((1 << 17) - 1).is_none(), "it is much longer");
+        for left in (0..8).rev() {
+            assert!(spares.take(1 << 17).is_some());
+            assert_eq!(spares.bytes, left << 20);
+        }
+        assert!(spares.take(1 << 17).is_none());
     }
 
     #[test]

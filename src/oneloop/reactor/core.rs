@@ -1,6 +1,7 @@
 //! The state that all phases of a turn work with.
 
 use super::Limits;
+use super::buffer::Spares;
 use super::connection::{Connection, Origin};
 use super::ends::ListenerInfo;
 use super::pressure::Pressure;
@@ -21,6 +22,7 @@ pub(crate) struct Core<S, N> {
     pub(crate) listeners: Vec<ListenerInfo>,
     /// The buffer for reads while a connection has no unread input.
     pub(crate) input: Box<[u8]>,
+    pub(crate) spares: Spares,
 }
 
 /// A connection of this service on this network.
@@ -38,6 +40,7 @@ impl<S: Service, N: Net> Core<S, N> {
             pressure: Pressure::new(&limits),
             listeners: Vec::new(),
             input: vec![0; limits.input_bytes_max.min(READ_BYTES_MAX)].into(),
+            spares: Spares::default(),
             limits,
         }
     }

@@ -153,7 +153,7 @@ impl<S: Service, N: Net> Core<S, N> {
             stream, buffers, ..
         } = connection;
         let input = &mut buffers.get_or_insert_default().input;
-        let space = input.space(self.limits.input_bytes_max);
+        let space = input.space(self.limits.input_bytes_max, &mut self.spares);
         let asked = space.len().min(READ_BYTES_MAX);
         match self.net.read(stream, &mut space[..asked]) {
             Ok(0) => Err(self.read_end(connection, id)),
@@ -283,7 +283,10 @@ impl<S: Service, N: Net> Core<S, N> {
         let left = cx.input().len();
         self.scratch.end_step();
         if let Some(buffers) = &mut buffers {
-            buffers.input.keep_last(left);
+            match left {
+                0 => self.spares.keep(buffers.input.take()),
+                left => buffers.input.keep_last(left),
+            }
             buffers.input.raise_max(self.scratch.take_input_max());
         }
         connection.buffers = buffers.filter(|buffers| !buffers.is_empty());

@@ -65,6 +65,9 @@ pub struct Limits {
     ///
     /// If the unread input has this length and the peer sends more, the session ends with
     /// `EndReason::InputOverflow`.
+    ///
+    /// Of the buffers of messages that were consumed, those of 128 KiB and more are kept for the next
+    /// long ones, up to 8 MiB in all.
     pub input_bytes_max: usize,
     /// The most to which a session may raise that for a message of its own, with
     /// `Context::raise_input_max`. Default `None`: not at all.

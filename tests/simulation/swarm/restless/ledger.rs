@@ -320,7 +320,7 @@ impl Ledger {
 
 impl Observer for Shared {
     fn observe(&mut self, now: Time, peer: SocketAddr, what: Syscall<'_>) {
-        let mut ledger = self.0.borrow_mut();
+        let ledger = &mut *self.0.borrow_mut();
         ledger.now = now;
         match what {
             Syscall::Accepted => {
@@ -340,15 +340,15 @@ impl Observer for Shared {
         };
         let fails = |kind| !matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted);
         match what {
-            Syscall::Wrote { bytes, offered } => {
-                model.wrote(now, bytes.len() == offered);
+            Syscall::Wrote { bytes, .. } => {
+                model.wrote(now, bytes.len(), &ledger.load);
                 if model.is_aborting() {
                     let wrong = Err(format!("it aborts, and {} bytes leave", bytes.len()));
                     ledger.judge(&format!("session {number}"), wrong);
                 }
             }
             Syscall::WriteFailed(kind) if fails(kind) => model.broken = true,
-            Syscall::WriteFailed(_) => model.wrote(now, false),
+            Syscall::WriteFailed(_) => model.wrote(now, 0, &ledger.load),
             Syscall::ReadFailed(kind) if fails(kind) => model.broken = true,
             Syscall::Broken(_) => model.broken = true,
             Syscall::Finished => model.is_finished = true,

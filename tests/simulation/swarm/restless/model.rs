@@ -19,6 +19,9 @@ pub struct Model {
     waits: Waits,
     /// The requested deadline, and the one that must be granted.
     ask: Option<(Time, Time)>,
+    /// The latest time for the granted one. It is later only in full duplex, where a peer that reads
+    /// makes the deadline count anew.
+    latest: Time,
     /// Time of the request.
     asked_at: Time,
     /// Time since which a wake-up is due.
@@ -27,6 +30,10 @@ pub struct Model {
     woken_in: Option<u64>,
     /// The state of its flush event. While that event is due, no other event may come.
     flush: Flush,
+    /// True in full duplex: pending output does not keep it from other events.
+    pub is_duplex: bool,
+    /// The bytes of output that the kernel has not taken.
+    unsent: usize,
     is_drained: bool,
     has_ended: bool,
     /// Number of bytes of input that it has not consumed.
@@ -74,10 +81,13 @@ impl Model {
             is_open: false,
             waits: Waits::Read,
             ask: None,
+            latest: Time::START,
             asked_at: Time::START,
             woken: None,
             woken_in: None,
             flush: Flush::Done,
+            is_duplex: false,
+            unsent: 0,
             is_drained: false,
             has_ended: false,
             left: 0,
@@ -159,7 +169,7 @@ impl Model {
         if event == Event::Flushed {
             return !self.is_watched || matches!(self.flush, Flush::Untold { .. });
         }
-        if self.is_watched && self.flush != Flush::Done {
+        if self.is_watched && self.waits_for_flush() {
             return false;
         }
         match event {
@@ -180,15 +190,31 @@ impl Model {
         }
     }
 
-    /// Notes the result of a step, the size of the input not consumed, and whether there is room for
-    /// more output.
+    /// Returns true if no event may come before its output is flushed.
+    fn waits_for_flush(&self) -> bool {
+        match self.flush {
+            Flush::Done => false,
+            Flush::Owed => !self.is_duplex,
+            Flush::Untold { .. } => true,
+        }
+    }
+
+    /// Returns true if the mode may be changed now: there is no output, for which it would matter
+    /// when it changes.
+    pub fn may_change_duplex(&self) -> bool {
+        self.is_watched && self.unsent == 0
+    }
+
+    /// Notes the result of a step, the size of the input not consumed, whether there is room for
+    /// more output, and the bytes written.
     pub fn answered(
         &mut self,
-        now: Time,
-        next: Next,
+        (now, next): (Time, Next),
         (left, has_room): (usize, bool),
+        written: usize,
         load: &Load,
     ) {
+        self.unsent += written;
         self.left = left;
         if left < self.offered {
             self.input_max = None;
@@ -200,7 +226,7 @@ impl Model {
         }
         let offered_again = left > 0 && !matches!(next, Next::Pause { .. });
         if !has_room && !offered_again {
-            self.flush = Flush::Untold { since: now };
+            self.expect_flushed(now);
         }
         match next {
             Next::Read { until } => {
@@ -214,7 +240,7 @@ impl Model {
             Next::Flush => {
                 self.waits = Waits::Flush;
                 self.ask = None;
-                self.flush = Flush::Untold { since: now };
+                self.expect_flushed(now);
             }
             Next::Close(why) => self.closing = Some(why.into()),
             Next::Abort => self.closing = Some(EndReason::Aborted),
@@ -222,29 +248,53 @@ impl Model {
         }
     }
 
+    /// Notes that it is to get the event of its flush: now, or when its pending output is flushed.
+    fn expect_flushed(&mut self, now: Time) {
+        if self.flush != Flush::Owed {
+            self.flush = Flush::Untold { since: now };
+        }
+    }
+
     fn asks(&mut self, now: Time, until: Time, load: &Load) {
         if self.ask.is_none_or(|(asked, _)| asked != until) {
-            self.ask = Some((until, load.granted(now, until)));
+            let due = load.granted(now, until);
+            (self.ask, self.latest) = (Some((until, due)), due);
             self.asked_at = now;
+        }
+    }
+
+    /// Notes that the wait in progress counts anew, because output was written.
+    fn counts_anew(&mut self, now: Time, load: &Load) {
+        if let Some((until, due)) = &mut self.ask {
+            let granted = load.granted(now, *until);
+            *due = (*due).min(granted);
+            self.latest = self.latest.max(granted);
         }
     }
 
     /// Shortens the wait in progress.
     pub fn shorten(&mut self, now: Time, load: &Load) {
         if let Some((until, due)) = &mut self.ask {
-            *due = (*due).min(load.granted(now, *until));
+            let granted = load.granted(now, *until);
+            *due = (*due).min(granted);
+            self.latest = self.latest.min(granted);
         }
     }
 
-    /// Notes a write of its output; `whole` if all of it was taken.
-    pub fn wrote(&mut self, now: Time, whole: bool) {
+    /// Notes a write that has taken so many bytes of its output.
+    pub fn wrote(&mut self, now: Time, bytes: usize, load: &Load) {
+        self.unsent = self.unsent.saturating_sub(bytes);
         let owed = self.flush == Flush::Owed;
-        if !whole {
+        if self.unsent > 0 && self.is_duplex {
+            self.flush = Flush::Owed;
+            self.counts_anew(now, load);
+        } else if self.unsent > 0 {
             self.flush = Flush::Owed;
             self.ask = None;
             self.waits = Waits::Flush;
         } else if owed {
             self.flush = Flush::Untold { since: now };
+            self.ask = None;
         }
     }
 
@@ -256,7 +306,7 @@ impl Model {
 
     /// Returns the time since which its socket must be read, if it must.
     pub fn wants_reading_since(&self, limits: &Limits) -> Option<Time> {
-        let reads = self.waits == Waits::Read && self.flush == Flush::Done;
+        let reads = self.waits == Waits::Read && !self.waits_for_flush();
         let over = self.has_ended || self.closing.is_some() || self.broken;
         let over = over || self.panicked || self.overflowed || self.is_finished;
         let wants = reads && !over && self.left < self.input_max(limits) && self.is_open;
@@ -283,39 +333,30 @@ impl Model {
         }
         let late = |since: Time| now - since > SLACK;
         let overdue = match self.flush {
-            Flush::Owed => None,
+            Flush::Owed if !self.is_duplex => None,
             Flush::Untold { since } => late(since).then_some("that its output has left"),
-            Flush::Done
-                if self
-                    .ask
-                    .is_some_and(|(_, due)| late(due.max(self.asked_at))) =>
-            {
-                Some("its deadline")
-            }
+            _ if self.ask.is_some() && late(self.latest.max(self.asked_at)) => Some("its deadline"),
             // Output that had to wait came first.
-            Flush::Done
-                if self
-                    .woken
-                    .is_some_and(|since| late(since.max(self.asked_at))) =>
+            _ if self
+                .woken
+                .is_some_and(|since| late(since.max(self.asked_at))) =>
             {
                 Some("its wake-up")
             }
-            Flush::Done
-                if !self.is_drained
-                    && draining_since.is_some_and(|since| late(since.max(self.asked_at))) =>
+            _ if !self.is_drained
+                && draining_since.is_some_and(|since| late(since.max(self.asked_at))) =>
             {
                 Some("the drain")
             }
             // Output that had to wait came first.
-            Flush::Done
-                if self
-                    .timers
-                    .values()
-                    .any(|&(at, since)| late(at.max(since).max(self.asked_at))) =>
+            _ if self
+                .timers
+                .values()
+                .any(|&(at, since)| late(at.max(since).max(self.asked_at))) =>
             {
                 Some("a timer")
             }
-            Flush::Done => None,
+            _ => None,
         };
         overdue.map_or(Ok(()), |what| Err(format!("{what} is overdue: {self:?}")))
     }

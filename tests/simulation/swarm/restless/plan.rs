@@ -45,6 +45,8 @@ pub struct Habits {
     /// Aborts itself; aborts another session.
     pub abort: f64,
     pub abort_other: f64,
+    /// Changes between half and full duplex.
+    pub duplex: f64,
     pub overflow: f64,
     /// Raises its input maximum, if it leaves input.
     pub raise: f64,
@@ -118,6 +120,7 @@ impl Habits {
             close: at_times(0.2),
             abort: at_times(0.05),
             abort_other: at_times(0.1),
+            duplex: at_times(0.5),
             overflow: at_times(0.02),
             raise: at_times(1.0),
             deaf_to_drain: at_times(1.0),

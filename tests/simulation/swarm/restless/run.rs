@@ -303,9 +303,13 @@ impl<const EDGE: bool> Run<EDGE> {
         let limits = &self.plan.limits;
         let raised_max = limits.input_bytes_hard_max;
         let input_max = raised_max.unwrap_or(limits.input_bytes_max);
+        let queue_max = match self.plan.habits.duplex > 0.0 {
+            true => QUEUE_BYTES_MAX + APPENDED_BYTES_MAX,
+            false => QUEUE_BYTES_MAX,
+        };
         let most = Bounds {
             connections: limits.connections_max + limits.refusals_max + limits.outbound_max,
-            bytes: input_max + limits.output_bytes_max + QUEUE_BYTES_MAX,
+            bytes: input_max + limits.output_bytes_max + queue_max,
             timers: self.shared.0.borrow().session_timers(),
         };
         accounts::check_usage(&self.reactor.usage(), &most)
@@ -325,3 +329,6 @@ const CLIENTS_MAX: usize = 20_000;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// The memory of a session's queue of a few pieces of output.
 const QUEUE_BYTES_MAX: usize = 1024;
+/// The memory beyond the bytes of output that is appended to pending output in full duplex: space for
+/// what follows, and a longer queue.
+const APPENDED_BYTES_MAX: usize = 4 * 4096;

@@ -37,6 +37,16 @@ pub struct Session {
     life: u64,
     /// Its last answer, if that was a wait with a deadline.
     last: Option<Next>,
+    duplex: Duplex,
+}
+
+/// A session's mode, as it was requested last.
+#[derive(Clone, Copy, Debug)]
+struct Duplex {
+    is_full: bool,
+    /// The mode is certain from this turn on. The session writes nothing before: without output the
+    /// modes do not differ.
+    certain_in: u64,
 }
 
 impl<const EDGE: bool> Restless<EDGE> {
@@ -251,12 +261,37 @@ impl<const EDGE: bool> Restless<EDGE> {
         }
     }
 
+    /// Changes the session's mode now and then, unless it has output that waits.
+    fn change_duplex(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        let ledger = &mut *self.shared.0.borrow_mut();
+        let changes = self.random.random_bool(ledger.plan.habits.duplex);
+        if let Some(model) = ledger.models.get_mut(&session.number)
+            && changes
+            && cx.written() == 0
+            && model.may_change_duplex()
+        {
+            let is_full = !session.duplex.is_full;
+            cx.set_duplex(is_full);
+            model.is_duplex = is_full;
+            // Requests are carried out in the last phase of this turn or of the next one.
+            let certain_in = ledger.turn + 2;
+            session.duplex = Duplex {
+                is_full,
+                certain_in,
+            };
+        }
+    }
+
     /// Writes the next part of the conversation.
     fn write(&mut self, session: &mut Session, cx: &mut Context<'_>) {
-        let (habits, most) = {
+        let (habits, most, turn) = {
             let ledger = self.shared.0.borrow();
-            (ledger.plan.habits, ledger.plan.limits.output_bytes_max)
+            let most = ledger.plan.limits.output_bytes_max;
+            (ledger.plan.habits, most, ledger.turn)
         };
+        if turn < session.duplex.certain_in {
+            return;
+        }
         if self.random.random_bool(habits.overflow) {
             let mut ledger = self.shared.0.borrow_mut();
             if let Some(model) = ledger.models.get_mut(&session.number) {
@@ -271,9 +306,14 @@ impl<const EDGE: bool> Restless<EDGE> {
         let Some(output) = &mut session.output else {
             return;
         };
-        if self.random.random_bool(0.5) {
+        // In full duplex earlier output may wait, and counts.
+        let most = match session.duplex.is_full {
+            true => cx.room(),
+            false => most - HEADER_BYTES,
+        };
+        if most > 0 && self.random.random_bool(0.5) {
             let bytes = self.random.magnitude(1..=habits.write_max) as usize;
-            let bytes = output.take(bytes.min(most - HEADER_BYTES));
+            let bytes = output.take(bytes.min(most));
             match self.random.random_bool(0.5) {
                 true => self.write_copied(&bytes, cx),
                 false => self.write_mixed(bytes.into(), cx),
@@ -387,6 +427,10 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
             output,
             life: self.random.magnitude(1..=60),
             last: None,
+            duplex: Duplex {
+                is_full: false,
+                certain_in: 0,
+            },
         }
     }
 
@@ -429,6 +473,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         let verdict = self.read(session, cx);
         let who = format!("session {number}");
         self.shared.0.borrow_mut().judge(&who, verdict);
+        self.change_duplex(session, cx);
         self.write(session, cx);
         self.stir(cx);
         self.set_timers(number, cx);
@@ -437,7 +482,7 @@ impl<const EDGE: bool> Service for Restless<EDGE> {
         let ledger = &mut *self.shared.0.borrow_mut();
         if let Some(model) = ledger.models.get_mut(&number) {
             let left = (cx.input().len(), cx.has_room());
-            model.answered(cx.now(), next, left, &ledger.load);
+            model.answered((cx.now(), next), left, cx.written(), &ledger.load);
         }
         next
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::shared::{FileSlice, Shared};
+use super::filled::Filled;
+use super::segment::{Chunk, Segment};
+use super::shared::Shared;
 
 /// The output of a step, with a mark and a hard maximum.
 ///
@@ -49,30 +51,6 @@ struct Mixed {
 struct Placed {
     behind: usize,
     bytes: Shared,
-}
-
-/// A buffer that is filled from the front.
-#[derive(Debug, Default)]
-struct Filled {
-    /// Fully initialised.
-    buffer: Box<[u8]>,
-    filled: usize,
-}
-
-/// Consecutive bytes of output, in the form in which they are written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Chunk<'a> {
-    Bytes(&'a [u8]),
-    File(FileSlice<'a>),
-}
-
-/// A piece of output that waits to be sent.
-#[derive(Debug)]
-pub(crate) enum Segment {
-    /// Bytes of one session: those from `start` on.
-    Owned { bytes: Vec<u8>, start: usize },
-    /// Bytes that other sessions may hold too.
-    Shared(Shared),
 }
 
 impl WriteBuf {
@@ -349,118 +327,6 @@ impl<'a> Piece<'a> {
     }
 }
 
-impl Filled {
-    fn with_space(bytes: usize) -> Self {
-        Self {
-            buffer: vec![0; bytes].into(),
-            filled: 0,
-        }
-    }
-
-    /// Appends all parts, or none if the buffer is too short.
-    #[inline(always)]
-    fn try_append<const PARTS: usize>(&mut self, parts: [&[u8]; PARTS]) -> bool {
-        let mut room = &mut self.buffer[self.filled..];
-        for part in parts {
-            let Some((here, behind)) = room.split_at_mut_checked(part.len()) else {
-                return false; // `filled` is unchanged
-            };
-            copy(part, here);
-            room = behind;
-        }
-        let unfilled = room.len();
-        self.filled = self.buffer.len() - unfilled;
-        true
-    }
-
-    /// Makes space for `bytes` more: at least doubles the buffer, up to `max`.
-    fn make_space(&mut self, bytes: usize, max: usize) {
-        if self.buffer.len() - self.filled >= bytes {
-            return;
-        }
-        let length = (self.filled + bytes).max(2 * self.buffer.len()).min(max);
-        let mut buffer = std::mem::take(&mut self.buffer).into_vec();
-        buffer.reserve_exact(length - buffer.len());
-        buffer.resize(length, 0);
-        self.buffer = buffer.into();
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[u8] {
-        &self.buffer[..self.filled]
-    }
-}
-
-impl<'a> Chunk<'a> {
-    fn of(shared: &'a Shared) -> Self {
-        shared.in_file().map_or(Self::Bytes(shared), Self::File)
-    }
-}
-
-impl Segment {
-    pub(crate) fn as_chunk(&self) -> Chunk<'_> {
-        match self {
-            Self::Owned { .. } => Chunk::Bytes(self.as_slice()),
-            Self::Shared(shared) => Chunk::of(shared),
-        }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Owned { bytes, start } => &bytes[*start..],
-            Self::Shared(bytes) => bytes,
-        }
-    }
-
-    /// Removes the first `bytes` bytes.
-    pub(crate) fn advance(&mut self, sent: usize) {
-        match self {
-            Self::Owned { start, .. } => *start += sent,
-            Self::Shared(bytes) => bytes.advance(sent),
-        }
-    }
-
-    /// Returns this segment in a buffer of at least `space` bytes, if its bytes are owned.
-    pub(crate) fn with_space(mut self, space: usize) -> Self {
-        if let Self::Owned { bytes, .. } = &mut self {
-            bytes.reserve_exact(space.saturating_sub(bytes.len()));
-        }
-        self
-    }
-
-    /// Returns the number of bytes allocated for this session alone.
-    pub(crate) fn capacity(&self) -> usize {
-        match self {
-            Self::Owned { bytes, .. } => bytes.capacity(),
-            Self::Shared(_) => 0,
-        }
-    }
-}
-
-/// Copies bytes. Short slices avoid the call that `copy_from_slice` makes, which costs more than
-/// the copy.
-#[inline(always)]
-fn copy(from: &[u8], to: &mut [u8]) {
-    match from.len() {
-        8..=16 => copy_ends::<8>(from, to),
-        4..8 => copy_ends::<4>(from, to),
-        2..4 => copy_ends::<2>(from, to),
-        _ => to.copy_from_slice(from),
-    }
-}
-
-/// Copies the first and the last `N` bytes: everything, up to `2 * N` bytes. They agree where they
-/// overlap.
-#[inline(always)]
-fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
-    if let (Some(head), Some(to_head)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
-        *to_head = *head;
-    }
-    if let (Some(tail), Some(to_tail)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
-        *to_tail = *tail;
-    }
-}
-
 /// The least length at which shared bytes are not copied: a reference costs about as much.
 const SHARED_AT_LEAST: usize = 256;
 
@@ -471,16 +337,6 @@ const REUSED_BYTES_MAX: usize = 64 * 1024;
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn copy_of_every_length_is_whole() {
-        for length in 0..40 {
-            let from: Vec<u8> = (1..=length).collect();
-            let mut to = vec![0; from.len()];
-            copy(&from, &mut to);
-            assert_eq!(to, from);
-        }
-    }
 
     /// Takes the output from byte `sent` on.
     fn take(output: &mut WriteBuf, sent: usize) -> Vec<Segment> {

@@ -1225,21 +1225,21 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "plaintext_without_room_not_presented_again",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: "if (!had_room || resumes) &&",
         replace: "if resumes &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_after_a_pause_not_presented_again",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: "if (!had_room || resumes) &&",
         replace: "if !had_room &&",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "plaintext_behind_another_event_not_presented",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "        if plain.len() > before {
             state.presented = Presented::New;
         }
@@ -1250,42 +1250,42 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "session_behind_a_layer_not_stopped_without_room",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "if due.is_some() && (written >= room || self.transform.fit(cx.room()) == 0) {",
         replace: "if due.is_some() && written > room && self.transform.fit(cx.room()) == usize::MAX {",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "flush_for_room_not_waited_for",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: "                Next::Flush\n            }\n            Duplex::Full",
         replace: "                self.wait\n            }\n            Duplex::Full",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "flush_of_the_layer_passed_on",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: "(flush == Flush::Inner).then_some(event)",
         replace: "(flush == Flush::Inner || flush == Flush::Own).then_some(event)",
         suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
         name: "flush_of_the_session_kept_back",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: "(flush == Flush::Inner).then_some(event)",
         replace: "(flush == Flush::Inner && event == Event::Open).then_some(event)",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "end_behind_a_layer_not_delivered_to_a_paused_session",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: "Next::Read { .. } | Next::Pause { .. } if ended => Some(Event::Eof),",
         replace: "Next::Read { .. } if ended => Some(Event::Eof),",
         suite: Suite::Unit("oneloop", "layer"),
     },
     Mutant {
         name: "end_behind_a_layer_before_all_plaintext",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/state.rs",
         find: " && decoded != Decoded::Some;",
         replace: ";
         let _ = decoded;",
@@ -1293,14 +1293,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "plaintext_without_bound",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "while decoded == Decoded::Some && plain.len() <= self.plain_max(state, cx) {",
         replace: "while decoded == Decoded::Some {",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "truncated_wire_taken_for_an_end",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "            self.transform
                 .wire_ended(&mut state.transform, cx.input())?;
 ",
@@ -1309,15 +1309,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "stream_behind_a_layer_without_an_end",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "let finishes = output.is_finished() || matches!(next, Next::Close(_));",
         replace: "let finishes = output.is_finished();",
         suite: Suite::Scenario("layers"),
     },
     Mutant {
         name: "wake_up_during_a_handshake_lost",
-        file: "src/oneloop/layer/transform.rs",
-        find: "                state.wake = Wake::Pending;",
+        file: "src/oneloop/layer/transform/transformed.rs",
+        find: "state.wake = Wake::Pending;",
         replace: "",
         suite: Suite::Unit("oneloop", "layer"),
     },
@@ -2090,7 +2090,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "layers_share_timer_keys",
-        file: "src/oneloop/service/context.rs",
+        file: "src/oneloop/service/service_context.rs",
         find: "        let layer = self.layer;",
         replace: "        let layer = Default::default();",
         suite: Suite::Scenario("layers"),
@@ -2323,7 +2323,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "end_behind_a_layer_written_twice",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "            state.sending = Sending::Finished;
 ",
         replace: "",
@@ -2369,7 +2369,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "flushed_not_owed_for_part_of_a_frame",
-        file: "src/oneloop/layer/transform.rs",
+        file: "src/oneloop/layer/transform/transformed.rs",
         find: "None if !pending && state.owes_flushed(plain) =>",
         replace: "None if false && !pending && state.owes_flushed(plain) =>",
         suite: Suite::Unit("oneloop", "layer"),

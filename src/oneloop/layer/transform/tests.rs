@@ -1,6 +1,7 @@
+use super::plain::Plain;
 use super::*;
 use crate::layer::{Compose, Layered};
-use crate::service::{Service, Time};
+use crate::service::{Next, Service, Time};
 use crate::testing::Harness;
 
 /// Expects `hi`, answers it, and passes bytes through, each behind a `.`.

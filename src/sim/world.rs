@@ -1,5 +1,8 @@
 //! The network's state, and its event queue.
 
+mod clients;
+mod handshake;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::client::{RemotePeer, Script, Status};
+use super::client::Script;
 use super::connection::{Connection, Endpoint, EndpointId, Owner, Side, TcpState};
 use super::pipe::Departure;
 use super::poller::{Poller, ReadySet, Registration, Source, Trigger};
@@ -19,6 +22,7 @@ use super::trace::Trace;
 use super::unix::UnixNames;
 use super::workers::{Deed, Workers};
 use super::{Faults, LinkProfile, Observer, Rng, Syscall};
+use clients::ClientState;
 use oneloop::{Address, Time};
 
 /// The state of a network, shared by its handles.
@@ -88,15 +92,6 @@ pub(super) enum Stop {
     /// Requested, and the next poll must return at once.
     Waking,
     Asked,
-}
-
-struct ClientState {
-    at: EndpointId,
-    script: Option<Box<dyn Script>>,
-    inbox: Vec<u8>,
-    reads: bool,
-    /// The number of the current timer; earlier ones are void.
-    timer: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -528,116 +523,6 @@ impl World {
         self.notify(at, ReadySet::ERROR);
     }
 
-    fn syn_arrives(&mut self, connection: usize, attempt: u32) {
-        let active = EndpointId::new(connection, Side::Active);
-        if self.end(active).state != TcpState::Connecting {
-            return;
-        }
-        let to = self.connections[connection].to;
-        if self.unanswered.contains(&to) {
-            return self.retransmit_syn(connection, attempt);
-        }
-        if self.services.contains_key(&to) {
-            return self.answer_by_service(to, connection);
-        }
-        match self.listener_for(to, connection) {
-            Some(listener) if self.listeners[listener].has_room() => {
-                self.enqueue(listener, connection);
-            }
-            Some(_) => self.retransmit_syn(connection, attempt),
-            None => self.send_rst(connection),
-        }
-    }
-
-    /// Returns the listener that a connection reaches. Several that share an address take turns.
-    fn listener_for(&self, to: SocketAddr, connection: usize) -> Option<usize> {
-        let listeners = self.listeners.iter().enumerate();
-        let reached: Vec<_> = listeners
-            .filter(|(_, listener)| listener.open && listener.reaches(to))
-            .map(|(index, _)| index)
-            .collect();
-        let turn = connection.checked_rem(reached.len())?;
-        Some(reached[turn])
-    }
-
-    fn enqueue(&mut self, listener: usize, connection: usize) {
-        let passive = EndpointId::new(connection, Side::Passive);
-        let now = self.now;
-        let state = &mut self.listeners[listener];
-        state.queue.push_back(passive);
-        state.waiting_since.get_or_insert(now);
-        let send_buffer = state.send_buffer_bytes;
-        let receive_buffer = state.receive_buffer_bytes;
-        self.end_mut(passive).outgoing.set_send_buffer(send_buffer);
-        let incoming = self.incoming(passive);
-        incoming.link.receive_buffer_bytes = incoming.link.receive_buffer_bytes.min(receive_buffer);
-        self.send_syn_ack(connection);
-        if self.rng.random_bool(self.faults.late_events) {
-            self.notify_listener_later(listener);
-        } else {
-            self.raise_listener(listener);
-        }
-    }
-
-    fn answer_by_service(&mut self, to: SocketAddr, connection: usize) {
-        let passive = EndpointId::new(connection, Side::Passive);
-        let Some(script) = self.services.get_mut(&to).map(|spawn| spawn()) else {
-            return;
-        };
-        self.end_mut(passive).owner = Owner::Client(self.clients.len());
-        self.add_client(passive, Some(script));
-        self.send_syn_ack(connection);
-        self.notify(passive, ReadySet::WRITE);
-    }
-
-    fn send_syn_ack(&mut self, connection: usize) {
-        let passive = EndpointId::new(connection, Side::Passive);
-        self.end_mut(passive).state = TcpState::Open;
-        let when = self.arrival(passive);
-        self.schedule(when, NetEvent::SynAckArrives { connection });
-    }
-
-    fn syn_ack_arrives(&mut self, connection: usize) {
-        let active = EndpointId::new(connection, Side::Active);
-        match self.end(active).state {
-            TcpState::Connecting => {
-                self.end_mut(active).state = TcpState::Open;
-                self.notify(active, ReadySet::WRITE);
-                self.schedule_transmit(active);
-            }
-            // Closed meanwhile: its kernel knows no such connection.
-            TcpState::Closed => self.send_reset(active),
-            _ => {}
-        }
-    }
-
-    /// Retransmits a lost SYN after 1, 2, 4… seconds, and times out in the end.
-    fn retransmit_syn(&mut self, connection: usize, attempt: u32) {
-        if attempt == SYN_RETRIES {
-            let active = EndpointId::new(connection, Side::Active);
-            return self.break_end(active, io::ErrorKind::TimedOut);
-        }
-        let when = self.now + Duration::from_secs(1 << attempt);
-        let attempt = attempt + 1;
-        self.schedule(
-            when,
-            NetEvent::SynArrives {
-                connection,
-                attempt,
-            },
-        );
-    }
-
-    fn send_rst(&mut self, connection: usize) {
-        let when = self.arrival(EndpointId::new(connection, Side::Passive));
-        self.schedule(when, NetEvent::RstArrives { connection });
-    }
-
-    fn rst_arrives(&mut self, connection: usize) {
-        let active = EndpointId::new(connection, Side::Active);
-        self.break_end(active, io::ErrorKind::ConnectionRefused);
-    }
-
     fn raise(&mut self, at: EndpointId, ready: ReadySet) {
         let trigger = self.trigger;
         if let Some(registration) = &mut self.end_mut(at).registration
@@ -669,148 +554,6 @@ impl World {
             sequence,
             what,
         }));
-    }
-}
-
-/// The clients.
-impl World {
-    pub(super) fn client_sends(&mut self, client: usize, bytes: &[u8]) {
-        let at = self.clients[client].at;
-        let open = matches!(self.end(at).state, TcpState::Open | TcpState::Connecting);
-        if !open || self.end(at).outgoing.is_finishing() {
-            return;
-        }
-        self.trace
-            .note(self.now, "client sends", at.connection, bytes.len() as u64);
-        self.end_mut(at).outgoing.push_all(bytes);
-        self.schedule_transmit(at);
-    }
-
-    pub(super) fn client_reads(
-        &mut self,
-        client: usize,
-        most: usize,
-        buffer: &mut Vec<u8>,
-    ) -> usize {
-        let at = self.clients[client].at;
-        let bytes = self.incoming(at).arrived().min(most);
-        let start = buffer.len();
-        buffer.resize(start + bytes, 0);
-        self.incoming(at).read(&mut buffer[start..]);
-        if bytes > 0 {
-            self.trace
-                .note(self.now, "client reads", at.connection, bytes as u64);
-            self.schedule_transmit(at.other());
-        }
-        bytes
-    }
-
-    pub(super) fn client_finishes(&mut self, client: usize) {
-        let at = self.clients[client].at;
-        self.trace
-            .note(self.now, "client finishes", at.connection, 0);
-        self.end_mut(at).outgoing.finish();
-        self.schedule_transmit(at);
-    }
-
-    pub(super) fn client_closes(&mut self, client: usize) {
-        let at = self.clients[client].at;
-        self.trace.note(self.now, "client closes", at.connection, 0);
-        self.close(at);
-    }
-
-    pub(super) fn client_resets(&mut self, client: usize) {
-        let at = self.clients[client].at;
-        self.trace.note(self.now, "client resets", at.connection, 0);
-        self.abort(at);
-    }
-
-    pub(super) fn client_vanishes(&mut self, client: usize) {
-        let at = self.clients[client].at;
-        self.trace
-            .note(self.now, "client vanishes", at.connection, 0);
-        self.end_mut(at).state = match self.end(at).state {
-            TcpState::Open => TcpState::Unreachable {
-                retransmitting: false,
-            },
-            _ => TcpState::Closed,
-        };
-        self.end_mut(at).outgoing.drop_unsent();
-    }
-
-    pub(super) fn set_reading(&mut self, client: usize, reads: bool) {
-        self.clients[client].reads = reads;
-        self.runnable.push_back(client);
-    }
-
-    pub(super) fn take_inbox(&mut self, client: usize) -> Vec<u8> {
-        std::mem::take(&mut self.clients[client].inbox)
-    }
-
-    pub(super) fn client_status(&self, client: usize) -> Status {
-        match self.end(self.clients[client].at).state {
-            TcpState::Connecting => Status::Connecting,
-            TcpState::Open => Status::Open,
-            TcpState::Broken { error, .. } => Status::Failed(error),
-            TcpState::Closed | TcpState::Unreachable { .. } => Status::Closed,
-        }
-    }
-
-    pub(super) fn client_at_end(&self, client: usize) -> bool {
-        let incoming = &self.end(self.clients[client].at.other()).outgoing;
-        incoming.has_finished() && incoming.arrived() == 0
-    }
-
-    pub(super) fn client_readable(&self, client: usize) -> usize {
-        self.end(self.clients[client].at.other()).outgoing.arrived()
-    }
-
-    pub(super) fn client_unsent(&self, client: usize) -> usize {
-        self.end(self.clients[client].at).outgoing.unsent()
-    }
-
-    pub(super) fn client_address(&self, client: usize) -> SocketAddr {
-        self.end(self.clients[client].at).address
-    }
-
-    fn add_client(&mut self, at: EndpointId, script: Option<Box<dyn Script>>) {
-        self.clients.push(ClientState {
-            at,
-            script,
-            inbox: Vec::new(),
-            reads: true,
-            timer: 0,
-        });
-    }
-
-    fn run_clients(&mut self) {
-        while let Some(client) = self.runnable.pop_front() {
-            match self.clients[client].script.take() {
-                Some(script) => self.run_script(client, script),
-                None => self.fill_inbox(client),
-            }
-        }
-    }
-
-    fn run_script(&mut self, client: usize, mut script: Box<dyn Script>) {
-        let again = script.run(&mut RemotePeer::new(self, client));
-        let state = &mut self.clients[client];
-        state.script = Some(script);
-        state.timer += 1;
-        let timer = state.timer;
-        if let Some(when) = again {
-            let when = when.max(self.now + SCRIPT_DELAY_MIN);
-            self.schedule(when, NetEvent::RunScript { client, timer });
-        }
-    }
-
-    fn fill_inbox(&mut self, client: usize) {
-        if !self.clients[client].reads {
-            return;
-        }
-        let mut inbox = std::mem::take(&mut self.clients[client].inbox);
-        self.client_reads(client, usize::MAX, &mut inbox);
-        self.clients[client].inbox = inbox;
     }
 }
 
@@ -859,11 +602,6 @@ const EVENT_DELAY_MAX: Duration = Duration::from_millis(30);
 
 /// The time that a job takes, unless the test sets another.
 const JOB_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(10);
-
-/// The minimum delay of a script's next call, so that time advances.
-const SCRIPT_DELAY_MIN: Duration = Duration::from_micros(1);
-
-const SYN_RETRIES: u32 = 6;
 
 /// 15 retransmissions, as on Linux.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(924);

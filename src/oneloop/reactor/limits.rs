@@ -121,7 +121,7 @@ pub struct Limits {
     /// `PR_SET_TIMERSLACK`).
     pub gather_time: Duration,
     /// The events of a turn for which the loop waits the whole [`gather_time`](Self::gather_time).
-    /// Default 16.
+    /// Default 24.
     ///
     /// With less than half as many it does not wait at all: then each client probably waits for its
     /// answer before it sends more, and would only get it later.
@@ -203,7 +203,7 @@ impl Default for Limits {
             turn_calls_max: 256,
             calls_max: 1024,
             gather_time: Duration::ZERO,
-            gather_events: 16,
+            gather_events: 24,
             write_timeout: Duration::from_secs(30),
             write_progress_bytes: 4 * 1024,
             linger_timeout: Duration::from_secs(2),

@@ -12,6 +12,7 @@ const GATHER_TIME: Duration = Duration::from_millis(10);
 fn limits(gather_time: Duration) -> Limits {
     Limits {
         gather_time,
+        gather_events: 16,
         ..Limits::default()
     }
 }

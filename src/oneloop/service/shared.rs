@@ -13,15 +13,21 @@ use std::sync::Arc;
 /// reference; a slice keeps the whole of the bytes that it was taken from.
 #[derive(Clone)]
 pub struct Shared {
-    bytes: Arc<Owner>,
+    bytes: Bytes,
     start: usize,
     end: usize,
     /// A file that begins with the bytes.
     file: Option<Arc<File>>,
 }
 
-/// What holds the bytes of a [`Shared`].
-type Owner = dyn AsRef<[u8]> + Send + Sync;
+/// The bytes that a [`Shared`] is a part of.
+#[derive(Clone)]
+enum Bytes {
+    /// Beside their reference count, in one allocation.
+    Beside(Arc<[u8]>),
+    /// In a container.
+    Within(Arc<dyn AsRef<[u8]> + Send + Sync>),
+}
 
 /// Bytes that are in memory, and in a file from byte `offset` on.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +82,7 @@ impl Shared {
     pub fn from_owner(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let (start, end) = (0, owner.as_ref().len());
         Self {
-            bytes: Arc::new(owner),
+            bytes: Bytes::Within(Arc::new(owner)),
             start,
             end,
             file: None,
@@ -119,7 +125,7 @@ impl Shared {
             self.len()
         );
         Self {
-            bytes: Arc::clone(&self.bytes),
+            bytes: self.bytes.clone(),
             start: self.start + start,
             end: self.start + end,
             file: self.file.clone(),
@@ -137,7 +143,11 @@ impl Deref for Shared {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &(*self.bytes).as_ref()[self.start..self.end]
+        let all = match &self.bytes {
+            Bytes::Beside(bytes) => bytes,
+            Bytes::Within(owner) => (**owner).as_ref(),
+        };
+        &all[self.start..self.end]
     }
 }
 
@@ -149,7 +159,13 @@ impl AsRef<[u8]> for Shared {
 
 impl From<Arc<[u8]>> for Shared {
     fn from(bytes: Arc<[u8]>) -> Self {
-        Self::from_owner(bytes)
+        let (start, end) = (0, bytes.len());
+        Self {
+            bytes: Bytes::Beside(bytes),
+            start,
+            end,
+            file: None,
+        }
     }
 }
 
@@ -162,7 +178,7 @@ impl From<Vec<u8>> for Shared {
 impl From<&[u8]> for Shared {
     /// Copies the bytes once.
     fn from(bytes: &[u8]) -> Self {
-        Self::from_owner(bytes.to_vec())
+        Arc::<[u8]>::from(bytes).into()
     }
 }
 
@@ -194,7 +210,7 @@ mod tests {
         let part = all.slice(10..=59).slice(..40).slice(5..);
         assert_eq!(*part, *(15..50).collect::<Vec<u8>>());
         assert_eq!(part, all.slice((Bound::Excluded(14), Bound::Excluded(50))));
-        assert!(Arc::ptr_eq(&part.bytes, &all.bytes));
+        assert_eq!(part.as_ptr(), all[15..].as_ptr());
         assert_eq!(all.slice(100..).len(), 0);
     }
 

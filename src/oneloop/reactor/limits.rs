@@ -112,10 +112,11 @@ pub struct Limits {
     /// more bytes arrive with each. It delays neither unfinished work nor a deadline, and a loop whose
     /// turns take longer than this anyway never sleeps.
     ///
-    /// With 200 µs and 50 connections that are always active, an exchange takes 40 % less processor
-    /// time, and there are more of them per second; with 8 to 20 such connections there are up to a
-    /// third fewer, because each client waits for its answer (measured on Linux: see
-    /// `docs/benchmarks.md`). So it suits a service with many clients or pipelining ones.
+    /// With 300 µs and 50 connections that are always active, a request takes 15 to 30 % less
+    /// processor time, and its response comes as soon as before; fewer than a dozen active connections
+    /// do not notice it (measured on Linux: see `docs/benchmarks.md`). With some 20 connections, each
+    /// of which waits for its answer, there may be fewer requests per second. So it suits a service
+    /// with many clients.
     ///
     /// At most 10 ms. Linux adds a thread's timer slack, 50 µs by default (prctl(2),
     /// `PR_SET_TIMERSLACK`).

@@ -134,7 +134,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen: Address = arguments.next().ok_or(usage)?.parse()?;
     let upstream = arguments.next().ok_or(usage)?.parse()?;
     let (pairs, mut limits) = (HashMap::new(), Limits::for_messages_up_to(PIPE_BYTES));
-    limits.gather_time = Duration::from_micros(200); // bytes of many connections share a poll
+    limits.gather_time = Duration::from_micros(300); // bytes of many connections share a poll
     let mut reactor = Reactor::builder(Forward { upstream, pairs })
         .limits(limits)
         .listen(listen)

@@ -236,7 +236,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let http = Http::new([("/", 128), ("/64k", 64 << 10), ("/10m", 10 << 20)])?;
     let limits = Limits {
         send_buffer_bytes: 4 << 20, // what it holds of a file is not a copy
-        gather_time: Duration::from_micros(200), // requests of many clients share a poll
+        gather_time: Duration::from_micros(300), // requests of many clients share a poll
         ..Limits::for_messages_up_to(10 << 20)
     };
     let mut reactor = Reactor::new(http, limits)?;

@@ -231,7 +231,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().ok_or(usage)?.parse()?;
     let value_max = arguments.next().map_or(Ok(512 << 20), |max| max.parse())?;
     let mut limits = Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX));
-    limits.gather_time = Duration::from_micros(200); // requests of many clients share each poll
+    limits.gather_time = Duration::from_micros(300); // requests of many clients share each poll
     let mut reactor = Reactor::new(Resp::default(), limits)?;
     reactor.service_mut().value_max = value_max;
     println!("listening on {}", reactor.listen(address)?);

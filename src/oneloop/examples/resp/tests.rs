@@ -548,7 +548,7 @@ fn resp(value_max: usize) -> Resp {
 
 fn limits(value_max: usize) -> Limits {
     Limits {
-        gather_time: Duration::from_micros(200),
+        gather_time: Duration::from_micros(300),
         ..Limits::for_messages_up_to(value_max.max(INBOX_BYTES_MAX))
     }
 }

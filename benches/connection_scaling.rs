@@ -217,6 +217,8 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
     // Nine servers make more than a hundred benchmarks.
     group.sampling_mode(SamplingMode::Flat);
     group.sample_size(10);
+    // The bootstrap and its plots would take longer than the measurement.
+    group.nresamples(2_000);
     group.warm_up_time(Duration::from_millis(100));
     group.measurement_time(Duration::from_millis(500));
     group

@@ -45,7 +45,7 @@ pub(crate) const INSTRUCTIONS_PER_LINE: f64 = 510.0;
 pub(crate) const INSTRUCTIONS_PER_REQUEST: f64 = 1199.0;
 
 /// The same with 16 requests in each write.
-pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 870.0;
+pub(crate) const INSTRUCTIONS_PER_PIPELINED_REQUEST: f64 = 900.0;
 
 /// The same of `resp` for a SET of 3 bytes.
 pub(crate) const INSTRUCTIONS_PER_COMMAND: f64 = 960.0;

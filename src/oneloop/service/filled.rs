@@ -57,7 +57,6 @@ fn copy(from: &[u8], to: &mut [u8]) {
     match from.len() {
         8..=16 => copy_ends::<8>(from, to),
         4..8 => copy_ends::<4>(from, to),
-        2..4 => copy_ends::<2>(from, to),
         _ => to.copy_from_slice(from),
     }
 }

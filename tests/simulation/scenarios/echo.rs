@@ -5,6 +5,7 @@ use std::time::Duration;
 use oneloop::{CloseReason, Context, Event, Limits, Next, Peer, Service, ServiceContext};
 use oneloop_sim::{Faults, LinkProfile, Network, Rng, Simulation};
 
+use super::layers::rig;
 use super::probe::*;
 
 /// Echoes each line.
@@ -40,18 +41,8 @@ impl Service for Echo {
 fn limits(random: &mut Rng) -> Limits {
     let input = random.magnitude(2..=20_000) as usize;
     let mark = random.magnitude(1..=20_000) as usize;
-    let limits = Limits {
-        input_bytes_max: input,
-        output_bytes_mark: mark,
-        output_bytes_max: mark + input + random.magnitude(1..=10_000) as usize - 1,
-        turn_bytes_max: random.magnitude(1..=100_000) as usize,
-        send_buffer_bytes: random.magnitude(1..=65_536) as u32,
-        receive_buffer_bytes: random.magnitude(1..=65_536) as u32,
-        write_progress_bytes: 1,
-        ..Limits::default()
-    };
-    limits.validate().expect("limits that hold");
-    limits
+    let output_max = mark + input + random.magnitude(1..=10_000) as usize - 1;
+    rig::limits(random, input, (mark, output_max))
 }
 
 fn lines(random: &mut Rng, longest: usize) -> Vec<u8> {

@@ -5,7 +5,7 @@ mod by_listener;
 mod duplex;
 mod observing;
 mod proxied;
-mod rig;
+pub(super) mod rig;
 mod strict;
 mod timers;
 #[cfg(feature = "tls")]

@@ -23,7 +23,7 @@ pub(super) fn answer(commands: &[u8]) -> Vec<u8> {
 
 /// Draws the limits of a server that holds `input` bytes of unread input, and whose steps write up
 /// to `output_max` bytes.
-pub(super) fn limits(random: &mut Rng, input: usize, (mark, output_max): (usize, usize)) -> Limits {
+pub(crate) fn limits(random: &mut Rng, input: usize, (mark, output_max): (usize, usize)) -> Limits {
     let limits = Limits {
         input_bytes_max: input,
         output_bytes_mark: mark,
